@@ -1,0 +1,1 @@
+"""Evaluation adapters: one folder a benchmark, each run ends in one result record."""

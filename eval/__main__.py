@@ -1,0 +1,43 @@
+"""Evaluate a checkpoint on a benchmark, or make and check benchmark data.
+
+    python -m eval davis --checkpoint CHECKPOINT --data DIR --out DIR
+    python -m eval coco  --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
+    python -m eval uavdt --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
+    python -m eval data  synthesise|verify BENCHMARK DIR
+"""
+
+import argparse
+import sys
+from importlib import import_module
+
+from flsl.errors import run_command
+from results.errors import ResultsError
+
+COMMANDS = {
+    "davis": "DAVIS 2017 video object segmentation by label propagation (frozen features, no training)",
+    "coco": "COCO detection and instance segmentation: fine-tunes Mask R-CNN, then evaluates it",
+    "uavdt": "UAVDT vehicle detection: fine-tunes Faster R-CNN, then evaluates it by both protocols",
+    "data": "make synthetic benchmark data, or check a real copy",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line and run one sub-command; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m eval", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, text in COMMANDS.items():
+        # Each adapter's command.py imports nothing heavy, so that --help answers at once.
+        module = import_module(f"eval.{name}.command")
+        command = commands.add_parser(
+            name, help=text, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    arguments = parser.parse_args(argv)
+    return run_command(lambda: arguments.run(arguments), ResultsError)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""Command-line arguments that every adapter shares."""
+
+import argparse
+from pathlib import Path
+
+
+def add_common_arguments(parser: argparse.ArgumentParser, checkpoint_required: bool = True) -> None:
+    """Add --checkpoint, --data, --out, --name, --device, --seed and --when-exists to an adapter's parser."""
+    parser.add_argument(
+        "--checkpoint",
+        required=checkpoint_required,
+        metavar="PATH",
+        help="encoder to evaluate: a checkpoint file, or random:ARCHITECTURE/PATCH for the untrained baseline, "
+        "e.g. random:vit_small/16",
+    )
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the benchmark's folder, official layout")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where predictions and record.json go")
+    parser.add_argument("--name", help="model name in the record (default: taken from the checkpoint)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
+    parser.add_argument(
+        "--when-exists",
+        choices=("skip", "overwrite", "fail"),
+        default="skip",
+        help="what to do when --out already holds this result (default: %(default)s)",
+    )
+
+
+def add_config_arguments(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add --config and --set; `default` is the recipe used when --config is not given."""
+    parser.add_argument("--config", type=Path, default=Path(default), metavar="CONFIG", help="recipe (default: %(default)s)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="change one value of the recipe"
+    )

@@ -1,0 +1,1 @@
+"""The aggregator: records, published figures, tables and the leaderboard. Needs pandas, never torch."""

@@ -1,0 +1,92 @@
+"""The result record: what was measured, with which model, on what data, by which protocol, and how surely."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval of a metric (protocols.md, "Uncertainty"); `unit` is what was resampled."""
+
+    low: float
+    high: float
+    confidence: float = 0.95
+    method: str = "percentile bootstrap"
+    resamples: int = 1000
+    seed: int = 0
+    unit: str = "items"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number. Scores are in percent (0..100) at full precision."""
+
+    value: float
+    unit: str = "percent"
+    higher_is_better: bool = True
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """The encoder that was scored."""
+
+    name: str
+    method: str
+    architecture: str
+    patch_size: int
+    parameters: int
+    fingerprint: str
+    file_sha256: str | None = None
+    source: str = ""
+    pretraining: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The data. `official` is true only where the split is the benchmark's own and whole; nothing else may be
+    compared with published figures."""
+
+    name: str
+    split: str
+    official: bool
+    items_expected: int
+    items_evaluated: int
+    item: str = "images"
+    annotation_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of wall clock in all and by phase, throughput, and peak memory of the process in MiB."""
+
+    wall_seconds: float
+    items_per_second: float | None = None
+    peak_memory_mib: float | None = None
+    phases: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One result: (model, benchmark, protocol, dataset, seed). Written once, never edited."""
+
+    model: Model
+    benchmark: str  # davis2017, coco, uavdt, ...
+    protocol: str  # name and version, e.g. davis2017/dino@1
+    dataset: Dataset
+    metrics: dict[str, Metric]
+    headline: str  # key of `metrics`
+    seed: int
+    timing: Timing
+    command: str
+    config: dict[str, Any] = field(default_factory=dict)  # resolved recipe
+    per_item: dict[str, dict[str, float]] = field(default_factory=dict)  # e.g. sequence -> metrics
+    files: dict[str, str] = field(default_factory=dict)  # what -> path relative to the record
+    warnings: list[str] = field(default_factory=list)
+    status: Literal["complete", "partial", "failed"] = "complete"
+    environment: dict[str, Any] = field(default_factory=dict)
+    code: dict[str, Any] = field(default_factory=dict)  # git commit and dirty flag
+    created: str = ""  # ISO 8601, UTC
+    schema_version: int = SCHEMA_VERSION
