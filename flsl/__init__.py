@@ -7,7 +7,7 @@ from importlib import import_module
 
 _PUBLIC = {
     "Encoder": "flsl.encoder",
-    "EncoderConfig": "flsl.encoder",
+    "EncoderConfig": "flsl.architecture",
     "build_encoder": "flsl.encoder",
     "Head": "flsl.head",
     "FLSL": "flsl.model",

@@ -1,0 +1,87 @@
+"""Named encoder sizes and the full description of one encoder."""
+
+import difflib
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+# name -> (width, blocks, heads). Heads are width / 64 and never come from a recipe (method.md section 5, trap 3).
+ARCHITECTURES = {
+    "vit_micro": (192, 4, 3),
+    "vit_mini": (192, 6, 3),
+    "vit_tiny": (192, 12, 3),
+    "vit_small": (384, 12, 6),
+    "vit_base": (768, 12, 12),
+    "vit_large": (1024, 24, 16),
+}
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """What an encoder is: enough to build it and to load its weights strictly.
+
+    `architecture` is a name of `ARCHITECTURES`, which sets width, depth and heads, or "custom", which needs all three.
+    `image_size` is the pretraining size: it fixes the grid of the position table.
+
+    Raises:
+        ValueError: unknown architecture, missing or contradicting sizes.
+    """
+
+    architecture: str = "vit_small"
+    patch_size: int = 16
+    image_size: int = 224
+    embed_dim: int | None = None
+    depth: int | None = None
+    num_heads: int | None = None
+    mlp_ratio: float = 4.0
+    class_token: bool = False
+    register_tokens: int = 0
+    position_embedding: Literal["sincos", "learned"] = "sincos"
+    position_interpolation: Literal["dino", "size"] = "dino"
+    final_norm: bool = True
+    layer_scale: bool = False
+
+    def __post_init__(self):
+        sizes = ("embed_dim", "depth", "num_heads")
+        if self.architecture == "custom":
+            missing = [name for name in sizes if getattr(self, name) is None]
+            if missing:
+                raise ValueError(f"architecture 'custom' needs {', '.join(missing)}")
+        elif self.architecture in ARCHITECTURES:
+            for name, value in zip(sizes, ARCHITECTURES[self.architecture]):
+                if getattr(self, name) not in (None, value):
+                    raise ValueError(
+                        f"{name} of {self.architecture} is {value}, not {getattr(self, name)}; "
+                        "use architecture 'custom' for other sizes"
+                    )
+                object.__setattr__(self, name, value)
+        else:
+            near = difflib.get_close_matches(self.architecture, ARCHITECTURES, n=1, cutoff=0.3)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            known = ", ".join(ARCHITECTURES)
+            raise ValueError(f"unknown architecture {self.architecture!r}.{hint} Known: {known}, custom")
+        if self.patch_size < 1 or self.image_size % self.patch_size:
+            raise ValueError(f"image_size {self.image_size} is no multiple of patch_size {self.patch_size}")
+        if self.embed_dim % self.num_heads:
+            raise ValueError(f"embed_dim {self.embed_dim} is no multiple of num_heads {self.num_heads}")
+
+    @property
+    def grid(self) -> int:
+        """Tokens along one side of the position table."""
+        return self.image_size // self.patch_size
+
+    @property
+    def name(self) -> str:
+        """Short name such as `vit_small/16`; custom sizes spell out width, depth and heads."""
+        size = self.architecture
+        if size == "custom":
+            size = f"vit_{self.embed_dim}x{self.depth}h{self.num_heads}"
+        return f"{size}/{self.patch_size}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values (for JSON)."""
+        return asdict(self)
+
+
+def named(embed_dim: int, depth: int, num_heads: int) -> str:
+    """Return the name of the architecture with these sizes, or "custom"."""
+    return next((k for k, v in ARCHITECTURES.items() if v == (embed_dim, depth, num_heads)), "custom")

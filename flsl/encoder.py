@@ -1,0 +1,129 @@
+"""The encoder: a ViT that gives patch features, and only patch features, of images of any size."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from flsl.architecture import EncoderConfig
+from flsl.errors import UserError
+from flsl.position import resize_positions, sincos_table
+
+
+class Encoder(VisionTransformer):
+    """timm's ViT with the sine-cosine table, both position interpolations, and dense outputs (method.md section 4).
+
+    Parameter names are those of public checkpoints (`blocks.0.attn.qkv.weight`, `pos_embed`, ...). Class and register
+    tokens, where the architecture has them, take part in attention and never leave the encoder.
+    """
+
+    def __init__(self, config: EncoderConfig, drop_path: float = 0.0):
+        """Build with random weights: truncated normal (std 0.02), zero biases. `drop_path` is the stochastic depth of
+        the last block; it grows linearly from 0 in the first."""
+        super().__init__(
+            img_size=config.image_size,
+            patch_size=config.patch_size,
+            num_classes=0,
+            global_pool="",
+            embed_dim=config.embed_dim,
+            depth=config.depth,
+            num_heads=config.num_heads,
+            mlp_ratio=config.mlp_ratio,
+            qkv_bias=True,
+            init_values=1.0 if config.layer_scale else None,
+            class_token=config.class_token,
+            reg_tokens=config.register_tokens,
+            final_norm=config.final_norm,
+            dynamic_img_size=True,
+            drop_path_rate=drop_path,
+            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        )
+        self.config = config
+        self.patch_size = config.patch_size
+        self.depth = config.depth
+        self.num_heads = config.num_heads
+        # Only the class token has a row in the table; registers have none.
+        self.position_prefix = int(config.class_token)
+        rows = self.position_prefix + config.grid**2
+        self.pos_embed = nn.Parameter(torch.empty(1, rows, config.embed_dim))
+        if config.position_embedding == "sincos":
+            self.pos_embed.data.copy_(sincos_table(config.embed_dim, config.grid, config.class_token))
+            self.pos_embed.requires_grad_(False)
+        else:
+            nn.init.trunc_normal_(self.pos_embed, std=0.02)
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the tokens `(B, prefix + N, D)` that enter the first block: patches plus positions.
+
+        Raises:
+            UserError: height or width of `images` `(B, 3, H, W)` is no multiple of the patch size.
+        """
+        height, width = images.shape[-2:]
+        if height % self.patch_size or width % self.patch_size:
+            raise UserError(
+                f"an image of {height}x{width} pixels cannot be cut into patches of {self.patch_size}: "
+                "resize, crop or pad it to a multiple first"
+            )
+        patches = self.patch_embed(images)  # (B, h, w, D)
+        grid = patches.shape[1:3]
+        positions = resize_positions(self.pos_embed, grid, self.position_prefix, self.config.position_interpolation)
+        tokens = patches.flatten(1, 2) + positions[:, self.position_prefix :]
+        prefix = []
+        if self.cls_token is not None:
+            prefix.append((self.cls_token + positions[:, :1]).expand(len(images), -1, -1))
+        if self.reg_token is not None:
+            prefix.append(self.reg_token.expand(len(images), -1, -1))
+        return torch.cat([*prefix, tokens], dim=1) if prefix else tokens
+
+    def run_blocks(self, images: torch.Tensor, blocks: Sequence[int]) -> list[torch.Tensor]:
+        """Return the outputs `(B, prefix + N, D)` of the given blocks (0-based, ascending), before the final norm."""
+        wanted, outputs = set(blocks), []
+        tokens = self.embed(images)
+        for index, block in enumerate(self.blocks[: max(wanted) + 1]):
+            if self.grad_checkpointing and self.training:
+                tokens = checkpoint(block, tokens, use_reentrant=False)
+            else:
+                tokens = block(tokens)
+            if index in wanted:
+                outputs.append(tokens)
+        return outputs
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Encode images `(B, 3, H, W)` into patch tokens `(B, N, D)` after the final norm, in raster order."""
+        (tokens,) = self.run_blocks(images, [self.depth - 1])
+        return self.norm(tokens)[:, self.num_prefix_tokens :]
+
+    def feature_maps(
+        self, images: torch.Tensor, blocks: Sequence[int] | None = None, norm: bool = True
+    ) -> list[torch.Tensor]:
+        """Return patch features as maps.
+
+        Args:
+            images: `(B, 3, H, W)`, sides multiples of the patch size.
+            blocks: 0-based blocks to tap, ascending; None is the last one.
+            norm: apply the final LayerNorm to each tap.
+
+        Returns:
+            One `(B, D, H / patch, W / patch)` map a block.
+
+        Raises:
+            UserError: a block that does not exist, or sides that are no multiple of the patch size.
+        """
+        blocks = [self.depth - 1] if blocks is None else list(blocks)
+        if not blocks or sorted(set(blocks)) != blocks or blocks[0] < 0 or blocks[-1] >= self.depth:
+            raise UserError(f"blocks {blocks} must be ascending and within 0..{self.depth - 1}")
+        rows, columns = images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size
+        maps = []
+        for tokens in self.run_blocks(images, blocks):
+            tokens = self.norm(tokens) if norm else tokens
+            patches = tokens[:, self.num_prefix_tokens :]
+            maps.append(patches.transpose(1, 2).reshape(len(images), -1, rows, columns))
+        return maps
+
+
+def build_encoder(config: EncoderConfig, drop_path: float = 0.0) -> Encoder:
+    """Build an encoder with random weights (use `torch.manual_seed` before for a fixed draw)."""
+    return Encoder(config, drop_path)

@@ -1,0 +1,62 @@
+"""Position tables of the encoder: the fixed sine-cosine table, and both ways to resize a table to another grid."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+Interpolation = Literal["dino", "size"]
+
+
+def sincos_table(embed_dim: int, grid: int, class_token: bool = False) -> torch.Tensor:
+    """Return the 2-d sine-cosine table `(1, grid * grid [+ 1], embed_dim)` in float64 (method.md section 4).
+
+    The first half of the channels encodes the column (x), the second half the row (y); inside each half sines come
+    before cosines, with omega_i = 10000 ** (-i / (embed_dim / 4)). `class_token` puts a row of zeros in front.
+
+    Raises:
+        ValueError: `embed_dim` is no multiple of 4.
+    """
+    if embed_dim % 4:
+        raise ValueError(f"a sine-cosine table needs a width that is a multiple of 4, not {embed_dim}")
+    quarter = embed_dim // 4
+    omega = 10000.0 ** (-np.arange(quarter, dtype=np.float64) / quarter)
+    row, column = np.divmod(np.arange(grid * grid), grid)
+    halves = []
+    for coordinate in (column, row):
+        angle = coordinate[:, None] * omega[None]
+        halves += [np.sin(angle), np.cos(angle)]
+    table = np.concatenate(halves, axis=1)
+    if class_token:
+        table = np.concatenate([np.zeros((1, embed_dim)), table])
+    return torch.from_numpy(table)[None]
+
+
+def resize_positions(
+    table: torch.Tensor, grid: tuple[int, int], prefix_tokens: int = 0, method: Interpolation = "dino"
+) -> torch.Tensor:
+    """Resize a position table to another token grid; differentiable.
+
+    Args:
+        table: `(1, prefix_tokens + g * g, D)`; its patch rows form a square grid.
+        grid: wanted rows and columns.
+        prefix_tokens: leading rows (class token) that are passed through unchanged.
+        method: `dino` resizes bicubically by the scale factor (wanted + 0.1) / g, as FLSL and DINO do; `size` resizes
+            to the target size with antialiasing, as timm does. They differ (method.md section 4).
+
+    Returns:
+        `(1, prefix_tokens + rows * columns, D)`; the table itself where the grid does not change.
+    """
+    rows, columns = grid
+    side = round((table.shape[1] - prefix_tokens) ** 0.5)
+    if (rows, columns) == (side, side):
+        return table
+    prefix, patches = table[:, :prefix_tokens], table[:, prefix_tokens:]
+    patches = patches.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    if method == "dino":
+        scale = ((rows + 0.1) / side, (columns + 0.1) / side)
+        patches = F.interpolate(patches, scale_factor=scale, mode="bicubic", align_corners=False)
+    else:
+        patches = F.interpolate(patches, size=grid, mode="bicubic", align_corners=False, antialias=True)
+    return torch.cat([prefix, patches.flatten(2).transpose(1, 2)], dim=1)
