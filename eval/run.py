@@ -1,0 +1,135 @@
+"""One evaluation run: is it done already, on which device, how long each phase takes, and its record at the end."""
+
+import argparse
+import contextlib
+import resource
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from flsl.errors import UserError
+from results.environment import collect_code, collect_environment
+from results.record import Dataset, Metric, Model, Record, Timing
+from results.store import read_record, write_record
+
+
+def already_done(out: Path, when_exists: str, file: str = "record.json") -> bool:
+    """Tell whether `out` holds a finished result that should be kept, printing why it is skipped.
+
+    Raises:
+        UserError: a result is there and `when_exists` is "fail".
+    """
+    path = out / file
+    if not path.exists() or when_exists == "overwrite":
+        return False
+    if when_exists == "fail":
+        raise UserError(f"{path} exists. Choose another --out, or --when-exists skip|overwrite.")
+    record = read_record(path)
+    print(
+        f"skipped: {path} holds a {record.status} result of {record.model.name} on {record.protocol} "
+        f"({record.headline} {record.metrics[record.headline].value:.2f}); --when-exists overwrite runs it again"
+    )
+    return True
+
+
+def choose_device(name: str) -> Any:
+    """Return the torch device that --device names; `auto` is CUDA where there is one.
+
+    Raises:
+        UserError: the name is unknown or the device is not there.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--device {name} cannot be used: {reason}. Try auto or cpu.") from error
+    return device
+
+
+class Stopwatch:
+    """Wall clock of a run and of its phases."""
+
+    def __init__(self):
+        self.start = time.perf_counter()
+        self.phases: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to the phase `name`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - start
+
+    def timing(self, items: int | None = None) -> Timing:
+        """Return the record's timing section; `items` evaluated give the throughput."""
+        wall = time.perf_counter() - self.start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return Timing(
+            wall_seconds=wall,
+            items_per_second=items / wall if items else None,
+            peak_memory_mib=peak / (2**20 if sys.platform == "darwin" else 2**10),
+            phases=dict(self.phases),
+        )
+
+
+def finish_record(
+    path: Path,
+    *,
+    arguments: argparse.Namespace,
+    model: dict[str, Any],
+    benchmark: str,
+    protocol: str,
+    dataset: Dataset,
+    metrics: dict[str, Metric],
+    headline: str,
+    timing: Timing,
+    config: dict[str, Any] | None = None,
+    per_item: dict[str, dict[str, float]] | None = None,
+    files: dict[str, str] | None = None,
+    warnings: list[str] | None = None,
+    device: Any = None,
+) -> Record:
+    """Build a run's record, write it to `path` and print its headline.
+
+    `model` is `LoadedEncoder.model_fields(...)`. The status is `partial` unless every expected item was evaluated.
+    """
+    environment = collect_environment()
+    if device is not None and device.type == "cuda":
+        import torch
+
+        environment["gpu"] = torch.cuda.get_device_name(device)
+    record = Record(
+        model=Model(**model),
+        benchmark=benchmark,
+        protocol=protocol,
+        dataset=dataset,
+        metrics=metrics,
+        headline=headline,
+        seed=arguments.seed,
+        timing=timing,
+        command=shlex.join(["python", "-m", "eval", *sys.argv[1:]]),
+        config=config or {},
+        per_item=per_item or {},
+        files=files or {},
+        warnings=warnings or [],
+        status="complete" if dataset.items_evaluated == dataset.items_expected else "partial",
+        environment=environment,
+        code=collect_code(),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+    write_record(record, path)
+    metric = metrics[headline]
+    interval = f" [{metric.interval.low:.2f}, {metric.interval.high:.2f}]" if metric.interval else ""
+    print(f"{protocol} {dataset.name}: {headline} {metric.value:.2f}{interval} ({record.status}) -> {path}")
+    return record
