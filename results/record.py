@@ -1,14 +1,25 @@
-"""The result record: what was measured, with which model, on what data, by which protocol, and how surely."""
+"""The result record: what was measured, with which model, on what data, by which protocol, and how surely.
+
+`results.store` writes and reads records; `results.validate` holds their invariants. Names of metrics:
+
+    davis2017        J&F  J  F  J_recall  J_decay  F_recall  F_decay
+    coco             box_AP  box_AP50  box_AP75  box_APs ...  and the same with mask_
+    uavdt/official   AP
+    uavdt/coco       AP  AP50  AP75  APs  APm  APl ...
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval of a metric (protocols.md, "Uncertainty"); `unit` is what was resampled."""
+    """A confidence interval of a metric; `unit` is what was resampled (protocols.md, "Uncertainty").
+
+    With a single unit there is nothing to resample: `low == high`, and tables show no interval.
+    """
 
     low: float
     high: float
@@ -17,14 +28,17 @@ class Interval:
     resamples: int = 1000
     seed: int = 0
     unit: str = "items"
+    units: int | None = None  # how many there were to resample
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One number. Scores are in percent (0..100) at full precision."""
+    """One number at full precision. `percent` runs over 0..100; `percentage points` are differences and run over
+    -100..100 (a DAVIS decay is one). None: the data hold nothing to measure it on (such as AP of small objects
+    where there are none)."""
 
-    value: float
-    unit: str = "percent"
+    value: float | None
+    unit: Literal["percent", "percentage points"] = "percent"
     higher_is_better: bool = True
     interval: Interval | None = None
 
@@ -82,6 +96,8 @@ class Record:
     timing: Timing
     command: str
     config: dict[str, Any] = field(default_factory=dict)  # resolved recipe
+    config_sha256: str = ""  # of `config`; filled in on write
+    seeds: dict[str, int] = field(default_factory=dict)  # every further seed: what it seeded -> seed
     per_item: dict[str, dict[str, float]] = field(default_factory=dict)  # e.g. sequence -> metrics
     files: dict[str, str] = field(default_factory=dict)  # what -> path relative to the record
     warnings: list[str] = field(default_factory=list)

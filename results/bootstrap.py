@@ -1,0 +1,68 @@
+"""Percentile bootstrap: how far a score may move with the items it was measured on (protocols.md, "Uncertainty")."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from results.errors import ResultsError
+from results.record import Interval
+
+
+def percentile_interval(
+    values: np.ndarray,
+    statistic: Callable[[np.ndarray], float] | None = None,
+    *,
+    unit: str,
+    resamples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval:
+    """Return the percentile bootstrap interval of a statistic over units drawn with replacement.
+
+    Args:
+        values: (units, ...), one row a unit; for a costly statistic the rows may be indices of the units.
+        statistic: maps resampled rows (units, ...) to one number; default: the mean over axis 0 of (units,) values.
+        unit: what one row is (`sequences`, `images`).
+        resamples: number of resamples; part of the result.
+        seed: of the resampling; the same values and seed give the same interval.
+        confidence: share of resamples inside the interval.
+
+    Returns:
+        The interval, in the units of the statistic. A single row gives `low == high`: it has no spread to show.
+
+    Raises:
+        ResultsError: no rows, a NaN among them, or a statistic undefined on more than a tenth of the resamples (a few
+            may be: a resample can miss everything that the metric needs, and is then left out).
+    """
+    values = np.asarray(values)
+    if len(values) == 0:
+        raise ResultsError(f"an interval needs at least one of {unit}, but there are none")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ResultsError(f"an interval over {unit} cannot be taken: {_first_bad(values)} is not a finite number")
+    generator = np.random.default_rng(seed)
+    statistic = statistic or _mean
+    drawn = np.array(
+        [statistic(values[generator.integers(0, len(values), len(values))]) for _ in range(resamples)], dtype=float
+    )
+    drawn = drawn[np.isfinite(drawn)]
+    if len(drawn) < 0.9 * resamples:
+        raise ResultsError(f"the statistic is undefined on {resamples - len(drawn)} of {resamples} resamples of {unit}")
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(
+        low=float(low),
+        high=float(high),
+        confidence=confidence,
+        resamples=len(drawn),
+        seed=seed,
+        unit=unit,
+        units=len(values),
+    )
+
+
+def _mean(rows: np.ndarray) -> float:
+    return float(rows.mean())
+
+
+def _first_bad(values: np.ndarray) -> str:
+    row = int(np.argwhere(~np.isfinite(values))[0][0])
+    return f"row {row}"

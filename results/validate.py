@@ -1,0 +1,122 @@
+"""The invariants that a record satisfies before it is written and after it is read (protocols.md, "Invariants")."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import PurePosixPath
+
+from results.record import Metric, Record
+from results.schema import config_hash, unknown_key
+
+ROUNDING = 1e-6  # percent; sums in another order differ by far less, a wrong metric by far more
+PROTOCOL = re.compile(r"[\w.+-]+/[\w.+-]+@[1-9]\d*")
+
+
+def problems(record: Record) -> list[str]:
+    """Return every invariant that the record breaks, each as a clause that names the key; an empty list is a pass."""
+    return [*_identity(record), *_items(record), *_metrics(record), *_details(record)]
+
+
+def metric_problems(values: Mapping[str, float], rounding: float = ROUNDING) -> list[str]:
+    """Return what is impossible about a set of scores in percent: bounds, J&F = (J + F) / 2, AP <= AP50, AP75 <= AP50.
+
+    `rounding` is how far a value may be off; figures printed with one decimal are off by up to 0.05.
+    """
+    found = []
+    for name, value in values.items():
+        low = -100.0 if name.endswith("decay") else 0.0
+        if not low - rounding <= value <= 100.0 + rounding:
+            found.append(f"{name} is {value:g}, outside {low:g}..100 percent")
+    if {"J&F", "J", "F"} <= values.keys():
+        mean = (values["J"] + values["F"]) / 2
+        if abs(values["J&F"] - mean) > 2 * rounding:
+            found.append(f"J&F is {values['J&F']:g}, but (J + F) / 2 is {mean:g}")
+    for at_50 in (name for name in values if name.endswith("AP50")):
+        for other in (at_50[:-2], at_50[:-2] + "75"):
+            if other in values and values[other] > values[at_50] + 2 * rounding:
+                found.append(f"{other} is {values[other]:g}, more than {at_50} ({values[at_50]:g})")
+    return found
+
+
+def _identity(record: Record) -> list[str]:
+    found = []
+    if not PROTOCOL.fullmatch(record.protocol):
+        found.append(f"protocol is {record.protocol!r}, but must be NAME/VARIANT@VERSION such as 'davis2017/dino@1'")
+    for key, text in (
+        ("benchmark", record.benchmark),
+        ("model.name", record.model.name),
+        ("model.method", record.model.method),
+        ("model.architecture", record.model.architecture),
+        ("model.fingerprint", record.model.fingerprint),
+        ("dataset.name", record.dataset.name),
+        ("dataset.split", record.dataset.split),
+    ):
+        if not text.strip():
+            found.append(f"{key} is empty")
+    return found
+
+
+def _items(record: Record) -> list[str]:
+    data = record.dataset
+    evaluated, expected = data.items_evaluated, data.items_expected
+    if expected < 1 or evaluated < 0:
+        return [f"dataset counts {evaluated} of {expected} {data.item}, but there must be at least one"]
+    if evaluated > expected:
+        return [f"dataset.items_evaluated is {evaluated}, more than items_expected ({expected})"]
+    if evaluated < expected and record.status == "complete":
+        return [f"only {evaluated} of {expected} {data.item} were evaluated, so status must be 'partial'"]
+    return []
+
+
+def _metrics(record: Record) -> list[str]:
+    if record.status == "failed":
+        return _each_metric(record.metrics)
+    found = _each_metric(record.metrics)
+    if record.headline not in record.metrics:
+        found.append(f"headline {record.headline!r} is not a metric: {unknown_key(record.headline, record.metrics)}")
+    elif record.metrics[record.headline].value is None and record.status == "complete":
+        found.append(f"the headline metric {record.headline!r} has no value")
+    percent = {k: m.value for k, m in record.metrics.items() if m.value is not None and m.unit == "percent"}
+    return found + metric_problems(percent)
+
+
+def _each_metric(metrics: Mapping[str, Metric]) -> list[str]:
+    found = []
+    for name, metric in metrics.items():
+        if metric.unit == "percentage points" and metric.value is not None and abs(metric.value) > 100 + ROUNDING:
+            found.append(f"{name} is {metric.value:g}, outside -100..100 percentage points")
+        interval = metric.interval
+        if interval is None:
+            continue
+        if not interval.low <= interval.high:
+            found.append(f"the interval of {name} has low {interval.low:g} above high {interval.high:g}")
+        if not (0 < interval.confidence < 1 and interval.resamples >= 1):
+            found.append(f"the interval of {name} needs 0 < confidence < 1 and at least one resample")
+        bounds = metric_problems({name: interval.low}) or metric_problems({name: interval.high})
+        if metric.unit == "percent" and bounds:
+            found.append(f"a bound of the interval: {bounds[0]}")
+    return found
+
+
+def _details(record: Record) -> list[str]:
+    found = []
+    timing = record.timing
+    numbers = {"wall_seconds": timing.wall_seconds, "items_per_second": timing.items_per_second}
+    numbers |= {"peak_memory_mib": timing.peak_memory_mib}
+    numbers |= {f"phases.{name}": seconds for name, seconds in timing.phases.items()}
+    found += [
+        f"timing.{key} is negative ({value:g})" for key, value in numbers.items() if value is not None and value < 0
+    ]
+    for what, path in record.files.items():
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            found.append(f"files.{what} is {path!r}, but must be relative to the record and inside its folder")
+    if record.created:
+        try:
+            datetime.fromisoformat(record.created.replace("Z", "+00:00"))
+        except ValueError:
+            found.append(
+                f"created is {record.created!r}, but must be an ISO 8601 time such as 2024-05-01T12:00:00+00:00"
+            )
+    if record.config_sha256 and record.config_sha256 != config_hash(record.config):
+        found.append("config_sha256 is not the hash of config: one of them was edited")
+    return found
