@@ -1,0 +1,1 @@
+"""Benchmark data: draw it where the real one is absent, check it where it is present."""

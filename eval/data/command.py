@@ -1,0 +1,103 @@
+"""Draw synthetic benchmark data, or check a real or synthetic copy.
+
+    python -m eval data synthesise images|davis|coco|uavdt DIR [--seed N] [size options]
+    python -m eval data synthesise uavdt DIR --from-gt UAVDT_DIR [--sequences M0203 ...]
+    python -m eval data verify     images|davis|coco|uavdt DIR [--quick]
+
+Synthetic data are written in the benchmark's own layout with a marker file `dataset.json`; the same seed and sizes
+give the same bytes. `verify` ends with exit code 0 for a whole or a sound partial copy and 2 for a broken one.
+"""
+
+import argparse
+from importlib import import_module
+from pathlib import Path
+
+BENCHMARKS = {
+    "images": "pictures in class folders (ImageFolder layout: train/CLASS/*.jpg), for pretraining",
+    "davis": "DAVIS 2017 layout: clips with palette masks of several objects",
+    "coco": "COCO 2017 layout: pictures with instance JSON files",
+    "uavdt": "UAVDT layout: clips of traffic seen from above with ground-truth text files",
+}
+
+# benchmark -> option -> (default, help); the option names are the fields of that benchmark's parameters.
+SIZES = {
+    "images": {
+        "count": (400, "pictures in all"),
+        "classes": (8, "class folders"),
+        "height": (224, "pixels"),
+        "width": (224, "pixels"),
+    },
+    "davis": {
+        "sequences": (4, "clips of the val split"),
+        "train-sequences": (2, "clips of the train split"),
+        "frames": (24, "frames of a clip"),
+        "height": (240, "pixels"),
+        "width": (432, "pixels"),
+    },
+    "coco": {
+        "count": (160, "pictures of train2017"),
+        "val-count": (40, "pictures of val2017"),
+        "height": (192, "pixels"),
+        "width": (256, "pixels"),
+    },
+    "uavdt": {
+        "sequences": (2, "clips with names from the official test list"),
+        "train-sequences": (3, "clips with names from the official train list"),
+        "frames": (24, "frames of a clip"),
+        "height": (270, "pixels"),
+        "width": (480, "pixels"),
+    },
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs `synthesise` and `verify`, each with one sub-command a benchmark."""
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    synthesise = verbs.add_parser("synthesise", help="draw synthetic data", description="Draw synthetic data.")
+    verify = verbs.add_parser("verify", help="check a copy", description="Check a real or synthetic copy.")
+    drawn = synthesise.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
+    checked = verify.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
+    for benchmark, text in BENCHMARKS.items():
+        command = drawn.add_parser(benchmark, help=text, description=f"Draw {text}.")
+        command.add_argument("root", type=Path, metavar="DIR", help="a new or empty folder")
+        command.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
+        for option, (default, meaning) in SIZES[benchmark].items():
+            command.add_argument(f"--{option}", type=int, metavar="N", help=f"{meaning} (default: {default})")
+        if benchmark == "davis":
+            command.add_argument("--void", action="store_true", help="mark object borders as void (index 255)")
+        if benchmark == "uavdt":
+            command.add_argument(
+                "--from-gt",
+                type=Path,
+                metavar="UAVDT_DIR",
+                help="draw frames for the ground-truth files of this UAVDT copy: --frames then cuts every clip, "
+                "--height and --width default to 540 and 1024, --sequences and --train-sequences do not apply",
+            )
+        command = checked.add_parser(benchmark, help=text, description=f"Check a copy of {text}.")
+        command.add_argument("root", type=Path, metavar="DIR", help="the benchmark's folder")
+        command.add_argument("--quick", action="store_true", help="read picture headers only, decode nothing")
+        command.add_argument("--limit", type=int, default=20, metavar="N", help="problems to print (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run one verb; returns the exit code."""
+    if arguments.verb == "verify":
+        from eval.data.verify.report import print_report
+
+        module = import_module(f"eval.data.verify.{arguments.benchmark}")
+        report = module.verify(arguments.root, decode=not arguments.quick)
+        return print_report(report, arguments.limit)
+
+    module = import_module(f"eval.data.synthesise.{arguments.benchmark}")
+    if arguments.benchmark == "uavdt" and arguments.from_gt is not None:
+        from eval.data.synthesise.from_gt import synthesise_from_gt
+
+        return synthesise_from_gt(arguments)
+    parameters = {}
+    for option, (default, _) in SIZES[arguments.benchmark].items():
+        field = option.replace("-", "_")
+        given = getattr(arguments, field)
+        parameters[field] = default if given is None else given
+    if arguments.benchmark == "davis":
+        parameters["void"] = arguments.void
+    return module.synthesise(arguments.root, arguments.seed, **parameters)

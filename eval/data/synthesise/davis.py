@@ -1,0 +1,104 @@
+"""Clips in the DAVIS 2017 layout: JPEG frames, palette masks of several objects, lists of sequences."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from eval.data.synthesise.canvas import encode_jpeg
+from eval.data.synthesise.folder import draw_all, fill_folder, generator, require_at_least, write_bytes
+from eval.data.synthesise.scene import Scene, draw_scene, draw_thing
+
+VOID = 255
+
+
+def synthesise(
+    root: Path, seed: int, *, sequences: int, train_sequences: int, frames: int, height: int, width: int, void: bool
+) -> int:
+    """Draw clips into `root`; returns 0. Raises UserError (`fill_folder`)."""
+    require_at_least(1, sequences=sequences)
+    require_at_least(0, train_sequences=train_sequences)
+    require_at_least(2, frames=frames)
+    require_at_least(48, height=height, width=width)
+    splits = {
+        "train": [f"drawn-train-{index:02d}" for index in range(train_sequences)],
+        "val": [f"drawn-{index:02d}" for index in range(sequences)],
+    }
+
+    def draw(name: str) -> None:
+        scene = draw_clip(generator(seed, "davis", name), height, width)
+        for time in range(frames):
+            view = scene.view(time)
+            write_bytes(root / f"JPEGImages/480p/{name}/{time:05d}.jpg", encode_jpeg(view.image))
+            labels = view.labels.astype(np.uint8)
+            if void:
+                labels[_borders(labels)] = VOID
+            write_mask(root / f"Annotations/480p/{name}/{time:05d}.png", labels)
+
+    def write() -> dict:
+        for split, names in splits.items():
+            write_bytes(root / f"ImageSets/2017/{split}.txt", "".join(f"{name}\n" for name in names).encode())
+        draw_all(draw, [name for names in splits.values() for name in names])
+        return {"sequences": splits}
+
+    parameters = {
+        "sequences": sequences,
+        "train_sequences": train_sequences,
+        "frames": frames,
+        "height": height,
+        "width": width,
+        "void": void,
+    }
+    return fill_folder(root, "davis", seed, parameters, ["JPEGImages", "Annotations", "ImageSets"], write)
+
+
+def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
+    """Return a scene of two to four objects, all well visible in the first frame, that cross later.
+
+    All objects share two textures' kinds and one range of sizes, and an unlabelled object passes before them, so
+    that neither place nor colour alone tells them apart.
+    """
+    while True:
+        objects = int(rng.integers(2, 5))
+        speed = 0.014 * height
+        things = [
+            draw_thing(
+                rng,
+                label,
+                centre=(width * rng.uniform(0.2, 0.8), height * rng.uniform(0.25, 0.75)),
+                radius=height * rng.uniform(0.13, 0.22),
+                speed=speed,
+                suppleness=0.1,
+            )
+            for label in range(1, objects + 1)
+        ]
+        hider = draw_thing(rng, 0, (width * rng.uniform(0.1, 0.9), height / 2), height * 0.09, speed=speed)
+        scene = draw_scene(rng, [*things, hider], height, width, speed=0.006 * height)
+        first = scene.view(0)
+        if all(first.visible_share(label) > 0.5 for label in range(1, objects + 1)):
+            return scene
+
+
+def write_mask(path: Path, labels: np.ndarray) -> None:
+    """Write (H, W) uint8 object ids as a palette PNG in DAVIS's colours."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(labels, mode="P")
+    image.putpalette(palette_colours().tobytes())
+    image.save(path)
+
+
+def palette_colours() -> np.ndarray:
+    """Return the (256, 3) uint8 RGB palette of PASCAL VOC and DAVIS: the bits of the index, spread over three channels."""
+    index = np.arange(256)
+    colours = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            colours[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
+    return colours
+
+
+def _borders(labels: np.ndarray) -> np.ndarray:
+    """Return where an object meets something else, (H, W) bool."""
+    kernel = np.ones((3, 3), np.uint8)
+    return cv2.dilate(labels, kernel) != cv2.erode(labels, kernel)

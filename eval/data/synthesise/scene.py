@@ -1,0 +1,160 @@
+"""Scenes of textured objects that move, turn, swell, bend and pass in front of each other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from eval.data.synthesise.canvas import Canvas, develop, placement
+from eval.data.synthesise.shape import SHAPES, bend, draw_outline
+from eval.data.synthesise.texture import TEXTURES, cloud_noise, draw_texture
+
+PATCH = 128  # pixels a side of an object's own texture
+
+
+@dataclass(frozen=True)
+class Sway:
+    """A value that swings: `middle + reach * sin(2 pi (time / period) + phase)`, time in frames."""
+
+    middle: float
+    reach: float
+    period: float
+    phase: float
+
+    def at(self, time: float) -> float:
+        """Return the value at a time."""
+        return self.middle + self.reach * np.sin(2 * np.pi * time / self.period + self.phase)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One object: its look and its motion. Positions and the radius are in pixels, angles in radians."""
+
+    shape: str
+    outline: np.ndarray
+    texture: np.ndarray
+    x: Sway
+    y: Sway
+    radius: Sway
+    angle: Sway
+    suppleness: float
+    shade: tuple[float, float]
+    label: int
+
+    def alpha(self, time: float) -> np.ndarray:
+        """Return the (PATCH, PATCH) uint8 coverage of the bent outline at a time."""
+        outline = bend(self.outline, time * 0.25 + self.x.phase, self.suppleness)
+        points = np.round((outline * 0.48 + 0.5) * (PATCH - 1) * 16).astype(np.int32)
+        return cv2.fillPoly(np.zeros((PATCH, PATCH), np.uint8), [points], 255, cv2.LINE_AA, shift=4)
+
+    def draw(self, canvas: Canvas, time: float, offset: tuple[float, float]) -> int:
+        """Paste the object at a time, seen from a camera at `offset`; returns its pixels inside the frame."""
+        centre = (self.x.at(time) - offset[0], self.y.at(time) - offset[1])
+        matrix = placement(centre, self.angle.at(time), 2 * self.radius.at(time) / (0.96 * PATCH), (PATCH, PATCH))
+        return canvas.paste(self.texture, self.alpha(time), matrix, self.label, self.shade, shadow=0.35)
+
+
+@dataclass(frozen=True)
+class View:
+    """A rendered frame: `image` (H, W, 3) uint8 BGR, `labels` (H, W) uint16, and each label's pixels if nothing hid it."""
+
+    image: np.ndarray
+    labels: np.ndarray
+    unhidden: dict[int, int]
+
+    def visible_share(self, label: int) -> float:
+        """Return the share of a label's pixels inside the frame that nothing covers; 0 if it is out of view."""
+        whole = self.unhidden.get(label, 0)
+        return float(np.count_nonzero(self.labels == label)) / whole if whole else 0.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A background wider than the frame, a camera that sways over it, and things back to front."""
+
+    background: np.ndarray
+    things: tuple[Thing, ...]
+    camera: tuple[Sway, Sway]
+    height: int
+    width: int
+    brightness: Sway
+    seed: int
+
+    def view(self, time: float = 0) -> View:
+        """Render the frame at a time (in frames)."""
+        margin_y, margin_x = (np.array(self.background.shape[:2]) - (self.height, self.width)) / 2
+        offset = (self.camera[0].at(time), self.camera[1].at(time))
+        window = np.float64([[1, 0, -margin_x - offset[0]], [0, 1, -margin_y - offset[1]]])
+        canvas = Canvas.on(cv2.warpAffine(self.background, window, (self.width, self.height), borderMode=cv2.BORDER_REFLECT))
+        unhidden = {thing.label: thing.draw(canvas, time, offset) for thing in self.things}
+        rng = np.random.default_rng([self.seed, int(time)])
+        image = develop(canvas.image, rng, self.brightness.at(time))
+        return View(image, canvas.labels, unhidden)
+
+
+def draw_background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Return a muted background (height, width, 3) uint8: two textures in cloudy patches under uneven light."""
+    first, second = (draw_texture(rng, kind, height, width, muted=True) for kind in rng.choice(TEXTURES, 2))
+    where = np.clip(8 * (cloud_noise(rng, height, width, coarsest=3) - 0.5) + 0.5, 0, 1)[..., None]
+    light = 0.65 + 0.6 * cloud_noise(rng, height, width, coarsest=2, octaves=2)[..., None]
+    return np.clip((first * (1 - where) + second * where) * light, 0, 255).astype(np.uint8)
+
+
+def draw_thing(
+    rng: np.random.Generator,
+    label: int,
+    centre: tuple[float, float],
+    radius: float,
+    shape: str | None = None,
+    texture: str | None = None,
+    speed: float = 0,
+    suppleness: float = 0,
+) -> Thing:
+    """Return a random object.
+
+    Args:
+        rng: decides everything that is not given.
+        label: at least 0; things with label 0 hide others and belong to the background.
+        centre: x, y in the frame at rest, pixels.
+        radius: pixels.
+        shape: one of `SHAPES`, None for any.
+        texture: one of `TEXTURES`, None for any.
+        speed: highest speed along each axis, pixels a frame.
+        suppleness: how far the outline bends, as a share of the radius.
+    """
+    shape = shape or str(rng.choice(SHAPES))
+    texture = texture or str(rng.choice(TEXTURES))
+
+    def sway(middle: float, top_speed: float) -> Sway:
+        period = rng.uniform(30, 70)
+        return Sway(middle, top_speed * period / (2 * np.pi), period, rng.uniform(0, 2 * np.pi))
+
+    return Thing(
+        shape=shape,
+        outline=draw_outline(rng, shape),
+        texture=draw_texture(rng, texture, PATCH, PATCH),
+        x=sway(centre[0], speed * rng.uniform(0.5, 1)),
+        y=sway(centre[1], speed * rng.uniform(0.2, 0.6)),
+        radius=sway(radius, radius * min(speed, 1) * rng.uniform(0, 0.015)),
+        angle=sway(rng.uniform(0, 2 * np.pi), min(speed, 1) * rng.uniform(0, 0.08)),
+        suppleness=suppleness,
+        shade=tuple(rng.uniform(-0.3, 0.3, 2)),
+        label=label,
+    )
+
+
+def draw_scene(rng: np.random.Generator, things: Sequence[Thing], height: int, width: int, speed: float = 0) -> Scene:
+    """Return a scene of `things` (back to front) with its own background, light, and a camera of at most `speed`."""
+    period = rng.uniform(60, 120)
+    reach = speed * period / (2 * np.pi)
+    margin = int(np.ceil(reach)) + 2
+    return Scene(
+        background=draw_background(rng, height + 2 * margin, width + 2 * margin),
+        things=tuple(things),
+        camera=(Sway(0, reach, period, rng.uniform(0, 6.3)), Sway(0, reach / 2, period, rng.uniform(0, 6.3))),
+        height=height,
+        width=width,
+        brightness=Sway(rng.uniform(0.85, 1.1), 0.08 * min(speed, 1), 40, rng.uniform(0, 6.3)),
+        seed=int(rng.integers(1 << 31)),
+    )
