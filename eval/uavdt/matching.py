@@ -1,0 +1,128 @@
+"""Matching detections to boxes by the official toolkit's rules, vectorised over the frames of a sequence.
+
+`eval/uavdt/reference.py` says the same in plain loops; a test holds both equal.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from eval.uavdt.detections import SequenceDetections
+from eval.uavdt.ground_truth import SequenceTruth
+
+IOU_THRESHOLD = 0.7
+
+# Pairs of boxes looked at together: bounds the memory (about 100 bytes a pair) on frames with hundreds of boxes.
+_PAIRS_AT_ONCE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs of a detection and a ground-truth box of the same frame that overlap enough to be matched.
+
+    Detections are numbered in the toolkit's order: by frame, then by falling score, ties in file order.
+    """
+
+    frame: np.ndarray  # (detections,) int, in the toolkit's order
+    score: np.ndarray  # (detections,) float64, in the toolkit's order
+    detection: np.ndarray  # (pairs,) int, number of the detection
+    truth: np.ndarray  # (pairs,) int, row of the ground truth
+    iou: np.ndarray  # (pairs,) intersection over union
+    cover: np.ndarray  # (pairs,) intersection over the detection's area
+
+
+def outside_ignore(truth: SequenceTruth, detections: SequenceDetections) -> np.ndarray:
+    """Return a boolean array: False where a detection lies strictly inside one ignore box of its frame."""
+    keep = np.ones(len(detections.frame), bool)
+    edges = _edges(detections.box)
+    ignore = _edges(truth.ignore_box)
+    for d, g in _pairs_of_frames(detections.frame, truth.ignore_frame):
+        box, region = edges[d], ignore[g]
+        inside = (box[:, :2] > region[:, :2]).all(axis=1) & (box[:, 2:] < region[:, 2:]).all(axis=1)
+        keep[d[inside]] = False
+    return keep
+
+
+def find_candidates(truth: SequenceTruth, detections: SequenceDetections) -> Candidates:
+    """List the pairs of one sequence whose IoU, or whose share of the detection, reaches the threshold."""
+    order = np.lexsort((-detections.score, detections.frame))  # stable, as the toolkit's sort is
+    frame, box = detections.frame[order], detections.box[order]
+    found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0))]
+    for d, g in _pairs_of_frames(frame, truth.frame):
+        iou, cover = _overlaps(box[d], truth.box[g])
+        near = (iou >= IOU_THRESHOLD) | (cover >= IOU_THRESHOLD)
+        found.append((d[near], g[near], iou[near], cover[near]))
+    return Candidates(frame, detections.score[order], *(np.concatenate(column) for column in zip(*found)))
+
+
+def assign(candidates: Candidates, counted: np.ndarray) -> np.ndarray:
+    """Match greedily by score: each detection takes the free box with the highest IoU, each box is taken once.
+
+    Args:
+        candidates: of one sequence.
+        counted: (boxes,) bool; boxes that are not counted are ignored: a detection without a match that lies in one
+            (share of the detection's area >= the threshold) is neither right nor wrong, and they are never used up.
+
+    Returns:
+        (detections,) int8 in the toolkit's order: 1 right, 0 wrong, -1 ignored.
+    """
+    state = np.zeros(len(candidates.frame), np.int8)
+    lies_in_ignored = ~counted[candidates.truth] & (candidates.cover >= IOU_THRESHOLD)
+    state[candidates.detection[lies_in_ignored]] = -1
+
+    possible = counted[candidates.truth] & (candidates.iou >= IOU_THRESHOLD)
+    detection, truth, iou = candidates.detection[possible], candidates.truth[possible], candidates.iou[possible]
+    # Within a detection the best box comes last; of equal ones the toolkit keeps the later row.
+    order = np.lexsort((truth, iou, detection))
+    detection, truth = detection[order], truth[order]
+    earliest = np.empty(len(counted), int)
+    taken = np.zeros(len(counted), bool)
+    while len(detection):
+        # A detection may take its best free box at once if no earlier detection could still want that box. The first
+        # open detection of each frame always may, so this ends; a few rounds do.
+        best = np.append(detection[1:] != detection[:-1], True)
+        earliest[truth[::-1]] = detection[::-1]
+        settled = best & (earliest[truth] == detection)
+        state[detection[settled]] = 1
+        taken[truth[settled]] = True
+        open_pairs = ~taken[truth] & (state[detection] != 1)
+        detection, truth = detection[open_pairs], truth[open_pairs]
+    return state
+
+
+def _pairs_of_frames(left: np.ndarray, right: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield all index pairs (i, j) with left[i] == right[j] in parts, by rising i, within an i by rising j."""
+    order = np.argsort(right, kind="stable")
+    start = np.searchsorted(right[order], left, side="left")
+    count = np.searchsorted(right[order], left, side="right") - start
+    ends = np.cumsum(count)
+    first = 0
+    while first < len(left):
+        before = ends[first] - count[first]
+        last = max(first + 1, int(np.searchsorted(ends, before + _PAIRS_AT_ONCE, side="right")))
+        size = count[first:last]
+        i = np.repeat(np.arange(first, last), size)
+        within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+        yield i, order[start[i] + within]
+        first = last
+
+
+def _edges(box: np.ndarray) -> np.ndarray:
+    """Left, top, width, height -> left, top, right, bottom."""
+    return np.concatenate((box[:, :2], box[:, :2] + box[:, 2:]), axis=1)
+
+
+def _overlaps(detection: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """IoU and share of the detection of (n, 4) pairs, with the toolkit's operations in its order (IoU 0.7 is met)."""
+    a, b = _edges(detection), _edges(truth)
+    size = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    shared = size[:, 0] * size[:, 1]
+    area = detection[:, 2] * detection[:, 3]
+    meet = (size > 0).all(axis=1)
+    union = area + truth[:, 2] * truth[:, 3] - shared
+    zero = np.zeros(len(shared))
+    return (
+        np.divide(shared, union, out=zero.copy(), where=meet),
+        np.divide(shared, area, out=zero, where=meet),
+    )
