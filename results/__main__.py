@@ -13,6 +13,7 @@ from importlib import import_module
 from results.errors import ResultsError
 
 COMMANDS = {
+    "leaderboard": "rank all complete records: CSV, self-contained HTML page, terminal table",
     "validate": "check every record under a folder",
 }
 

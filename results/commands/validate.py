@@ -6,15 +6,13 @@ Exit code 0 if all are valid, 2 if one is not; each broken record is named with 
 """
 
 import argparse
-import sys
-from pathlib import Path
+
+from results.commands.arguments import add_records_argument, report_broken
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument(
-        "--records", type=Path, nargs="+", required=True, metavar="DIR", help="folders (or files) to look through"
-    )
+    add_records_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -22,7 +20,6 @@ def run(arguments: argparse.Namespace) -> int:
     from results.store import load_records
 
     loaded = load_records(arguments.records)
-    for message in loaded.broken.values():
-        print(f"broken: {message}", file=sys.stderr)
+    report_broken(loaded)
     print(f"{len(loaded.records)} valid, {len(loaded.broken)} broken")
     return 2 if loaded.broken else 0

@@ -1,0 +1,42 @@
+"""Rank all complete records and write the leaderboard.
+
+    python -m results leaderboard --records DIR [--out results/leaderboard.csv]
+
+Writes a CSV file (one row a model, benchmark, protocol and data set; the same records give the same bytes) and beside
+it a self-contained page with the same name and the suffix .html; prints a table. Partial and failed records are
+named, never ranked.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from results.commands.arguments import add_records_argument, report_broken
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    add_records_argument(parser)
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/leaderboard.csv"), metavar="CSV", help="default: %(default)s"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the leaderboard; returns 0, also if some records were left out (each is named)."""
+    from results.errors import ResultsError
+    from results.leaderboard import build_leaderboard, to_csv
+    from results.store import load_records, write_bytes
+    from results.terminal import print_leaderboard
+
+    if arguments.out.suffix != ".csv":
+        raise ResultsError(f"--out {arguments.out} must end in .csv; the page is written beside it.")
+    loaded = load_records(arguments.records)
+    report_broken(loaded)
+    board = build_leaderboard(loaded.records)
+    for sentence in board.left_out:
+        print(f"left out: {sentence}", file=sys.stderr)
+    write_bytes(arguments.out, to_csv(board.rows).encode())
+    print_leaderboard(board.rows)
+    print(f"{len(board.rows)} rows from {len(loaded.records)} records: {arguments.out}")
+    return 0

@@ -1,0 +1,206 @@
+"""From records to ranked rows: one a (model, benchmark, protocol, data set); protocols and data sets never mix."""
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from results.record import Metric, Record
+from results.schema import record_to_plain
+
+# Metrics that have a column of their own; a record holds the rest.
+METRIC_COLUMNS = (
+    "J&F", "J", "F",
+    "box_AP", "box_AP50", "box_AP75", "mask_AP", "mask_AP50", "mask_AP75",
+    "AP", "AP50", "AP75",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the leaderboard. Scores in percent; with several seeds the mean over them.
+
+    `interval_low` and `interval_high` bound the headline (mean of the seeds' 95 % bounds; None where a record has no
+    interval or only one unit to resample); `seed_std` is the standard deviation over seeds.
+    """
+
+    benchmark: str
+    protocol: str
+    dataset: str
+    split: str
+    official: bool
+    annotation_sha256: str
+    rank: int
+    model: str
+    method: str
+    architecture: str
+    patch_size: int
+    parameters: int
+    fingerprint: str
+    headline: str
+    value: float
+    interval_low: float | None
+    interval_high: float | None
+    seeds: int
+    seed_std: float | None
+    items: int
+    item: str
+    metrics: dict[str, float]
+    records: tuple[Record, ...]
+
+    @property
+    def board(self) -> tuple[str, ...]:
+        """What must be equal for two rows to be ranked together."""
+        return board_of(self.records[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaderboard:
+    """Ranked rows in a fixed order, and one sentence for each record that was left out."""
+
+    rows: list[Row]
+    left_out: list[str]
+
+
+def board_of(record: Record) -> tuple[str, ...]:
+    """Return the ranking that a record belongs to: benchmark, protocol with version, data set, split, headline."""
+    data = record.dataset
+    return (
+        record.benchmark,
+        record.protocol,
+        data.name,
+        data.split,
+        data.annotation_sha256 or "",
+        str(data.official),
+        str(data.items_expected),
+        record.headline,
+    )
+
+
+def build_leaderboard(records: Mapping[Path, Record]) -> Leaderboard:
+    """Rank complete records. The result does not depend on the order or the names of the files.
+
+    Partial and failed records are left out; so are records that claim the same (model, benchmark, protocol, data set,
+    seed) with different scores, since nothing says which is right. Equal copies count once.
+    """
+    left_out = []
+    units: dict[tuple, dict[int, list[tuple[Path, Record]]]] = defaultdict(lambda: defaultdict(list))
+    for path, record in records.items():
+        if record.status != "complete":
+            done = f"{record.dataset.items_evaluated} of {record.dataset.items_expected} {record.dataset.item}"
+            left_out.append(f"{path}: {record.status} ({done}), so it is not ranked")
+            continue
+        units[board_of(record), _model_key(record)][record.seed].append((path, record))
+    rows = []
+    for seeds in units.values():
+        chosen = []
+        for seed, copies in seeds.items():
+            if len({_scores(record) for _, record in copies}) > 1:
+                names = ", ".join(sorted(str(path) for path, _ in copies))
+                left_out.append(
+                    f"{names}: the same model, protocol, data set and seed ({seed}) with different scores, so none is "
+                    "ranked; keep one, or give the models different names (--name)"
+                )
+                continue
+            chosen.append(min((record for _, record in copies), key=_oldest))
+        if chosen:
+            rows.append(_row(sorted(chosen, key=lambda record: record.seed)))
+    return Leaderboard(_rank(rows), sorted(left_out))
+
+
+def to_csv(rows: Iterable[Row]) -> str:
+    """Return the rows as CSV text: fixed columns, four decimals, empty where there is no value, `\\n` line ends."""
+    fields = [field.name for field in dataclasses.fields(Row) if field.name not in ("metrics", "records")]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*fields, *METRIC_COLUMNS])
+    for row in rows:
+        values = [getattr(row, name) for name in fields] + [row.metrics.get(name) for name in METRIC_COLUMNS]
+        writer.writerow([_cell(value) for value in values])
+    return buffer.getvalue()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _model_key(record: Record) -> tuple[str, ...]:
+    return record.model.name, record.model.fingerprint
+
+
+def _scores(record: Record) -> str:
+    return json.dumps({name: metric.value for name, metric in sorted(record.metrics.items())})
+
+
+def _oldest(record: Record) -> tuple[str, str]:
+    return record.created, json.dumps(record_to_plain(record))
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _row(records: list[Record]) -> Row:
+    """Make the row of one model's records that differ in the seed only."""
+    first = records[0]
+    headlines = [record.metrics[record.headline] for record in records]
+    values = [metric.value for metric in headlines]
+    bounds = [_bounds(metric) for metric in headlines]
+    shared = set.intersection(*({k for k, m in r.metrics.items() if m.value is not None} for r in records))
+    data, model = first.dataset, first.model
+    return Row(
+        benchmark=first.benchmark,
+        protocol=first.protocol,
+        dataset=data.name,
+        split=data.split,
+        official=data.official,
+        annotation_sha256=data.annotation_sha256 or "",
+        rank=0,
+        model=model.name,
+        method=model.method,
+        architecture=model.architecture,
+        patch_size=model.patch_size,
+        parameters=model.parameters,
+        fingerprint=model.fingerprint,
+        headline=first.headline,
+        value=_mean(values),
+        interval_low=None if None in bounds else _mean([low for low, _ in bounds]),
+        interval_high=None if None in bounds else _mean([high for _, high in bounds]),
+        seeds=len(records),
+        seed_std=statistics.stdev(values) if len(values) > 1 else None,
+        items=data.items_evaluated,
+        item=data.item,
+        metrics={name: _mean([record.metrics[name].value for record in records]) for name in sorted(shared)},
+        records=tuple(records),
+    )
+
+
+def _bounds(metric: Metric) -> tuple[float, float] | None:
+    interval = metric.interval
+    return None if interval is None or interval.units == 1 else (interval.low, interval.high)
+
+
+def _rank(rows: list[Row]) -> list[Row]:
+    """Sort by board, then best first; equal scores share a rank (1, 1, 3)."""
+    boards: dict[tuple, list[Row]] = defaultdict(list)
+    for row in rows:
+        boards[row.board].append(row)
+    ranked = []
+    for board in sorted(boards):
+        higher = boards[board][0].records[0].metrics[boards[board][0].headline].higher_is_better
+        members = sorted(
+            boards[board], key=lambda row: (-row.value if higher else row.value, row.model, row.fingerprint)
+        )
+        for position, row in enumerate(members, start=1):
+            tie = position > 1 and row.value == members[position - 2].value
+            ranked.append(dataclasses.replace(row, rank=ranked[-1].rank if tie else position))
+    return ranked

@@ -1,0 +1,40 @@
+"""Tables in the terminal (rich)."""
+
+from itertools import groupby
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from results.leaderboard import METRIC_COLUMNS, Row
+
+WIDTH_WITHOUT_TERMINAL = 160  # columns, where output goes to a file or a pipe
+
+
+def console(stderr: bool = False) -> Console:
+    """Return a console that leaves text as it is, and does not squeeze tables into 80 columns of a file."""
+    out = Console(stderr=stderr, highlight=False)
+    return out if out.is_terminal else Console(stderr=stderr, highlight=False, width=WIDTH_WITHOUT_TERMINAL)
+
+
+def print_leaderboard(rows: list[Row]) -> None:
+    """Print one table a (benchmark, protocol, data set), best first, with the 95 % interval of the headline."""
+    out = console()
+    for _, members in groupby(rows, key=lambda row: row.board):
+        group = list(members)
+        first = group[0]
+        official = "" if first.official else " (not the official split: not comparable with published figures)"
+        title = f"{first.protocol}   {first.dataset} {first.split}, {first.items} {first.item}{official}"
+        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+        for name in ("rank", "model", "method", "architecture", "patch"):
+            table.add_column(name, justify="right" if name in ("rank", "patch") else "left")
+        others = [name for name in METRIC_COLUMNS if name in first.metrics and name != first.headline]
+        for name in (first.headline, "95 % interval", *others, "seeds"):
+            table.add_column(name, justify="right")
+        for row in group:
+            interval = "" if row.interval_low is None else f"{row.interval_low:.1f} to {row.interval_high:.1f}"
+            cells = [str(row.rank), row.model, row.method, row.architecture, str(row.patch_size)]
+            scores = [f"{row.metrics[name]:.1f}" if name in row.metrics else "" for name in others]
+            cells += [f"{row.value:.1f}", interval, *scores, str(row.seeds)]
+            table.add_row(*map(Text, cells))
+        out.print(table)
