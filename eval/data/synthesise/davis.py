@@ -56,12 +56,12 @@ def synthesise(
 def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
     """Return a scene of two to four objects, all well visible in the first frame, that cross later.
 
-    All objects share two textures' kinds and one range of sizes, and an unlabelled object passes before them, so
-    that neither place nor colour alone tells them apart.
+    Objects and background share two hues, and an unlabelled object of the same kind passes in front, so that
+    neither place nor colour alone tells the objects apart.
     """
     while True:
-        objects = int(rng.integers(2, 5))
-        speed = 0.014 * height
+        hues = rng.uniform(0, 180, 2)
+        speed = 0.02 * height
         things = [
             draw_thing(
                 rng,
@@ -70,13 +70,15 @@ def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
                 radius=height * rng.uniform(0.13, 0.22),
                 speed=speed,
                 suppleness=0.1,
+                hues=hues,
             )
-            for label in range(1, objects + 1)
+            for label in range(1, int(rng.integers(2, 5)) + 1)
         ]
-        hider = draw_thing(rng, 0, (width * rng.uniform(0.1, 0.9), height / 2), height * 0.09, speed=speed)
-        scene = draw_scene(rng, [*things, hider], height, width, speed=0.006 * height)
+        centre = (width * rng.uniform(0.2, 0.8), height / 2)
+        hider = draw_thing(rng, 0, centre, height * 0.1, speed=speed, suppleness=0.1, hues=hues)
+        scene = draw_scene(rng, [*things, hider], height, width, speed=0.006 * height, hues=hues)
         first = scene.view(0)
-        if all(first.visible_share(label) > 0.5 for label in range(1, objects + 1)):
+        if all(first.visible_share(thing.label) > 0.5 for thing in things):
             return scene
 
 

@@ -17,16 +17,18 @@ def cloud_noise(rng: np.random.Generator, height: int, width: int, coarsest: int
     return cv2.normalize(total, None, 0, 1, cv2.NORM_MINMAX)
 
 
-def palette(rng: np.random.Generator, colours: int = 3, muted: bool = False) -> np.ndarray:
-    """Return (colours, 3) float32 BGR values in 0..255 around one random hue, of clearly different brightness."""
-    hue = (rng.uniform(0, 180) + rng.uniform(-25, 25, colours)) % 180
+def palette(rng: np.random.Generator, hue: float | None = None, colours: int = 3, muted: bool = False) -> np.ndarray:
+    """Return (colours, 3) float32 BGR values in 0..255 around one hue (0..180, None for any), of different brightness."""
+    hue = rng.uniform(0, 180) if hue is None else hue
     saturation = rng.uniform(30, 90, colours) if muted else rng.uniform(110, 240, colours)
     value = rng.permutation(np.linspace(70, 170, colours) if muted else np.linspace(75, 245, colours))
-    hsv = np.stack([hue, saturation, value], axis=-1).astype(np.uint8)[None]
+    hsv = np.stack([(hue + rng.uniform(-25, 25, colours)) % 180, saturation, value], axis=-1).astype(np.uint8)[None]
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0].astype(np.float32)
 
 
-def draw_texture(rng: np.random.Generator, kind: str, height: int, width: int, muted: bool = False) -> np.ndarray:
+def draw_texture(
+    rng: np.random.Generator, kind: str, height: int, width: int, hue: float | None = None, muted: bool = False
+) -> np.ndarray:
     """Return one texture, (height, width, 3) uint8 BGR.
 
     Args:
@@ -34,28 +36,32 @@ def draw_texture(rng: np.random.Generator, kind: str, height: int, width: int, m
         kind: one of `TEXTURES`.
         height: pixels.
         width: pixels.
+        hue: the colour to stay near (0..180 as in OpenCV), None for any.
         muted: pale colours, for backgrounds.
     """
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    y = np.arange(height, dtype=np.float32)[:, None]
+    x = np.arange(width, dtype=np.float32)[None]
     angle = rng.uniform(0, np.pi)
-    along = x * np.cos(angle) + y * np.sin(angle)
-    across = y * np.cos(angle) - x * np.sin(angle)
+    # In periods of the pattern, so that everything below is free of units.
     period = max(height, width) / rng.uniform(5, 9)
+    cosine, sine = np.float32(np.cos(angle) / period), np.float32(np.sin(angle) / period)
+    along, across = x * cosine + y * sine, y * cosine - x * sine
     clouds = cloud_noise(rng, height, width)
+    turn = np.float32(2 * np.pi)
     if kind == "stripes":
-        weight = np.sin(2 * np.pi * along / period)
+        weight = np.sin(turn * along)
     elif kind == "checks":
-        weight = np.sin(np.pi * along / period) * np.sin(np.pi * across / period)
+        weight = np.sin(turn / 2 * along) * np.sin(turn / 2 * across)
     elif kind == "dots":
-        weight = 0.45 - np.hypot(along % period - period / 2, across % period - period / 2) / period * 1.5
+        weight = 0.45 - 1.5 * np.hypot(along % 1 - np.float32(0.5), across % 1 - np.float32(0.5))
     elif kind == "waves":
-        weight = np.sin(2 * np.pi * (along + period * np.sin(2 * np.pi * across / (2 * period))) / period)
+        weight = np.sin(turn * (along + np.sin(turn / 2 * across)))
     elif kind == "clouds":
         weight = 4 * clouds - 2
     else:
         raise ValueError(f"texture {kind!r} is none of {', '.join(TEXTURES)}")
-    first, second, third = palette(rng, muted=muted)
+    first, second, third = palette(rng, hue, muted=muted)
     weight = np.clip(0.5 + 3 * weight, 0, 1)[..., None]
-    pattern = first * (1 - weight) + second * weight
-    stain = 0.35 * clouds[..., None]
-    return (pattern * (1 - stain) + third * stain).astype(np.uint8)
+    stain = np.float32(0.35) * clouds[..., None]
+    pattern = first + weight * (second - first)
+    return (pattern + stain * (third - pattern)).astype(np.uint8)
