@@ -1,10 +1,11 @@
 """Named encoder sizes and the full description of one encoder."""
 
 import difflib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-# name -> (width, blocks, heads). Heads are width / 64 and never come from a recipe (method.md section 5, trap 3).
+# name -> (width, blocks, heads). Heads are width / 64, but for vit_huge (80 wide in every public one), and never come
+# from a recipe (method.md section 5, trap 3).
 ARCHITECTURES = {
     "vit_micro": (192, 4, 3),
     "vit_mini": (192, 6, 3),
@@ -12,6 +13,7 @@ ARCHITECTURES = {
     "vit_small": (384, 12, 6),
     "vit_base": (768, 12, 12),
     "vit_large": (1024, 24, 16),
+    "vit_huge": (1280, 32, 16),
 }
 
 
@@ -20,7 +22,11 @@ class EncoderConfig:
     """What an encoder is: enough to build it and to load its weights strictly.
 
     `architecture` is a name of `ARCHITECTURES`, which sets width, depth and heads, or "custom", which needs all three.
-    `image_size` is the pretraining size: it fixes the grid of the position table.
+    `image_size` is the pretraining size: it fixes the grid of the position table. `position_prefix` is the number of
+    rows that the table has for class and register tokens (None: one for the class token). `position_embedding` is
+    `sincos` (our fixed table), `learned`, or `fixed` (another table, which a checkpoint brings and training leaves).
+    `image_mean` and `image_std` are the constants that images were normalised with in pretraining. `timm_model` names a
+    timm network that is no plain ViT (rotary positions, ...); `timm_arguments` are what differs from it.
 
     Raises:
         ValueError: unknown architecture, missing or contradicting sizes.
@@ -35,10 +41,18 @@ class EncoderConfig:
     mlp_ratio: float = 4.0
     class_token: bool = False
     register_tokens: int = 0
-    position_embedding: Literal["sincos", "learned"] = "sincos"
-    position_interpolation: Literal["dino", "size"] = "dino"
+    position_embedding: Literal["sincos", "learned", "fixed", "rope"] = "sincos"
+    position_interpolation: Literal["dino", "size", "size_plain"] = "dino"
+    position_prefix: int | None = None
     final_norm: bool = True
+    norm_eps: float = 1e-6
     layer_scale: bool = False
+    qkv_bias: bool = True
+    mlp: Literal["gelu", "swiglu"] = "gelu"
+    image_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    image_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    timm_model: str | None = None
+    timm_arguments: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
         sizes = ("embed_dim", "depth", "num_heads")
@@ -72,6 +86,8 @@ class EncoderConfig:
     @property
     def name(self) -> str:
         """Short name such as `vit_small/16`; custom sizes spell out width, depth and heads."""
+        if self.timm_model:
+            return f"{self.timm_model}/{self.patch_size}"
         size = self.architecture
         if size == "custom":
             size = f"vit_{self.embed_dim}x{self.depth}h{self.num_heads}"

@@ -14,12 +14,13 @@ from flsl.errors import UserError
 T = TypeVar("T")
 
 
-def read_config(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
+def read_config(path: str | Path, overrides: Iterable[str] = (), optional: Iterable[str] = ()) -> dict[str, Any]:
     """Read a recipe (mmengine Python config, `_base_` supported) and apply `key.subkey=value` overrides.
 
     Args:
         path: the recipe file.
         overrides: strings such as `"training.epochs=10"`; values are Python literals, anything else is a string.
+        optional: top-level sections that an override may add although the recipe leaves them out.
 
     Returns:
         A plain nested dictionary.
@@ -41,6 +42,9 @@ def read_config(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, An
     except Exception as error:  # any Python error may come out of a user's config file
         raise UserError(f"config {path} cannot be read: {type(error).__name__}: {error}") from error
     for override in overrides:
+        section, dot, _ = override.partition("=")[0].strip().partition(".")
+        if section in optional:
+            config.setdefault(section, {} if dot else None)
         _apply(config, override)
     return config
 

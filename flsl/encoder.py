@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
+from timm.layers import Mlp, SwiGLUPacked
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -32,28 +33,30 @@ class Encoder(VisionTransformer):
             depth=config.depth,
             num_heads=config.num_heads,
             mlp_ratio=config.mlp_ratio,
-            qkv_bias=True,
+            qkv_bias=config.qkv_bias,
             init_values=1.0 if config.layer_scale else None,
             class_token=config.class_token,
             reg_tokens=config.register_tokens,
             final_norm=config.final_norm,
             dynamic_img_size=True,
             drop_path_rate=drop_path,
-            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+            norm_layer=partial(nn.LayerNorm, eps=config.norm_eps),
+            mlp_layer=SwiGLUPacked if config.mlp == "swiglu" else Mlp,
         )
         self.config = config
         self.patch_size = config.patch_size
         self.depth = config.depth
         self.num_heads = config.num_heads
-        # Only the class token has a row in the table; registers have none.
-        self.position_prefix = int(config.class_token)
+        # In most checkpoints only the class token has a row in the table; registers have none.
+        self.position_prefix = int(config.class_token) if config.position_prefix is None else config.position_prefix
         rows = self.position_prefix + config.grid**2
         self.pos_embed = nn.Parameter(torch.empty(1, rows, config.embed_dim))
         if config.position_embedding == "sincos":
-            self.pos_embed.data.copy_(sincos_table(config.embed_dim, config.grid, config.class_token))
-            self.pos_embed.requires_grad_(False)
+            table = sincos_table(config.embed_dim, config.grid, self.position_prefix)
+            self.pos_embed.data.copy_(table)
         else:
             nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        self.pos_embed.requires_grad_(config.position_embedding == "learned")
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Return the tokens `(B, prefix + N, D)` that enter the first block: patches plus positions.
@@ -71,12 +74,13 @@ class Encoder(VisionTransformer):
         grid = patches.shape[1:3]
         positions = resize_positions(self.pos_embed, grid, self.position_prefix, self.config.position_interpolation)
         tokens = patches.flatten(1, 2) + positions[:, self.position_prefix :]
-        prefix = []
-        if self.cls_token is not None:
-            prefix.append((self.cls_token + positions[:, :1]).expand(len(images), -1, -1))
-        if self.reg_token is not None:
-            prefix.append(self.reg_token.expand(len(images), -1, -1))
-        return torch.cat([*prefix, tokens], dim=1) if prefix else tokens
+        prefix = [token for token in (self.cls_token, self.reg_token) if token is not None]
+        if not prefix:
+            return tokens
+        prefix = torch.cat(prefix, dim=1)
+        rows = self.position_prefix
+        prefix = torch.cat([prefix[:, :rows] + positions[:, :rows], prefix[:, rows:]], dim=1)
+        return torch.cat([prefix.expand(len(images), -1, -1), tokens], dim=1)
 
     def run_blocks(self, images: torch.Tensor, blocks: Sequence[int]) -> list[torch.Tensor]:
         """Return the outputs `(B, prefix + N, D)` of the given blocks (0-based, ascending), before the final norm."""

@@ -30,7 +30,9 @@ def write_atomic(path: str | Path, write: Callable[[Path], object]) -> Path:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}. The previous file, if any, is intact.") from error
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}. The previous file, if any, is intact."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     return path

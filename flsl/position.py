@@ -6,14 +6,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-Interpolation = Literal["dino", "size"]
+Interpolation = Literal["dino", "size", "size_plain"]
 
 
-def sincos_table(embed_dim: int, grid: int, class_token: bool = False) -> torch.Tensor:
-    """Return the 2-d sine-cosine table `(1, grid * grid [+ 1], embed_dim)` in float64 (method.md section 4).
+def sincos_table(embed_dim: int, grid: int, prefix_tokens: int = 0) -> torch.Tensor:
+    """Return the 2-d sine-cosine table `(1, prefix_tokens + grid * grid, embed_dim)` in float64 (method.md section 4).
 
     The first half of the channels encodes the column (x), the second half the row (y); inside each half sines come
-    before cosines, with omega_i = 10000 ** (-i / (embed_dim / 4)). `class_token` puts a row of zeros in front.
+    before cosines, with omega_i = 10000 ** (-i / (embed_dim / 4)). A class token's row is zeros, in front.
 
     Raises:
         ValueError: `embed_dim` is no multiple of 4.
@@ -28,8 +28,7 @@ def sincos_table(embed_dim: int, grid: int, class_token: bool = False) -> torch.
         angle = coordinate[:, None] * omega[None]
         halves += [np.sin(angle), np.cos(angle)]
     table = np.concatenate(halves, axis=1)
-    if class_token:
-        table = np.concatenate([np.zeros((1, embed_dim)), table])
+    table = np.concatenate([np.zeros((prefix_tokens, embed_dim)), table])
     return torch.from_numpy(table)[None]
 
 
@@ -43,7 +42,8 @@ def resize_positions(
         grid: wanted rows and columns.
         prefix_tokens: leading rows (class token) that are passed through unchanged.
         method: `dino` resizes bicubically by the scale factor (wanted + 0.1) / g, as FLSL and DINO do; `size` resizes
-            to the target size with antialiasing, as timm does. They differ (method.md section 4).
+            to the target size with antialiasing, as timm does. They differ (method.md section 4). `size_plain` is the
+            target size without antialiasing, as MAE and Hugging Face's ViT do.
 
     Returns:
         `(1, prefix_tokens + rows * columns, D)`; the table itself where the grid does not change.
@@ -58,5 +58,5 @@ def resize_positions(
         scale = ((rows + 0.1) / side, (columns + 0.1) / side)
         patches = F.interpolate(patches, scale_factor=scale, mode="bicubic", align_corners=False)
     else:
-        patches = F.interpolate(patches, size=grid, mode="bicubic", align_corners=False, antialias=True)
+        patches = F.interpolate(patches, size=grid, mode="bicubic", align_corners=False, antialias=method == "size")
     return torch.cat([prefix, patches.flatten(2).transpose(1, 2)], dim=1)

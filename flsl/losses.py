@@ -1,0 +1,49 @@
+"""The three losses of FLSL (method.md section 2). Every mean is over all sampled tokens of all student views."""
+
+import math
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+
+
+def intra_view_loss(queries: torch.Tensor, modes: torch.Tensor) -> torch.Tensor:
+    """Return the mean of `2 - 2 cos(q, m)` over rows `(R, D)`; gradients pass through both arguments."""
+    return (2 - 2 * (F.normalize(queries, dim=-1) * F.normalize(modes, dim=-1)).sum(-1)).mean()
+
+
+def inter_view_loss(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross-entropy of assignments; both are logits `(R, K)` over their temperature.
+
+    The teacher's carry no gradient. `log_softmax` keeps an empty centroid finite.
+    """
+    return -(torch.softmax(teacher.detach(), dim=-1) * torch.log_softmax(student, dim=-1)).sum(-1).mean()
+
+
+def mean_assignment(student: torch.Tensor) -> torch.Tensor:
+    """Return p_bar `(K,)`: the mean of `softmax(student)` over rows `(R, K)` and over all ranks.
+
+    The all-reduce passes the gradient through unchanged; together with the gradient averaging of data parallelism
+    that is the gradient of the global mean (equal numbers of rows on every rank).
+    """
+    local = torch.softmax(student, dim=-1).mean(0)
+    return local + (mean_over_ranks(local.detach()) - local.detach())
+
+
+def volume_loss(p_bar: torch.Tensor, prior: torch.Tensor | None = None) -> torch.Tensor:
+    """Return `KL(p_bar || prior)`, uniform by default: volume maximisation, which keeps clusters non-empty.
+
+    The logarithm's argument is kept above the smallest float, so an empty centroid adds 0 and a finite gradient.
+    """
+    log_prior = -math.log(len(p_bar)) if prior is None else prior.log()
+    log_p = p_bar.clamp_min(torch.finfo(p_bar.dtype).tiny).log()
+    return (p_bar * (log_p - log_prior)).sum()
+
+
+def mean_over_ranks(value: torch.Tensor) -> torch.Tensor:
+    """Return the mean of a tensor over all ranks (no gradient); the tensor itself in a single process."""
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return value
+    total = value.clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()

@@ -1,0 +1,226 @@
+"""The student-teacher model: one FLSL step from views to losses (method.md sections 1 and 2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+import torch
+from torch import nn
+
+from flsl.architecture import EncoderConfig
+from flsl.encoder import Encoder, build_encoder
+from flsl.head import Head
+from flsl.losses import inter_view_loss, intra_view_loss, mean_assignment, mean_over_ranks, volume_loss
+from flsl.mean_shift import attention, mean_shift, mix_attention, sharpened_attention
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """Sizes of the head; `centroids` is K."""
+
+    centroids: int = 4096
+    hidden_dim: int = 2048
+    bottleneck_dim: int = 256
+    layers: int = 3
+    norm_last_layer: bool = True
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """The constants of the objective that do not change during training."""
+
+    tau_student: float = 0.1
+    eta: float = 1.0
+    gamma: float = 5.0
+    volume_maximisation: bool = True
+    prior: tuple[float, ...] | None = None  # of the volume term, K values; None is uniform
+    centering: bool = False
+    center_momentum: float = 0.9
+    layernorm_on_mode: bool = False
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """The semantic constraint of an earlier stage: which encoder, and how its attention is sharpened."""
+
+    checkpoint: str = ""
+    attention_level: int = 12  # blocks of the earlier encoder that are used
+    scale: float = 0.2 / 384**0.5
+    sharpness: float = 1000.0
+
+
+@dataclass(frozen=True)
+class StepValues:
+    """The scheduled values of one step. `mixture` weighs the teacher's own attention against the constraint's."""
+
+    scale_sa: float
+    scale_ca: float
+    tau_teacher: float
+    upsilon: float
+    mixture: float = 1.0
+
+
+@dataclass
+class StepOutput:
+    """Losses of a step and what they were computed from. Rows R: views in order, inside a view by image, inside an
+    image by token."""
+
+    loss: torch.Tensor
+    intra: torch.Tensor
+    inter: torch.Tensor
+    vmr: torch.Tensor
+    queries: torch.Tensor  # (R, D)
+    modes: torch.Tensor  # (R, D)
+    modes_teacher: torch.Tensor  # (R, D)
+    logits_student: torch.Tensor  # (R, K)
+    logits_teacher: torch.Tensor  # (R, K)
+    p_bar: torch.Tensor  # (K,)
+    tokens_teacher: torch.Tensor  # (B, N, D)
+    tokens_student: list[torch.Tensor] = field(default_factory=list)  # one (views * B, N, D) a view size
+
+
+class Network(nn.Module):
+    """Encoder and head of the student or the teacher; `norm` is the LayerNorm on modes, where that option is on."""
+
+    def __init__(self, encoder: EncoderConfig, head: HeadConfig, layernorm_on_mode: bool, drop_path: float = 0.0):
+        super().__init__()
+        self.backbone = build_encoder(encoder, drop_path)
+        self.norm = nn.LayerNorm(encoder.embed_dim, eps=1e-6) if layernorm_on_mode else nn.Identity()
+        self.head = Head(encoder.embed_dim, **vars(head))
+
+
+class FLSL(nn.Module):
+    """Student, teacher and objective. All that needs gradients goes through `forward`, so that data parallelism sees
+    it (method.md section 5, trap 1)."""
+
+    def __init__(
+        self,
+        encoder: EncoderConfig,
+        head: HeadConfig | None = None,
+        objective: ObjectiveConfig | None = None,
+        drop_path: float = 0.0,
+        previous: Encoder | None = None,
+        stage: StageConfig | None = None,
+    ):
+        """Build with random weights; the teacher starts equal to the student, gets no gradient, and has no stochastic
+        depth. `previous` and `stage` switch multi-stage training on."""
+        super().__init__()
+        head, self.objective, self.stage = head or HeadConfig(), objective or ObjectiveConfig(), stage
+        if self.objective.layernorm_on_mode:  # the last LayerNorm moves from the tokens to the modes
+            encoder = replace(encoder, final_norm=False)
+        self.student = Network(encoder, head, self.objective.layernorm_on_mode, drop_path)
+        self.teacher = Network(encoder, head, self.objective.layernorm_on_mode)
+        self.teacher.load_state_dict(self.student.state_dict())
+        self.teacher.requires_grad_(False)
+        self.previous = previous.requires_grad_(False) if previous is not None else None
+        self.register_buffer("center", torch.zeros(1, head.centroids))
+        prior = self.objective.prior
+        self.register_buffer("prior", torch.tensor(prior) if prior else None, persistent=False)
+
+    def forward(
+        self,
+        views: Sequence[torch.Tensor],
+        queries: Sequence[torch.Tensor],
+        values: StepValues,
+        crops: Sequence[torch.Tensor] | None = None,
+    ) -> StepOutput:
+        """Compute the losses of one step.
+
+        Args:
+            views: the teacher's view, then the student's, each `(B, 3, s, s)`; views of one size that follow each
+                other share a forward pass.
+            queries: for each student view `(B, Q)` token indices in raster order.
+            values: this step's scheduled values.
+            crops: the un-jittered views, needed for multi-stage training only.
+        """
+        with torch.no_grad():
+            tokens_teacher = at_least_float32(self.teacher.backbone(views[0]))
+            keys_previous = self._encode_previous(crops[0]) if self.previous is not None else None
+        rows: dict[str, list[torch.Tensor]] = {"query": [], "mode": [], "mode_teacher": []}
+        tokens_student = []
+        for _, group in groupby(range(1, len(views)), key=lambda i: views[i].shape[-1]):
+            group = list(group)
+            tokens = at_least_float32(self.student.backbone(torch.cat([views[i] for i in group])))
+            places = torch.cat([queries[i - 1] for i in group])
+            repeats = (len(group), 1, 1)
+            with torch.autocast(tokens.device.type, enabled=False):
+                query = gather_tokens(tokens, places)
+                rows["query"].append(query.flatten(0, 1))
+                rows["mode"].append(mean_shift(query, tokens, values.scale_sa).flatten(0, 1))
+            with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
+                keys = tokens_teacher.repeat(repeats)
+                weights = attention(query.detach(), keys, values.scale_ca)
+                if self.previous is not None:
+                    earlier = self._encode_previous(torch.cat([crops[i] for i in group]))
+                    constraint = sharpened_attention(
+                        gather_tokens(earlier, places),
+                        keys_previous.repeat(repeats),
+                        self.stage.scale,
+                        self.stage.sharpness,
+                    )
+                    weights = mix_attention(weights, constraint, values.mixture)
+                rows["mode_teacher"].append((weights @ keys).flatten(0, 1))
+            tokens_student.append(tokens)
+        return self._losses({k: torch.cat(v) for k, v in rows.items()}, values, tokens_teacher, tokens_student)
+
+    def _losses(
+        self, rows: dict[str, torch.Tensor], values: StepValues, tokens_teacher: torch.Tensor, tokens_student: list
+    ) -> StepOutput:
+        """Turn queries and modes `(R, D)` of all views into losses."""
+        objective = self.objective
+        logits_student = at_least_float32(self.student.head(self.student.norm(rows["mode"])))
+        with torch.no_grad():
+            logits_teacher = at_least_float32(self.teacher.head(self.teacher.norm(rows["mode_teacher"])))
+        with torch.autocast(logits_student.device.type, enabled=False):
+            student = logits_student / objective.tau_student
+            centred = logits_teacher - self.center if objective.centering else logits_teacher
+            intra = intra_view_loss(rows["query"], rows["mode"])
+            inter = inter_view_loss(student, centred / values.tau_teacher)
+            p_bar = mean_assignment(student)
+            vmr = volume_loss(p_bar, self.prior) if objective.volume_maximisation else p_bar.new_zeros(())
+            loss = values.upsilon * intra + objective.eta * inter + objective.gamma * vmr
+        return StepOutput(
+            loss,
+            intra,
+            inter,
+            vmr,
+            rows["query"],
+            rows["mode"],
+            rows["mode_teacher"],
+            logits_student,
+            logits_teacher,
+            p_bar,
+            tokens_teacher,
+            tokens_student,
+        )
+
+    @torch.no_grad()
+    def _encode_previous(self, crops: torch.Tensor) -> torch.Tensor:
+        """Return the earlier encoder's tokens `(B, N, D)` at its attention level, without final norm."""
+        self.previous.eval()
+        (tokens,) = self.previous.run_blocks(crops, [self.stage.attention_level - 1])
+        return at_least_float32(tokens[:, self.previous.num_prefix_tokens :])
+
+    @torch.no_grad()
+    def update_center(self, logits_teacher: torch.Tensor) -> None:
+        """Move the centre towards the mean over rows `(R, K)` and ranks; once a step, after use."""
+        momentum = self.objective.center_momentum
+        mean = mean_over_ranks(logits_teacher.mean(0, keepdim=True))
+        self.center.copy_(self.center * momentum + mean * (1 - momentum))
+
+    @torch.no_grad()
+    def update_teacher(self, momentum: float) -> None:
+        """EMA over all parameters: teacher = momentum * teacher + (1 - momentum) * student."""
+        teacher, student = list(self.teacher.parameters()), list(self.student.parameters())
+        torch._foreach_mul_(teacher, momentum)
+        torch._foreach_add_(teacher, student, alpha=1 - momentum)
+
+
+def gather_tokens(tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Pick tokens `(B, N, D)` at indices `(B, Q)`; returns `(B, Q, D)`."""
+    return tokens.gather(1, places[..., None].expand(-1, -1, tokens.shape[-1]))
+
+
+def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
+    """Undo the half precision of mixed-precision layers; wider types stay."""
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor

@@ -1,0 +1,140 @@
+"""Reader of the FLSL reference cases: a case file describes a model, its inputs, and what the step must give.
+
+The vocabulary is complete: a key or value that is not known here is an error, never ignored.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from flsl.architecture import EncoderConfig
+from flsl.encoder import build_encoder
+from flsl.checkpoint import load_strictly
+from flsl.model import FLSL, HeadConfig, ObjectiveConfig, StageConfig, StepValues
+from flsl.pretrained import load_student_teacher
+
+OWN = Path(__file__).resolve().parent.parent / "flsl" / "cases"
+SHARED = Path(
+    os.environ.get("FLSL_REFERENCE_DIR", Path(__file__).resolve().parents[3] / "shared" / "reference" / "flsl")
+)
+KNOWN = {
+    "encoder": "patch_size embed_dim depth num_heads mlp_ratio qkv_bias layernorm_eps class_token position_embedding "
+    "pretraining_grid final_layernorm stochastic_depth",
+    "head": "layers hidden_dim bottleneck_dim K activation norm_last_layer",
+    "views": "batch global_size local_size n_local",
+    "sampling": "mode window_global window_local queries_global queries_local rows_total",
+    "mean_shift": "scale_sa scale_ca layernorm_on_mode note",
+    "temperatures": "tau_s tau_t epoch warmup note",
+    "coefficients": "upsilon eta gamma note",
+    "options": "vmr vmr_prior centering center_momentum post_layernorm multistage",
+    "multistage": "attention_level prev_scale_ca map_sharpness mixture",
+}
+
+
+def case_files(pattern: str) -> list[Path]:
+    """Case files of our own tests and of $FLSL_REFERENCE_DIR that match `pattern`, each name once."""
+    found = {path.name: path for folder in (OWN, SHARED) for path in sorted(folder.glob(pattern))}
+    return list(found.values())
+
+
+class Case:
+    """One case file."""
+
+    def __init__(self, path: Path):
+        self.arrays = dict(np.load(path, allow_pickle=False))
+        self.config = json.loads(str(self.arrays.pop("config")))
+        for section, keys in KNOWN.items():
+            unknown = set(self.config.get(section) or {}) - set(keys.split())
+            assert not unknown, f"{path}: unknown options in {section}: {sorted(unknown)}"
+        encoder, options = self.config["encoder"], self.config["options"]
+        assert (encoder["qkv_bias"], encoder["layernorm_eps"], encoder["stochastic_depth"]) == (True, 1e-6, 0.0)
+        assert encoder["position_embedding"] in ("sincos", "learned")
+        assert self.config["head"]["activation"] == "gelu"
+        assert self.config["sampling"]["mode"] in ("stride", "random")
+        assert options["vmr_prior"] == "uniform"
+
+    def tensors(self, prefix: str, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+        """Arrays under `prefix/`, as float tensors of `dtype`."""
+        start = prefix + "/"
+        return {k[len(start) :]: torch.from_numpy(v).to(dtype) for k, v in self.arrays.items() if k.startswith(start)}
+
+    def build(self, dtype: torch.dtype, weights: str = "", seed: int = 0) -> FLSL:
+        """Build the model that the config describes and load its weights through the public reader."""
+        encoder, head, options = self.config["encoder"], self.config["head"], self.config["options"]
+        settings = dict(
+            architecture="custom",
+            patch_size=encoder["patch_size"],
+            image_size=encoder["pretraining_grid"] * encoder["patch_size"],
+            embed_dim=encoder["embed_dim"],
+            depth=encoder["depth"],
+            num_heads=encoder["num_heads"],
+            mlp_ratio=encoder["mlp_ratio"],
+            class_token=encoder["class_token"],
+            position_embedding=encoder["position_embedding"],
+            final_norm=encoder["final_layernorm"],
+        )
+        stage = self.config.get("multistage") if options["multistage"] else None
+        previous = None
+        if stage:
+            previous = self.previous_encoder(settings, stage["attention_level"])
+        objective = ObjectiveConfig(
+            tau_student=self.config["temperatures"]["tau_s"],
+            eta=self.config["coefficients"]["eta"],
+            gamma=self.config["coefficients"]["gamma"],
+            volume_maximisation=options["vmr"],
+            centering=options["centering"],
+            center_momentum=options["center_momentum"],
+            layernorm_on_mode=self.config["mean_shift"]["layernorm_on_mode"],
+        )
+        model = FLSL(
+            EncoderConfig(**settings),
+            HeadConfig(head["K"], head["hidden_dim"], head["bottleneck_dim"], head["layers"], head["norm_last_layer"]),
+            objective,
+            previous=previous,
+            stage=stage and StageConfig("", stage["attention_level"], stage["prev_scale_ca"], stage["map_sharpness"]),
+        )
+        student = self.tensors(f"{weights}student", torch.float32)
+        teacher = student if weights else self.tensors("teacher", torch.float32)
+        load_student_teacher(model, {"student": student, "teacher": teacher}, "case")
+        if "center_before" in self.arrays:
+            model.center = torch.from_numpy(self.arrays["center_before"])
+        return model.to(dtype)
+
+    def previous_encoder(self, settings: dict, level: int) -> torch.nn.Module:
+        """Build the earlier stage's encoder: the same shape, `level` blocks, no final norm."""
+        state = {k.removeprefix("backbone."): v for k, v in self.tensors("prev", torch.float32).items()}
+        depth = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks."))
+        assert depth >= level
+        has_norm = "norm.weight" in state
+        encoder = build_encoder(EncoderConfig(**{**settings, "depth": depth, "final_norm": has_norm}))
+        if encoder.cls_token is None:
+            state.pop("cls_token", None)
+        load_strictly(encoder, state, "earlier stage")
+        return encoder
+
+    def inputs(self, dtype: torch.dtype, batch: str = "") -> tuple[list, list, list | None]:
+        """Views, query indices and (multi-stage) crops."""
+        views = [v for _, v in sorted(self.tensors(f"{batch}views", dtype).items(), key=lambda kv: int(kv[0]))]
+        masks = [self.arrays[f"{batch}masks/{i}"] for i in range(1, len(views))]
+        crops = [v for _, v in sorted(self.tensors(f"{batch}crops", dtype).items(), key=lambda kv: int(kv[0]))]
+        return views, [query_indices(mask) for mask in masks], crops or None
+
+    def values(self) -> StepValues:
+        """The scheduled values of a single-step case."""
+        shift = self.config["mean_shift"]
+        stage = self.config.get("multistage") if self.config["options"]["multistage"] else None
+        return StepValues(
+            shift["scale_sa"],
+            shift["scale_ca"],
+            self.config["temperatures"]["tau_t"],
+            self.config["coefficients"]["upsilon"],
+            stage["mixture"] if stage else 1.0,
+        )
+
+
+def query_indices(mask: np.ndarray) -> torch.Tensor:
+    """Turn a boolean mask `(B, N)` with equally many tokens a row into indices `(B, Q)` in raster order."""
+    return torch.from_numpy(np.stack([np.flatnonzero(row) for row in mask]))
