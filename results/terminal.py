@@ -1,5 +1,6 @@
 """Tables in the terminal (rich)."""
 
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from rich.console import Console
@@ -38,3 +39,15 @@ def print_leaderboard(rows: list[Row]) -> None:
             cells += [f"{row.value:.1f}", interval, *scores, str(row.seeds)]
             table.add_row(*map(Text, cells))
         out.print(table)
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print plain rows under headings; None becomes empty, numbers are set to the right."""
+    rows = [list(row) for row in rows]
+    table = Table(header_style="bold")
+    for index, name in enumerate(columns):
+        numeric = any(isinstance(row[index], (int, float)) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    console().print(table)

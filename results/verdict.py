@@ -1,0 +1,83 @@
+"""Is a published figure reproduced? One measured score, its reference if there is one, and the tolerance."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from results.leaderboard import Row
+from results.published import Figure, Tolerance
+
+Word = Literal["reproduced", "below", "above", "no reference"]
+SIZES = {"vit_tiny": "T", "vit_small": "S", "vit_base": "B", "vit_large": "L"}
+EXACT = 1e-9  # so that a difference of exactly the tolerance is inside
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A measured score against a published one, in percent. `reason` says why there is no reference."""
+
+    metric: str
+    word: Word
+    measured: float
+    figure: Figure | None = None
+    difference: float | None = None  # measured - published
+    tolerance: Tolerance | None = None
+    reason: str = ""
+
+
+def backbone_of(architecture: str, patch_size: int) -> str:
+    """Return an architecture as tables print it: `vit_small`, 16 -> `ViT-S/16`; others keep their name."""
+    size = SIZES.get(architecture)
+    return f"ViT-{size}/{patch_size}" if size else f"{architecture}/{patch_size}"
+
+
+def judge(
+    row: Row,
+    metric: str,
+    figures: Sequence[Figure],
+    tolerances: Mapping[tuple[str, str], Tolerance],
+    methods: Mapping[str, str],
+) -> Verdict:
+    """Compare one metric of a leaderboard row with the published figure of the same method, backbone and protocol.
+
+    Only official, complete data count; an unverified figure is never a reference; neither is one of another number of
+    pretraining epochs, where both are known.
+    """
+    value = row.metrics[metric]
+    if not row.official:
+        return Verdict(metric, "no reference", value, reason=f"{row.dataset} {row.split} is not the official data")
+    method = methods.get(row.method.lower(), row.method)
+    backbone = backbone_of(row.architecture, row.patch_size)
+    same = [
+        figure
+        for figure in figures
+        if (figure.protocol, figure.metric) == (row.protocol, metric)
+        and (figure.method, figure.backbone) == (method, backbone)
+    ]
+    if not same:
+        return Verdict(metric, "no reference", value, reason=f"no published {metric} of {method} {backbone}")
+    epochs = row.records[0].model.pretraining.get("epochs")
+    fitting = [figure for figure in same if epochs is None or figure.epochs in (None, epochs)]
+    if not fitting:
+        reason = f"pretrained for {epochs} epochs, the published model for {same[0].epochs}"
+        return Verdict(metric, "no reference", value, same[0], reason=reason)
+    figure = fitting[0]
+    difference = value - figure.value
+    if figure.status == "unverified":
+        reason = "the published figure is unverified"
+        return Verdict(metric, "no reference", value, figure, difference, reason=reason)
+    tolerance = tolerances.get((row.protocol, metric))
+    if tolerance is None:
+        return Verdict(metric, "no reference", value, figure, difference, reason="no tolerance is set")
+    inside = abs(difference) <= tolerance.value + EXACT
+    word: Word = "reproduced" if inside else "above" if difference > 0 else "below"
+    return Verdict(metric, word, value, figure, difference, tolerance)
+
+
+def overall(verdicts: Sequence[Verdict]) -> Word:
+    """Return the verdict on a row: `below` if any score is, `no reference` if none has one, else the best word."""
+    words = {verdict.word for verdict in verdicts}
+    for word in ("below", "above", "reproduced"):
+        if word in words:
+            return word
+    return "no reference"
