@@ -47,6 +47,7 @@ def read_detections(folder: Path, name: str, length: int | None) -> SequenceDete
         )
     rows = read_rows(path, (7, None), _LAYOUT)
     frame = check_frames(path, rows, length)
+    check_rows(path, (rows[:, 4:6] >= 0).all(axis=1), "columns 5 and 6, width and height, must not be negative")
     category = rows[:, 8] if rows.shape[1] > 8 else np.full(len(rows), NO_CATEGORY)
     meaning = ", ".join(f"{key} {text}" for key, text in CATEGORIES.items())
     known = np.isin(category, [NO_CATEGORY, *CATEGORIES])

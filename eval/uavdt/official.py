@@ -38,8 +38,7 @@ def score_sequence(truth: SequenceTruth, detections: SequenceDetections) -> Sequ
     if truth.name not in WITHOUT_IGNORE:
         keep = outside_ignore(truth, detections)
     d = detections
-    kept = SequenceDetections(d.name, d.frame[keep], d.box[keep], d.score[keep], d.category[keep])
-    candidates = find_candidates(truth, kept)
+    candidates = find_candidates(truth.frame, truth.box, d.frame[keep], d.box[keep], d.score[keep])
     state = assign(candidates, np.ones(len(truth.frame), bool))
     return SequenceScore(truth, candidates, int((~keep).sum()), int((state == 1).sum()), state)
 

@@ -12,13 +12,15 @@ ATTRIBUTES = ("weather", "altitude", "camera_view", "duration")
 class Sequence:
     """One sequence of the benchmark.
 
-    `frames` is the length that the official toolkit evaluates (test sequences only, else None); `attributes` maps a
-    name of `ATTRIBUTES` to the sequence's values, e.g. `camera_view` to `("front", "side")` (test sequences only).
+    Known of test sequences only: `frames`, the length that the official toolkit evaluates; `boxes`, the rows of the
+    official `_gt_whole.txt`; `attributes`, which maps a name of `ATTRIBUTES` to the sequence's values, e.g. `camera_view`
+    to `("front", "side")`.
     """
 
     name: str
     split: str
     frames: int | None = None
+    boxes: int | None = None
     attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -29,5 +31,5 @@ def official_sequences() -> dict[str, Sequence]:
     sequences = {name: Sequence(name, "train") for name in lists["train"]}
     for name, facts in lists["test"].items():
         attributes = {key: tuple(facts[key]) for key in ATTRIBUTES if key in facts}
-        sequences[name] = Sequence(name, "test", facts["frames"], attributes)
+        sequences[name] = Sequence(name, "test", facts["frames"], facts["boxes"], attributes)
     return sequences

@@ -1,0 +1,114 @@
+"""UAVDT as COCO: the JSON that trains the detector, that `eval data prepare uavdt` exports, and that `uavdt/coco` scores.
+
+An ignore region becomes one crowd box for each category, because COCO matches each category by itself.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from eval.uavdt.ground_truth import CATEGORIES, SequenceTruth
+from eval.uavdt.layout import Layout
+from flsl.errors import UserError
+
+OFFICIAL_SIZE = (1024, 540)  # pixels, where no frame tells; COCO's metric does not use it
+
+
+def coco_of_split(
+    layout: Layout, sequences: list[str], *, stride: int = 1, clip: bool = False
+) -> tuple[dict[str, Any], list[SequenceTruth]]:
+    """Return the COCO document of some sequences, every `stride`-th frame from the first, and their ground truth.
+
+    Args:
+        layout: the copy of UAVDT.
+        sequences: names, in the order of the images.
+        stride: of the frames. Frames without a box are kept: they teach and test what is no vehicle.
+        clip: cut boxes and ignore regions at the edge of the image, for training; evaluation takes them as they are.
+
+    Raises:
+        UserError: a frame or the ground truth is missing or broken.
+    """
+    document: dict[str, Any] = {
+        "info": {"description": "UAVDT", "frames": f"every {stride}. of {', '.join(sequences)}"},
+        "categories": [{"id": key, "name": name} for key, name in CATEGORIES.items()],
+        "images": [],
+        "annotations": [],
+    }
+    truths = []
+    for sequence in sequences:
+        truth = layout.read_truth(sequence)
+        paths = layout.frames(sequence)[::stride] if layout.has_frames else None
+        _append(document, truth, range(1, truth.length + 1, stride), paths, layout.root, clip)
+        truths.append(truth)
+    return document, truths
+
+
+def image_ids(document: dict[str, Any]) -> dict[tuple[str, int], int]:
+    """Return the image id of each (sequence, frame)."""
+    return {(image["sequence"], image["frame"]): image["id"] for image in document["images"]}
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return (width, height) of a frame. Raises UserError if it is no whole picture.
+
+    A JPEG that ends with its end marker is taken as whole; only others are decoded, so 40,000 frames take seconds.
+    """
+    try:
+        with Image.open(path) as image:
+            with open(path, "rb") as file:
+                file.seek(-2, os.SEEK_END)
+                if file.read() != b"\xff\xd9":
+                    image.load()
+            return image.size
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"frame {path} cannot be read ({error}). Unpack the sequence's archive again.") from error
+
+
+def _append(
+    document: dict[str, Any],
+    truth: SequenceTruth,
+    frames: range,
+    paths: list[Path] | None,
+    root: Path,
+    clip: bool,
+) -> None:
+    """Add one sequence's images and annotations."""
+    images = document["images"]
+    sizes = [OFFICIAL_SIZE] * len(frames)
+    if paths is not None:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            sizes = list(pool.map(image_size, paths))
+    first = len(images) + 1
+    for index, (frame, (width, height)) in enumerate(zip(frames, sizes)):
+        file = paths[index].relative_to(root).as_posix() if paths else f"{truth.name}/img{frame:06d}.jpg"
+        image = {"id": first + index, "file_name": file, "width": width, "height": height}
+        images.append(image | {"sequence": truth.name, "frame": frame})
+    ids = {frame: first + index for index, frame in enumerate(frames)}
+
+    def add(frame: int, box: list[float], category: int, crowd: int, **more: int) -> None:
+        if frame not in ids:
+            return
+        if clip:
+            box = _clipped(box, *sizes[ids[frame] - first])
+        if box[2] <= 0 or box[3] <= 0:
+            return
+        annotation = {"id": len(document["annotations"]) + 1, "image_id": ids[frame], "category_id": category}
+        annotation |= {"bbox": box, "area": box[2] * box[3], "iscrowd": crowd}
+        document["annotations"].append(annotation | more)
+
+    columns = (truth.frame, truth.box, truth.category, truth.target, truth.out_of_view, truth.occlusion)
+    for frame, box, category, target, out_of_view, occlusion in zip(*(column.tolist() for column in columns)):
+        add(frame, box, category, 0, track_id=target, out_of_view=out_of_view, occlusion=occlusion)
+    for frame, box in zip(truth.ignore_frame.tolist(), truth.ignore_box.tolist()):
+        for category in CATEGORIES:
+            add(frame, box, category, 1)
+
+
+def _clipped(box: list[float], width: int, height: int) -> list[float]:
+    """Cut a box at the edges of its image; what lies wholly outside gets a size of 0 or less."""
+    left, top = max(box[0], 0.0), max(box[1], 0.0)
+    right, bottom = min(box[0] + box[2], width), min(box[1] + box[3], height)
+    return [left, top, right - left, bottom - top]

@@ -1,0 +1,122 @@
+"""A copy of UAVDT on disk: which sequences it holds, their frames, their ground truth, and whether it is the official
+data.
+
+    DIR/UAV-benchmark-M/<seq>/img000001.jpg
+    DIR/UAV-benchmark-MOTD_v1.0/GT/<seq>_gt_whole.txt, <seq>_gt_ignore.txt
+
+The toolkit's own folder, which holds `GT/` directly, is read too: scoring saved detections needs no frames.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from eval.data.synthesise.folder import read_marker
+from eval.uavdt.ground_truth import SequenceTruth, ignore_path, read_truth, whole_path
+from eval.uavdt.sequences import official_sequences
+from flsl.errors import UserError
+
+FRAMES = "UAV-benchmark-M"
+TRUTH = "UAV-benchmark-MOTD_v1.0/GT"
+
+_FRAME = re.compile(r"img(\d+)\.jpe?g")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A copy of the benchmark. `marker` is the content of `dataset.json`, which only synthetic data have."""
+
+    root: Path
+    truth: Path
+    marker: dict[str, Any] | None
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether pictures are there at all."""
+        return (self.root / FRAMES).is_dir()
+
+    @cached_property
+    def _lengths(self) -> dict[str, int | None]:
+        return {}
+
+    def sequences(self, split: str) -> list[str]:
+        """Return the sequences of `train` or `test` that are here, in official order.
+
+        They are those with a frame folder; in a copy without any frames, those with ground truth.
+
+        Raises UserError if there is none.
+        """
+        wanted = [s.name for s in official_sequences().values() if s.split == split]
+        place = self.root / FRAMES if self.has_frames else self.truth
+        found = [n for n in wanted if (place / n if self.has_frames else whole_path(place, n)).exists()]
+        if not found:
+            inside = ", ".join(sorted(path.name for path in place.iterdir())[:8]) or "nothing"
+            raise UserError(
+                f"{place} holds none of the {len(wanted)} official {split} sequences ({wanted[0]} ... {wanted[-1]}); "
+                f"found there: {inside}. Check --data, or draw data with `python -m eval data synthesise uavdt DIR`."
+            )
+        return found
+
+    def frames(self, sequence: str) -> list[Path]:
+        """Return the pictures of a sequence: item i is frame i + 1.
+
+        Raises UserError if there is none or a frame number is missing in between.
+        """
+        folder = self.root / FRAMES / sequence
+        numbered = {int(m[1]): path for path in folder.glob("*") if (m := _FRAME.fullmatch(path.name.lower()))}
+        if not numbered:
+            raise UserError(f"{folder} holds no frame; expected img000001.jpg, img000002.jpg, ...")
+        for number in range(1, max(numbered) + 1):
+            if number not in numbered:
+                raise UserError(
+                    f"{folder}/img{number:06d}.jpg is missing (the folder goes up to frame {max(numbered)}). "
+                    "Unpack the sequence's archive again."
+                )
+        return [numbered[number] for number in range(1, max(numbered) + 1)]
+
+    def length(self, sequence: str) -> int | None:
+        """Return a sequence's number of frames: that of its pictures, else the official one, else None (unknown)."""
+        if sequence not in self._lengths:
+            known = None if self.marker else official_sequences()[sequence].frames
+            self._lengths[sequence] = len(self.frames(sequence)) if self.has_frames else known
+        return self._lengths[sequence]
+
+    def read_truth(self, sequence: str) -> SequenceTruth:
+        """Read a sequence's ground truth; see `eval.uavdt.ground_truth.read_truth`."""
+        return read_truth(self.truth, sequence, self.length(sequence))
+
+    def is_official(self, truths: list[SequenceTruth]) -> bool:
+        """Whether these are the whole official test split: every sequence, with its official frames and boxes."""
+        wanted = {s.name: (s.frames, s.boxes) for s in official_sequences().values() if s.split == "test"}
+        return self.marker is None and wanted == {t.name: (t.length, len(t.frame)) for t in truths}
+
+    def name(self, official: bool) -> str:
+        """Return the data set's name for a record: `uavdt`, the marker's name, or `uavdt-subset`."""
+        return self.marker["name"] if self.marker else "uavdt" if official else "uavdt-subset"
+
+    def annotation_sha256(self, sequences: list[str]) -> str:
+        """Return one hash over the ground-truth files of the sequences, in order."""
+        digest = hashlib.sha256()
+        for sequence in sequences:
+            for path in (whole_path(self.truth, sequence), ignore_path(self.truth, sequence)):
+                digest.update(f"{path.name}\0".encode())
+                digest.update(path.read_bytes() if path.is_file() else b"absent")
+        return digest.hexdigest()
+
+
+def open_layout(root: Path) -> Layout:
+    """Open a copy of UAVDT. Raises UserError if the folder or its ground truth is missing."""
+    if not root.is_dir():
+        raise UserError(f"{root} is not a folder. --data must name a copy of UAVDT: {FRAMES}/ and {TRUTH}/.")
+    for truth in (root / TRUTH, root / "GT"):
+        if truth.is_dir():
+            return Layout(root, truth, read_marker(root))
+    inside = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
+    raise UserError(
+        f"{root} holds no ground truth: expected {root / TRUTH} with one <sequence>_gt_whole.txt a sequence; found "
+        f"{inside}. Unpack the official archive UAV-benchmark-MOTD_v1.0.zip there, or draw data with "
+        "`python -m eval data synthesise uavdt DIR`."
+    )
