@@ -14,6 +14,7 @@ from results.errors import ResultsError
 
 COMMANDS = {
     "leaderboard": "rank all complete records: CSV, self-contained HTML page, terminal table",
+    "table": "write the paper's tables with our rows beside the published ones: md, csv, tex, html",
     "published": "check and print the published figures",
     "validate": "check every record under a folder",
 }

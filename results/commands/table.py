@@ -1,0 +1,58 @@
+"""Write the paper's tables with our measured rows beside the published ones.
+
+    python -m results table coco|uavdt|davis|knn|ablations|all [--records DIR] [--format md|csv|tex|html] [--out FILE]
+
+Each measured row carries its 95 % interval, the difference to the published figure and a verdict: reproduced, below,
+above, or no reference. Results on other data or by another protocol follow in a section of their own.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from results.commands.arguments import add_records_argument, report_broken
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("table", help="coco, uavdt, davis, knn, ablations or all")
+    add_records_argument(parser, required=False)
+    parser.add_argument("--format", choices=("md", "csv", "tex", "html"), default="md", help="default: %(default)s")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write here (default: print)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write or print the table; returns 0."""
+    from results import render
+    from results.errors import ResultsError
+    from results.leaderboard import build_leaderboard
+    from results.page import make_page
+    from results.paper import TABLES
+    from results.published import read_figures, read_methods, read_tolerances
+    from results.schema import unknown_key
+    from results.store import load_records, write_bytes
+    from results.tables import build_table
+
+    names = list(TABLES) if arguments.table == "all" else [arguments.table]
+    if names[0] not in TABLES:
+        raise ResultsError(f"table {names[0]} is unknown; {unknown_key(names[0], [*TABLES, 'all'])}.")
+    rows = []
+    if arguments.records:
+        loaded = load_records(arguments.records)
+        report_broken(loaded)
+        board = build_leaderboard(loaded.records)
+        rows = board.rows
+        for sentence in board.left_out:
+            print(f"left out: {sentence}", file=sys.stderr)
+    published = read_figures(), read_tolerances(), read_methods()
+    tables = [build_table(name, rows, *published) for name in names]
+    write = {"md": render.to_markdown, "csv": render.to_csv, "tex": render.to_tex, "html": render.to_html}
+    text = write[arguments.format](tables)
+    if arguments.format == "html":
+        text = make_page("Published and measured results", text)
+    if arguments.out:
+        write_bytes(arguments.out, text.encode())
+        print(f"{len(tables)} table{'s' * (len(tables) > 1)}: {arguments.out}")
+    else:
+        print(text, end="")
+    return 0

@@ -1,0 +1,202 @@
+"""Tables as Markdown, CSV, LaTeX (booktabs) and HTML."""
+
+import csv
+import html
+import io
+from collections.abc import Sequence
+
+from results.tables import MARKS, Cell, Line, Table
+
+OTHERS = "Other results: not the official data or not this protocol, so not comparable with the table above"
+CSV_COLUMNS = (
+    "table", "section", "protocol", "dataset", "split", "method", "backbone", "epochs", "model", "metric", "value",
+    "interval_low", "interval_high", "status", "source", "difference", "tolerance", "verdict", "reason",
+)  # fmt: skip
+TEX_SPECIAL = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$",
+    "±": r"$\pm$", "−": r"$-$", "<": r"$<$", ">": r"$>$",
+}  # fmt: skip
+
+
+def headings(table: Table) -> list[str]:
+    """Return the table's column headings, left to right."""
+    epochs = ["Epochs"] if table.paper.epochs else []
+    return ["Method", "Backbone", *epochs, *table.paper.columns.values(), "Difference", "Verdict"]
+
+
+def differences(line: Line) -> str:
+    """Return measured minus published of each metric that has a figure, with its mark, e.g. `+0.2 / −0.1‡`."""
+    found = [
+        f"{verdict.difference:+.1f}{MARKS[verdict.figure.status]}"
+        for verdict in line.verdicts
+        if verdict.difference is not None
+    ]
+    return " / ".join(found).replace("-", "−")
+
+
+def _labels(table: Table, line: Line, notes: list[str]) -> list[str]:
+    """Return the cells left of the numbers; collects the line's footnote into `notes`."""
+    method = line.method if line.origin == "published" else f"{line.method} (ours: {line.row.model})"
+    if line.note:
+        if line.note not in notes:
+            notes.append(line.note)
+        method += f" [{notes.index(line.note) + 1}]"
+    epochs = [str(line.epochs or "")] if table.paper.epochs else []
+    return [method, line.backbone, *epochs]
+
+
+def _number(cell: Cell | None) -> str:
+    if cell is None:
+        return ""
+    interval = f" [{cell.interval[0]:.1f}, {cell.interval[1]:.1f}]" if cell.interval else ""
+    return f"{cell.text}{cell.mark}{interval}"
+
+
+def _footnotes(table: Table, notes: Sequence[str]) -> list[str]:
+    return [f"[{index}] {note}." for index, note in enumerate(notes, start=1)] + table.footnotes()
+
+
+def _other_cells(table: Table) -> tuple[list[str], list[list[str]]]:
+    head = ["Model", "Method", "Backbone", "Protocol", "Data", "Metric", "Value", "95 % interval"]
+    body = []
+    for row in table.others:
+        interval = "" if row.interval_low is None else f"[{row.interval_low:.1f}, {row.interval_high:.1f}]"
+        backbone = f"{row.architecture}/{row.patch_size}"
+        data = f"{row.dataset} {row.split} ({row.items} {row.item})"
+        body.append([row.model, row.method, backbone, row.protocol, data, row.headline, f"{row.value:.1f}", interval])
+    return head, body
+
+
+def to_markdown(tables: Sequence[Table]) -> str:
+    """Return the tables as GitHub Markdown; measured rows are in italics, the best of a column is bold."""
+
+    def escape(text: str) -> str:
+        return text.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
+
+    def grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+        return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *body)]
+
+    parts = []
+    for table in tables:
+        notes: list[str] = []
+        body = []
+        for line in table.lines:
+            labels = [escape(label) for label in _labels(table, line, notes)]
+            if line.row:
+                labels[0] = f"*{labels[0]}*"
+            cells = [line.cells.get(metric) for metric in table.paper.columns]
+            numbers = [f"**{_number(cell)}**" if cell and cell.best else _number(cell) for cell in cells]
+            body.append([*labels, *numbers, differences(line), line.verdict])
+        parts += [f"## {table.paper.title}", "", *grid(headings(table), body), ""]
+        parts += [f"{escape(note)}  " for note in _footnotes(table, notes)] + [""]
+        if table.others:
+            head, rows = _other_cells(table)
+            parts += [f"### {OTHERS}", "", *grid(head, [[escape(cell) for cell in row] for row in rows]), ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def to_csv(tables: Sequence[Table]) -> str:
+    """Return the tables as CSV, one line a number, the same columns for every table; full precision."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, CSV_COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for table in tables:
+        for line in table.lines:
+            for metric in (metric for metric in table.paper.columns if metric in line.cells):
+                writer.writerow(_csv_line(table, line, metric))
+        for row in table.others:
+            place = {"table": table.name, "section": "not comparable", "protocol": row.protocol, "dataset": row.dataset}
+            model = {"split": row.split, "method": row.method, "backbone": f"{row.architecture}/{row.patch_size}"}
+            score = {"model": row.model, "metric": row.headline, "value": f"{row.value:.4f}", "verdict": "no reference"}
+            writer.writerow(place | model | score)
+    return buffer.getvalue()
+
+
+def _csv_line(table: Table, line: Line, metric: str) -> dict[str, str]:
+    cell = line.cells[metric]
+    cells = {"table": table.name, "section": line.origin, "protocol": table.paper.protocol, "method": line.method}
+    cells |= {"backbone": line.backbone, "epochs": str(line.epochs or ""), "metric": metric}
+    if cell.figure:
+        return cells | {"value": f"{cell.value:g}", "status": cell.figure.status, "source": cell.figure.source}
+    row, verdict = line.row, next(verdict for verdict in line.verdicts if verdict.metric == metric)
+    cells |= {"model": row.model, "dataset": row.dataset, "split": row.split, "value": f"{cell.value:.4f}"}
+    cells |= {"verdict": verdict.word, "reason": verdict.reason}
+    if cell.interval:
+        cells |= {"interval_low": f"{cell.interval[0]:.4f}", "interval_high": f"{cell.interval[1]:.4f}"}
+    if verdict.difference is not None:
+        cells["difference"] = f"{verdict.difference:.4f}"
+    if verdict.tolerance:
+        cells["tolerance"] = f"{verdict.tolerance.value:g}"
+    return cells
+
+
+def to_tex(tables: Sequence[Table]) -> str:
+    """Return a LaTeX document that compiles as it is; each `table` environment can be copied out (needs booktabs,
+    xcolor and graphicx)."""
+
+    def escape(text: str) -> str:
+        return "".join(TEX_SPECIAL.get(character, character) for character in text)
+
+    parts = [r"\documentclass{article}", r"\usepackage{booktabs,graphicx,xcolor}", r"\begin{document}"]
+
+    def environment(title: str, columns: str, head: Sequence[str], body: Sequence[str], notes: Sequence[str]) -> None:
+        parts.extend([r"\begin{table}[p]", r"\centering", rf"\caption{{{escape(title)}}}"])
+        parts.extend([r"\resizebox{\linewidth}{!}{%", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"])
+        parts.extend([" & ".join(map(escape, head)) + r" \\", r"\midrule", *body, r"\bottomrule", r"\end{tabular}}"])
+        parts.extend([r"\par\medskip\raggedright\footnotesize", *(escape(note) + r"\par" for note in notes)])
+        parts.append(r"\end{table}")
+
+    for table in tables:
+        notes: list[str] = []
+        body = []
+        for line in table.lines:
+            labels = [escape(label) for label in _labels(table, line, notes)]
+            if line.row:
+                labels[0] = rf"\textit{{{labels[0]}}}"
+            numbers = []
+            for cell in (line.cells.get(metric) for metric in table.paper.columns):
+                text = escape(_number(cell))
+                bold = rf"\textbf{{{text}}}" if cell and cell.best else text
+                numbers.append(rf"\textcolor{{gray}}{{{bold}}}" if cell and cell.mark == "‡" else bold)
+            body.append(" & ".join([*labels, *numbers, escape(differences(line)), line.verdict]) + r" \\")
+        left = "lll" if table.paper.epochs else "ll"
+        columns = left + "r" * len(table.paper.columns) + "rl"
+        environment(table.paper.title, columns, headings(table), body, _footnotes(table, notes))
+        if table.others:
+            head, rows = _other_cells(table)
+            lines = [" & ".join(map(escape, row)) + r" \\" for row in rows]
+            environment(f"{table.paper.title}. {OTHERS}", "llllllrl", head, lines, [])
+    return "\n".join([*parts, r"\end{document}"]) + "\n"
+
+
+def to_html(tables: Sequence[Table]) -> str:
+    """Return the tables as HTML sections (the page around them comes from `results.page`)."""
+    parts = []
+    for table in tables:
+        notes: list[str] = []
+        body = []
+        for line in table.lines:
+            labels = [html.escape(label) for label in _labels(table, line, notes)]
+            cells = [f"<th scope=row>{labels[0]}</th>", *(f"<td>{label}</td>" for label in labels[1:])]
+            for cell in (line.cells.get(metric) for metric in table.paper.columns):
+                kinds = ["number"] + ["best"] * bool(cell and cell.best)
+                kinds += [cell.figure.status] if cell and cell.figure else []
+                cells.append(f'<td class="{" ".join(kinds)}">{_number(cell)}</td>')
+            word = line.verdict
+            cells.append(
+                f"<td class=number>{differences(line)}</td><td class='verdict {word.replace(' ', '-')}'>{word}</td>"
+            )
+            body.append(f"<tr class={line.origin}>{''.join(cells)}</tr>")
+        head = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in headings(table))
+        parts.append(f"<section><h2>{html.escape(table.paper.title)}</h2><div class=scroll tabindex=0><table>")
+        parts.append(f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>")
+        parts += [f"<p class=footnote>{html.escape(note)}</p>" for note in _footnotes(table, notes)]
+        if table.others:
+            head, rows = _other_cells(table)
+            names = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in head)
+            lines = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+            parts.append(f"<h3>{html.escape(OTHERS)}</h3><div class=scroll tabindex=0><table class=others>")
+            parts.append(f"<thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table></div>")
+        parts.append("</section>")
+    return "\n".join(parts)
