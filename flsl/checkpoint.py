@@ -2,23 +2,28 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from flsl.architecture import EncoderConfig
+from flsl.architecture import EncoderConfig, named
 from flsl.config import parse_section
 from flsl.encoder import Encoder, build_encoder
 from flsl.errors import UserError
-from flsl.files import sha256_of_file, write_atomic
+from flsl.files import write_atomic
+from flsl.formats import recognise
+from flsl.formats.found import Found
+from flsl.formats.own import FORMAT
+from flsl.infer import infer_config
+from flsl.source import Overrides, locate, split_spec
+from flsl.weights import read_weights
 
-FORMAT = "flsl-encoder"
+IMAGENET = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class LoadedEncoder:
     pretraining: dict[str, Any] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)  # keys left out on purpose
     warnings: list[str] = field(default_factory=list)
+    format: str = "own"  # layout of the file
 
     def model_fields(self, name: str | None = None) -> dict[str, Any]:
         """Return the fields of a record's model section; `name` replaces the checkpoint's own."""
@@ -45,7 +51,7 @@ class LoadedEncoder:
             "fingerprint": fingerprint(self.encoder),
             "file_sha256": self.file_sha256,
             "source": self.source,
-            "pretraining": self.pretraining,
+            "pretraining": self.pretraining | {"format": self.format, "dropped": summarise(self.dropped)},
         }
 
 
@@ -58,6 +64,14 @@ def fingerprint(weights: nn.Module | dict[str, torch.Tensor]) -> str:
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
+
+
+def summarise(keys: list[str]) -> list[str]:
+    """Shorten a list of tensor names: those that share their first two parts become `student.head.* (14)`."""
+    groups: dict[str, list[str]] = {}
+    for key in keys:
+        groups.setdefault(".".join(key.split(".")[:2]), []).append(key)
+    return [names[0] if len(names) == 1 else f"{group}.* ({len(names)})" for group, names in groups.items()]
 
 
 def save_encoder(
@@ -81,8 +95,18 @@ def save_encoder(
     return write_atomic(path, lambda temporary: save_file(state, temporary, metadata=metadata))
 
 
-def load_encoder(spec: str | Path, device: str | torch.device = "cpu", seed: int = 0) -> LoadedEncoder:
-    """Load the encoder that `spec` names: a checkpoint file, or `random:ARCHITECTURE/PATCH` (an untrained baseline).
+def load_encoder(
+    spec: str | Path, device: str | torch.device = "cpu", seed: int = 0, overrides: Overrides | None = None
+) -> LoadedEncoder:
+    """Load the encoder that `spec` names.
+
+    Args:
+        spec: a checkpoint of any known layout (recognised by content), a name of the model list, `timm:NAME`, or
+            `random:ARCHITECTURE/PATCH` (an untrained baseline, drawn by `seed`). `SPEC?heads=8&branch=student` changes
+            what the file says: see `flsl.source.Overrides`.
+        device: where the encoder goes.
+        seed: of a random encoder.
+        overrides: the same as the options of `spec`, which come before them.
 
     Returns:
         The encoder in eval mode, float32, on `device`, with what is known of its origin.
@@ -90,54 +114,86 @@ def load_encoder(spec: str | Path, device: str | torch.device = "cpu", seed: int
     Raises:
         UserError: no such file, not a checkpoint of a known kind, or keys that do not fit (all are listed).
     """
-    if str(spec).startswith("random:"):
-        loaded = _random_encoder(str(spec), seed)
+    location, options = split_spec(str(spec))
+    options = options.over(overrides)
+    if location.startswith("random:"):
+        loaded = _random_encoder(location, seed, options)
     else:
-        loaded = _read_own(Path(spec))
+        loaded = _read(location, options)
     loaded.encoder.eval().to(device)
     return loaded
 
 
-def _random_encoder(spec: str, seed: int) -> LoadedEncoder:
+def _random_encoder(spec: str, seed: int, options: Overrides) -> LoadedEncoder:
     """Build the untrained baseline that `random:vit_small/16` names, with weights fixed by the seed."""
     architecture, _, patch = spec.removeprefix("random:").partition("/")
     if not patch.isdigit():
         raise UserError(f"--checkpoint {spec}: expected random:ARCHITECTURE/PATCH, e.g. random:vit_small/16")
     section = {"architecture": architecture, "patch_size": int(patch)}
-    config = parse_section(EncoderConfig, section, f"--checkpoint {spec}")
+    config, warnings = _override(parse_section(EncoderConfig, section, f"--checkpoint {spec}"), options, spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = build_encoder(config)
-    return LoadedEncoder(encoder, name=f"random {config.name}", method="random", source=spec)
+    name = f"random {config.name}"
+    return LoadedEncoder(encoder, name, method="random", source=spec, warnings=warnings, format="random")
 
 
-def _read_own(path: Path) -> LoadedEncoder:
-    """Read a file that `save_encoder` wrote."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
+def _read(location: str, options: Overrides) -> LoadedEncoder:
+    """Read a checkpoint file, whatever its layout."""
+    path = locate(location)
+    file = read_weights(path)
+    found = recognise(file, options.branch)
+    state = {key: value.to(torch.float32) for key, value in found.state.items()}
+    config, warnings = _describe(found, state, options, str(file.path))
+    with torch.device("meta"):  # every tensor comes from the file: none is drawn first
+        encoder = build_encoder(config)
+    load_strictly(encoder, state, str(file.path))
+    bad = [key for key, value in state.items() if not value.isfinite().all()]
+    if bad:
         raise UserError(
-            f"checkpoint {path} {what}. Give a file such as RUN/encoder.safetensors, or random:vit_small/16 "
-            "for the untrained baseline."
+            f"{file.path}: tensors with NaN or infinite numbers, a run that diverged: {', '.join(bad[:10])}"
         )
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"checkpoint {path} is not a readable safetensors file: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise UserError(f"checkpoint {path} is a safetensors file, but not one that this project wrote")
-    config = parse_section(EncoderConfig, json.loads(metadata["encoder"]), f"{path}: encoder")
-    encoder = build_encoder(config)
-    load_strictly(encoder, state, str(path))
     return LoadedEncoder(
         encoder,
-        name=metadata["name"],
-        method=metadata["method"],
-        source=str(path),
-        file_sha256=sha256_of_file(path),
-        pretraining=json.loads(metadata["pretraining"]),
+        name=found.name or f"{found.method} {config.name}",
+        method=found.method,
+        source=location,
+        file_sha256=file.sha256,
+        pretraining=found.pretraining,
+        dropped=found.dropped,
+        warnings=found.warnings + warnings,
+        format=found.format,
     )
+
+
+def _describe(
+    found: Found, state: dict[str, torch.Tensor], options: Overrides, what: str
+) -> tuple[EncoderConfig, list[str]]:
+    """Return the encoder's description after overrides, and the warnings that it deserves."""
+    try:
+        config = found.config or infer_config(state, found.facts, what, options.num_heads)
+    except ValueError as error:
+        raise UserError(f"{what}: {error}") from error
+    config, warnings = _override(config, options, what)
+    if (config.image_mean, config.image_std) != tuple(IMAGENET.values()):
+        warnings.append(
+            f"pretrained with images normalised by mean {config.image_mean} and std {config.image_std}, not ImageNet's"
+        )
+    return config, warnings
+
+
+def _override(config: EncoderConfig, options: Overrides, what: str) -> tuple[EncoderConfig, list[str]]:
+    """Apply what the user insists on; each change is a warning in the record."""
+    changes = options.changes(config)
+    warnings = [f"{key} overridden: {new} instead of {getattr(config, key)}" for key, new in changes.items()]
+    try:
+        if changes:
+            heads = changes.get("num_heads", config.num_heads)
+            size = {"architecture": named(config.embed_dim, config.depth, heads)}
+            config = replace(config, **(size | changes))
+    except ValueError as error:
+        raise UserError(f"{what}: {error}") from error
+    return config, warnings
 
 
 def load_strictly(module: nn.Module, state: dict[str, torch.Tensor], what: str) -> None:
@@ -157,4 +213,5 @@ def load_strictly(module: nn.Module, state: dict[str, torch.Tensor], what: str) 
     if problems:
         shown = "; ".join(problems[:20]) + (f"; and {len(problems) - 20} more" if len(problems) > 20 else "")
         raise UserError(f"{what}: the weights do not fit the encoder: {shown}")
-    module.load_state_dict(state, strict=True)
+    on_meta = any(tensor.is_meta for tensor in own.values())
+    module.load_state_dict(state, strict=True, assign=on_meta)

@@ -60,3 +60,11 @@ def resize_positions(
     else:
         patches = F.interpolate(patches, size=grid, mode="bicubic", align_corners=False, antialias=method == "size")
     return torch.cat([prefix, patches.flatten(2).transpose(1, 2)], dim=1)
+
+
+def is_sincos(table: torch.Tensor, prefix_tokens: int = 0) -> bool:
+    """Tell whether a position table `(1, prefix_tokens + g * g, D)` is `sincos_table`'s, to float16 precision."""
+    side = round((table.shape[1] - prefix_tokens) ** 0.5)
+    if table.shape[2] % 4 or side**2 + prefix_tokens != table.shape[1]:
+        return False
+    return torch.allclose(table.double(), sincos_table(table.shape[2], side, prefix_tokens), atol=1e-3, rtol=0)

@@ -1,0 +1,60 @@
+"""Checkpoint layouts: one file each. A new file here that defines `read` adds a format; nothing else changes.
+
+`read(file: WeightFile, branch: str | None) -> Found | None` looks at the content alone, returns None for anything that
+is not its own, and renames what is its own to our names (those of timm's VisionTransformer). Sizes come from the
+tensors' shapes afterwards; a format states only what shapes cannot tell.
+"""
+
+import pkgutil
+from importlib import import_module
+
+from flsl.errors import UserError
+from flsl.formats.found import Found
+from flsl.weights import WeightFile
+
+
+def formats() -> dict[str, object]:
+    """Return the modules that define a format, by name."""
+    modules = {info.name: import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)}
+    return {name: module for name, module in modules.items() if hasattr(module, "read")}
+
+
+def recognise(file: WeightFile, branch: str | None = None) -> Found:
+    """Return what the one format that knows this layout makes of it.
+
+    Raises:
+        UserError: no format knows it (the message tells what is inside), or it lacks the wanted `branch`.
+    """
+    found = {name: result for name, module in formats().items() if (result := module.read(file, branch)) is not None}
+    if not found:
+        raise UserError(_unknown(file))
+    if len(found) > 1:
+        raise UserError(f"checkpoint {file.path} fits several formats ({', '.join(found)}); export it as safetensors")
+    return next(iter(found.values()))
+
+
+def _unknown(file: WeightFile) -> str:
+    """Say what an unrecognised file holds."""
+    keys = list(_names(file.tree))
+    what = ""
+    if any("layer1.0.conv1" in key or "bn1.running_mean" in key for key in keys):
+        what = "It looks like a ResNet. "
+    elif any("relative_position_bias_table" in key for key in keys):
+        what = "It looks like a BEiT or Swin transformer, whose positions are relative. "
+    shown = ", ".join(keys[:8]) + (", ..." if len(keys) > 8 else "")
+    return (
+        f"checkpoint {file.path} holds no ViT encoder of a known layout. {what}It has {len(keys)} entries: "
+        f"{shown or 'none'}. Known layouts: {', '.join(formats())}; expected names such as "
+        "patch_embed.proj.weight and blocks.0.attn.qkv.weight."
+    )
+
+
+def _names(tree: dict, prefix: str = "") -> list[str]:
+    """Return the dotted names of all leaves of nested dictionaries."""
+    names = []
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            names += _names(value, f"{prefix}{key}.")
+        else:
+            names.append(f"{prefix}{key}")
+    return names

@@ -1,0 +1,99 @@
+"""What an encoder is, from the shapes of its tensors."""
+
+from typing import Any
+
+from flsl.architecture import ARCHITECTURES, EncoderConfig, named
+from flsl.errors import UserError
+from flsl.formats.found import State, is_square, position_rows
+from flsl.position import is_sincos
+
+
+def infer_config(state: State, facts: dict[str, Any], what: str, heads: int | None = None) -> EncoderConfig:
+    """Return the description of the encoder whose tensors `state` holds (names of timm's VisionTransformer).
+
+    Args:
+        state: the tensors; their shapes give width, depth, patch, grid, tokens, MLP and LayerScale.
+        facts: `EncoderConfig` fields known otherwise; they come before what is inferred.
+        what: the file, for messages.
+        heads: their number, where neither `facts` nor the width tell it.
+
+    Raises:
+        UserError: tensors that every ViT has are missing or have an impossible shape, or the number of heads cannot be
+            known.
+    """
+    lacking = [key for key in ("patch_embed.proj.weight", "blocks.0.mlp.fc1.weight", "pos_embed") if key not in state]
+    if lacking:
+        raise UserError(f"{what}: the encoder lacks {', '.join(lacking)}")
+    patches, fc1, fc2 = (state[key].shape for key in (
+        "patch_embed.proj.weight", "blocks.0.mlp.fc1.weight", "blocks.0.mlp.fc2.weight"
+    ))  # fmt: skip
+    if len(patches) != 4 or patches[1] != 3 or patches[2] != patches[3] or len(fc1) != 2 or len(fc2) != 2:
+        raise UserError(
+            f"{what}: patch_embed.proj.weight has shape {tuple(patches)}, expected (width, 3, patch, patch); "
+            f"blocks.0.mlp.fc1.weight {tuple(fc1)}, expected (hidden, width)"
+        )
+    width, _, patch, _ = patches
+    depth = _depth(state, what)
+    heads = facts.get("num_heads") or _heads(width, depth, heads, what)
+    sizes = {"embed_dim": width, "depth": depth, "num_heads": heads}
+    class_token = facts.get("class_token", "cls_token" in state)
+    registers = state["reg_token"].shape[1] if "reg_token" in state else 0
+    prefix, grid = _table(position_rows(state), class_token, registers, what)
+    hidden = fc1[0]
+    inferred = {
+        "architecture": named(width, depth, heads),
+        **sizes,
+        "patch_size": patch,
+        "image_size": grid * patch,
+        "mlp_ratio": _ratio(hidden, width),
+        "mlp": "swiglu" if hidden == 2 * fc2[1] else "gelu",
+        "qkv_bias": "blocks.0.attn.qkv.bias" in state,
+        "class_token": class_token,
+        "register_tokens": registers,
+        "position_embedding": "sincos" if is_sincos(state["pos_embed"], prefix) else "learned",
+        "position_prefix": None if prefix == int(class_token) else prefix,
+        "final_norm": "norm.weight" in state,
+        "layer_scale": "blocks.0.ls1.gamma" in state,
+    }
+    return EncoderConfig(**(inferred | facts))
+
+
+def _depth(state: State, what: str) -> int:
+    """Return the number of blocks, which must be numbered 0, 1, 2, ..."""
+    blocks = {key.split(".")[1] for key in state if key.startswith("blocks.")}
+    missing = [str(index) for index in range(len(blocks)) if str(index) not in blocks]
+    if missing:
+        raise UserError(f"{what}: {len(blocks)} blocks, but not numbered 0 to {len(blocks) - 1}: no {missing[0]}")
+    return len(blocks)
+
+
+def _heads(width: int, depth: int, fallback: int | None, what: str) -> int:
+    """Return the heads of a named size, else width / 64 (method.md section 5, trap 3)."""
+    for size in ARCHITECTURES.values():
+        if size[:2] == (width, depth):
+            return size[2]
+    if width % 64 and fallback:
+        return fallback
+    if width % 64:
+        raise UserError(
+            f"{what}: the number of heads is not stored, and the width {width} is no multiple of 64, the usual head "
+            "width. Say --heads N."
+        )
+    return width // 64
+
+
+def _table(rows: int, class_token: bool, registers: int, what: str) -> tuple[int, int]:
+    """Return how many rows of the position table belong to prefix tokens, and the side of its grid."""
+    for prefix in dict.fromkeys((int(class_token), 0, int(class_token) + registers)):
+        if rows > prefix and is_square(rows - prefix):
+            return prefix, round((rows - prefix) ** 0.5)
+    raise UserError(
+        f"{what}: the position table has {rows} rows, which is no square grid with "
+        f"{'a' if class_token else 'no'} class token and {registers} registers"
+    )
+
+
+def _ratio(hidden: int, width: int) -> float:
+    """Return the MLP ratio that gives exactly this hidden width after truncation."""
+    ratio = hidden / width
+    return ratio if int(width * ratio) == hidden else (hidden + 0.5) / width

@@ -1,0 +1,73 @@
+"""What a command line names as a checkpoint: where it lies, and what the user insists on against the file."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from flsl.architecture import ARCHITECTURES, EncoderConfig
+from flsl.config import unknown_key
+from flsl.errors import UserError
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What replaces the reader's own findings; each change becomes a warning in the record."""
+
+    architecture: str | None = None  # `arch=vit_small`: the size, which sets the heads
+    num_heads: int | None = None  # `heads=8`: another attention on the same weights
+    positions: str | None = None  # `positions=dino|size|size_plain`: how the table is resized
+    branch: str | None = None  # `branch=student`, `momentum_encoder`, ...: which network of the file
+
+    def over(self, other: "Overrides | None") -> "Overrides":
+        """Return these overrides, completed by `other`."""
+        filled = {key: value for key, value in asdict(self).items() if value is not None}
+        return Overrides(**(asdict(other or Overrides()) | filled))
+
+    def changes(self, config: EncoderConfig) -> dict[str, object]:
+        """Return the fields of `config` that these overrides change.
+
+        Raises:
+            UserError: an unknown architecture.
+        """
+        wanted: dict[str, object] = {}
+        if self.architecture is not None:
+            if self.architecture not in ARCHITECTURES:
+                raise UserError(unknown_key(f"--arch {self.architecture}", self.architecture, ARCHITECTURES))
+            sizes = dict(zip(("embed_dim", "depth", "num_heads"), ARCHITECTURES[self.architecture]))
+            wanted |= {"architecture": self.architecture, **sizes}
+        if self.num_heads is not None:
+            wanted["num_heads"] = self.num_heads
+        if self.positions is not None:
+            wanted["position_interpolation"] = self.positions
+        return {key: value for key, value in wanted.items() if getattr(config, key) != value}
+
+
+OPTIONS = {"arch": "architecture", "heads": "num_heads", "positions": "positions", "branch": "branch"}
+
+
+def split_spec(spec: str) -> tuple[str, Overrides]:
+    """Split `LOCATION?heads=8&branch=student` into the location and its overrides.
+
+    Raises:
+        UserError: an unknown option, or a value of the wrong kind.
+    """
+    location, mark, query = spec.partition("?")
+    if not mark or Path(spec).exists():
+        return spec, Overrides()
+    values: dict[str, object] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if key not in OPTIONS:
+            raise UserError(unknown_key(f"--checkpoint {spec}: option {key!r}", key, OPTIONS))
+        values[OPTIONS[key]] = value
+    if "num_heads" in values:
+        if not str(values["num_heads"]).isdigit() or int(str(values["num_heads"])) < 1:
+            raise UserError(f"--checkpoint {spec}: heads must be a positive number")
+        values["num_heads"] = int(str(values["num_heads"]))
+    if values.get("positions", "dino") not in ("dino", "size", "size_plain"):
+        raise UserError(f"--checkpoint {spec}: positions must be dino, size or size_plain")
+    return location, Overrides(**values)  # type: ignore[arg-type]
+
+
+def locate(location: str) -> Path:
+    """Return the path that a location means."""
+    return Path(location)

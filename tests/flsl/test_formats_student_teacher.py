@@ -1,0 +1,108 @@
+"""DINO, FLSL, iBOT and SelfPatch files, laid out as those projects write them, give the features of a plain ViT."""
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+import torch
+from support.plain_vit import plain_features, random_weights
+
+from flsl.checkpoint import load_encoder
+from flsl.errors import UserError
+from flsl.position import sincos_table
+
+SIZES = [(32, 32), (24, 56)]  # native and non-square
+ARGUMENTS = argparse.Namespace(arch="vit_small", patch_size=8, output_dir="out", lr=0.0005)
+
+
+def prefixed(weights, prefix):
+    return {prefix + key: value for key, value in weights.items()}
+
+
+def head(*names):
+    return {f"{name}.weight": torch.zeros(3, 3) for name in names}
+
+
+def training_checkpoint(student, teacher, **more):
+    return {"student": student, "teacher": teacher, "optimizer": {"state": {}}, "epoch": 7, "args": ARGUMENTS} | more
+
+
+def check(path, weights, heads, **how):
+    loaded = load_encoder(path)
+    for size in SIZES:
+        images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
+        (got,) = loaded.encoder.feature_maps(images)
+        torch.testing.assert_close(got, plain_features(weights, images, heads, **how), atol=1e-5, rtol=1e-5)
+    return loaded
+
+
+@pytest.mark.parametrize("branch", ["teacher", "student"])
+def test_dino_training_checkpoint(tmp_path, branch):
+    student, teacher = (random_weights(seed=seed) for seed in (0, 1))
+    heads = head("head.mlp.0", "head.mlp.2", "head.last_layer")
+    torch.save(
+        training_checkpoint(
+            prefixed(prefixed(student, "backbone.") | heads, "module."),
+            prefixed(teacher, "backbone.") | heads,
+            dino_loss={"center": torch.zeros(1, 3)},
+        ),
+        tmp_path / "weights.bin",
+    )
+    path = tmp_path / "weights.bin"
+    loaded = check(f"{path}?branch={branch}", teacher if branch == "teacher" else student, heads=1)
+    assert (loaded.format, loaded.method) == ("DINO training checkpoint", "DINO")
+    assert f"{branch}.head.last_layer.weight" in loaded.dropped
+    assert loaded.pretraining["epoch"] == 7
+    assert loaded.encoder.config.position_embedding == "learned"
+
+
+def test_dino_backbone(tmp_path):
+    weights = random_weights(width=128)
+    torch.save(weights, tmp_path / "dino.pth")
+    assert check(tmp_path / "dino.pth", weights, heads=2).format == "DINO backbone"
+
+
+@pytest.mark.parametrize("table", ["sincos", "learned"])
+def test_flsl_authors(tmp_path, table):
+    weights = random_weights(class_token=False)
+    if table == "sincos":
+        weights["pos_embed"] = sincos_table(64, 4).float()
+    stored = prefixed(weights | {"cls_token": torch.randn(1, 1, 64)}, "backbone.") | head("head.last_layer")
+    torch.save(training_checkpoint(prefixed(stored, "module."), stored), tmp_path / "checkpoint.pth")
+    loaded = check(tmp_path / "checkpoint.pth", weights, heads=1)
+    assert (loaded.method, loaded.encoder.config.class_token) == ("FLSL", False)
+    assert loaded.encoder.config.position_embedding == table
+    assert loaded.encoder.pos_embed.requires_grad == (table == "learned")
+    assert "cls_token" in loaded.dropped
+
+
+def test_flsl_backbone_alone(tmp_path):
+    weights = random_weights(class_token=False) | {"pos_embed": sincos_table(64, 4).float()}
+    torch.save(weights | {"cls_token": torch.randn(1, 1, 64)}, tmp_path / "flsl.pth")
+    assert check(tmp_path / "flsl.pth", weights, heads=1).method == "FLSL"
+
+
+def test_missing_branch_is_named(tmp_path):
+    torch.save({"teacher": prefixed(random_weights(), "backbone.")}, tmp_path / "teacher.pth")
+    with pytest.raises(UserError, match="no branch 'student'; it has teacher"):
+        load_encoder(f"{tmp_path / 'teacher.pth'}?branch=student")
+
+
+@pytest.mark.parametrize("kind", ["dino", "flsl"])
+def test_reference_checkpoints(tmp_path, reference_dir, kind):
+    """The published layouts of the reference clips; the masks that they must give are tested with DAVIS."""
+    archive = np.load(reference_dir / "davis" / "clip" / f"checkpoint_{kind}.npz")
+    config = json.loads(str(archive["config"]))
+    teacher = {key.removeprefix("teacher/"): torch.from_numpy(archive[key]) for key in archive if key != "config"}
+    torch.save({"teacher": teacher}, tmp_path / "checkpoint.pth")
+    loaded = load_encoder(tmp_path / "checkpoint.pth")
+    weights = {key.removeprefix("backbone."): value.float() for key, value in teacher.items()}
+    if not config["class_token"]:
+        weights.pop("cls_token")
+    assert loaded.encoder.config.architecture == config["arch"]
+    assert loaded.encoder.num_heads == config["num_heads"]
+    images = torch.randn(1, 3, 96, 160, generator=torch.Generator().manual_seed(0))
+    (got,) = loaded.encoder.feature_maps(images)
+    expected = plain_features({k: v.double() for k, v in weights.items()}, images.double(), config["num_heads"])
+    torch.testing.assert_close(got.double(), expected, atol=1e-5, rtol=1e-5)

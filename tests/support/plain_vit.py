@@ -1,0 +1,109 @@
+"""A plain ViT written out in elementary operations, and random weights for it: what checkpoint tests compare with."""
+
+import math
+
+import torch
+from torch.nn import functional as F
+
+
+def random_weights(
+    width=64, depth=2, patch=8, grid=4, *, class_token=True, registers=0, layer_scale=False, swiglu=False,
+    position_rows=None, norm=True, seed=0,
+):  # fmt: skip
+    """Return random tensors of one ViT; biases, norms and scales too, so that nothing is 0 or 1 by chance."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape, scale=0.1, shift=0.0):
+        return torch.randn(*shape, generator=generator) * scale + shift
+
+    rows = int(class_token) if position_rows is None else position_rows
+    weights = {
+        "patch_embed.proj.weight": draw(width, 3, patch, patch),
+        "patch_embed.proj.bias": draw(width),
+        "pos_embed": draw(1, rows + grid * grid, width, scale=0.5),
+    }
+    if class_token:
+        weights["cls_token"] = draw(1, 1, width, scale=1.0)
+    if registers:
+        weights["reg_token"] = draw(1, registers, width, scale=1.0)
+    hidden = 4 * width
+    for block in (f"blocks.{index}." for index in range(depth)):
+        for name in ("norm1", "norm2"):
+            weights[f"{block}{name}.weight"], weights[f"{block}{name}.bias"] = draw(width, shift=1.0), draw(width)
+        for name, rows_out, columns in (
+            ("attn.qkv", 3 * width, width),
+            ("attn.proj", width, width),
+            ("mlp.fc1", 2 * hidden if swiglu else hidden, width),
+            ("mlp.fc2", width, hidden),
+        ):
+            weights[f"{block}{name}.weight"], weights[f"{block}{name}.bias"] = draw(rows_out, columns), draw(rows_out)
+        if layer_scale:
+            weights[f"{block}ls1.gamma"], weights[f"{block}ls2.gamma"] = draw(width, shift=0.5), draw(width, shift=0.5)
+    if norm:
+        weights["norm.weight"], weights["norm.bias"] = draw(width, shift=1.0), draw(width)
+    return weights
+
+
+def plain_features(weights, images, heads, *, positions="dino", position_rows=None, eps=1e-6, swiglu=False):
+    """Return the patch features `(B, D, h, w)` after the final norm, if any, computed step by step."""
+    kernel = weights["patch_embed.proj.weight"]
+    patch, width = kernel.shape[-1], kernel.shape[0]
+    batch, _, height, breadth = images.shape
+    rows, columns = height // patch, breadth // patch
+    cells = images.reshape(batch, 3, rows, patch, columns, patch).permute(0, 2, 4, 1, 3, 5)
+    tokens = cells.reshape(batch, rows * columns, -1) @ kernel.reshape(width, -1).T + weights["patch_embed.proj.bias"]
+
+    prefix = [weights[name] for name in ("cls_token", "reg_token") if name in weights]
+    special = position_rows if position_rows is not None else int("cls_token" in weights)
+    table = weights["pos_embed"]
+    tokens = tokens + _resize(table[:, special:], rows, columns, positions)
+    if prefix:
+        prefix = torch.cat(prefix, dim=1).clone()
+        prefix[:, :special] += table[:, :special]
+        tokens = torch.cat([prefix.repeat(batch, 1, 1), tokens], dim=1)
+
+    for index in range(1 + max(int(key.split(".")[1]) for key in weights if key.startswith("blocks."))):
+        tokens = _block(weights, f"blocks.{index}.", tokens, heads, eps, swiglu)
+    if "norm.weight" in weights:
+        tokens = _norm(tokens, weights, "norm", eps)
+    return tokens[:, -rows * columns :].transpose(1, 2).reshape(batch, width, rows, columns)
+
+
+def _resize(table, rows, columns, how):
+    side = math.isqrt(table.shape[1])
+    if (rows, columns) == (side, side):
+        return table
+    square = table.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    if how == "dino":
+        factors = ((rows + 0.1) / side, (columns + 0.1) / side)
+        square = F.interpolate(square, scale_factor=factors, mode="bicubic")
+    else:
+        square = F.interpolate(square, size=(rows, columns), mode="bicubic", antialias=how == "size")
+    return square.permute(0, 2, 3, 1).reshape(1, rows * columns, -1)
+
+
+def _block(weights, block, tokens, heads, eps, swiglu):
+    batch, number, width = tokens.shape
+    normed = _norm(tokens, weights, f"{block}norm1", eps)
+    qkv = _linear(normed, weights, f"{block}attn.qkv").reshape(batch, number, 3, heads, width // heads)
+    query, key, value = qkv.permute(2, 0, 3, 1, 4)
+    attention = (query @ key.transpose(-1, -2) / math.sqrt(width // heads)).softmax(-1)
+    mixed = _linear((attention @ value).transpose(1, 2).reshape(batch, number, width), weights, f"{block}attn.proj")
+    tokens = tokens + mixed * weights.get(f"{block}ls1.gamma", 1)
+    inner = _linear(_norm(tokens, weights, f"{block}norm2", eps), weights, f"{block}mlp.fc1")
+    if swiglu:
+        gate, inner = inner.chunk(2, dim=-1)
+        inner = gate * torch.sigmoid(gate) * inner
+    else:
+        inner = 0.5 * inner * (1 + torch.erf(inner / math.sqrt(2)))
+    return tokens + _linear(inner, weights, f"{block}mlp.fc2") * weights.get(f"{block}ls2.gamma", 1)
+
+
+def _linear(tokens, weights, name):
+    return tokens @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+
+def _norm(tokens, weights, name, eps):
+    centred = tokens - tokens.mean(-1, keepdim=True)
+    scaled = centred / torch.sqrt(centred.square().mean(-1, keepdim=True) + eps)
+    return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
