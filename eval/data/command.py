@@ -1,7 +1,7 @@
 """Draw synthetic benchmark data, or check a real or synthetic copy.
 
     python -m eval data synthesise images|davis|coco|uavdt DIR [--seed N] [size options]
-    python -m eval data synthesise uavdt DIR --from-gt UAVDT_DIR [--sequences M0203 ...]
+    python -m eval data synthesise uavdt DIR --from-gt UAVDT_DIR [--frames N]
     python -m eval data verify     images|davis|coco|uavdt DIR [--quick]
 
 Synthetic data are written in the benchmark's own layout with a marker file `dataset.json`; the same seed and sizes
@@ -70,13 +70,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 "--from-gt",
                 type=Path,
                 metavar="UAVDT_DIR",
-                help="draw frames for the ground-truth files of this UAVDT copy: --frames then cuts every clip, "
-                "--height and --width default to 540 and 1024, --sequences and --train-sequences do not apply",
+                help="draw frames for the ground-truth files of this UAVDT copy, all of them unless --frames cuts every "
+                "clip; --height and --width are 540 and 1024 then",
             )
         command = checked.add_parser(benchmark, help=text, description=f"Check a copy of {text}.")
         command.add_argument("root", type=Path, metavar="DIR", help="the benchmark's folder")
         command.add_argument("--quick", action="store_true", help="read picture headers only, decode nothing")
-        command.add_argument("--limit", type=int, default=20, metavar="N", help="problems to print (default: %(default)s)")
+        command.add_argument(
+            "--limit", type=int, default=20, metavar="N", help="problems to print (default: %(default)s)"
+        )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -88,16 +90,24 @@ def run(arguments: argparse.Namespace) -> int:
         report = module.verify(arguments.root, decode=not arguments.quick)
         return print_report(report, arguments.limit)
 
-    module = import_module(f"eval.data.synthesise.{arguments.benchmark}")
+    sizes = {option.replace("-", "_"): default for option, (default, _) in SIZES[arguments.benchmark].items()}
+    given = {field: getattr(arguments, field) for field in sizes if getattr(arguments, field) is not None}
     if arguments.benchmark == "uavdt" and arguments.from_gt is not None:
-        from eval.data.synthesise.from_gt import synthesise_from_gt
-
-        return synthesise_from_gt(arguments)
-    parameters = {}
-    for option, (default, _) in SIZES[arguments.benchmark].items():
-        field = option.replace("-", "_")
-        given = getattr(arguments, field)
-        parameters[field] = default if given is None else given
+        return _run_from_gt(arguments, given)
     if arguments.benchmark == "davis":
-        parameters["void"] = arguments.void
-    return module.synthesise(arguments.root, arguments.seed, **parameters)
+        given["void"] = arguments.void
+    module = import_module(f"eval.data.synthesise.{arguments.benchmark}")
+    return module.synthesise(arguments.root, arguments.seed, **(sizes | given))
+
+
+def _run_from_gt(arguments: argparse.Namespace, given: dict[str, int]) -> int:
+    """Draw frames for ground-truth files; the files decide which sequences there are."""
+    from eval.data.synthesise.from_gt import synthesise_from_gt
+    from flsl.errors import UserError
+
+    for field in ("sequences", "train_sequences"):
+        if field in given:
+            raise UserError(
+                f"--{field.replace('_', '-')} does not go with --from-gt, which draws every sequence there is."
+            )
+    return synthesise_from_gt(arguments.root, arguments.from_gt, arguments.seed, **given)

@@ -18,15 +18,7 @@ class Canvas:
         """Return a canvas on a background, where every pixel has label 0."""
         return cls(image, np.zeros(image.shape[:2], np.uint16))
 
-    def paste(
-        self,
-        patch: np.ndarray,
-        alpha: np.ndarray,
-        matrix: np.ndarray,
-        label: int,
-        shade: tuple[float, float] = (0, 0),
-        shadow: float = 0,
-    ) -> int:
+    def paste(self, patch: np.ndarray, alpha: np.ndarray, matrix: np.ndarray, label: int, shadow: float = 0) -> int:
         """Paste a patch and return its number of pixels inside the frame, before anything covers it.
 
         Args:
@@ -34,7 +26,6 @@ class Canvas:
             alpha: (h, w) uint8, 255 inside the object; what comes out above 127 gets the label.
             matrix: (2, 3) affine map from patch to frame, pixel centres at integers.
             label: written into `labels`.
-            shade: brightness gradient over the patch along the frame's x and y.
             shadow: darkness, 0..1, of the shadow it throws to its lower right.
         """
         height, width = self.labels.shape
@@ -50,17 +41,13 @@ class Canvas:
         extent = (int(right - left), int(bottom - top))
         colour = cv2.warpAffine(patch, local, extent, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         mask = cv2.warpAffine(alpha, local, extent, flags=cv2.INTER_LINEAR)
-        region = self.image[top:bottom, left:right].astype(np.float32)
+        region = self.image[top:bottom, left:right]
         if shadow:
             throw = np.float32([[1, 0, 0.07 * size], [0, 1, 0.09 * size]])
-            dark = cv2.warpAffine(cv2.blur(mask, (5, 5)), throw, extent)
-            region *= 1 - (shadow / 255) * dark[..., None].astype(np.float32)
-        x = np.linspace(-1, 1, extent[0], dtype=np.float32)
-        y = np.linspace(-1, 1, extent[1], dtype=np.float32)
-        light = 1 + shade[0] * x[None, :, None] + shade[1] * y[:, None, None]
-        opacity = mask[..., None].astype(np.float32) / 255
-        region += (colour * light - region) * opacity
-        self.image[top:bottom, left:right] = np.clip(region, 0, 255)
+            dark = cv2.warpAffine(cv2.blur(mask, (5, 5)), throw, extent).astype(np.float32) * (shadow / 255)
+            region = cv2.blendLinear(np.zeros_like(region), region, dark, 1 - dark)
+        opacity = mask.astype(np.float32) / 255
+        self.image[top:bottom, left:right] = cv2.blendLinear(colour, region, opacity, 1 - opacity)
         inside = mask > 127
         self.labels[top:bottom, left:right][inside] = label
         return int(np.count_nonzero(inside))
@@ -74,14 +61,17 @@ def placement(centre: tuple[float, float], angle: float, scale: float, patch_sha
     return np.column_stack([linear, np.asarray(centre) - linear @ middle])
 
 
-def develop(image: np.ndarray, rng: np.random.Generator, gain: np.ndarray | float = 1.0, noise: float = 3.0) -> np.ndarray:
-    """Return the picture as a camera would: brightness times `gain` (broadcast to BGR), sensor noise (grey levels)."""
-    grain = rng.normal(0, noise, (64, 64, 1)).astype(np.float32)
-    height, width = image.shape[:2]
-    # Tiles of one small noise field in random order are as good as fresh noise and twenty times as fast.
-    rows = rng.integers(0, 64, height)[:, None] + np.arange(width)[None] // 64 * 17
-    grain = grain[rows % 64, (np.arange(width)[None] + rng.integers(0, 64, height)[:, None]) % 64]
-    return np.clip(image * np.float32(gain) + grain, 0, 255).astype(np.uint8)
+def develop(image: np.ndarray, rng: np.random.Generator, gain: np.ndarray | float = 1.0, noise: int = 5) -> np.ndarray:
+    """Return the picture (H, W, 3) uint8 as a camera would: brightness times `gain`, uniform noise of +-`noise` levels.
+
+    `gain` is one number or (H, W, 3) float32.
+    """
+    if isinstance(gain, np.ndarray):
+        lit = cv2.multiply(image, gain, dtype=cv2.CV_8U)
+    else:
+        lit = cv2.convertScaleAbs(image, alpha=gain)
+    grain = rng.integers(-noise, noise + 1, image.shape, np.int8)
+    return cv2.add(lit, grain, dtype=cv2.CV_8U)
 
 
 def encode_jpeg(image: np.ndarray, quality: int = 92) -> np.ndarray:

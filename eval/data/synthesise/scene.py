@@ -39,7 +39,6 @@ class Thing:
     radius: Sway
     angle: Sway
     suppleness: float
-    shade: tuple[float, float]
     label: int
 
     def alpha(self, time: float) -> np.ndarray:
@@ -53,7 +52,7 @@ class Thing:
         centre = (self.x.at(time) - offset[0], self.y.at(time) - offset[1])
         scale = 2 * self.radius.at(time) / (0.96 * len(self.texture))
         matrix = placement(centre, self.angle.at(time), scale, self.texture.shape)
-        return canvas.paste(self.texture, self.alpha(time), matrix, self.label, self.shade, shadow=0.35)
+        return canvas.paste(self.texture, self.alpha(time), matrix, self.label, shadow=0.35)
 
 
 @dataclass(frozen=True)
@@ -87,14 +86,18 @@ class Scene:
         margin_y, margin_x = (np.array(self.background.shape[:2]) - (self.height, self.width)) / 2
         offset = (self.camera[0].at(time), self.camera[1].at(time))
         window = np.float64([[1, 0, -margin_x - offset[0]], [0, 1, -margin_y - offset[1]]])
-        canvas = Canvas.on(cv2.warpAffine(self.background, window, (self.width, self.height), borderMode=cv2.BORDER_REFLECT))
+        canvas = Canvas.on(
+            cv2.warpAffine(self.background, window, (self.width, self.height), borderMode=cv2.BORDER_REFLECT)
+        )
         unhidden = {thing.label: thing.draw(canvas, time, offset) for thing in self.things}
         rng = np.random.default_rng([self.seed, int(time)])
         image = develop(canvas.image, rng, self.brightness.at(time))
         return View(image, canvas.labels, unhidden)
 
 
-def draw_background(rng: np.random.Generator, height: int, width: int, hues: Sequence[float] | None = None) -> np.ndarray:
+def draw_background(
+    rng: np.random.Generator, height: int, width: int, hues: Sequence[float] | None = None
+) -> np.ndarray:
     """Return a muted background (height, width, 3) uint8: two textures in cloudy patches under uneven light.
 
     It is drawn at half size, which is four times as fast and softer than the objects before it.
@@ -143,13 +146,12 @@ def draw_thing(
     return Thing(
         shape=shape,
         outline=draw_outline(rng, shape),
-        texture=draw_texture(rng, texture, side, side, _choose(rng, hues)),
+        texture=_shaded(rng, draw_texture(rng, texture, side, side, _choose(rng, hues))),
         x=sway(centre[0], speed * rng.uniform(0.5, 1)),
         y=sway(centre[1], speed * rng.uniform(0.2, 0.6)),
         radius=sway(radius, radius * min(speed, 1) * rng.uniform(0, 0.015)),
         angle=sway(rng.uniform(0, 2 * np.pi), min(speed, 1) * rng.uniform(0, 0.08)),
         suppleness=suppleness,
-        shade=tuple(rng.uniform(-0.3, 0.3, 2)),
         label=label,
     )
 
@@ -175,6 +177,13 @@ def draw_scene(
         brightness=Sway(rng.uniform(0.85, 1.1), 0.08 * min(speed, 1), 40, rng.uniform(0, 6.3)),
         seed=int(rng.integers(1 << 31)),
     )
+
+
+def _shaded(rng: np.random.Generator, texture: np.ndarray) -> np.ndarray:
+    """Return a square texture (n, n, 3) uint8 lit from a random side."""
+    place = np.linspace(-1, 1, len(texture), dtype=np.float32)
+    light = 1 + rng.uniform(-0.3, 0.3) * place[None, :, None] + rng.uniform(-0.3, 0.3) * place[:, None, None]
+    return np.clip(texture * light, 0, 255).astype(np.uint8)
 
 
 def _choose(rng: np.random.Generator, hues: Sequence[float] | None) -> float | None:
