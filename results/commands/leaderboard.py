@@ -26,6 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the leaderboard; returns 0, also if some records were left out (each is named)."""
     from results.errors import ResultsError
     from results.leaderboard import build_leaderboard, to_csv
+    from results.leaderboard_page import leaderboard_page
+    from results.published import read_figures, read_methods, read_tolerances
     from results.store import load_records, write_bytes
     from results.terminal import print_leaderboard
 
@@ -36,7 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
     board = build_leaderboard(loaded.records)
     for sentence in board.left_out:
         print(f"left out: {sentence}", file=sys.stderr)
+    page = leaderboard_page(board, read_figures(), read_tolerances(), read_methods())
     write_bytes(arguments.out, to_csv(board.rows).encode())
+    write_bytes(arguments.out.with_suffix(".html"), page.encode())
     print_leaderboard(board.rows)
-    print(f"{len(board.rows)} rows from {len(loaded.records)} records: {arguments.out}")
+    print(
+        f"{len(board.rows)} rows from {len(loaded.records)} records: {arguments.out} and {arguments.out.with_suffix('.html')}"
+    )
     return 0
