@@ -11,39 +11,39 @@ from typing import Any
 from PIL import Image
 
 from eval.uavdt.ground_truth import CATEGORIES, SequenceTruth
-from eval.uavdt.layout import Layout
+from eval.uavdt.layout import FRAMES, Layout
 from flsl.errors import UserError
 
 OFFICIAL_SIZE = (1024, 540)  # pixels, where no frame tells; COCO's metric does not use it
 
 
-def coco_of_split(
-    layout: Layout, sequences: list[str], *, stride: int = 1, clip: bool = False
-) -> tuple[dict[str, Any], list[SequenceTruth]]:
-    """Return the COCO document of some sequences, every `stride`-th frame from the first, and their ground truth.
+def coco_document(
+    layout: Layout, truths: list[SequenceTruth], *, stride: int = 1, clip: bool = False
+) -> dict[str, Any]:
+    """Return some sequences as a COCO document: every `stride`-th frame from the first.
+
+    Frames without a box are kept: they teach and test what is no vehicle. File names are relative to `layout.root`.
 
     Args:
-        layout: the copy of UAVDT.
-        sequences: names, in the order of the images.
-        stride: of the frames. Frames without a box are kept: they teach and test what is no vehicle.
+        layout: the copy of UAVDT; without pictures, names and sizes are the official ones.
+        truths: ground truth of the sequences, in the order of the images.
+        stride: of the frames.
         clip: cut boxes and ignore regions at the edge of the image, for training; evaluation takes them as they are.
 
     Raises:
-        UserError: a frame or the ground truth is missing or broken.
+        UserError: a frame is missing or is no picture.
     """
     document: dict[str, Any] = {
-        "info": {"description": "UAVDT", "frames": f"every {stride}. of {', '.join(sequences)}"},
+        "info": {"description": f"UAVDT, every {stride}. frame of {', '.join(truth.name for truth in truths)}"},
         "categories": [{"id": key, "name": name} for key, name in CATEGORIES.items()],
         "images": [],
         "annotations": [],
     }
-    truths = []
-    for sequence in sequences:
-        truth = layout.read_truth(sequence)
-        paths = layout.frames(sequence)[::stride] if layout.has_frames else None
-        _append(document, truth, range(1, truth.length + 1, stride), paths, layout.root, clip)
-        truths.append(truth)
-    return document, truths
+    for truth in truths:
+        frames = range(1, truth.length + 1, stride)
+        paths = layout.frames(truth.name)[::stride] if layout.has_frames else None
+        _append(document, truth, frames, paths, layout.root, clip)
+    return document
 
 
 def image_ids(document: dict[str, Any]) -> dict[tuple[str, int], int]:
@@ -83,7 +83,7 @@ def _append(
             sizes = list(pool.map(image_size, paths))
     first = len(images) + 1
     for index, (frame, (width, height)) in enumerate(zip(frames, sizes)):
-        file = paths[index].relative_to(root).as_posix() if paths else f"{truth.name}/img{frame:06d}.jpg"
+        file = paths[index].relative_to(root).as_posix() if paths else f"{FRAMES}/{truth.name}/img{frame:06d}.jpg"
         image = {"id": first + index, "file_name": file, "width": width, "height": height}
         images.append(image | {"sequence": truth.name, "frame": frame})
     ids = {frame: first + index for index, frame in enumerate(frames)}

@@ -10,7 +10,6 @@ The toolkit's own folder, which holds `GT/` directly, is read too: scoring saved
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +36,6 @@ class Layout:
     def has_frames(self) -> bool:
         """Whether pictures are there at all."""
         return (self.root / FRAMES).is_dir()
-
-    @cached_property
-    def _lengths(self) -> dict[str, int | None]:
-        return {}
 
     def sequences(self, split: str) -> list[str]:
         """Return the sequences of `train` or `test` that are here, in official order.
@@ -79,10 +74,9 @@ class Layout:
 
     def length(self, sequence: str) -> int | None:
         """Return a sequence's number of frames: that of its pictures, else the official one, else None (unknown)."""
-        if sequence not in self._lengths:
-            known = None if self.marker else official_sequences()[sequence].frames
-            self._lengths[sequence] = len(self.frames(sequence)) if self.has_frames else known
-        return self._lengths[sequence]
+        if self.has_frames:
+            return len(self.frames(sequence))
+        return None if self.marker else official_sequences()[sequence].frames
 
     def read_truth(self, sequence: str) -> SequenceTruth:
         """Read a sequence's ground truth; see `eval.uavdt.ground_truth.read_truth`."""
@@ -90,12 +84,22 @@ class Layout:
 
     def is_official(self, truths: list[SequenceTruth]) -> bool:
         """Whether these are the whole official test split: every sequence, with its official frames and boxes."""
-        wanted = {s.name: (s.frames, s.boxes) for s in official_sequences().values() if s.split == "test"}
-        return self.marker is None and wanted == {t.name: (t.length, len(t.frame)) for t in truths}
+        whole = {s.name for s in official_sequences().values() if s.split == "test"}
+        return whole == {truth.name for truth in truths} and self._all_unchanged(truths)
 
-    def name(self, official: bool) -> str:
-        """Return the data set's name for a record: `uavdt`, the marker's name, or `uavdt-subset`."""
-        return self.marker["name"] if self.marker else "uavdt" if official else "uavdt-subset"
+    def name(self, truths: list[SequenceTruth]) -> str:
+        """Return an honest name for a record: `uavdt`, `uavdt-subset` (some official sequences), the marker's name of
+        synthetic data, or `uavdt-changed` (official names, but other numbers of frames or boxes)."""
+        if self.marker:
+            return self.marker["name"]
+        if not self._all_unchanged(truths):
+            return "uavdt-changed"
+        return "uavdt" if self.is_official(truths) else "uavdt-subset"
+
+    def _all_unchanged(self, truths: list[SequenceTruth]) -> bool:
+        known = official_sequences()
+        found = [(truth.length, len(truth.frame)) for truth in truths]
+        return self.marker is None and found == [(known[t.name].frames, known[t.name].boxes) for t in truths]
 
     def annotation_sha256(self, sequences: list[str]) -> str:
         """Return one hash over the ground-truth files of the sequences, in order."""

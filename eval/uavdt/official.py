@@ -87,11 +87,13 @@ class FrameResampler:
         self._boxes = np.concatenate([np.bincount(s.truth.frame - 1, minlength=s.truth.length) for s in scores])
 
     def average_precision(self, frames: np.ndarray) -> float:
-        """Return the AP in percent of the drawn `frames` (ints in 0..self.frames-1, with repeats)."""
+        """Return the AP in percent of the drawn `frames` (ints in 0..self.frames-1, with repeats), NaN without a box."""
         drawn = np.bincount(frames, minlength=self.frames)
         boxes = int(drawn @ self._boxes)
+        if not boxes:
+            return np.nan
         weight = drawn[self._frame]
         right = np.cumsum(weight[self._right_at])
         ranked = np.cumsum(weight)[self._right_at]
-        recall, precision = right / max(1, boxes), right / np.maximum(1, ranked)
+        recall, precision = right / boxes, right / np.maximum(1, ranked)
         return 100.0 * area_under_envelope(recall, precision)

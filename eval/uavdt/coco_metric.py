@@ -1,0 +1,166 @@
+"""Protocol `uavdt/coco@1`: COCO's AP over car, truck and bus, up to 500 detections an image, ignore regions as crowd."""
+
+import contextlib
+import io
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+
+from eval.uavdt.coco_format import image_ids
+from eval.uavdt.detections import NO_CATEGORY, SequenceDetections
+from eval.uavdt.ground_truth import CATEGORIES, SequenceTruth
+from eval.uavdt.matching import assign, find_candidates
+
+Backend = Literal["faster", "pycocotools"]
+
+MAX_DETECTIONS = 500
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0.0, 1.0, 101)
+AREAS = ("all", "small", "medium", "large")  # below 32 x 32, below 96 x 96, and larger, in pixels
+
+
+def has_categories(detections: list[SequenceDetections]) -> bool:
+    """Whether every detection names its category; without, only the official protocol can be computed."""
+    return all((d.category != NO_CATEGORY).all() for d in detections)
+
+
+def precisions(
+    document: dict[str, Any], detections: list[SequenceDetections], backend: Backend = "faster"
+) -> np.ndarray:
+    """Return precision by (IoU threshold, recall, category, area): (10, 101, 3, 4), -1 where there is no box.
+
+    Args:
+        document: COCO document with ignore regions as crowd boxes (`coco_document`).
+        detections: with categories.
+        backend: faster-coco-eval, or pycocotools, the reference; they give the same.
+    """
+    if backend == "faster":
+        from faster_coco_eval import COCO
+        from faster_coco_eval import COCOeval_faster as Evaluation
+    else:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval as Evaluation
+
+    with contextlib.redirect_stdout(io.StringIO()):  # both report each of their steps
+        truth = COCO()
+        truth.dataset = document
+        truth.createIndex()
+        results = coco_results(document, detections)
+        if not results:
+            return _without_detections(document)
+        evaluation = Evaluation(truth, truth.loadRes(results), "bbox")
+        evaluation.params.maxDets = [1, 10, MAX_DETECTIONS]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return np.asarray(evaluation.eval["precision"])[..., -1]
+
+
+def coco_results(document: dict[str, Any], detections: list[SequenceDetections]) -> list[dict[str, Any]]:
+    """Return detections as COCO results, in their order."""
+    ids = image_ids(document)
+    results = []
+    for d in detections:
+        columns = (d.frame.tolist(), d.box.tolist(), d.score.tolist(), d.category.tolist())
+        for frame, box, score, category in zip(*columns):
+            result = {"image_id": ids[d.name, frame], "category_id": category, "bbox": box, "score": score}
+            results.append(result)
+    return results
+
+
+def summarise(precision: np.ndarray) -> dict[str, float | None]:
+    """Return AP, AP50, AP75, APs, APm and APl in percent from `precisions`; None where there is no box to find."""
+    scores = {"AP": precision[..., 0], "AP50": precision[0, :, :, 0], "AP75": precision[5, :, :, 0]}
+    scores |= {f"AP{area[0]}": precision[..., index] for index, area in enumerate(AREAS) if index}
+    return {name: _mean_of_defined(values) for name, values in scores.items()}
+
+
+def per_class(precision: np.ndarray) -> dict[str, dict[str, float | None]]:
+    """Return the same six scores for each category by name."""
+    names = [CATEGORIES[key] for key in sorted(CATEGORIES)]
+    return {name: summarise(precision[:, :, k : k + 1]) for k, name in enumerate(names)}
+
+
+def ap_resampler(truths: list[SequenceTruth], detections: list[SequenceDetections]) -> tuple[int, Callable]:
+    """Prepare the bootstrap of AP over images.
+
+    Returns:
+        The number of frames F, and a function that maps drawn frames (ints in 0..F-1, with repeats) to AP in percent
+        (NaN if no box was drawn). Drawing each frame once gives what `precisions` and `summarise` give.
+    """
+    offsets = np.cumsum([0, *(truth.length for truth in truths)])
+    frames = int(offsets[-1])
+
+    def joined(items: list, field: str) -> np.ndarray:
+        return np.concatenate([getattr(item, field) for item in items])
+
+    def numbered(items: list, field: str) -> np.ndarray:
+        return np.concatenate([getattr(item, field) - 1 + at for item, at in zip(items, offsets)])
+
+    truth_frame, truth_class = numbered(truths, "frame"), joined(truths, "category")
+    region_frame, region_box = numbered(truths, "ignore_frame"), joined(truths, "ignore_box")
+    inside = region_frame < frames  # a region after the last frame has no effect
+    region_frame, region_box = region_frame[inside], region_box[inside]
+    frame, box, score = numbered(detections, "frame"), joined(detections, "box"), joined(detections, "score")
+    category = joined(detections, "category")
+
+    classes = []
+    for key in CATEGORIES:
+        mine = truth_class == key
+        if not mine.any():
+            continue
+        box_frame = np.concatenate([truth_frame[mine], region_frame])
+        boxes = np.concatenate([joined(truths, "box")[mine], region_box])
+        counted = np.arange(len(box_frame)) < mine.sum()
+        kept = _best_of_each_frame(frame, score, category == key)
+        candidates = find_candidates(box_frame, boxes, frame[kept], box[kept], score[kept], IOU_THRESHOLDS[0])
+        states = np.stack([assign(candidates, counted, threshold) for threshold in IOU_THRESHOLDS])
+        order = np.argsort(-candidates.score, kind="stable")
+        boxes_by_frame = np.bincount(truth_frame[mine], minlength=frames)
+        classes.append((boxes_by_frame, candidates.frame[order], states[:, order]))
+
+    def average_precision(drawn: np.ndarray) -> float:
+        times = np.bincount(drawn, minlength=frames)
+        values = []
+        for boxes_by_frame, detection_frame, states in classes:
+            total = int(times @ boxes_by_frame)
+            if total:
+                weight = times[detection_frame]
+                values += [_interpolated(weight, state, total) for state in states]
+        return 100.0 * float(np.mean(values)) if values else np.nan
+
+    return frames, average_precision
+
+
+def _best_of_each_frame(frame: np.ndarray, score: np.ndarray, mine: np.ndarray) -> np.ndarray:
+    """Indices of the (at most 500) best detections of each frame among `mine`, in their original order."""
+    rows = np.flatnonzero(mine)
+    order = rows[np.lexsort((-score[rows], frame[rows]))]
+    rank = np.arange(len(order)) - np.searchsorted(frame[order], frame[order])
+    return np.sort(order[rank < MAX_DETECTIONS])
+
+
+def _interpolated(weight: np.ndarray, state: np.ndarray, boxes: int) -> float:
+    """COCO's mean precision at 101 recalls; `weight` says how often each detection (by falling score) was drawn."""
+    right = np.cumsum(weight * (state == 1))
+    ranked = np.cumsum(weight * (state != -1))
+    precision = right / np.maximum(ranked, 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    at = np.searchsorted(right / boxes, RECALLS, side="left")
+    return float(np.append(envelope, 0.0)[at].mean())
+
+
+def _without_detections(document: dict[str, Any]) -> np.ndarray:
+    """Precision 0 wherever there is a box: pycocotools refuses an empty result."""
+    precision = np.full((len(IOU_THRESHOLDS), len(RECALLS), len(CATEGORIES), len(AREAS)), -1.0)
+    limits = [(0, 1e10), (0, 32**2), (32**2, 96**2), (96**2, 1e10)]
+    for annotation in document["annotations"]:
+        for index, (low, high) in enumerate(limits):
+            if not annotation["iscrowd"] and low <= annotation["area"] <= high:
+                precision[:, :, annotation["category_id"] - 1, index] = 0.0
+    return precision
+
+
+def _mean_of_defined(values: np.ndarray) -> float | None:
+    values = values[values > -1]
+    return 100.0 * float(values.mean()) if values.size else None

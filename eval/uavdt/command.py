@@ -1,0 +1,59 @@
+"""Fine-tune Faster R-CNN on an encoder and evaluate it on UAVDT, by the official and the COCO protocol.
+
+    python -m eval uavdt --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
+    python -m eval uavdt --score-only --predictions DIR --data DIR --out DIR [--name NAME]
+
+The data are the official layout: UAV-benchmark-M/<sequence>/img000001.jpg and
+UAV-benchmark-MOTD_v1.0/GT/<sequence>_gt_whole.txt and _gt_ignore.txt. --out receives the detections in the official
+toolkit's format (detections/<sequence>.txt), record.json (uavdt/official@1) and record_coco.json (uavdt/coco@1).
+
+--score-only scores saved detections, anyone's: one <sequence>.txt a test sequence with rows
+
+    frame,-1,left,top,width,height,score,1,category
+
+where the category is 1 car, 2 truck, 3 bus. Where it is -1 or absent, only the official protocol is computed, which
+knows no categories.
+"""
+
+import argparse
+from pathlib import Path
+
+from eval.arguments import add_common_arguments, add_config_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the adapter's arguments."""
+    add_common_arguments(parser, checkpoint_required=False)
+    add_config_arguments(parser, "configs/uavdt/faster-rcnn_vit-s16_flsl_1x.py")
+    parser.add_argument("--score-only", action="store_true", help="score saved detections; nothing is trained")
+    parser.add_argument(
+        "--predictions", type=Path, metavar="DIR", help="with --score-only: the detections (default: OUT/detections)"
+    )
+    parser.add_argument(
+        "--metric-backend",
+        choices=("faster", "pycocotools"),
+        default="faster",
+        help="computes uavdt/coco: faster-coco-eval, or pycocotools, which gives the same (default: %(default)s)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the evaluation; returns the exit code."""
+    from eval.run import already_done
+    from eval.uavdt.run import score_saved, train_and_score
+    from flsl.errors import UserError
+
+    if not arguments.score_only and arguments.checkpoint is None:
+        raise UserError(
+            "--checkpoint is missing: give an encoder's checkpoint file or random:ARCHITECTURE/PATCH, "
+            "or --score-only --predictions DIR to score saved detections."
+        )
+    if arguments.predictions is not None and not arguments.score_only:
+        raise UserError("--predictions goes with --score-only; without it the detections are made by this run.")
+    if already_done(arguments.out, arguments.when_exists):
+        return 0
+    if arguments.score_only:
+        score_saved(arguments)
+    else:
+        train_and_score(arguments)
+    return 0

@@ -1,0 +1,180 @@
+"""The two ways to a UAVDT record: train, detect and score; or score detections that are there already."""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eval.run import Stopwatch, choose_device
+from eval.uavdt.coco_format import coco_document
+from eval.uavdt.detections import SequenceDetections, write_detections
+from eval.uavdt.layout import FRAMES, Layout, open_layout
+from eval.uavdt.scoring import read_results, score
+from flsl.errors import UserError
+from flsl.files import write_atomic
+from results.store import read_record
+
+DETECTIONS = "detections"
+
+
+def train_and_score(arguments: argparse.Namespace) -> None:
+    """Train the recipe's detector, save its detections on the test split, score them.
+
+    Raises:
+        UserError: data, recipe or checkpoint cannot be used, or training failed.
+    """
+    layout = open_layout(arguments.data)
+    if not layout.has_frames:
+        raise UserError(
+            f"{layout.root / FRAMES} is missing: training needs the frames, <sequence>/img000001.jpg and so on. "
+            "Unpack the official archive UAV-benchmark-M.zip there. (--score-only needs none.)"
+        )
+    # Importing torch and mmdet takes seconds: not before the folders are known to be there.
+    from eval.detector.detect import detect
+    from eval.detector.distributed import is_main, join, wait
+    from eval.detector.recipe import read_recipe
+    from eval.detector.train import train_detector
+    from eval.uavdt.recipe import UavdtRecipe
+    from flsl.checkpoint import load_encoder
+    from flsl.config import dump_config
+
+    watch = Stopwatch()
+    recipe, config = read_recipe(arguments.config, arguments.overrides, UavdtRecipe)
+    device = choose_device(arguments.device)
+    join(device)
+    loaded = load_encoder(arguments.checkpoint, seed=arguments.seed)
+    train, test = (arguments.out / "annotations" / f"{split}.json" for split in ("train", "test"))
+    sequences = layout.sequences("train")
+    if is_main():
+        write_atomic(arguments.out / "config.py", lambda path: path.write_text(dump_config(config)))
+        with watch.phase("annotations"):
+            _write_annotations(
+                layout, sequences[: recipe.frames.train_sequences], recipe.frames.train_stride, True, train
+            )
+            _write_annotations(layout, layout.sequences("test"), 1, False, test)
+    wait()
+    with watch.phase("training"):
+        detector = train_detector(
+            recipe,
+            arguments.checkpoint,
+            annotations=train,
+            images=layout.root,
+            out=arguments.out,
+            seed=arguments.seed,
+            device=device,
+        )
+    with watch.phase("detection"):
+        found = detect(
+            recipe,
+            detector,
+            annotations=test,
+            images=layout.root,
+            out=arguments.out / "detections.json",
+            device=device,
+        )
+    if not is_main():
+        return
+    for detections in _by_sequence(json.loads(test.read_bytes())["images"], found, layout.sequences("test")):
+        write_detections(arguments.out / DETECTIONS, detections)
+    warnings = list(loaded.warnings)
+    if layout.marker is None and len(sequences) < 30:
+        warnings.append(f"only {len(sequences)} of the 30 official training sequences were there to train on")
+    score(
+        read_results(layout, arguments.out / DETECTIONS),
+        out=arguments.out,
+        arguments=arguments,
+        model=loaded.model_fields(arguments.name),
+        watch=watch,
+        config=config,
+        files={"detections": DETECTIONS, "config": "config.py", "detector": detector.name},
+        warnings=warnings,
+    )
+
+
+def score_saved(arguments: argparse.Namespace) -> None:
+    """Score the detections in --predictions.
+
+    The record's model is that of --checkpoint; else that of the record beside the detections, if this project made
+    them; else an outside detector, named by --name or its folder and identified by the hash of its files.
+
+    Raises:
+        UserError: data or detections are missing or malformed.
+    """
+    watch = Stopwatch()
+    folder = arguments.predictions or arguments.out / DETECTIONS
+    with watch.phase("reading"):
+        layout = open_layout(arguments.data)
+        results = read_results(layout, folder)
+    config = None
+    warnings: list[str] = []
+    files = {"detections": DETECTIONS} if folder.resolve() == (arguments.out / DETECTIONS).resolve() else {}
+    beside = folder.resolve().parent / "record.json"
+    record = read_record(beside) if beside.is_file() else None
+    if arguments.checkpoint is not None:
+        from flsl.checkpoint import load_encoder
+
+        loaded = load_encoder(arguments.checkpoint, seed=arguments.seed)
+        model, warnings = loaded.model_fields(arguments.name), list(loaded.warnings)
+    elif record is not None and record.files.get("detections") == folder.name:
+        model = dataclasses.asdict(record.model)
+        model["name"] = arguments.name or model["name"]
+        config = record.config
+    else:
+        model = _outside_model(arguments.name, folder, [truth.name for truth in results.truths])
+    score(
+        results,
+        out=arguments.out,
+        arguments=arguments,
+        model=model,
+        watch=watch,
+        config=config,
+        files=files,
+        warnings=warnings,
+    )
+
+
+def _write_annotations(layout: Layout, sequences: list[str], stride: int, clip: bool, path: Path) -> None:
+    truths = [layout.read_truth(sequence) for sequence in sequences]
+    document = coco_document(layout, truths, stride=stride, clip=clip)
+    write_atomic(path, lambda temporary: temporary.write_text(json.dumps(document)))
+
+
+def _by_sequence(
+    images: list[dict[str, Any]], found: list[dict[str, Any]], sequences: list[str]
+) -> list[SequenceDetections]:
+    """Sort COCO results into sequences, by frame; every sequence gets a (perhaps empty) entry.
+
+    Boxes are rounded to 1/1000 pixel and scores to 1e-6, so that the files stay readable.
+    """
+    place = {image["id"]: (image["sequence"], image["frame"]) for image in images}
+    rows: dict[str, list[tuple]] = {sequence: [] for sequence in sequences}
+    for result in found:
+        sequence, frame = place[result["image_id"]]
+        rows[sequence].append((frame, *result["bbox"], result["score"], result["category_id"]))
+    detections = []
+    for sequence, values in rows.items():
+        table = np.array(values, float).reshape(-1, 7)
+        table = table[np.argsort(table[:, 0], kind="stable")]
+        frame, category = table[:, 0].astype(int), table[:, 6].astype(int)
+        detections.append(SequenceDetections(sequence, frame, table[:, 1:5].round(3), table[:, 5].round(6), category))
+    return detections
+
+
+def _outside_model(name: str | None, folder: Path, sequences: list[str]) -> dict[str, Any]:
+    """Describe a detector of which only its detections are known."""
+    digest = hashlib.sha256()
+    for sequence in sequences:
+        digest.update((folder / f"{sequence}.txt").read_bytes() + b"\0")
+    return {
+        "name": name or folder.resolve().name,
+        "method": "outside detector",
+        "architecture": "unknown",
+        "patch_size": 0,
+        "parameters": 0,
+        "fingerprint": digest.hexdigest(),
+        "source": "scored from saved detections",
+    }
