@@ -1,0 +1,119 @@
+"""One mmdet backbone for every encoder: its blocks' features as a pyramid, its weights provably the checkpoint's."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from eval.detector.pyramid import Pyramid, default_blocks
+from eval.detector.windows import windowed_taps
+from flsl.architecture import EncoderConfig
+from flsl.checkpoint import load_encoder, load_strictly
+from flsl.config import parse_section
+from flsl.encoder import build_encoder
+from flsl.errors import UserError
+
+
+@MODELS.register_module()
+class EncoderBackbone(BaseModule):
+    """`flsl.encoder.Encoder` without its final norm, and the feature pyramid of protocols.md.
+
+    The encoder is the attribute `encoder`: `flsl.checkpoint.fingerprint(backbone.encoder)` equals the checkpoint's.
+    mmengine initialises models after it built them, which would draw an encoder's weights anew; here the weights are
+    loaded by the constructor and `init_weights` leaves them alone (method.md section 5, traps 4 and 5).
+    """
+
+    def __init__(
+        self,
+        encoder: dict[str, Any],
+        blocks: Sequence[int] | None = None,
+        num_heads: int | None = None,
+        drop_path: float = 0.0,
+        frozen_blocks: int = 0,
+        checkpoint_activations: bool = False,
+        window: int | None = None,
+        global_blocks: Sequence[int] = (),
+        norm_cfg: dict | None = None,
+        init_cfg: dict[str, Any] | None = None,
+    ):
+        """Build the backbone and load the encoder's weights.
+
+        Args:
+            encoder: fields of `flsl.architecture.EncoderConfig`.
+            blocks: four blocks to tap (0-based, ascending); None scales the published (3, 5, 7, 11) to the depth.
+            num_heads: None takes the architecture's. Another number is an ablation: the same weights compute another
+                attention (method.md section 5, trap 3).
+            drop_path: stochastic depth of the last block, growing linearly from 0 in the first.
+            frozen_blocks: the patch embedding and this many first blocks stay as they are; 0 trains everything.
+            checkpoint_activations: recompute activations in the backward pass: less memory, about a third slower.
+            window: side in tokens of attention windows; None attends globally in every block.
+            global_blocks: blocks that attend globally all the same.
+            norm_cfg: normalisation inside the pyramid (mmcv's dict); BatchNorm if not given.
+            init_cfg: `dict(type="Pretrained", checkpoint=SPEC, seed=0)`, where SPEC is what `load_encoder` takes; None
+                keeps random weights, for a detector whose own weights are loaded afterwards.
+
+        Raises:
+            UserError: the checkpoint holds another encoder, or blocks that the encoder does not have.
+        """
+        super().__init__(init_cfg=init_cfg)
+        config = parse_section(EncoderConfig, encoder, "backbone.encoder")
+        if num_heads not in (None, config.num_heads):
+            config = replace(config, architecture="custom", num_heads=num_heads)
+        self.encoder = build_encoder(config, drop_path)
+        self.encoder.grad_checkpointing = checkpoint_activations
+        self.blocks = default_blocks(config.depth) if blocks is None else tuple(blocks)
+        if len(self.blocks) != 4 or max(self.blocks) >= config.depth:
+            raise UserError(f"model.blocks must be 4 blocks within 0..{config.depth - 1}, but is {list(self.blocks)}")
+        self.window, self.global_blocks = window, tuple(global_blocks)
+        self.frozen_blocks = frozen_blocks
+        self.pyramid = Pyramid(config.embed_dim, config.patch_size, norm_cfg)
+        self._freeze()
+        if init_cfg is not None:
+            self._load(**init_cfg)
+
+    def _load(self, checkpoint: str, seed: int = 0, type: str = "Pretrained") -> None:
+        """Load the checkpoint's weights, every one of them."""
+        if type != "Pretrained":
+            raise UserError(f"the encoder's init_cfg must have type 'Pretrained', not {type!r}")
+        loaded = load_encoder(checkpoint, seed=seed).encoder
+        load_strictly(self.encoder, loaded.state_dict(), checkpoint)
+
+    def _freeze(self) -> None:
+        """Take out of training what the taps do not reach, and what the recipe freezes."""
+        # The final norm and blocks above the last tap get no gradient; data parallelism would wait for one.
+        unused = [self.encoder.norm, *self.encoder.blocks[max(self.blocks) + 1 :]]
+        for module in unused + self._frozen_modules():
+            module.requires_grad_(False)
+        if self.frozen_blocks:
+            for name in ("pos_embed", "cls_token", "reg_token"):
+                if getattr(self.encoder, name) is not None:
+                    getattr(self.encoder, name).requires_grad_(False)
+
+    def _frozen_modules(self) -> list[torch.nn.Module]:
+        if not self.frozen_blocks:
+            return []
+        return [self.encoder.patch_embed, *self.encoder.blocks[: self.frozen_blocks]]
+
+    def init_weights(self) -> None:
+        """Keep every weight: the encoder's come from the checkpoint, the pyramid's from the constructor."""
+        self._is_init = True
+
+    def train(self, mode: bool = True) -> "EncoderBackbone":
+        """Set training mode; frozen blocks stay in eval mode, without stochastic depth."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        return self
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return maps `(B, D, H / s, W / s)`, s = 4, 8, 16, 32, of images `(B, 3, H, W)` of any size."""
+        padded = self.pyramid.pad(images)
+        if self.window is None:
+            taps = self.encoder.feature_maps(padded, self.blocks, norm=False)
+        else:
+            taps = windowed_taps(self.encoder, padded, self.blocks, self.window, self.global_blocks)
+        return self.pyramid(taps, images.shape[-2:])

@@ -1,0 +1,70 @@
+"""What happens during training besides training: the progress line, and stopping at a loss that is not finite."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from eval.detector.runner import Progress
+from flsl.checkpoint import fingerprint
+from flsl.errors import UserError
+
+
+class ProgressHook(Hook):
+    """Shows iterations, loss, learning rate, seconds an iteration and time left."""
+
+    def __init__(self, console: TextIO):
+        """Print to `console`."""
+        self.console = console
+
+    def before_train(self, runner: Runner) -> None:
+        """Start the clock, at the iteration that training resumes from."""
+        self.progress = Progress(self.console, "train", runner.max_iters, runner.iter)
+        if runner.iter:
+            print(f"resuming at iteration {runner.iter} of {runner.max_iters}", file=self.console, flush=True)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Show one line, now and then."""
+        rate = max(group["lr"] for group in runner.optim_wrapper.param_groups)
+        self.progress.update(runner.iter + 1, f"loss {outputs['loss'].item():.3f}  lr {rate:.1e}  ")
+
+
+class FingerprintHook(Hook):
+    """Holds that a new training starts from exactly the checkpoint's encoder, whatever initialised the model."""
+
+    def __init__(self, expected: str):
+        """Expect the encoder with this fingerprint."""
+        self.expected = expected
+
+    def before_train(self, runner: Runner) -> None:
+        """Compare, unless the training was resumed; log both fingerprints."""
+        model = getattr(runner.model, "module", runner.model)
+        found = fingerprint(model.backbone.encoder)
+        runner.logger.info(f"encoder fingerprint: checkpoint {self.expected}, detector {found}")
+        if runner.iter == 0 and found != self.expected:
+            raise RuntimeError(f"the detector's encoder ({found}) is not the checkpoint's ({self.expected})")
+
+
+class FiniteLossHook(Hook):
+    """Stops at the first loss that is not a number; it runs before anything is saved with broken weights."""
+
+    priority = "VERY_HIGH"
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Raise UserError with the iteration, the loss's parts and the images of the batch."""
+        if math.isfinite(outputs["loss"].item()):
+            return
+        parts = {name: value.item() for name, value in outputs.items() if not math.isfinite(value.item())}
+        raise UserError(
+            f"training stopped: the loss of iteration {runner.iter + 1} is not finite "
+            f"({', '.join(f'{name} = {value}' for name, value in parts.items())}). "
+            f"Images of this batch: {', '.join(_images(data_batch))}. "
+            "Check their annotations; else lower training.learning_rate, lengthen training.warmup_iterations, set "
+            "training.clip_norm, or train with training.precision=fp32. The last saved state is from before."
+        )
+
+
+def _images(batch: dict[str, Sequence[Any]]) -> list[str]:
+    return [sample.img_path for sample in batch["data_samples"]]

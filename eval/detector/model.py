@@ -1,0 +1,186 @@
+"""From a recipe to the mmdet configuration of a Mask R-CNN or Faster R-CNN on an encoder."""
+
+from typing import Any
+
+from eval.detector.recipe import ModelSection, TestingSection
+from flsl.architecture import EncoderConfig
+from flsl.errors import UserError
+
+FPN_STRIDES = [4, 8, 16, 32, 64]
+
+
+def detector_config(
+    model: ModelSection,
+    testing: TestingSection,
+    encoder: EncoderConfig,
+    classes: int,
+    *,
+    checkpoint: str | None = None,
+    seed: int = 0,
+    checkpoint_activations: bool = False,
+    sync_batch_norm: bool = False,
+) -> dict[str, Any]:
+    """Return the `model` dictionary that mmdet builds (protocols.md, COCO recipe).
+
+    Args:
+        model: the recipe's section.
+        testing: likewise; thresholds of a detection.
+        encoder: its architecture.
+        classes: number of categories.
+        checkpoint: what `load_encoder` takes, put into the backbone's `init_cfg`; None leaves random weights there,
+            for a detector whose own weights are loaded afterwards.
+        seed: of a `random:` checkpoint.
+        checkpoint_activations: recompute activations in the backward pass.
+        sync_batch_norm: share BatchNorm statistics between processes.
+
+    Raises:
+        UserError: the recipe is for another encoder.
+    """
+    name = encoder.name
+    if model.encoder not in (None, name):
+        raise UserError(
+            f"this recipe is for {model.encoder}, but the checkpoint is a {name}. Choose the recipe of that size, or "
+            "--set model.encoder=None --set model.blocks=None to use this recipe's training for any encoder."
+        )
+    with_masks = model.detector == "mask-rcnn"
+    channels = model.fpn_channels
+    config = {
+        "type": "MaskRCNN" if with_masks else "FasterRCNN",
+        "data_preprocessor": {
+            "type": "DetDataPreprocessor",
+            "mean": [123.675, 116.28, 103.53],  # ImageNet, 0..255
+            "std": [58.395, 57.12, 57.375],
+            "bgr_to_rgb": True,
+            "pad_mask": with_masks,
+            "pad_size_divisor": 32,
+        },
+        "backbone": {
+            "type": "EncoderBackbone",
+            "encoder": encoder.to_dict(),
+            "blocks": model.blocks,
+            "num_heads": model.num_heads,
+            "drop_path": model.drop_path,
+            "frozen_blocks": model.frozen_blocks,
+            "checkpoint_activations": checkpoint_activations,
+            "window": model.window,
+            "global_blocks": model.global_blocks,
+            "norm_cfg": {"type": "SyncBN" if sync_batch_norm else "BN", "requires_grad": True},
+            "init_cfg": checkpoint and {"type": "Pretrained", "checkpoint": checkpoint, "seed": seed},
+        },
+        "neck": {
+            "type": "Float32FPN",
+            "in_channels": [encoder.embed_dim] * 4,
+            "out_channels": channels,
+            "num_outs": len(FPN_STRIDES),
+        },
+        "rpn_head": {
+            "type": "RPNHead",
+            "in_channels": channels,
+            "feat_channels": channels,
+            "anchor_generator": {
+                "type": "AnchorGenerator",
+                "scales": [model.anchor_scale],
+                "ratios": [0.5, 1.0, 2.0],
+                "strides": FPN_STRIDES,
+            },
+            "bbox_coder": _box_coder(1.0, 1.0),
+            "loss_cls": {"type": "CrossEntropyLoss", "use_sigmoid": True},
+            "loss_bbox": {"type": "L1Loss"},
+        },
+        "roi_head": {
+            "type": "StandardRoIHead",
+            "bbox_roi_extractor": _roi_extractor(7, channels),
+            "bbox_head": {
+                "type": "Shared2FCBBoxHead",
+                "in_channels": channels,
+                "fc_out_channels": model.fc_channels,
+                "roi_feat_size": 7,
+                "num_classes": classes,
+                "bbox_coder": _box_coder(0.1, 0.2),
+                "reg_class_agnostic": False,
+                "loss_cls": {"type": "CrossEntropyLoss", "use_sigmoid": False},
+                "loss_bbox": {"type": "L1Loss"},
+            },
+        },
+        "train_cfg": _train_config(model),
+        "test_cfg": {
+            "rpn": _proposals(model.test_proposals),
+            "rcnn": {
+                "score_thr": testing.score_threshold,
+                "nms": {"type": "nms", "iou_threshold": testing.nms_overlap},
+                "max_per_img": testing.max_detections,
+                "mask_thr_binary": 0.5,
+            },
+        },
+    }
+    if with_masks:
+        config["roi_head"] |= {
+            "mask_roi_extractor": _roi_extractor(14, channels),
+            "mask_head": {
+                "type": "FCNMaskHead",
+                "num_convs": model.mask_convs,
+                "in_channels": channels,
+                "conv_out_channels": model.mask_channels,
+                "num_classes": classes,
+                "loss_mask": {"type": "CrossEntropyLoss", "use_mask": True},
+            },
+        }
+    return config
+
+
+def _box_coder(centre_std: float, size_std: float) -> dict[str, Any]:
+    return {
+        "type": "DeltaXYWHBBoxCoder",
+        "target_means": [0.0] * 4,
+        "target_stds": [centre_std, centre_std, size_std, size_std],
+    }
+
+
+def _roi_extractor(size: int, channels: int) -> dict[str, Any]:
+    return {
+        "type": "SingleRoIExtractor",
+        "roi_layer": {"type": "RoIAlign", "output_size": size, "sampling_ratio": 0},
+        "out_channels": channels,
+        "featmap_strides": FPN_STRIDES[:4],
+    }
+
+
+def _proposals(counts: tuple[int, int]) -> dict[str, Any]:
+    before, after = counts
+    nms = {"type": "nms", "iou_threshold": 0.7}
+    return {"nms_pre": before, "max_per_img": after, "nms": nms, "min_bbox_size": 0}
+
+
+def _train_config(model: ModelSection) -> dict[str, Any]:
+    """Return the matching and sampling of proposals, which are the same in both detectors."""
+    # mmdet's -1 means that ignored regions play no part, not that they are ignored.
+    ignore = -1 if model.ignore_overlap is None else model.ignore_overlap
+
+    def stage(
+        positive: float, negative: float, minimum: float, samples: int, share: float, rcnn: bool
+    ) -> dict[str, Any]:
+        return {
+            "assigner": {
+                "type": "MaxIoUAssigner",
+                "pos_iou_thr": positive,
+                "neg_iou_thr": negative,
+                "min_pos_iou": minimum,
+                "match_low_quality": True,
+                "ignore_iof_thr": ignore,
+            },
+            "sampler": {
+                "type": "RandomSampler",
+                "num": samples,
+                "pos_fraction": share,
+                "neg_pos_ub": -1,
+                "add_gt_as_proposals": rcnn,
+            },
+            "pos_weight": -1,
+            "debug": False,
+        }
+
+    return {
+        "rpn": stage(0.7, 0.3, 0.3, model.rpn_samples, 0.5, rcnn=False) | {"allowed_border": -1},
+        "rpn_proposal": _proposals(model.train_proposals),
+        "rcnn": stage(0.5, 0.5, 0.5, model.roi_samples, 0.25, rcnn=True) | {"mask_size": 28},
+    }

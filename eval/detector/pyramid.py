@@ -1,0 +1,81 @@
+"""Four maps of strides 4, 8, 16 and 32 from four taps of a ViT, which has one stride (protocols.md, COCO recipe)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import build_norm_layer
+from torch import Tensor, nn
+
+from flsl.errors import UserError
+
+STRIDES = (4, 8, 16, 32)
+# Side in pixels that an image must be a multiple of, so that the coarsest map comes out even.
+MULTIPLE = {8: 32, 14: 28, 16: 32}
+
+
+class Pyramid(nn.Module):
+    """Resample the taps; modules are named `fpn1`..`fpn4` as in public detection checkpoints.
+
+    Patch 16: (deconvolution 2x, BatchNorm, GELU, deconvolution 2x), deconvolution 2x, identity, max-pool 2x.
+    Patch 8: deconvolution 2x, identity, max-pool 2x, max-pool 4x.
+    Patch 14: as patch 16, then every map is resampled bilinearly by 14/16, so that the strides are 4 to 32 again.
+    """
+
+    def __init__(self, embed_dim: int, patch_size: int, norm_cfg: dict | None = None):
+        """Build with torch's default initialisation; `norm_cfg` is mmcv's, BatchNorm if not given.
+
+        Raises:
+            UserError: no pyramid is defined for the patch size.
+        """
+        super().__init__()
+        if patch_size not in MULTIPLE:
+            raise UserError(
+                f"no feature pyramid is defined for patch size {patch_size}; the detectors take encoders of patch "
+                + ", ".join(map(str, sorted(MULTIPLE)))
+            )
+        self.patch_size = patch_size
+        self.multiple = MULTIPLE[patch_size]
+
+        def up() -> nn.Module:
+            return nn.ConvTranspose2d(embed_dim, embed_dim, kernel_size=2, stride=2)
+
+        if patch_size == 8:
+            self.fpn1 = nn.Sequential(up())
+            self.fpn2 = nn.Identity()
+            self.fpn3 = nn.MaxPool2d(2, 2)
+            self.fpn4 = nn.MaxPool2d(4, 4)
+        else:
+            norm = build_norm_layer(norm_cfg or {"type": "BN"}, embed_dim)[1]
+            self.fpn1 = nn.Sequential(up(), norm, nn.GELU(), up())
+            self.fpn2 = nn.Sequential(up())
+            self.fpn3 = nn.Identity()
+            self.fpn4 = nn.MaxPool2d(2, 2)
+
+    def pad(self, images: Tensor) -> Tensor:
+        """Pad images `(B, 3, H, W)` with zeros at the right and bottom to a multiple that every map can follow."""
+        height, width = images.shape[-2:]
+        return F.pad(images, (0, -width % self.multiple, 0, -height % self.multiple))
+
+    def forward(self, taps: Sequence[Tensor], size: tuple[int, int]) -> tuple[Tensor, ...]:
+        """Return the maps `(B, D, ceil(H / s), ceil(W / s))`, s = 4, 8, 16, 32.
+
+        Args:
+            taps: four maps `(B, D, H' / patch, W' / patch)` of the padded image, shallow to deep.
+            size: height and width `(H, W)` of the image before `pad`.
+        """
+        maps = []
+        for stride, level, tap in zip(STRIDES, (self.fpn1, self.fpn2, self.fpn3, self.fpn4), taps):
+            out = level(tap)
+            if self.patch_size == 14:
+                # The factor itself, not a target size, keeps a map's cells exactly `stride` pixels apart.
+                out = F.interpolate(out, scale_factor=14 / 16, mode="bilinear", align_corners=False)
+            rows, columns = (-(-side // stride) for side in size)
+            maps.append(out[..., :rows, :columns])
+        return tuple(maps)
+
+
+def default_blocks(depth: int) -> tuple[int, int, int, int]:
+    """Return the taps of an encoder of any depth: those of the published recipe, (3, 5, 7, 11) of 12, scaled."""
+    taps = tuple(round(depth * share) - 1 for share in (1 / 3, 1 / 2, 2 / 3, 1))
+    return taps if len(set(taps)) == len(taps) and min(taps) >= 0 else tuple(range(depth - 4, depth))

@@ -1,0 +1,173 @@
+"""Train a detector on an encoder with mmdet's models and mmengine's Runner; interrupted runs go on where they stopped."""
+
+import json
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eval.detector.operators import install_operators
+
+install_operators()  # before anything imports mmcv.ops
+
+from mmdet.registry import DATASETS, MODELS  # noqa: E402
+from mmengine.config import ConfigDict  # noqa: E402
+from mmengine.dataset import pseudo_collate, worker_init_fn  # noqa: E402
+from mmengine.dist import get_rank  # noqa: E402
+from mmengine.hooks import EMAHook  # noqa: E402
+from mmengine.registry import init_default_scope  # noqa: E402
+from torch.utils.data import DataLoader  # noqa: E402
+
+from eval.detector import backbone, neck  # noqa: E402, F401  (register with mmdet)
+from eval.detector.distributed import is_main, join, share, wait, world_size  # noqa: E402
+from eval.detector.dataset import CocoFile  # noqa: E402
+from eval.detector.hooks import FiniteLossHook, FingerprintHook, ProgressHook  # noqa: E402
+from eval.detector.model import detector_config  # noqa: E402
+from eval.detector.recipe import Recipe  # noqa: E402
+from eval.detector.runner import QuietRunner, quiet  # noqa: E402
+from eval.detector.sampler import EndlessAspectSampler  # noqa: E402
+from eval.detector.schedule import dataset_config, training_config  # noqa: E402
+from eval.detector.weights import read_detector_metadata, write_detector  # noqa: E402
+from flsl.checkpoint import fingerprint, load_encoder  # noqa: E402
+from flsl.config import dump_config  # noqa: E402
+from flsl.errors import UserError  # noqa: E402
+from flsl.files import write_atomic  # noqa: E402
+
+
+def train_detector(
+    recipe: Recipe,
+    checkpoint: str,
+    *,
+    annotations: Path,
+    images: Path,
+    out: Path,
+    seed: int = 0,
+    device: torch.device | None = None,
+) -> Path:
+    """Fine-tune the recipe's detector on the encoder of `checkpoint`.
+
+    Args:
+        recipe: see `eval.detector.recipe`.
+        checkpoint: what `flsl.checkpoint.load_encoder` takes.
+        annotations: COCO instances JSON of the training images.
+        images: their folder.
+        out: the run's folder. `detector.safetensors` is written there at the end; `mmdet_config.py` (the resolved
+            configuration), `train/train.log` and resumable states in `train/` on the way.
+        seed: of weights, order and augmentation.
+        device: where to train; the CPU if not given. Under torchrun every process calls this function.
+
+    Returns:
+        The path of `detector.safetensors`. A finished file of the same training is returned at once.
+
+    Raises:
+        UserError: see `read_annotations`; a recipe for another encoder; `out` holds another training; out of memory;
+            a loss that is not finite.
+    """
+    device, out = device or torch.device("cpu"), Path(out)
+    finished = out / "detector.safetensors"
+    loaded = load_encoder(checkpoint, seed=seed)
+    identity = {
+        "recipe": {name: asdict(getattr(recipe, name)) for name in ("model", "images", "training")},
+        "encoder": fingerprint(loaded.encoder),
+        "annotations": Path(annotations).name,
+        "seed": seed,
+    }
+    if finished.is_file():
+        _require_same(identity, read_detector_metadata(finished)["training"], out)
+        print(f"training is finished already: {finished}", flush=True)
+        return finished
+    join(device)
+    with quiet(out / "train" / "train.log") as console:
+        init_default_scope("mmdet")
+        data = dataset_config(recipe, annotations, images)
+        dataset = DATASETS.build(data)
+        classes = dataset.metainfo["classes"]
+        model = detector_config(
+            recipe.model,
+            recipe.testing,
+            loaded.encoder.config,
+            len(classes),
+            checkpoint=str(checkpoint),
+            seed=seed,
+            checkpoint_activations=recipe.runtime.checkpoint_activations,
+            sync_batch_norm=world_size() > 1 and device.type == "cuda",
+        )
+        config = training_config(recipe, len(dataset), device)
+        config |= {"randomness": {"seed": seed}, "work_dir": str(out / "train")}
+        if is_main():
+            _start(out, identity, config, model, data)
+        wait()
+        runner = QuietRunner(
+            model=MODELS.build(ConfigDict(model)),
+            train_dataloader=_loader(dataset, recipe, seed, device),
+            experiment_name=f"detector-{out.resolve()}".replace("/", "-"),
+            device=device,
+            **config,
+        )
+        for hook in (FiniteLossHook(), FingerprintHook(identity["encoder"]), ProgressHook(console)):
+            runner.register_hook(hook)
+        runner.train()
+    if is_main():
+        metadata = {
+            "training": identity,
+            "encoder": loaded.encoder.config.to_dict(),
+            "categories": [{"id": key, "name": name} for key, name in zip(dataset.metainfo["category_ids"], classes)],
+            "iterations": runner.iter,
+            "warnings": loaded.warnings + dataset.warnings,
+        }
+        write_detector(finished, _final_weights(runner), metadata)
+    wait()
+    return finished
+
+
+def _require_same(identity: dict[str, Any], other: dict[str, Any], out: Path) -> None:
+    """Refuse to go on with, or to reuse, another training's work."""
+    # Through JSON, as the other one was: tuples become lists.
+    identity = json.loads(json.dumps(identity))
+    differences = [key for key in identity if identity[key] != other.get(key)]
+    if differences:
+        raise UserError(
+            f"{out} holds a detector that was trained with another {' and '.join(differences)}. "
+            "Choose another --out, or --when-exists overwrite to train anew."
+        )
+
+
+def _start(out: Path, identity: dict[str, Any], config: dict, model: dict, data: dict) -> None:
+    """Check that states in `out/train` are this training's; write what is trained, and mmdet's configuration of it."""
+    started = out / "train" / "training.json"
+    if started.is_file() and (out / "train" / "last_checkpoint").is_file():
+        _require_same(identity, json.loads(started.read_text()), out)
+    write_atomic(started, lambda path: path.write_text(json.dumps(identity, indent=1)))
+    batch = share(identity["recipe"]["training"]["batch"])
+    loader = {"batch_size": batch, "dataset": data, "sampler": {"type": "EndlessAspectSampler", "batch": batch}}
+    whole = {
+        "custom_imports": {"imports": ["eval.detector.train"]},
+        "model": model,
+        "train_dataloader": loader,
+    } | config
+    write_atomic(out / "mmdet_config.py", lambda path: path.write_text(dump_config(whole)))
+
+
+def _loader(dataset: CocoFile, recipe: Recipe, seed: int, device: torch.device) -> DataLoader:
+    """Return the endless, resumable loader of training batches."""
+    batch, workers = share(recipe.training.batch), recipe.runtime.workers
+    return DataLoader(
+        dataset,
+        batch_size=batch,
+        sampler=EndlessAspectSampler(dataset, batch, seed),
+        collate_fn=pseudo_collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=partial(worker_init_fn, num_workers=workers, rank=get_rank(), seed=seed),
+    )
+
+
+def _final_weights(runner: QuietRunner) -> dict[str, torch.Tensor]:
+    """Return the weights to evaluate: the averaged ones where the recipe averages."""
+    for hook in runner.hooks:
+        if isinstance(hook, EMAHook):
+            return hook.ema_model.module.state_dict()
+    return getattr(runner.model, "module", runner.model).state_dict()
