@@ -1,4 +1,4 @@
-"""From records to ranked rows: one a (model, benchmark, protocol, data set); protocols and data sets never mix."""
+"""From records to ranked rows: one a (model, recipe, benchmark, protocol, data set); protocols and data never mix."""
 
 import csv
 import dataclasses
@@ -25,6 +25,7 @@ METRIC_COLUMNS = (
 class Row:
     """One line of the leaderboard. Scores in percent; with several seeds the mean over them.
 
+    `recipe` is the beginning of the hash of the resolved recipe: one encoder fine-tuned in two ways has two rows.
     `interval_low` and `interval_high` bound the headline (mean of the seeds' 95 % bounds; None where a record has no
     interval or only one unit to resample); `seed_std` is the standard deviation over seeds.
     """
@@ -42,6 +43,7 @@ class Row:
     patch_size: int
     parameters: int
     fingerprint: str
+    recipe: str
     headline: str
     value: float
     interval_low: float | None
@@ -85,8 +87,8 @@ def board_of(record: Record) -> tuple[str, ...]:
 def build_leaderboard(records: Mapping[Path, Record]) -> Leaderboard:
     """Rank complete records. The result does not depend on the order or the names of the files.
 
-    Partial and failed records are left out; so are records that claim the same (model, benchmark, protocol, data set,
-    seed) with different scores, since nothing says which is right. Equal copies count once.
+    Partial and failed records are left out; so are records that claim the same (model, recipe, benchmark, protocol, data
+    set, seed) with different scores, since nothing says which is right. Equal copies count once.
     """
     left_out = []
     units: dict[tuple, dict[int, list[tuple[Path, Record]]]] = defaultdict(lambda: defaultdict(list))
@@ -103,7 +105,7 @@ def build_leaderboard(records: Mapping[Path, Record]) -> Leaderboard:
             if len({_scores(record) for _, record in copies}) > 1:
                 names = ", ".join(sorted(str(path) for path, _ in copies))
                 left_out.append(
-                    f"{names}: the same model, protocol, data set and seed ({seed}) with different scores, so none is "
+                    f"{names}: the same model, recipe, protocol, data set and seed ({seed}) with different scores, so none is "
                     "ranked; keep one, or give the models different names (--name)"
                 )
                 continue
@@ -134,7 +136,7 @@ def _cell(value: object) -> str:
 
 
 def _model_key(record: Record) -> tuple[str, ...]:
-    return record.model.name, record.model.fingerprint
+    return record.model.name, record.model.fingerprint, record.config_sha256
 
 
 def _scores(record: Record) -> str:
@@ -171,6 +173,7 @@ def _row(records: list[Record]) -> Row:
         patch_size=model.patch_size,
         parameters=model.parameters,
         fingerprint=model.fingerprint,
+        recipe=first.config_sha256[:8],
         headline=first.headline,
         value=_mean(values),
         interval_low=None if None in bounds else _mean([low for low, _ in bounds]),
@@ -198,7 +201,7 @@ def _rank(rows: list[Row]) -> list[Row]:
     for board in sorted(boards):
         higher = boards[board][0].records[0].metrics[boards[board][0].headline].higher_is_better
         members = sorted(
-            boards[board], key=lambda row: (-row.value if higher else row.value, row.model, row.fingerprint)
+            boards[board], key=lambda row: (-row.value if higher else row.value, row.model, row.fingerprint, row.recipe)
         )
         for position, row in enumerate(members, start=1):
             tie = position > 1 and row.value == members[position - 2].value

@@ -68,7 +68,11 @@ def _split(backbone: str) -> dict[str, str]:
 
 def _measured(row: Row, board: int, first_record: int, figures, tolerances, methods) -> dict[str, Any]:
     verdict = judge(row, row.headline, figures, tolerances, methods)
-    word = verdict.word if verdict.word == "no reference" else f"{verdict.word} ({verdict.difference:+.1f})".replace("-", "−")
+    word = (
+        verdict.word
+        if verdict.word == "no reference"
+        else f"{verdict.word} ({verdict.difference:+.1f})".replace("-", "−")
+    )
     return {
         "origin": "measured",
         "board": board,

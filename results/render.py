@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 
 from results.tables import MARKS, Cell, Line, Table
+from results.verdict import backbone_of
 
 OTHERS = "Other results: not the official data or not this protocol, so not comparable with the table above"
 CSV_COLUMNS = (
@@ -62,7 +63,7 @@ def _other_cells(table: Table) -> tuple[list[str], list[list[str]]]:
     body = []
     for row in table.others:
         interval = "" if row.interval_low is None else f"[{row.interval_low:.1f}, {row.interval_high:.1f}]"
-        backbone = f"{row.architecture}/{row.patch_size}"
+        backbone = backbone_of(row.architecture, row.patch_size)
         data = f"{row.dataset} {row.split} ({row.items} {row.item})"
         body.append([row.model, row.method, backbone, row.protocol, data, row.headline, f"{row.value:.1f}", interval])
     return head, body
@@ -107,7 +108,11 @@ def to_csv(tables: Sequence[Table]) -> str:
                 writer.writerow(_csv_line(table, line, metric))
         for row in table.others:
             place = {"table": table.name, "section": "not comparable", "protocol": row.protocol, "dataset": row.dataset}
-            model = {"split": row.split, "method": row.method, "backbone": f"{row.architecture}/{row.patch_size}"}
+            model = {
+                "split": row.split,
+                "method": row.method,
+                "backbone": backbone_of(row.architecture, row.patch_size),
+            }
             score = {"model": row.model, "metric": row.headline, "value": f"{row.value:.4f}", "verdict": "no reference"}
             writer.writerow(place | model | score)
     return buffer.getvalue()

@@ -86,14 +86,20 @@ def write_bytes(path: Path, data: bytes, *, replace: bool = True) -> None:
             if replace:
                 os.replace(temporary, path)
             else:
-                os.link(temporary, path)  # unlike a rename, fails if the name is taken
+                _link(temporary, path)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
-    except FileExistsError:
-        raise ResultsError(f"{path} exists already and is not overwritten. Move it away first.") from None
     except OSError as error:
         raise ResultsError(f"cannot write {path}: {error.strerror}. Choose a folder that can be written to.") from None
+
+
+def _link(temporary: str, path: Path) -> None:
+    """Give a finished file its name, unless the name is taken (which a rename would not notice)."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise ResultsError(f"{path} exists already and is not overwritten. Move it away first.") from None
 
 
 def find_records(folders: str | Path | Iterable[str | Path]) -> list[Path]:
@@ -156,13 +162,13 @@ def load_records(folders: str | Path | Iterable[str | Path]) -> Loaded:
 
 
 def store_path(record: Record) -> Path:
-    """Return a record's place in a store, relative to it: one folder a (benchmark, protocol, dataset, model, seed)."""
+    """Return a record's place in a store, relative to it: one folder a (benchmark, protocol, data, model, recipe, seed)."""
     data, model = record.dataset, record.model
     parts = (
         record.benchmark,
         record.protocol.replace("/", "."),
         f"{data.name}.{data.split}" + (f".{data.annotation_sha256[:8]}" if data.annotation_sha256 else ""),
-        f"{model.name}.{model.fingerprint[:12]}",
+        f"{model.name}.{model.fingerprint[:12]}.{record.config_sha256[:8]}",
         f"seed{record.seed}",
     )
     return Path(*(re.sub(r"[^\w.@+-]", "-", part).lstrip(".") or "-" for part in parts), "record.json")

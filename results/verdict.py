@@ -26,9 +26,9 @@ class Verdict:
 
 
 def backbone_of(architecture: str, patch_size: int) -> str:
-    """Return an architecture as tables print it: `vit_small`, 16 -> `ViT-S/16`; others keep their name."""
-    size = SIZES.get(architecture)
-    return f"ViT-{size}/{patch_size}" if size else f"{architecture}/{patch_size}"
+    """Return an architecture as tables print it: `vit_small`, 16 -> `ViT-S/16`; others keep their name (0: no patches)."""
+    name = f"ViT-{SIZES[architecture]}" if architecture in SIZES else architecture
+    return f"{name}/{patch_size}" if patch_size else name
 
 
 def judge(

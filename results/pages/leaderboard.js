@@ -108,7 +108,7 @@ function boardTable(board, index, rows) {
     cell("Rank", row.rank === undefined ? "" : String(row.rank), "number"),
     element("th", { scope: "row", "data-label": "Model" }, row.name),
     element("td", { "data-label": "Origin" }, element("span", { class: "badge " + row.origin }, row.origin)),
-    cell("Method", row.method), cell("Architecture", row.architecture), cell("Patch", row.patch, "number"),
+    cell("Method", row.origin === "measured" ? row.method : ""), cell("Architecture", row.architecture), cell("Patch", row.patch, "number"),
     score(row, metrics[0]),
     element("td", { "data-label": "95 % interval" }, intervalBar(row, board.headline, range)),
     element("td", { "data-label": "Against published", class: "verdict " + (row.verdict ?? "").split(" ")[0], title: row.why || null }, row.verdict ?? ""),

@@ -1,0 +1,207 @@
+"""The leaderboard: what ranks with what, whatever the order; nothing partial; deterministic files; errors."""
+
+import csv
+import random
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from results.leaderboard import board_of, build_leaderboard, to_csv
+from results.record import Metric
+from results.store import write_record
+
+
+def rows_of(records):
+    return build_leaderboard({Path(f"{index}.json"): record for index, record in enumerate(records)})
+
+
+def random_records(make_record, davis_scores, generator, count=60):
+    """Records over few models, protocols, data sets and seeds, so that many share a row, a board or neither."""
+    records = []
+    for _ in range(count):
+        model = generator.choice("abcd")
+        j = generator.choice([40.0, 50.0, 60.0, generator.uniform(10, 90)])
+        status = generator.choice(["complete", "complete", "complete", "partial", "failed"])
+        records.append(
+            make_record(
+                name=model,
+                fingerprint=(model * 64)[:64],
+                metrics=davis_scores(j, generator.uniform(10, 90)),
+                protocol=generator.choice(["davis2017/dino@1", "davis2017/dino@2", "davis2017/videowalk@1"]),
+                split=generator.choice(["val", "mini"]),
+                official=generator.random() < 0.5,
+                seed=generator.randrange(3),
+                status=status,
+                items_evaluated=30 if status == "complete" else generator.randrange(30),
+            )
+        )
+    return records
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_properties_of_random_record_sets(make_record, davis_scores, seed):
+    generator = random.Random(seed)
+    records = random_records(make_record, davis_scores, generator)
+    board = rows_of(records)
+    shuffled = records[:]
+    generator.shuffle(shuffled)
+    assert to_csv(rows_of(shuffled).rows) == to_csv(board.rows)  # order does not matter
+    complete = [record for record in records if record.status == "complete"]
+    assert to_csv(rows_of(complete).rows) == to_csv(board.rows)  # partial and failed records change nothing
+    keys = set()
+    for row in board.rows:
+        assert all(record.status == "complete" for record in row.records)
+        assert {board_of(record) for record in row.records} == {row.board}  # one protocol version, one data set
+        assert {(record.model.name, record.model.fingerprint) for record in row.records} == {
+            (row.model, row.fingerprint)
+        }
+        assert min(r.metrics["J&F"].value for r in row.records) - 1e-9 <= row.value
+        assert row.value <= max(r.metrics["J&F"].value for r in row.records) + 1e-9
+        keys.add((row.board, row.model, row.fingerprint))
+    assert len(keys) == len(board.rows)
+    for name in {row.board for row in board.rows}:
+        members = [row for row in board.rows if row.board == name]
+        assert [row.rank for row in members] == [1 + sum(o.value > row.value for o in members) for row in members]
+    assert len(board.left_out) >= sum(record.status != "complete" for record in records)
+
+
+def test_ranks_best_first_with_ties(make_record, davis_scores):
+    scores = {"a": 50.0, "b": 70.0, "c": 50.0, "d": 40.0}
+    records = [make_record(name=name, metrics=davis_scores(j, j)) for name, j in scores.items()]
+    assert [(row.model, row.rank) for row in rows_of(records).rows] == [("b", 1), ("a", 2), ("c", 2), ("d", 4)]
+
+
+def test_ranks_lowest_first_where_lower_is_better(make_record):
+    records = [
+        make_record(name=name, metrics={"error": Metric(value, higher_is_better=False)}, protocol="knn/bbox@1")
+        for name, value in (("a", 30.0), ("b", 20.0))
+    ]
+    assert [row.model for row in rows_of(records).rows] == ["b", "a"]
+
+
+def test_seeds_become_one_row_with_mean_and_deviation(make_record, davis_scores):
+    records = [make_record(seed=seed, metrics=davis_scores(j, j)) for seed, j in enumerate((50.0, 52.0, 54.0))]
+    (row,) = rows_of(records).rows
+    assert (row.value, row.seeds, row.seed_std) == (52.0, 3, 2.0)
+    assert (row.interval_low, row.interval_high) == (50.0, 54.0)
+    assert row.metrics["J"] == 52.0
+
+
+def test_equal_copies_count_once_and_contradictions_are_left_out(make_record, davis_scores):
+    copy, other = make_record(), make_record(metrics=davis_scores(10.0, 10.0))
+    assert rows_of([copy, copy]).rows[0].seeds == 1
+    board = rows_of([copy, other, make_record(name="b")])
+    assert [row.model for row in board.rows] == ["b"]
+    assert "0.json, 1.json" in board.left_out[0]
+    assert "different scores" in board.left_out[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"protocol": "davis2017/dino@2"},
+        {"dataset": "other"},
+        {"split": "mini"},
+        {"official": False},
+        {"annotation_sha256": "00" * 32},
+        {"items_expected": 29, "items_evaluated": 29},
+    ],
+)
+def test_other_protocols_and_data_have_their_own_ranking(make_record, davis_scores, change):
+    if "dataset" in change:
+        other = make_record()
+        other = make_record(
+            name="b", dataset=type(other.dataset)("davis-copy", "val", True, 30, 30, "sequences", "cd" * 32)
+        )
+    else:
+        other = make_record(**{"name": "b", **change})
+    assert [row.rank for row in rows_of([make_record(), other]).rows] == [1, 1]
+
+
+def test_one_encoder_fine_tuned_in_two_ways_has_two_rows(make_record, write_records, davis_scores, cli, tmp_path):
+    folder = write_records(
+        make_record(config={"epochs": 12}), make_record(config={"epochs": 1}, metrics=davis_scores(20.0, 20.0))
+    )
+    assert cli("leaderboard", "--records", folder, "--out", tmp_path / "l.csv")[0] == 0
+    rows = list(csv.DictReader((tmp_path / "l.csv").open()))
+    assert [row["rank"] for row in rows] == ["1", "2"]
+    assert rows[0]["recipe"] != rows[1]["recipe"]
+
+
+def test_a_single_unit_shows_no_interval(make_record, davis_scores):
+    (row,) = rows_of([make_record(metrics=davis_scores(units=1))]).rows
+    assert row.interval_low is None
+
+
+def test_files_are_the_same_bytes_again_and_from_renamed_records(
+    make_record, davis_scores, write_records, cli, tmp_path
+):
+    folder = write_records(*random_records(make_record, davis_scores, random.Random(5), 40))
+    outputs = []
+    for name in ("a", "b"):
+        assert cli("leaderboard", "--records", folder, "--out", tmp_path / f"{name}.csv")[0] == 0
+        outputs.append((tmp_path / f"{name}.csv").read_bytes())
+    other = tmp_path / "renamed"
+    for index, path in enumerate(sorted(folder.rglob("record.json"), reverse=True)):
+        (other / str(index % 3)).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, other / str(index % 3) / f"record_{index}.json")
+    assert cli("leaderboard", "--records", other, "--out", tmp_path / "c.csv")[0] == 0
+    assert outputs[0] == outputs[1] == (tmp_path / "c.csv").read_bytes()
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_columns_are_fixed(make_record, write_records, cli, tmp_path):
+    cli("leaderboard", "--records", write_records(make_record()), "--out", tmp_path / "l.csv")
+    header = (tmp_path / "l.csv").read_text().splitlines()[0]
+    assert header == (
+        "benchmark,protocol,dataset,split,official,annotation_sha256,rank,model,method,architecture,patch_size,"
+        "parameters,fingerprint,recipe,headline,value,interval_low,interval_high,seeds,seed_std,items,item,"
+        "J&F,J,F,box_AP,box_AP50,box_AP75,mask_AP,mask_AP50,mask_AP75,AP,AP50,AP75"
+    )
+
+
+def test_names_what_was_broken_or_partial_and_goes_on(make_record, write_records, cli, tmp_path):
+    folder = write_records(make_record(), make_record(items_evaluated=2, status="partial"))
+    (folder / "record_broken.json").write_text("{")
+    code, out, err = cli("leaderboard", "--records", folder, "--out", tmp_path / "l.csv")
+    assert code == 0
+    assert "record_broken.json" in err
+    assert "run1" in err
+    assert "2 of 30" in err
+    assert "1 row" in out
+    assert len((tmp_path / "l.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("case", ["missing", "empty", "broken", "suffix"])
+def test_nothing_to_rank_is_an_error(tmp_path, case, cli):
+    folder = tmp_path / "records"
+    if case != "missing":
+        folder.mkdir()
+    if case == "broken":
+        (folder / "record.json").write_text("{}")
+    out = tmp_path / ("l.txt" if case == "suffix" else "l.csv")
+    code, _, err = cli("leaderboard", "--records", folder, "--out", out)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert len(err.strip().splitlines()) == 1
+    assert str(out if case == "suffix" else folder) in err
+    assert not out.exists()
+
+
+def test_a_thousand_records_take_under_three_seconds(make_record, davis_scores, tmp_path, cli):
+    generator = random.Random(0)
+    per_item = {f"sequence-{i}": {"J&F": 50.0, "J": 40.0, "F": 60.0} for i in range(30)}
+    template = write_record(make_record(per_item=per_item), tmp_path / "template.json").read_text()
+    (tmp_path / "records").mkdir()
+    for index in range(1000):
+        text = template.replace("flsl s16", f"model {index % 250}").replace(
+            '"seed": 0,\n "timing"', f'"seed": {index // 250},\n "timing"'
+        )
+        (tmp_path / "records" / f"record_{generator.random()}.json").write_text(text)
+    start = time.perf_counter()
+    code, out, _ = cli("leaderboard", "--records", tmp_path / "records", "--out", tmp_path / "l.csv")
+    assert time.perf_counter() - start < 3.0
+    assert code == 0
+    assert "250 rows from 1000 records" in out
