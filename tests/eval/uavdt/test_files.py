@@ -1,0 +1,199 @@
+"""The official layout and the RES_DET format: what is read, written and refused."""
+
+import numpy as np
+import pytest
+from support.uavdt_case import random_case, truth_of
+
+from eval.uavdt.coco_format import coco_document, image_size
+from eval.uavdt.detections import read_detections, write_detections
+from eval.uavdt.ground_truth import missing_ignore_files, read_truth
+from eval.uavdt.layout import FRAMES, TRUTH, open_layout
+from flsl.errors import UserError
+
+
+@pytest.fixture
+def gt(tmp_path):
+    """Write a ground-truth file: `gt("1,1,...")` returns the folder."""
+
+    def write(text, kind="whole"):
+        (tmp_path / "M0203_gt_whole.txt").touch()
+        (tmp_path / f"M0203_gt_{kind}.txt").write_text(text)
+        return tmp_path
+
+    return write
+
+
+def test_columns_of_the_ground_truth(gt):
+    gt("3,7,10,20,30,40,2,4,3\n\n1,8,1,2,3,4,1,1,1\n")
+    truth = read_truth(gt("2,1,5,6,7,8,1,-1,-1\n9999,1,5,6,7,8,1,-1,-1\n", "ignore"), "M0203", 5)
+    assert truth.length == 5
+    assert truth.frame.tolist() == [3, 1]
+    assert truth.target.tolist() == [7, 8]
+    assert truth.box.tolist() == [[10, 20, 30, 40], [1, 2, 3, 4]]
+    assert (truth.out_of_view[0], truth.occlusion[0], truth.category[0]) == (2, 4, 3)
+    assert truth.ignore_frame[0] == 2
+    assert truth.ignore_box[0].tolist() == [5, 6, 7, 8]
+    assert missing_ignore_files(gt(""), ["M0203", "M0205"]) == ["M0205"]
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "0,0,0,0,0,0,0,0,0\n"])
+def test_empty_files_and_the_toolkits_placeholder_hold_no_box(gt, tmp_path, text):
+    truth = read_truth(gt(text, "ignore"), "M0203", None)
+    assert (len(truth.frame), len(truth.ignore_frame)) == (0, 0)
+    (tmp_path / "M0203.txt").write_text(text)
+    assert len(read_detections(tmp_path, "M0203", 7).frame) == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("1,1,1,1,1,1,1,1,1\n1,1,1,1,1,1,1,1\n", "line 2: expected 9 comma-separated numbers"),
+        ("\n1,1,1,1,1,1,1,1,1\n1,1,x,1,1,1,1,1,1\n", "line 3: 'x' is not a finite number"),
+        ("1,1,nan,1,1,1,1,1,1\n", "line 1: 'nan' is not a finite number"),
+        ("1 1 1 1 1 1 1 1 1\n", "line 1: expected 9 comma-separated numbers"),
+        (
+            "0,1,1,1,1,1,1,1,1\n1,1,1,1,1,1,1,1,1\n",
+            "line 1: column 1, frame, must be a whole number; frames count from 1",
+        ),
+        ("5,1,1,1,1,1,1,1,1\n6,1,1,1,1,1,1,1,1\n", "line 2: .* the sequence has 5 frames"),
+        ("1.5,1,1,1,1,1,1,1,1\n", "line 1: column 1"),
+        ("1,1,1,1,0,1,1,1,1\n", "line 1: columns 5 and 6, width and height, must be positive"),
+        ("1,1,1,1,1,1,4,1,1\n", "column 7, out-of-view, must be one of 1 none, 2 medium, 3 small"),
+        ("1,1,1,1,1,1,1,0,1\n", "column 8, occlusion, must be one of 1 none, 2 large, 3 medium, 4 small"),
+        ("1,1,1,1,1,1,1,1,4\n", "column 9, category, must be one of 1 car, 2 truck, 3 bus"),
+        ("\x89PNG\r\n", "line 1"),
+    ],
+)
+def test_a_wrong_row_of_the_ground_truth_is_named(gt, rows, message):
+    with pytest.raises(UserError, match=message) as error:
+        read_truth(gt(rows), "M0203", 5)
+    assert "M0203_gt_whole.txt" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("1,-1,1,1,1,1\n", "line 1: expected 7 or more comma-separated numbers"),
+        ("1,-1,1,1,1,1,0.5,1,-1\n6,-1,1,1,1,1,0.5,1,-1\n", "line 2: .* the sequence has 5 frames"),
+        ("0,-1,1,1,1,1,0.5,1,-1\n1,-1,1,1,1,1,0.5,1,-1\n", "line 1: .*frames count from 1"),
+        ("1,-1,1,1,1,1,0.5,1,0\n", "line 1: column 9, category"),
+        ("1,-1,1,1,1,1,0.5,1,4\n", "line 1: column 9, category"),
+        ("1,-1,1,1,-3,1,0.5,1,1\n", "line 1: columns 5 and 6"),
+        ("1,-1,1,1,1,1,inf,1,1\n", "line 1: 'inf'"),
+        ("1,-1,1,1,1,1,0.5,1,1\n1,-1,1,1,1,1,0.5\n", "line 2: the rows above have 9 columns, this one 7"),
+    ],
+)
+def test_a_wrong_row_of_detections_is_named(tmp_path, rows, message):
+    (tmp_path / "M0203.txt").write_text(rows)
+    with pytest.raises(UserError, match=message) as error:
+        read_detections(tmp_path, "M0203", 5)
+    assert str(tmp_path / "M0203.txt") in str(error.value)
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"M0203\.txt is missing"):
+        read_detections(tmp_path, "M0203", 5)
+    with pytest.raises(UserError, match=r"M0203_gt_whole\.txt is missing"):
+        read_truth(tmp_path, "M0203", 5)
+
+
+def test_detections_read_back_as_written(tmp_path):
+    found = random_case(0)[1]
+    write_detections(tmp_path, found)
+    again = read_detections(tmp_path, "M0203", 12)
+    for field in ("frame", "box", "score", "category"):
+        np.testing.assert_array_equal(getattr(again, field), getattr(found, field))
+    first = (tmp_path / "M0203.txt").read_text().splitlines()[0].split(",")
+    assert (len(first), first[1], first[7]) == (9, "-1", "1")
+
+
+def test_toolkit_rows_have_no_category(tmp_path):
+    (tmp_path / "M0203.txt").write_text("1,-1,183.47,232.3,28.93,50.84,0.77841,1,-1\n")
+    found = read_detections(tmp_path, "M0203", None)
+    assert (found.score[0], found.category[0]) == (0.77841, -1)
+    (tmp_path / "M0203.txt").write_text("1,-1,183.47,232.3,28.93,50.84,0.77841\n")
+    assert read_detections(tmp_path, "M0203", None).category[0] == -1
+
+
+def test_layout_reads_frames_and_truth(make_copy):
+    layout = open_layout(make_copy([random_case(0, "M0101", 3)[0], random_case(1, "M0203", 4)[0]]))
+    assert layout.sequences("train") == ["M0101"]
+    assert layout.sequences("test") == ["M0203"]
+    assert layout.length("M0203") == 4
+    assert [path.name for path in layout.frames("M0101")] == [f"img00000{i}.jpg" for i in (1, 2, 3)]
+    truths = [layout.read_truth("M0203")]
+    assert (layout.is_official(truths), layout.name(truths)) == (False, "uavdt-changed")
+
+
+def test_annotation_hash_follows_the_files(make_copy):
+    root = make_copy([random_case(1, "M0203", 4)[0]])
+    before = open_layout(root).annotation_sha256(["M0203"])
+    assert before == open_layout(root).annotation_sha256(["M0203"])
+    with open(root / TRUTH / "M0203_gt_ignore.txt", "a") as file:
+        file.write("1,1,1,1,5,5,1,1,1\n")
+    assert open_layout(root).annotation_sha256(["M0203"]) != before
+
+
+def test_layout_problems_are_named(make_copy, tmp_path):
+    with pytest.raises(UserError, match="is not a folder"):
+        open_layout(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no ground truth.*found nothing"):
+        open_layout(tmp_path / "empty")
+    root = make_copy([random_case(0, "M0203", 4)[0]])
+    with pytest.raises(UserError, match="none of the 30 official train sequences.*found there: M0203"):
+        open_layout(root).sequences("train")
+    (root / FRAMES / "M0203" / "img000002.jpg").unlink()
+    with pytest.raises(UserError, match=r"img000002\.jpg is missing"):
+        open_layout(root).length("M0203")
+    (root / FRAMES / "M0205").mkdir()
+    with pytest.raises(UserError, match="M0205 holds no frame"):
+        open_layout(root).frames("M0205")
+
+
+def test_boxes_beyond_the_frames_are_refused(make_copy):
+    root = make_copy([truth_of("M0203", 4, [(4, 1, 1, 9, 9)])])
+    (root / FRAMES / "M0203" / "img000004.jpg").unlink()
+    with pytest.raises(UserError, match=r"M0203_gt_whole\.txt, line 1: .* the sequence has 3 frames"):
+        open_layout(root).read_truth("M0203")
+
+
+def test_coco_document(make_copy):
+    boxes = [(1, 90, 60, 10, 10, 1, 2, 3), (2, 5, 5, 9, 9, 1, 1, 1), (3, -4, 2, 10, 10, 3, 1, 2)]
+    truth = truth_of("M0101", 4, boxes, [(3, 80, 50, 30, 30)])
+    layout = open_layout(make_copy([truth], size=(96, 64)))
+    document = coco_document(layout, [truth])
+    assert [category["name"] for category in document["categories"]] == ["car", "truck", "bus"]
+    assert len(document["images"]) == 4  # frame 4 has no box and stays
+    assert document["images"][0]["file_name"] == "UAV-benchmark-M/M0101/img000001.jpg"
+    assert (document["images"][0]["width"], document["images"][0]["height"]) == (96, 64)
+    vehicles = [a for a in document["annotations"] if not a["iscrowd"]]
+    crowd = [a for a in document["annotations"] if a["iscrowd"]]
+    assert [a["bbox"] for a in vehicles] == [[90, 60, 10, 10], [5, 5, 9, 9], [-4, 2, 10, 10]]  # evaluation: untouched
+    assert [a["category_id"] for a in vehicles] == [3, 1, 2]
+    assert [(a["category_id"], a["image_id"]) for a in crowd] == [(1, 3), (2, 3), (3, 3)]
+
+    document = coco_document(layout, [truth], stride=2, clip=True)
+    assert [image["frame"] for image in document["images"]] == [1, 3]
+    assert [a["bbox"] for a in document["annotations"]] == [[90, 60, 6, 4], [0, 2, 6, 10]] + [[80, 50, 16, 14]] * 3
+    ids = [a["id"] for a in document["annotations"]]
+    assert ids == list(range(1, len(ids) + 1))
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", None], ids=["empty", "text", "cut"])
+def test_broken_frames_are_named(make_copy, content):
+    root = make_copy([truth_of("M0203", 2, [(1, 1, 1, 9, 9)])], size=(640, 480))
+    path = root / FRAMES / "M0203" / "img000002.jpg"
+    assert image_size(path) == (640, 480)
+    path.write_bytes(path.read_bytes()[:-700] if content is None else content)
+    layout = open_layout(root)
+    with pytest.raises(UserError, match=r"img000002\.jpg cannot be read"):
+        coco_document(layout, [layout.read_truth("M0203")])
+
+
+def test_real_part_is_named_a_subset(data_dir):
+    """A part of the real ground truth is a subset, whatever is missing from it."""
+    layout = open_layout(data_dir / "uavdt")
+    truths = [layout.read_truth(name) for name in layout.sequences("test")]
+    assert [truth.name for truth in truths] == ["M0203", "M0208"]
+    assert (layout.is_official(truths), layout.name(truths)) == (False, "uavdt-subset")

@@ -1,0 +1,65 @@
+"""`uavdt/official` equals the official toolkit on every case file here and in $FLSL_REFERENCE_ROOT/uavdt."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.uavdt_case import detections_of, truth_of
+
+from eval.uavdt import reference
+from eval.uavdt.detections import read_detections
+from eval.uavdt.layout import open_layout
+from eval.uavdt.official import pool, score_sequence
+
+CASES = Path(__file__).parent / "cases"
+
+
+def read_case(path: Path):
+    """Pairs of truth and detections from the arrays of a case file; columns are those of the text files."""
+    arrays = np.load(path, allow_pickle=False)
+    names = sorted(key.split("/")[0] for key in arrays.files if key.endswith("/detections"))
+    pairs = []
+    for name in names:
+        gt, ignore, found = (arrays[f"{name}/{kind}"] for kind in ("gt", "ignore", "detections"))
+        length = int(max([gt[:, 0].max(initial=1), found[:, 0].max(initial=1)]))
+        truth = truth_of(name, length, gt[:, [0, 2, 3, 4, 5, 6, 7, 8]], ignore[:, [0, 2, 3, 4, 5]])
+        pairs.append((truth, detections_of(name, found[:, [0, 2, 3, 4, 5, 6]])))
+    return pairs, arrays
+
+
+def check(pairs, expected, arrays):
+    scores = [score_sequence(*pair) for pair in pairs]
+    curve = pool(scores)
+    assert curve.average_precision == pytest.approx(expected["AP_overall"], abs=1e-9)
+    np.testing.assert_allclose(curve.recall, arrays["expect/recall"].ravel(), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(curve.precision, arrays["expect/precision"].ravel(), rtol=0, atol=1e-12)
+    assert len(curve.recall) == expected["detections_after_ignore"]
+    alone = {score.truth.name: score for score in scores}
+    for name, values in expected["sequences"].items():
+        assert pool([alone[name]]).average_precision == pytest.approx(values["AP_alone"], abs=1e-9)
+        assert alone[name].dropped == values["dropped_by_ignore_boxes"]
+        assert len(alone[name].truth.frame) == values["ground_truth"]
+
+
+@pytest.mark.parametrize("path", sorted(CASES.glob("*.npz")), ids=lambda path: path.stem)
+def test_arrays_kept_here(path):
+    pairs, arrays = read_case(path)
+    expected = json.loads(path.with_suffix(".json").read_text())
+    check(pairs, expected, arrays)
+    assert reference.average_precision(pairs)[0] == pytest.approx(expected["AP_overall"], abs=1e-9)
+
+
+def test_files_of_the_reference_folder(reference_dir):
+    """The same through the readers of the official layout, for every case folder that is there."""
+    folders = sorted(path for path in (reference_dir / "uavdt").iterdir() if (path / "GT").is_dir())
+    assert folders
+    for folder in folders:
+        expected = json.loads((folder.parent / f"toolkit_{folder.name}.json").read_text())
+        arrays = np.load(folder.parent / f"toolkit_{folder.name}.npz", allow_pickle=False)
+        layout = open_layout(folder)
+        names = layout.sequences("test")
+        (detector,) = (folder / "RES_DET").iterdir()
+        pairs = [(layout.read_truth(n), read_detections(detector, n, layout.length(n))) for n in names]
+        assert len(pairs) == 20
+        check(pairs, expected, arrays)
