@@ -75,9 +75,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             )
         command = checked.add_parser(benchmark, help=text, description=f"Check a copy of {text}.")
         command.add_argument("root", type=Path, metavar="DIR", help="the benchmark's folder")
-        command.add_argument("--quick", action="store_true", help="read picture headers only, decode nothing")
         command.add_argument(
-            "--limit", type=int, default=20, metavar="N", help="problems to print (default: %(default)s)"
+            "--quick",
+            action="store_true",
+            help="read the headers of pictures only: faster, but misses files that were cut off",
+        )
+        command.add_argument(
+            "--limit", type=int, default=20, metavar="N", help="problems of a kind to print (default: %(default)s)"
         )
 
 

@@ -85,19 +85,24 @@ def fill_folder(
         told = write()
     except OSError as error:
         raise UserError(f"cannot write {error.filename or root}: {error.strerror or error}.") from error
-    write_json(marker, head | told | {"files": _count_files(root)})
+    write_json(marker, head | told | {"files": count_files(root)})
     unfinished.unlink()
-    print(f"{root}: {_count_files(root)} files drawn in {time.perf_counter() - start:.1f} s (seed {seed})")
+    print(f"{root}: {count_files(root)} files drawn in {time.perf_counter() - start:.1f} s (seed {seed})")
     return 0
 
 
 def read_marker(root: Path) -> dict[str, Any] | None:
-    """Return the content of `root`'s marker file, None where there is none.
+    """Return the content of `root`'s marker file, None where there is none (real data).
 
-    Raises UserError if the marker is not JSON or lacks its name.
+    Raises UserError if the synthesis was interrupted, or the marker is not JSON or lacks its name.
     """
     path = root / MARKER
     if not path.is_file():
+        if (root / UNFINISHED).is_file():
+            raise UserError(
+                f"{root} holds an interrupted synthesis ({UNFINISHED}, no {MARKER}). Run the same "
+                "`python -m eval data synthesise` command again: it draws the folder anew."
+            )
         return None
     try:
         marker = json.loads(path.read_text())
@@ -128,7 +133,7 @@ def _reuse(root: Path, head: dict[str, Any]) -> int:
                 f"{root} already holds {found['name']} data with {key} {found.get(key)!r}, but {wanted!r} was asked for. "
                 "Delete the folder or give another one."
             )
-    count = _count_files(root)
+    count = count_files(root)
     if count != found.get("files"):
         raise UserError(
             f"{root} holds {count} files where its synthesis left {found.get('files')}. Delete the folder and draw it again."
@@ -137,7 +142,7 @@ def _reuse(root: Path, head: dict[str, Any]) -> int:
     return 0
 
 
-def _count_files(root: Path) -> int:
+def count_files(root: Path) -> int:
     """Count the data files under `root`, without markers and hidden files."""
     own = {MARKER, UNFINISHED}
     return sum(path.is_file() and path.name not in own and path.name[0] != "." for path in root.rglob("*"))

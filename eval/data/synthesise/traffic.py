@@ -8,7 +8,7 @@ import numpy as np
 from eval.data.synthesise.canvas import Canvas, develop, placement
 from eval.data.synthesise.scene import Sway
 from eval.data.synthesise.texture import cloud_noise
-from eval.data.synthesise.vehicle import BUS, CAR, SIZES, TRUCK, draw_vehicle
+from eval.data.synthesise.vehicle import SIZES
 
 ASPHALT, GRASS, CONCRETE = (92, 88, 86), (62, 104, 84), (150, 152, 150)  # BGR
 LANE = 0.8  # car lengths

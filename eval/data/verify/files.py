@@ -1,0 +1,67 @@
+"""Reading thousands of pictures in threads, with progress."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from os import cpu_count
+from pathlib import Path
+from typing import TypeVar
+
+from PIL import Image
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Size in pixels of a readable picture, or what is wrong with it."""
+
+    width: int = 0
+    height: int = 0
+    error: str = ""
+
+    @property
+    def size(self) -> str:
+        """The size as text, e.g. 854x480."""
+        return f"{self.width}x{self.height}"
+
+
+def read_picture(path: Path, decode: bool = True) -> Picture:
+    """Read a picture's header and, with `decode`, all of its data, which finds files that were cut off."""
+    try:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")  # of strange but harmless EXIF blocks
+            width, height = image.size
+            if decode:
+                # Reads the whole JPEG stream but computes an eighth of the picture, which is several times as fast.
+                image.draft(None, (width // 8, height // 8))
+                image.load()
+    except Exception as error:  # a damaged file can make Pillow raise anything
+        return Picture(error=describe(path, error))
+    return Picture(width, height)
+
+
+def describe(path: Path, error: Exception) -> str:
+    """Say in a few words why a picture cannot be read."""
+    if not path.is_file():
+        return "the file is missing"
+    if path.stat().st_size == 0:
+        return "the file is empty"
+    if "truncated" in str(error).lower():
+        return f"the file is cut off after {path.stat().st_size:,} bytes"
+    return "not a readable picture"
+
+
+def read_all(read: Callable[[Path], T], paths: Sequence[Path], what: str) -> list[T]:
+    """Call `read` on every path in threads, showing progress and the time left on the terminal; results in order."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
+        ThreadPoolExecutor(min(16, 2 * (cpu_count() or 1))) as pool,
+    ):
+        return list(progress.track(pool.map(read, paths), total=len(paths), description=f"reading {what}"))

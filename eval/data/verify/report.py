@@ -1,0 +1,116 @@
+"""What a check found: counts beside the official ones, problems with remedies, notes, and the verdict."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eval.data.synthesise.folder import count_files, read_marker
+from flsl.errors import UserError
+
+
+@dataclass
+class Report:
+    """The findings on one copy. `complete` says that it is the whole official benchmark, which `verify` decides."""
+
+    benchmark: str
+    root: Path
+    marker: dict[str, Any] | None = None
+    counts: list[tuple[str, int, int | None]] = field(default_factory=list)  # what, found, official
+    problems: dict[str, list[str]] = field(default_factory=dict)  # remedy -> what is wrong where
+    notes: list[str] = field(default_factory=list)
+    complete: bool = False
+
+    def count(self, what: str, found: int, official: int | None = None) -> None:
+        """Add a line to the table; `official` is the real benchmark's number."""
+        self.counts.append((what, found, official))
+
+    def problem(self, where: str | Path, what: str, remedy: str) -> None:
+        """Add a problem; those with the same remedy are printed together."""
+        if isinstance(where, Path) and where.is_relative_to(self.root):
+            where = where.relative_to(self.root)
+        self.problems.setdefault(remedy, []).append(f"{where}: {what}")
+
+    def counts_are_official(self) -> bool:
+        """Tell whether every count with an official number equals it."""
+        return all(found == official for _, found, official in self.counts if official is not None)
+
+
+def open_report(root: Path, benchmark: str, expected: dict[str, str]) -> Report:
+    """Start the report on a folder.
+
+    Args:
+        root: the benchmark's folder.
+        benchmark: images, davis, coco or uavdt.
+        expected: the folders that a copy has (relative path -> how to get it). What is missing becomes a problem.
+
+    Raises:
+        UserError: there is no such folder, it is empty, holds another benchmark's synthetic data or an interrupted
+            synthesis, or nothing in it looks like the benchmark.
+    """
+    if not root.is_dir():
+        kind = "is a file" if root.exists() else "does not exist"
+        raise UserError(f"{root} {kind}. Give the folder that holds {', '.join(expected)}.")
+    inside = sorted(path.name for path in root.iterdir())
+    if not inside:
+        raise UserError(
+            f"{root} is empty; expected in it: {', '.join(expected)}. {next(iter(expected.values()))} "
+            f"For a try-out, `python -m eval data synthesise {benchmark} DIR` draws data into a new folder."
+        )
+    marker = read_marker(root)
+    if marker and marker.get("benchmark", benchmark) != benchmark:
+        raise UserError(f"{root} holds {marker['name']} data: check it with `verify {marker['benchmark']}`.")
+    missing = [path for path in expected if not (root / path).is_dir()]
+    if len(missing) == len(expected):
+        # The usual slip is one level too high or too low.
+        places = [root.parent, root.parent.parent, *(path for path in root.iterdir() if path.is_dir())]
+        near = [place for place in places if all((place / path).is_dir() for path in expected)]
+        hint = f" Did you mean {near[0]}?" if near else ""
+        shown = ", ".join(inside[:8]) + (", ..." if len(inside) > 8 else "")
+        raise UserError(f"{root} holds none of {', '.join(expected)}; found there: {shown}.{hint}")
+    report = Report(benchmark, root, marker)
+    for path in missing:
+        report.problem(path, "the folder is missing", expected[path])
+    if marker and count_files(root) != marker.get("files"):
+        report.problem(
+            ".",
+            f"{count_files(root)} files where the synthesis left {marker.get('files')}",
+            f"Delete the folder and run `python -m eval data synthesise {benchmark}` again.",
+        )
+    return report
+
+
+def print_report(report: Report, limit: int = 20) -> int:
+    """Print the table, up to `limit` problems of each kind, the notes and the verdict; returns the exit code, 0 or 2."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    official = report.marker is None
+    table = Table(title=f"{report.benchmark}: {report.root}", title_justify="left")
+    table.add_column("what")
+    table.add_column("found", justify="right")
+    if official:
+        table.add_column("official", justify="right")
+    for what, found, wanted in report.counts:
+        table.add_row(what, f"{found:,}", *([f"{wanted:,}" if wanted is not None else ""] if official else []))
+    console.print(table)
+    total = sum(len(found) for found in report.problems.values())
+    for remedy, found in report.problems.items():
+        for line in found[:limit]:
+            console.print(f"problem: {line}")
+        if len(found) > limit:
+            console.print(f"         ... and {len(found) - limit:,} more like this (--limit {len(found)} shows all)")
+        console.print(f"     --> {remedy}")
+    for note in report.notes:
+        console.print(f"note: {note}")
+    if total:
+        console.print(f"broken: {total:,} problem{'s' * (total > 1)}")
+        return 2
+    if report.marker:
+        seed = report.marker.get("seed")
+        console.print(f"fine: complete synthetic data ({report.marker['name']}, seed {seed})")
+    elif report.complete:
+        console.print("fine: the complete official copy")
+    else:
+        console.print("fine: sound, but a subset: results on it are not comparable with published ones")
+    return 0
