@@ -159,9 +159,9 @@ def _read(location: str, options: Overrides) -> LoadedEncoder:
         method=found.method,
         source=location,
         file_sha256=file.sha256,
-        pretraining=found.pretraining,
+        pretraining=found.pretraining | ({"branch": found.branch} if found.branch else {}),
         dropped=found.dropped,
-        warnings=found.warnings + warnings,
+        warnings=warnings,
         format=found.format,
     )
 

@@ -42,6 +42,7 @@ class Encoder(VisionTransformer):
             drop_path_rate=drop_path,
             norm_layer=partial(nn.LayerNorm, eps=config.norm_eps),
             mlp_layer=SwiGLUPacked if config.mlp == "swiglu" else Mlp,
+            act_layer=nn.SiLU if config.mlp == "swiglu" else nn.GELU,
         )
         self.config = config
         self.patch_size = config.patch_size

@@ -2,7 +2,8 @@
 
 `read(file: WeightFile, branch: str | None) -> Found | None` looks at the content alone, returns None for anything that
 is not its own, and renames what is its own to our names (those of timm's VisionTransformer). Sizes come from the
-tensors' shapes afterwards; a format states only what shapes cannot tell.
+tensors' shapes afterwards; a format states only what shapes cannot tell. A format that would also fit files which
+others know better sets `FALLBACK = True`.
 """
 
 import pkgutil
@@ -25,12 +26,18 @@ def recognise(file: WeightFile, branch: str | None = None) -> Found:
     Raises:
         UserError: no format knows it (the message tells what is inside), or it lacks the wanted `branch`.
     """
-    found = {name: result for name, module in formats().items() if (result := module.read(file, branch)) is not None}
+    found = {}
+    for fallback in (False, True):  # the plain ViT of timm's names would claim what DINO, MAE, ... know better
+        modules = {name: m for name, m in formats().items() if getattr(m, "FALLBACK", False) is fallback}
+        found = found or {name: result for name, m in modules.items() if (result := m.read(file, branch)) is not None}
     if not found:
         raise UserError(_unknown(file))
     if len(found) > 1:
-        raise UserError(f"checkpoint {file.path} fits several formats ({', '.join(found)}); export it as safetensors")
-    return next(iter(found.values()))
+        raise UserError(f"checkpoint {file.path} fits several formats ({', '.join(found)}); save its encoder alone")
+    (result,) = found.values()
+    if branch is not None and result.branch is None:
+        raise UserError(f"checkpoint {file.path} ({result.format}) holds one network: it has no branch {branch!r}")
+    return result
 
 
 def _unknown(file: WeightFile) -> str:

@@ -1,35 +1,34 @@
 """DINO: {"student", "teacher", "args", ...} with `backbone.` and `head.` inside, or the backbone alone.
 
-The class token has the first row of the position table, which is resized by scale factor. A bare headless ViT out of
-a pickle is taken as DINO's own backbone file; the same keys in safetensors are timm's.
+The class token has the first row of the learned position table, which is resized by scale factor. A bare headless ViT
+out of a pickle is taken as DINO's own backbone file (iBOT's has the same keys and the same computation); the same keys
+in safetensors are timm's.
 """
 
-from flsl.formats.found import Found, drop, is_square, is_vit, position_rows, run_arguments, tensors_of
-from flsl.formats.student_teacher import take_branch
+from flsl.formats.found import Found, State, drop, is_square, is_vit, position_rows, run_arguments
+from flsl.formats.student_teacher import take_side
+from flsl.position import is_sincos
 from flsl.weights import WeightFile
 
 FACTS = {"position_interpolation": "dino", "norm_eps": 1e-6}
+OTHERS = ("head", "fc_norm", "decoder", "mask", "reg", "dist")  # parts that DINO's backbone does not have
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
     """Recognise a DINO checkpoint."""
-    sides = take_branch(file, branch)
-    if sides is not None:
-        state, others = sides
-        if not _has_class_row(state) or "ibot_loss" in others or "blocks.0.ls1.gamma" in state:
-            return None
-        if "masked_embed" in state or any(".last_layer2." in key or ".mlp2." in key for key in others):
-            return None  # iBOT's
-        return Found("DINO training checkpoint", "DINO", state, FACTS, list(others), run_arguments(file.tree))
-    state = tensors_of(file.tree)
-    state = {key.removeprefix("module.").removeprefix("backbone."): value for key, value in state.items()}
-    headless = not any(key.startswith(("head", "fc_norm", "decoder", "mask", "reg")) for key in state)
-    if file.container != "pickle" or not _has_class_row(state) or not headless or "blocks.0.ls1.gamma" in state:
+    side = take_side(file, branch)
+    state, dropped = drop(side.state, ("head.mlp.", "head.last_layer."))
+    if not _fits(state) or any(key.startswith(OTHERS) for key in state):
         return None
-    note = "the file holds a bare ViT; it is taken as DINO's, which resizes positions by scale factor"
-    state, dropped = drop(state, ("dummy.",))
-    return Found("DINO backbone", "DINO", state, FACTS, dropped, warnings=[note])
+    if any(key == "ibot_loss" or ".last_layer2." in key or ".mlp2." in key for key in side.others):
+        return None
+    if side.branch is None and (file.container != "pickle" or is_sincos(state["pos_embed"], 1)):
+        return None
+    layout = "DINO training checkpoint" if side.branch else "DINO backbone"
+    return Found(layout, "DINO", state, FACTS, dropped + side.others, run_arguments(file.tree), branch=side.branch)
 
 
-def _has_class_row(state: dict) -> bool:
-    return is_vit(state) and "cls_token" in state and is_square(position_rows(state) - 1)
+def _fits(state: State) -> bool:
+    """Tell whether it is a ViT with one class token that has a position, and no LayerScale."""
+    with_class = is_vit(state) and "cls_token" in state and is_square(position_rows(state) - 1)
+    return with_class and "blocks.0.ls1.gamma" not in state and "blocks.0.gamma_1" not in state

@@ -21,7 +21,7 @@ class Found:
     facts: dict[str, Any] = field(default_factory=dict)  # EncoderConfig fields
     dropped: list[str] = field(default_factory=list)  # keys left out on purpose
     pretraining: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    branch: str | None = None  # which network of the file, where it holds several
     name: str | None = None
     config: EncoderConfig | None = None  # whole, where the file brings it
 

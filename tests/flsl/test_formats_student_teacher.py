@@ -1,46 +1,22 @@
 """DINO, FLSL, iBOT and SelfPatch files, laid out as those projects write them, give the features of a plain ViT."""
 
-import argparse
 import json
 
 import numpy as np
 import pytest
 import torch
-from support.plain_vit import plain_features, random_weights
+from support.layouts import layers, prefixed, renamed, training_checkpoint
+from support.plain_vit import check, plain_features, random_weights
 
 from flsl.checkpoint import load_encoder
 from flsl.errors import UserError
 from flsl.position import sincos_table
 
-SIZES = [(32, 32), (24, 56)]  # native and non-square
-ARGUMENTS = argparse.Namespace(arch="vit_small", patch_size=8, output_dir="out", lr=0.0005)
-
-
-def prefixed(weights, prefix):
-    return {prefix + key: value for key, value in weights.items()}
-
-
-def head(*names):
-    return {f"{name}.weight": torch.zeros(3, 3) for name in names}
-
-
-def training_checkpoint(student, teacher, **more):
-    return {"student": student, "teacher": teacher, "optimizer": {"state": {}}, "epoch": 7, "args": ARGUMENTS} | more
-
-
-def check(path, weights, heads, **how):
-    loaded = load_encoder(path)
-    for size in SIZES:
-        images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
-        (got,) = loaded.encoder.feature_maps(images)
-        torch.testing.assert_close(got, plain_features(weights, images, heads, **how), atol=1e-5, rtol=1e-5)
-    return loaded
-
 
 @pytest.mark.parametrize("branch", ["teacher", "student"])
 def test_dino_training_checkpoint(tmp_path, branch):
     student, teacher = (random_weights(seed=seed) for seed in (0, 1))
-    heads = head("head.mlp.0", "head.mlp.2", "head.last_layer")
+    heads = layers("head.mlp.0", "head.mlp.2", "head.last_layer")
     torch.save(
         training_checkpoint(
             prefixed(prefixed(student, "backbone.") | heads, "module."),
@@ -68,7 +44,7 @@ def test_flsl_authors(tmp_path, table):
     weights = random_weights(class_token=False)
     if table == "sincos":
         weights["pos_embed"] = sincos_table(64, 4).float()
-    stored = prefixed(weights | {"cls_token": torch.randn(1, 1, 64)}, "backbone.") | head("head.last_layer")
+    stored = prefixed(weights | {"cls_token": torch.randn(1, 1, 64)}, "backbone.") | layers("head.last_layer")
     torch.save(training_checkpoint(prefixed(stored, "module."), stored), tmp_path / "checkpoint.pth")
     loaded = check(tmp_path / "checkpoint.pth", weights, heads=1)
     assert (loaded.method, loaded.encoder.config.class_token) == ("FLSL", False)
@@ -106,3 +82,46 @@ def test_reference_checkpoints(tmp_path, reference_dir, kind):
     (got,) = loaded.encoder.feature_maps(images)
     expected = plain_features({k: v.double() for k, v in weights.items()}, images.double(), config["num_heads"])
     torch.testing.assert_close(got.double(), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shared_head", [True, False])
+def test_ibot_training_checkpoint(tmp_path, shared_head):
+    teacher = random_weights()
+    heads = layers("head.mlp.0", "head.last_layer") | ({} if shared_head else layers("head.last_layer2"))
+    student = prefixed(random_weights(seed=1) | {"masked_embed": torch.zeros(1, 64)}, "backbone.") | heads
+    torch.save(
+        training_checkpoint(
+            prefixed(student, "module."),
+            prefixed(teacher, "backbone.") | heads,
+            ibot_loss={"center": torch.zeros(1, 3)},
+        ),
+        tmp_path / "checkpoint.pth",
+    )
+    loaded = check(tmp_path / "checkpoint.pth", teacher, heads=1)
+    assert (loaded.method, loaded.format) == ("iBOT", "iBOT training checkpoint")
+    assert "student.backbone.masked_embed" in loaded.dropped
+
+
+def test_ibot_backbone_with_layer_scale(tmp_path):
+    weights = random_weights(layer_scale=True)
+    names = {".ls1.gamma": ".gamma_1", ".ls2.gamma": ".gamma_2"}
+    torch.save({"state_dict": renamed(weights, names) | {"masked_embed": torch.zeros(1, 64)}}, tmp_path / "ibot.pth")
+    loaded = check(tmp_path / "ibot.pth", weights, heads=1)
+    assert (loaded.method, loaded.dropped) == ("iBOT", ["masked_embed"])
+
+
+def test_selfpatch_training_checkpoint(tmp_path):
+    """No class token, no final norm in the encoder: both live in its heads."""
+    weights = random_weights(class_token=False, norm=False)
+    heads = {"ca_head.cls_token": torch.zeros(1, 1, 64)} | layers("ca_head.norm", "c_head.mlp.0", "p_head.last_layer")
+    side = prefixed(weights, "backbone.") | heads
+    torch.save(training_checkpoint(prefixed(side, "module."), side, dino_loss={}), tmp_path / "checkpoint.pth")
+    loaded = check(tmp_path / "checkpoint.pth", weights, heads=1)
+    assert (loaded.method, loaded.encoder.config.final_norm) == ("SelfPatch", False)
+    assert "teacher.ca_head.cls_token" in loaded.dropped
+
+
+def test_selfpatch_backbone(tmp_path):
+    weights = random_weights(class_token=False, norm=False)
+    torch.save(weights, tmp_path / "selfpatch.pth")
+    assert check(tmp_path / "selfpatch.pth", weights, heads=1).method == "SelfPatch"

@@ -5,6 +5,10 @@ import math
 import torch
 from torch.nn import functional as F
 
+from flsl.checkpoint import load_encoder
+
+SIZES = [(32, 32), (24, 56)]  # native (patch 8, grid 4) and non-square
+
 
 def random_weights(
     width=64, depth=2, patch=8, grid=4, *, class_token=True, registers=0, layer_scale=False, swiglu=False,
@@ -42,6 +46,22 @@ def random_weights(
     if norm:
         weights["norm.weight"], weights["norm.bias"] = draw(width, shift=1.0), draw(width)
     return weights
+
+
+def check(path, weights, heads, **how):
+    """Load a file and assert that its features are those of the plain ViT, at both sizes; returns what was loaded."""
+    loaded = load_encoder(path)
+    for size in SIZES:
+        images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
+        (got,) = loaded.encoder.feature_maps(images)
+        expected = plain_features(double(weights), images.double(), heads, **how)
+        torch.testing.assert_close(got.double(), expected, atol=1e-5, rtol=0)
+    return loaded
+
+
+def double(weights):
+    """Return the weights in float64, so that only the encoder's own rounding shows."""
+    return {key: value.double() for key, value in weights.items()}
 
 
 def plain_features(weights, images, heads, *, positions="dino", position_rows=None, eps=1e-6, swiglu=False):

@@ -1,0 +1,58 @@
+"""Hugging Face's ViT, DeiT and ViTMAE: separate query, key and value, under `vit.`, `deit.` or nothing.
+
+Heads, the norms' epsilon and the image normalisation come from config.json and preprocessor_config.json beside the
+file, where present; epsilon is 1e-12 otherwise (the library's default). Positions are resized to the target size
+without antialiasing.
+"""
+
+import torch
+
+from flsl.formats.found import Found, State, drop, inner, rename, tensors_of
+from flsl.weights import WeightFile
+
+NAMES = {
+    "embeddings.cls_token": "cls_token",
+    "embeddings.distillation_token": "reg_token",
+    "embeddings.position_embeddings": "pos_embed",
+    "embeddings.patch_embeddings.projection": "patch_embed.proj",
+    "encoder.layer.": "blocks.",
+    "attention.output.dense": "attn.proj",
+    "attention.attention": "attn",
+    "intermediate.dense": "mlp.fc1",
+    "output.dense": "mlp.fc2",
+    "layernorm_before": "norm1",
+    "layernorm_after": "norm2",
+    "layernorm.": "norm.",
+}
+
+
+def read(file: WeightFile, branch: str | None) -> Found | None:
+    """Recognise a Hugging Face ViT."""
+    everything = tensors_of(file.tree)
+    prefix = next((p for p in ("vit.", "deit.") if f"{p}embeddings.cls_token" in everything), "")
+    state = inner(everything, prefix)
+    if "encoder.layer.0.layernorm_before.weight" not in state or "embeddings.position_embeddings" not in state:
+        return None
+    state, dropped = drop(state, ("embeddings.mask_token", "pooler.", "classifier.", "decoder."))
+    dropped += [key for key in everything if not key.startswith(prefix)]
+    facts = {"position_interpolation": "size_plain", "norm_eps": 1e-12} | config_facts(file)
+    return Found("Hugging Face ViT", "Hugging Face", join_qkv(rename(state, NAMES)), facts, dropped)
+
+
+def config_facts(file: WeightFile) -> dict[str, object]:
+    """Return what the JSON files beside the weights tell."""
+    names = {"num_attention_heads": "num_heads", "layer_norm_eps": "norm_eps"}
+    facts = {names[key]: value for key, value in file.config.items() if key in names}
+    return facts | {key: tuple(file.config[key]) for key in ("image_mean", "image_std") if key in file.config}
+
+
+def join_qkv(state: State, query: str = "query", key: str = "key", value: str = "value") -> State:
+    """Concatenate each block's query, key and value into timm's `attn.qkv`."""
+    joined = {}
+    for name, tensor in state.items():
+        if f".attn.{query}." in name:
+            parts = [state.get(name.replace(f".{query}.", f".{part}.")) for part in (query, key, value)]
+            joined[name.replace(f".{query}.", ".qkv.")] = torch.cat([p for p in parts if p is not None])
+        elif not any(f".attn.{part}." in name for part in (key, value)):
+            joined[name] = tensor
+    return joined
