@@ -1,11 +1,12 @@
-"""Draw synthetic benchmark data, or check a real or synthetic copy.
+"""Draw synthetic benchmark data, check a real or synthetic copy, or convert UAVDT to COCO's format.
 
     python -m eval data synthesise images|davis|coco|uavdt DIR [--seed N] [size options]
     python -m eval data synthesise uavdt DIR --from-gt UAVDT_DIR [--frames N]
     python -m eval data verify     images|davis|coco|uavdt DIR [--quick]
+    python -m eval data prepare    uavdt DIR --split train|test --out FILE.json
 
 Synthetic data are written in the benchmark's own layout with a marker file `dataset.json`; the same seed and sizes
-give the same bytes. `verify` ends with exit code 0 for a whole or a sound partial copy and 2 for a broken one.
+give the same bytes. `verify` ends with exit code 0 for a whole or a sound partial copy and 2 for a broken one. `prepare` is for other people's detectors: `python -m eval uavdt` reads the official layout.
 """
 
 import argparse
@@ -51,7 +52,7 @@ SIZES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verbs `synthesise` and `verify`, each with one sub-command a benchmark."""
+    """Add the verbs, each with one sub-command a benchmark."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     synthesise = verbs.add_parser("synthesise", help="draw synthetic data", description="Draw synthetic data.")
     verify = verbs.add_parser("verify", help="check a copy", description="Check a real or synthetic copy.")
@@ -83,6 +84,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--limit", type=int, default=20, metavar="N", help="problems of a kind to print (default: %(default)s)"
         )
+    prepare = verbs.add_parser("prepare", help="write UAVDT as COCO JSON", description="Write UAVDT as COCO JSON.")
+    converted = prepare.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
+    command = converted.add_parser("uavdt", help=BENCHMARKS["uavdt"], description=f"Convert {BENCHMARKS['uavdt']}.")
+    command.add_argument("root", type=Path, metavar="DIR", help="the benchmark's folder")
+    command.add_argument("--split", choices=("train", "test"), required=True, help="official list to convert")
+    command.add_argument("--stride", type=int, default=1, metavar="N", help="every N-th frame (default: %(default)s)")
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -94,6 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
         report = module.verify(arguments.root, decode=not arguments.quick)
         return print_report(report, arguments.limit)
 
+    if arguments.verb == "prepare":
+        return _run_prepare(arguments)
     sizes = {option.replace("-", "_"): default for option, (default, _) in SIZES[arguments.benchmark].items()}
     given = {field: getattr(arguments, field) for field in sizes if getattr(arguments, field) is not None}
     if arguments.benchmark == "uavdt" and arguments.from_gt is not None:
@@ -115,3 +125,18 @@ def _run_from_gt(arguments: argparse.Namespace, given: dict[str, int]) -> int:
                 f"--{field.replace('_', '-')} does not go with --from-gt, which draws every sequence there is."
             )
     return synthesise_from_gt(arguments.root, arguments.from_gt, arguments.seed, **given)
+
+
+def _run_prepare(arguments: argparse.Namespace) -> int:
+    """Write the sequences of one official list as a COCO document; ignore regions become crowds."""
+    from eval.data.synthesise.folder import require_at_least, write_json
+    from eval.uavdt.coco_format import coco_document
+    from eval.uavdt.layout import open_layout
+
+    require_at_least(1, stride=arguments.stride)
+    layout = open_layout(arguments.root)
+    truths = [layout.read_truth(name) for name in layout.sequences(arguments.split)]
+    document = coco_document(layout, truths, stride=arguments.stride)
+    write_json(arguments.out, document, indent=None)
+    print(f"{arguments.out}: {len(document['images'])} images, {len(document['annotations'])} annotations")
+    return 0

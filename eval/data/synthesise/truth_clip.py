@@ -35,7 +35,9 @@ class TruthClip:
             if target not in looks:
                 looks[target] = draw_vehicle(rng, category)
         self.looks = looks
-        self.crown = draw_crown(rng)
+        patch, alpha = draw_crown(rng)
+        x, y, w, h = cv2.boundingRect(alpha)
+        self.crown = patch[y : y + h, x : x + w], alpha[y : y + h, x : x + w]
         self.parked = np.full((96, 160, 3), ASPHALT, np.uint8)
         fill_car_park(rng, self.parked, (0, 0, 160, 96), car=34)
 
@@ -57,9 +59,11 @@ class TruthClip:
             placed.append((patch.shape, matrix))
             share = HIDDEN_SHARE[int(truth.occlusion[row])]
             if share:
-                # Always from the same side of a track, so that the tree does not flicker.
-                left = box[0] if target % 2 else box[0] + (1 - share) * box[2]
-                canvas.paste(*self.crown, stretch((left, box[1], share * box[2], box[3]), 0.0, self.crown[0].shape), 0)
+                # Always from the same side of a track, so that the tree does not flicker; a little larger than the
+                # hidden part, because it is round.
+                left = box[0] - 0.1 * box[2] if target % 2 else box[0] + (1.1 - 1.2 * share) * box[2]
+                part = (left, box[1] - 0.15 * box[3], 1.2 * share * box[2], 1.3 * box[3])
+                canvas.paste(*self.crown, stretch(part, 0.0, self.crown[0].shape), 0)
         gain = night_gain(placed, self.height, self.width) if self.night else 1.0
         rng = np.random.default_rng([self.seed, number])
         return develop(canvas.image, rng, gain, noise=12 if self.night else 5)

@@ -1,0 +1,190 @@
+"""Every kind of damage is found, named with its file, and answered with exit code 2."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+VAL = "drawn-00"
+TRUTH = "UAV-benchmark-MOTD_v1.0/GT"
+
+
+def edit_json(root, change):
+    path = root / "annotations" / "instances_val2017.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def cut_in_half(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def repaint(path, mode=None, size=None, extra_id=None):
+    image = Image.open(path)
+    image.load()
+    if extra_id:
+        index = np.array(image)
+        index[:3, :3] = extra_id
+        palette = image.getpalette()
+        image = Image.fromarray(index, mode="P")
+        image.putpalette(palette)
+    if size:
+        image = image.resize(size, Image.NEAREST)
+    if mode:
+        image = image.convert(mode)
+    image.save(path)
+
+
+def add_row(root, row):
+    with open(root / TRUTH / "M0101_gt_whole.txt", "a") as file:
+        file.write(row + "\n")
+
+
+def replace_with_empty_file(path):
+    path.write_bytes(b"")
+
+
+def rename(path, name):
+    path.rename(path.with_name(name))
+
+
+DAMAGE = {
+    "images": [
+        (lambda r: cut_in_half(r / "train/star-dots/000002.jpg"), "star-dots/000002.jpg: the file is cut off"),
+        (lambda r: replace_with_empty_file(r / "train/star-dots/000002.jpg"), "000002.jpg: the file is empty"),
+        (lambda r: (r / "train/star-dots/000002.jpg").write_text("no"), "000002.jpg: not a readable picture"),
+        (lambda r: (r / "train/none").mkdir(), "train/none: no picture"),
+        (lambda r: shutil.copy(r / "train/star-dots/000002.jpg", r / "train/x.jpg"), "1 pictures lie beside"),
+    ],
+    "davis": [
+        (lambda r: cut_in_half(r / f"JPEGImages/480p/{VAL}/00001.jpg"), f"{VAL}/00001.jpg: the file is cut off"),
+        (lambda r: (r / f"JPEGImages/480p/{VAL}/00001.jpg").unlink(), f"{VAL}/00001.jpg: the frame is missing"),
+        (lambda r: (r / f"Annotations/480p/{VAL}/00000.png").unlink(), "00000.png: the mask is missing and nothing"),
+        (lambda r: repaint(r / f"Annotations/480p/{VAL}/00001.png", mode="RGB"), "00001.png: a mask of mode RGB"),
+        (lambda r: repaint(r / f"Annotations/480p/{VAL}/00002.png", size=(50, 40)), "50x40, but its frame is 96x72"),
+        (lambda r: repaint(r / f"Annotations/480p/{VAL}/00002.png", extra_id=9), "00002.png: object 9 is not in"),
+        (lambda r: cut_in_half(r / f"Annotations/480p/{VAL}/00002.png"), f"{VAL}/00002.png: the file is cut off"),
+        (lambda r: repaint(r / f"JPEGImages/480p/{VAL}/00001.jpg", size=(90, 72)), "90x72 where most frames are 96x72"),
+        (lambda r: shutil.rmtree(r / f"JPEGImages/480p/{VAL}"), f"480p/{VAL}: no frames"),
+        (lambda r: shutil.rmtree(r / "Annotations"), "Annotations/480p: the folder is missing"),
+        (lambda r: (r / "ImageSets/2017/val.txt").write_text(f"{VAL}\n{VAL}\n"), f"lists {VAL} 2 times"),
+    ],
+    "coco": [
+        (lambda r: (r / "val2017/000000200001.jpg").unlink(), "000000200001.jpg: the file is missing"),
+        (lambda r: cut_in_half(r / "val2017/000000200001.jpg"), "000000200001.jpg: the file is cut off"),
+        (lambda r: repaint(r / "val2017/000000200001.jpg", size=(8, 9)), "8x9, but the annotation file says 128x96"),
+        (lambda r: shutil.rmtree(r / "val2017"), "val2017: the folder of the 3 pictures is missing"),
+        (lambda r: edit_json(r, lambda c: c["annotations"][0].update(image_id=7)), "image_id 7 is not in images"),
+        (lambda r: edit_json(r, lambda c: c["annotations"][0].update(category_id=2)), "category_id 2 is not in"),
+        (lambda r: edit_json(r, lambda c: c["annotations"].append(c["annotations"][0])), "id 1 comes 2 times"),
+        (lambda r: edit_json(r, lambda c: c["images"].append(c["images"][0])), "images: id 200001 comes 2 times"),
+        (lambda r: edit_json(r, lambda c: c["annotations"][0].update(bbox=[1, 1, 0, 5])), "has no area"),
+        (lambda r: edit_json(r, lambda c: c["annotations"][0].update(bbox=[999, 1, 5, 5])), "lies outside"),
+        (lambda r: edit_json(r, lambda c: c["annotations"][0].update(segmentation=[[1, 2, 3]])), "three points"),
+        (
+            lambda r: edit_json(r, lambda c: c["annotations"][0].update(segmentation={"size": [9, 9], "counts": []})),
+            "run lengths of size [9, 9]",
+        ),
+        (lambda r: cut_in_half(r / "annotations/instances_val2017.json"), "instances_val2017.json: not valid JSON"),
+        (lambda r: edit_json(r, lambda c: c.pop("categories")), "must hold an object with the lists"),
+    ],
+    "uavdt": [
+        (lambda r: (r / "UAV-benchmark-M/M0101/img000002.jpg").unlink(), "img000002.jpg: the frame is missing"),
+        (lambda r: cut_in_half(r / "UAV-benchmark-M/M0101/img000002.jpg"), "img000002.jpg: the file is cut off"),
+        (lambda r: repaint(r / "UAV-benchmark-M/M0101/img000002.jpg", size=(8, 9)), "8x9 where most frames are 160x96"),
+        (lambda r: shutil.rmtree(r / "UAV-benchmark-M/M0101"), "M0101: the frames of this ground truth are missing"),
+        (lambda r: (r / TRUTH / "M0101_gt_whole.txt").unlink(), "M0101_gt_whole.txt: the ground truth is missing"),
+        (lambda r: (r / TRUTH / "M0101_gt_ignore.txt").unlink(), "M0101_gt_ignore.txt: the file of ignore regions"),
+        (lambda r: add_row(r, "1,2,3"), "not 9 comma-separated numbers: '1,2,3'"),
+        (lambda r: add_row(r, "1,99,5,5,car,9,1,1,1"), "not 9 comma-separated numbers"),
+        (lambda r: add_row(r, "1,99,5,5,0,9,1,1,1"), "a box without area"),
+        (lambda r: add_row(r, "1,99,5,5,9,9,1,1,4"), "category (column 9)"),
+        (lambda r: add_row(r, "1,99,5,5,9,9,1,5,1"), "occlusion (column 8)"),
+        (lambda r: add_row(r, "1,99,5,5,9,9,0,1,1"), "out-of-view (column 7)"),
+        (lambda r: add_row(r, "0,99,5,5,9,9,1,1,1"), "frames are whole numbers from 1"),
+        (lambda r: add_row(r, "4,99,5,5,9,9,1,1,1"), "its frame is not there"),
+        (lambda r: add_row(r, "1,99,500,5,9,9,1,1,1"), "outside its frame of 160x96"),
+        (lambda r: (add_row(r, "1,99,5,5,9,9,1,1,1"), add_row(r, "1,99,6,6,9,9,1,1,1")), "target 99 has more than one"),
+        (lambda r: rename(r / "UAV-benchmark-M/M0101/img000001.jpg", "img000000.jpg"), "frames count from 1"),
+    ],
+}
+
+
+@pytest.mark.parametrize("benchmark", DAMAGE)
+def test_each_damage_is_named(benchmark, drawn, data_command, tmp_path, capsys):
+    """Copies of one drawn data set, each with one thing broken."""
+    for index, (damage, expected) in enumerate(DAMAGE[benchmark]):
+        root = shutil.copytree(drawn[benchmark], tmp_path / str(index))
+        (root / "dataset.json").unlink()  # as real data
+        damage(root)
+        assert data_command("verify", benchmark, root, "--limit", 500) == 2, expected
+        out = capsys.readouterr().out
+        assert expected in out, (expected, out)
+        assert "-->" in out
+        assert "broken:" in out
+
+
+def test_all_problems_are_listed_up_to_the_limit(drawn, data_command, tmp_path, capsys):
+    root = shutil.copytree(drawn["coco"], tmp_path / "coco")
+    for path in (root / "train2017").iterdir():
+        cut_in_half(path)
+    edit_json(root, lambda c: c["annotations"][0].update(category_id=2))
+    assert data_command("verify", "coco", root, "--limit", 2) == 2
+    out = capsys.readouterr().out
+    assert out.count("cut off") == 2
+    assert "and 3 more" in out
+    assert "category_id 2" in out
+    assert "broken: 6 problems" in out
+
+
+def test_quick_reads_headers_only(drawn, data_command, tmp_path):
+    root = shutil.copytree(drawn["images"], tmp_path / "images")
+    cut_in_half(next(root.rglob("*.jpg")))
+    assert data_command("verify", "images", root, "--quick") == 0
+    assert data_command("verify", "images", root) == 2
+
+
+@pytest.mark.parametrize("benchmark", DAMAGE)
+def test_unmarked_sound_data_are_called_a_subset(benchmark, drawn, data_command, tmp_path, capsys):
+    root = shutil.copytree(drawn[benchmark], tmp_path / "copy")
+    (root / "dataset.json").unlink()
+    assert data_command("verify", benchmark, root) == 0
+    out = capsys.readouterr().out
+    assert "a subset: results on it are not comparable with published ones" in out
+    assert "official" in out
+
+
+@pytest.mark.parametrize("benchmark", DAMAGE)
+def test_wrong_folders(benchmark, drawn, data_command, tmp_path, capsys):
+    assert data_command("verify", benchmark, tmp_path / "absent") == 2
+    assert "does not exist" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert data_command("verify", benchmark, tmp_path / "empty") == 2
+    assert "is empty" in capsys.readouterr().err
+    other = "images" if benchmark != "images" else "coco"
+    assert data_command("verify", benchmark, drawn[other]) == 2
+    assert f"verify {other}" in capsys.readouterr().err
+    (tmp_path / "parent").mkdir()
+    shutil.copytree(drawn[benchmark], tmp_path / "parent" / "inner")
+    assert data_command("verify", benchmark, tmp_path / "parent") == 2
+    assert f"Did you mean {tmp_path / 'parent' / 'inner'}" in capsys.readouterr().err
+
+
+def test_real_copies(data_dir, data_command, capsys):
+    checks = {
+        ("davis", "davis2017"): 0,
+        ("davis", "davis2017_void"): 0,
+        ("coco", "coco_mini"): 0,
+        ("uavdt", "uavdt"): 2,
+    }
+    for (benchmark, folder), code in checks.items():
+        if not (data_dir / folder).is_dir():
+            pytest.skip(f"real data absent: {data_dir / folder}")
+        assert data_command("verify", benchmark, data_dir / folder) == code, folder
+        out = capsys.readouterr().out
+        assert ("a subset" in out) == (code == 0)
+    assert "UAV-benchmark-M: the folder is missing" in out
+    assert "--from-gt" in out
