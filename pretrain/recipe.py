@@ -7,19 +7,9 @@ from typing import Any, Literal
 from flsl.architecture import EncoderConfig
 from flsl.config import parse_section, read_config
 from flsl.errors import UserError
+from flsl.model import HeadConfig
 
 Range = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class HeadSection:
-    """Sizes of the head; `centroids` is K."""
-
-    centroids: int = 4096
-    hidden_dim: int = 2048
-    bottleneck_dim: int = 256
-    layers: int = 3
-    norm_last_layer: bool = True
 
 
 @dataclass(frozen=True)
@@ -121,7 +111,7 @@ class Training:
     accumulate: int = 1
     drop_path: float = 0.1
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    photometric: Literal["device", "workers"] = "device"
+    photometric: Literal["auto", "device", "workers"] = "auto"  # auto: workers on a CPU
     workers: int = 8  # a rank
     seed: int = 0
     compile: bool = False
@@ -145,7 +135,7 @@ class Recipe:
 
     name: str = "FLSL"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    head: HeadSection = field(default_factory=HeadSection)
+    head: HeadConfig = field(default_factory=HeadConfig)
     views: Views = field(default_factory=Views)
     sampling: SamplingSection = field(default_factory=SamplingSection)
     mean_shift: MeanShift = field(default_factory=MeanShift)

@@ -1,0 +1,74 @@
+"""Pretrain an encoder with FLSL.
+
+    python -m pretrain CONFIG --data DIR --out DIR [--set key=value ...]
+    torchrun --nproc_per_node 8 -m pretrain CONFIG --data DIR --out DIR
+
+Writes encoder.safetensors (the teacher's encoder), states/ (to resume from), log.jsonl, tensorboard/ and config.py to
+--out. The same command run again continues where the last run stopped. Exit codes: 0 finished, 2 an error that is
+explained, 75 stopped by SIGTERM or SIGUSR1 with the state saved.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flsl.errors import run_command
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command-line parser."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pretrain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="recipe, e.g. configs/pretrain/flsl_demo.py")
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="ImageFolder, or any folder of images")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of this run")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change one value of the recipe, e.g. --set training.epochs=10",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
+    parser.add_argument(
+        "--resume",
+        choices=("auto", "never"),
+        default="auto",
+        help="auto continues from the newest state in --out; never starts anew (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--allow-config-change",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="permit this key or section to differ from the run that is resumed",
+    )
+    return parser
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Read the recipe and run the loop; returns the exit code."""
+    from pretrain.recipe import read_recipe  # after parsing, so that --help needs no torch
+
+    recipe = read_recipe(arguments.config, arguments.overrides)
+    from pretrain.distributed import start_ranks, stop_ranks
+    from pretrain.loop import Loop
+
+    ranks = start_ranks(arguments.device)
+    try:
+        loop = Loop(recipe, arguments.data, arguments.out, ranks)
+        return loop.run(arguments.resume, arguments.allow_config_change)
+    finally:
+        stop_ranks()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; returns the exit code."""
+    arguments = build_parser().parse_args(argv)
+    return run_command(lambda: train(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Colour, blur and solarisation of the views: the draw of parameters, which three paths apply alike.
+
+Each view, the teacher's too: colour jitter (0.4, 0.4, 0.2, 0.1) with p = 0.8 in random order; grayscale with p = 0.2;
+then with equal chance blur (p = 0.5), or blur (p = 0.1) and solarise (p = 0.2); blur radius uniform in [0.1, 2.0]
+(method.md section 2). `pretrain.apply_batched` works on the device, `apply_opencv` in CPU workers, `apply_pil` is the
+plain path that both are held equal to.
+"""
+
+from dataclasses import astuple, dataclass
+from itertools import permutations
+
+import numpy as np
+import torch
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+ORDERS = tuple(permutations(range(4)))  # of brightness, contrast, saturation, hue
+MAX_RADIUS = 2.0
+
+
+@dataclass(frozen=True)
+class Photometric:
+    """What is done to one view. `order` indexes `ORDERS`, -1 is no jitter; `blur` is a radius, 0 is none."""
+
+    order: int
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float  # share of the colour circle, -0.5..0.5
+    gray: bool
+    blur: float
+    solarise: bool
+
+
+def draw_photometric(random: np.random.Generator) -> Photometric:
+    """Draw the parameters of one view."""
+    order = int(random.integers(len(ORDERS))) if random.random() < 0.8 else -1
+    factors = random.uniform((0.6, 0.6, 0.8, -0.1), (1.4, 1.4, 1.2, 0.1))
+    gray = bool(random.random() < 0.2)
+    first = random.random() < 0.5
+    blurred = random.random() < (0.5 if first else 0.1)
+    radius = random.uniform(0.1, MAX_RADIUS)
+    solarise = bool(not first and random.random() < 0.2)
+    return Photometric(order, *factors.tolist(), gray, float(radius) if blurred else 0.0, solarise)
+
+
+def as_tensor(parameters: list[Photometric]) -> torch.Tensor:
+    """Pack parameters into a `(B, 8)` float tensor, the form in which workers hand them over."""
+    return torch.tensor([astuple(p) for p in parameters], dtype=torch.float32)
+
+
+def normalise(views: torch.Tensor) -> torch.Tensor:
+    """Subtract ImageNet's mean and divide by its standard deviation; `(..., 3, H, W)` in 0..1."""
+    mean = torch.tensor(MEAN, device=views.device)[:, None, None]
+    std = torch.tensor(STD, device=views.device)[:, None, None]
+    return (views - mean) / std

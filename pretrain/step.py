@@ -1,0 +1,116 @@
+"""One optimiser step: rates, forward, backward, clip, freeze, AdamW, EMA (method.md section 3)."""
+
+import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from flsl.model import FLSL, StepOutput
+from pretrain.apply_batched import apply_batched
+from pretrain.optimiser import build_optimiser, clip_gradients, drop_last_layer_gradients, set_rates
+from pretrain.photometric import normalise
+from pretrain.recipe import Recipe
+from pretrain.schedules import Schedules
+
+DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass
+class Batch:
+    """One micro-batch on the device: normalised views (the teacher's first), query indices, crops for multi-stage."""
+
+    views: list[torch.Tensor]
+    queries: list[torch.Tensor]
+    crops: list[torch.Tensor] | None = None
+
+
+def to_device(sample: dict[str, Any], device: torch.device, multi_stage: bool) -> Batch:
+    """Move a collated sample to the device and finish its views there."""
+
+    def move(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [t.to(device, non_blocking=True) for t in tensors]
+
+    if "views" in sample:
+        views = [normalise(v.float() / 255) for v in move(sample["views"])]
+    else:
+        parameters = sample["parameters"]
+        views = [apply_batched(crop, parameters[:, i]) for i, crop in enumerate(move(sample["crops"]))]
+    crops = [normalise(c.float() / 255) for c in move(sample["crops"])] if multi_stage else None
+    return Batch(views, move(sample["queries"]), crops)
+
+
+class TrainingStep:
+    """Everything that one step changes: model, optimiser, gradient scaler."""
+
+    def __init__(
+        self,
+        model: FLSL,
+        recipe: Recipe,
+        schedules: Schedules,
+        device: torch.device,
+        wrap: Callable[[FLSL], nn.Module] = lambda model: model,
+    ):
+        """`wrap` puts data parallelism around the model; only the wrapped module's forward is called."""
+        self.model, self.recipe, self.schedules, self.device = model, recipe, schedules, device
+        self.optimiser = build_optimiser(model.student)
+        self.parameters = [p for p in model.student.parameters() if p.requires_grad]
+        self.dtype = DTYPES[recipe.training.precision]
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
+        self.wrapped = wrap(model)
+
+    def __call__(self, batches: list[Batch], step: int) -> dict[str, torch.Tensor]:
+        """Run step `step` on its micro-batches; returns scalars that are still on the device.
+
+        A non-finite gradient leaves the weights untouched (`skipped` is 1): the decision is made on the device.
+        """
+        schedules, training = self.schedules, self.recipe.training
+        set_rates(self.optimiser, float(schedules.lr[step]), float(schedules.weight_decay[step]))
+        self.optimiser.zero_grad(set_to_none=True)
+        values, outputs = schedules.values(step), []
+        for index, batch in enumerate(batches):
+            last = index == len(batches) - 1
+            later = nullcontext() if last or not hasattr(self.wrapped, "no_sync") else self.wrapped.no_sync()
+            with later:
+                with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+                    output: StepOutput = self.wrapped(batch.views, batch.queries, values, batch.crops)
+                self.scaler.scale(output.loss / len(batches)).backward()
+            outputs.append(output)
+        self.scaler.unscale_(self.optimiser)
+        norm = clip_gradients(self.parameters, self.recipe.optimiser.clip)
+        if step // schedules.steps_per_epoch < self.recipe.optimiser.freeze_last_layer:
+            drop_last_layer_gradients(self.model.student)
+        skipped = (~torch.isfinite(norm)).float()
+        if self.scaler.is_enabled():
+            self.scaler.step(self.optimiser)
+            self.scaler.update()
+        else:
+            self.optimiser.grad_scale, self.optimiser.found_inf = None, skipped
+            self.optimiser.step()
+        if self.model.objective.centering:
+            self.model.update_center(torch.cat([o.logits_teacher for o in outputs]))
+        self.model.update_teacher(float(schedules.ema_momentum[step]))
+        return self._scalars(outputs, norm, skipped, step % training.log_every == 0)
+
+    @torch.no_grad()
+    def _scalars(self, outputs: list[StepOutput], norm: torch.Tensor, skipped: torch.Tensor, all_of_them: bool) -> dict:
+        """Losses of the step; now and then also what shows a collapse."""
+        scalars = {
+            k: torch.stack([getattr(o, k).detach() for o in outputs]).mean() for k in ("loss", "intra", "inter", "vmr")
+        }
+        scalars |= {"gradient_norm": norm, "skipped": skipped}
+        if all_of_them:
+            output = outputs[-1]
+            p_bar = output.p_bar.detach()
+            entropy = -(p_bar * p_bar.clamp_min(1e-30).log()).sum()
+            student, teacher = output.logits_student.argmax(-1), output.logits_teacher.argmax(-1)
+            scalars |= {
+                "assignment_entropy": entropy / math.log(len(p_bar)),  # share of the maximum
+                "centroids_in_use": torch.zeros_like(p_bar).scatter_(0, student, 1.0).sum(),
+                "mean_shift_agreement": 1 - output.intra.detach() / 2,  # cosine of query and mode
+                "teacher_student_agreement": (student == teacher).float().mean(),
+            }
+        return scalars
