@@ -1,12 +1,17 @@
 """Turn result records into tables, a leaderboard and a reproduction report.
 
 python -m results leaderboard --records DIR [--out results/leaderboard.csv]
+python -m results table coco|uavdt|davis|knn|ablations|all --records DIR [--format md|csv|tex|html]
 python -m results list|validate --records DIR
 python -m results show RECORD
+python -m results compare A B [C ...]
+python -m results published
+python -m results bundle --records DIR --out ZIP
 python -m results import SOURCE --store DIR
 """
 
 import argparse
+import os
 import sys
 from importlib import import_module
 
@@ -16,7 +21,13 @@ COMMANDS = {
     "leaderboard": "rank all complete records: CSV, self-contained HTML page, terminal table",
     "table": "write the paper's tables with our rows beside the published ones: md, csv, tex, html",
     "published": "check and print the published figures",
+    "list": "list records",
+    "show": "show one record in full",
+    "compare": "tell whether one model is better than another: paired bootstrap",
     "validate": "check every record under a folder",
+    "bundle": "pack records and reports into one archive",
+    "import": "put records from a bundle or a folder into a store",
+    "schema": "export the JSON Schema of a record",
 }
 
 
@@ -28,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, text in COMMANDS.items():
         # Each module imports nothing heavy at its top, so that --help answers at once.
-        module = import_module(f"results.commands.{name}")
+        module = import_module(f"results.commands.{'import_' if name == 'import' else name}")
         command = commands.add_parser(
             name, help=text, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
         )
@@ -40,6 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     except ResultsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

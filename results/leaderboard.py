@@ -109,7 +109,8 @@ def build_leaderboard(records: Mapping[Path, Record]) -> Leaderboard:
                     "ranked; keep one, or give the models different names (--name)"
                 )
                 continue
-            chosen.append(min((record for _, record in copies), key=_oldest))
+            found = [record for _, record in copies]
+            chosen.append(min(found, key=_oldest) if len(found) > 1 else found[0])
         if chosen:
             rows.append(_row(sorted(chosen, key=lambda record: record.seed)))
     return Leaderboard(_rank(rows), sorted(left_out))

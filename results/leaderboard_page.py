@@ -1,5 +1,6 @@
 """The leaderboard as one self-contained page: measured and published rows, scatter plot, details of every record."""
 
+import dataclasses
 import html
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -114,7 +115,6 @@ def _published(figures: Sequence[Figure]) -> list[dict[str, Any]]:
 
 def _details(record: Record) -> dict[str, Any]:
     """Return what the page shows of one record: all but the recipe's values and the single items."""
-    plain = record_to_plain(record)
-    plain["items scored one by one"] = len(plain.pop("per_item"))
-    del plain["config"]
-    return plain
+    plain = record_to_plain(dataclasses.replace(record, per_item={}, config={}))
+    del plain["per_item"], plain["config"]
+    return plain | {"items scored one by one": len(record.per_item)}

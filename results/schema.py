@@ -57,9 +57,10 @@ def record_to_plain(value: Any, path: str = "") -> Any:
     Fields keep the dataclass's order, other mappings are sorted; tuples become lists, paths and numpy scalars plain
     values. Raises ResultsError naming the key of a value that JSON has no form for (NaN and infinities included).
     """
+    if value is None or isinstance(value, (str, bool)):
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = dataclasses.fields(value)
-        return {field.name: record_to_plain(getattr(value, field.name), f"{path}.{field.name}") for field in fields}
+        return {name: record_to_plain(getattr(value, name), f"{path}.{name}") for name in _field_names(type(value))}
     if isinstance(value, Mapping):
         items = {str(key): item for key, item in value.items()}
         if len(items) != len(value):
@@ -67,8 +68,6 @@ def record_to_plain(value: Any, path: str = "") -> Any:
         return {key: record_to_plain(items[key], f"{path}.{key}") for key in sorted(items)}
     if isinstance(value, (list, tuple)):
         return [record_to_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
-    if value is None or isinstance(value, (str, bool)):
-        return value
     if isinstance(value, PurePath):
         return str(value)
     if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
@@ -81,8 +80,9 @@ def record_to_plain(value: Any, path: str = "") -> Any:
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """Return the sha256 of a resolved recipe: of its JSON with sorted keys and no spaces."""
-    text = json.dumps(record_to_plain(config), sort_keys=True, separators=(",", ":"))
+    """Return the sha256 of a resolved recipe in plain values (`record_to_plain`): of its JSON with sorted keys and
+    no spaces."""
+    text = json.dumps(config, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -100,6 +100,11 @@ def _from_version_1(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 UPGRADES = {1: _from_version_1}
+
+
+@cache
+def _field_names(cls: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(cls))
 
 
 def _kind(value: Any) -> str:

@@ -30,7 +30,7 @@ def write_record(record: Record, path: str | Path, *, replace: bool = True) -> P
     path = Path(path)
     if not record.config_sha256:
         try:
-            record = dataclasses.replace(record, config_sha256=config_hash(record.config))
+            record = dataclasses.replace(record, config_sha256=config_hash(record_to_plain(record.config)))
         except ResultsError as error:
             raise ResultsError(f"record {path} was not written: config.{error}") from None
     try:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from results.leaderboard import METRIC_COLUMNS, Row
 
+ROWS_SHOWN = 25  # of each ranking; the CSV file has all
 WIDTH_WITHOUT_TERMINAL = 160  # columns, where output goes to a file or a pipe
 
 
@@ -32,13 +33,15 @@ def print_leaderboard(rows: list[Row]) -> None:
         others = [name for name in METRIC_COLUMNS if name in first.metrics and name != first.headline]
         for name in (first.headline, "95 % interval", *others, "seeds"):
             table.add_column(name, justify="right")
-        for row in group:
+        for row in group[:ROWS_SHOWN]:
             interval = "" if row.interval_low is None else f"{row.interval_low:.1f} to {row.interval_high:.1f}"
             cells = [str(row.rank), row.model, row.method, row.architecture, str(row.patch_size)]
             scores = [f"{row.metrics[name]:.1f}" if name in row.metrics else "" for name in others]
             cells += [f"{row.value:.1f}", interval, *scores, str(row.seeds)]
             table.add_row(*map(Text, cells))
         out.print(table)
+        if len(group) > ROWS_SHOWN:
+            out.print(f"... and {len(group) - ROWS_SHOWN} more")
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

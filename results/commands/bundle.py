@@ -1,0 +1,33 @@
+"""Pack records, recipes and reports (no weights) into one archive that others can import and verify.
+
+    python -m results bundle --records DIR --out results.zip [--reports results/leaderboard.html ...]
+
+The archive has a manifest of sha256 hashes; `python -m results import results.zip --store DIR` checks it.
+"""
+
+import argparse
+from pathlib import Path
+
+from results.commands.arguments import add_records_argument
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    add_records_argument(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="ZIP", help="the archive to write")
+    parser.add_argument("--reports", type=Path, nargs="*", default=[], metavar="FILE", help="further files to pack")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the archive; returns 0. A broken record stops it: what is shared should be whole."""
+    from results.bundle import write_bundle
+    from results.errors import ResultsError
+    from results.store import load_records
+
+    loaded = load_records(arguments.records)
+    if loaded.broken:
+        raise ResultsError(f"nothing was packed: {' '.join(loaded.broken.values())} Repair or remove it first.")
+    names = write_bundle(loaded.records, arguments.out, arguments.reports)
+    size = arguments.out.stat().st_size / 1024
+    print(f"{len(loaded.records)} records, {len(names)} files, {size:.0f} KiB: {arguments.out}")
+    return 0

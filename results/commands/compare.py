@@ -1,0 +1,53 @@
+"""Tell whether one model is really better than another: paired bootstrap over the items of two or more records.
+
+    python -m results compare A B [C ...] [--metric J]
+
+The first record is compared with each of the others; with several comparisons p-values are corrected by Holm's method.
+Records must be of one protocol on the same data, with scores of single items.
+"""
+
+import argparse
+from pathlib import Path
+
+LEVEL = 0.05
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument(
+        "records", type=Path, nargs="+", metavar="RECORD", help="record files, the one in question first"
+    )
+    parser.add_argument("--metric", help="score of the items to compare (default: the headline)")
+    parser.add_argument("--resamples", type=int, default=10_000, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="of the resampling (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the comparisons and, in words, what they say; returns 0."""
+    from results.compare import compare_records, holm
+    from results.errors import ResultsError
+    from results.store import read_record
+    from results.terminal import print_rows
+
+    if len(arguments.records) < 2:
+        raise ResultsError("compare needs at least two records: python -m results compare A/record.json B/record.json")
+    if arguments.resamples < 100:
+        raise ResultsError(f"--resamples {arguments.resamples} is too few for a 95 % interval; give 100 or more.")
+    first, *others = (read_record(path / "record.json" if path.is_dir() else path) for path in arguments.records)
+    found = holm(
+        [
+            compare_records(first, other, arguments.metric, resamples=arguments.resamples, seed=arguments.seed)
+            for other in others
+        ]
+    )
+    rows = [
+        [c.a, c.b, c.metric, f"{c.difference:+.2f}", f"{c.low:+.2f} to {c.high:+.2f}", f"{c.p:.4f}", f"{c.p_holm:.4f}",
+         f"{c.better} of {c.items}"]
+        for c in found
+    ]  # fmt: skip
+    print_rows(("A", "B", "metric", "A - B", "95 % interval", "p", "p (Holm)", f"better {first.dataset.item}"), rows)
+    for c in found:
+        word = "better" if c.difference > 0 else "worse"
+        sure = f"{word} than" if c.p_holm < LEVEL else "not shown to differ from"
+        print(f"{c.a} is {sure} {c.b} in {c.metric} (p = {c.p_holm:.4f})" + (f"; {c.note}" if c.note else ""))
+    return 0

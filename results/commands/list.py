@@ -1,0 +1,54 @@
+"""List records: what was measured, with what outcome, and where the file is.
+
+    python -m results list --records DIR [--benchmark coco] [--status complete] [--out FILE.csv]
+
+--out writes every metric of the listed records as CSV (one line a number).
+"""
+
+import argparse
+from pathlib import Path
+
+from results.commands.arguments import add_records_argument, report_broken
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    add_records_argument(parser)
+    parser.add_argument("--benchmark", help="list one benchmark only, e.g. davis2017, coco, uavdt")
+    parser.add_argument("--status", choices=("complete", "partial", "failed"), help="list one status only")
+    parser.add_argument("--out", type=Path, metavar="CSV", help="also write all metrics of these records here")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the list; returns 0, also if some records are broken (each is named)."""
+    from results.errors import ResultsError
+    from results.schema import unknown_key
+    from results.store import load_records, write_bytes
+    from results.terminal import print_rows
+
+    loaded = load_records(arguments.records)
+    report_broken(loaded)
+    names = sorted({record.benchmark for record in loaded.records.values()})
+    if arguments.benchmark and arguments.benchmark not in names:
+        raise ResultsError(
+            f"no record of benchmark {arguments.benchmark!r}; {unknown_key(arguments.benchmark, names)}."
+        )
+    shown = {
+        path: record
+        for path, record in loaded.records.items()
+        if arguments.benchmark in (None, record.benchmark) and arguments.status in (None, record.status)
+    }
+    rows = []
+    for path, record in shown.items():
+        metric = record.metrics.get(record.headline)
+        score = f"{record.headline} {metric.value:.1f}" if metric and metric.value is not None else ""
+        data = f"{record.dataset.name} {record.dataset.split}"
+        rows.append([record.model.name, record.protocol, data, record.seed, record.status, score, path])
+    print_rows(("model", "protocol", "data", "seed", "status", "score", "record"), rows)
+    print(f"{len(shown)} of {len(loaded.records)} records, {len(loaded.broken)} broken")
+    if arguments.out:
+        from results.frame import to_frame
+
+        write_bytes(arguments.out, to_frame(shown).to_csv(index=False, lineterminator="\n").encode())
+        print(f"written: {arguments.out}")
+    return 0

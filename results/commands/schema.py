@@ -1,0 +1,28 @@
+"""Export the JSON Schema of a result record.
+
+python -m results schema [--out record.schema.json]
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write here (default: print)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print or write the schema; returns 0."""
+    import json
+
+    from results.json_schema import json_schema
+    from results.store import write_bytes
+
+    text = json.dumps(json_schema(), indent=1) + "\n"
+    if arguments.out:
+        write_bytes(arguments.out, text.encode())
+        print(f"written: {arguments.out}")
+    else:
+        print(text, end="")
+    return 0

@@ -1,0 +1,67 @@
+"""Show one record in full: scores with intervals, data, model, recipe, environment, warnings.
+
+python -m results show RECORD [--json] [--items]
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("record", type=Path, help="a record file, or a folder with one record in it")
+    parser.add_argument("--json", action="store_true", help="print the validated record as JSON")
+    parser.add_argument("--items", action="store_true", help="also show the scores of single items")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the record; returns 0."""
+    import json
+
+    from results.errors import ResultsError
+    from results.schema import record_to_plain
+    from results.store import find_records, read_record
+    from results.terminal import print_rows
+
+    paths = find_records(arguments.record)
+    if len(paths) > 1:
+        names = ", ".join(str(path) for path in paths[:10]) + (" ..." if len(paths) > 10 else "")
+        raise ResultsError(f"{arguments.record} holds {len(paths)} records; name one of them: {names}.")
+    record = read_record(paths[0])
+    plain = record_to_plain(record)
+    if arguments.json:
+        print(json.dumps(plain, indent=1, ensure_ascii=False))
+        return 0
+    print(f"{paths[0]}: {record.status}, schema version {record.schema_version}")
+    scores = []
+    for name, metric in record.metrics.items():
+        bounds = metric.interval
+        interval = f"{bounds.low:.2f} to {bounds.high:.2f} ({bounds.units or '?'} {bounds.unit})" if bounds else ""
+        mark = "headline" if name == record.headline else ""
+        scores.append([name, None if metric.value is None else f"{metric.value:.4f}", interval, mark])
+    print_rows(("metric", metric_unit(plain), "95 % interval", ""), scores)
+    items = plain.pop("per_item")
+    for key in ("metrics", "headline", "status", "schema_version"):
+        del plain[key]
+    print_rows(("key", "value"), list(flatten(plain)))
+    if arguments.items:
+        columns = sorted({name for scores in items.values() for name in scores})
+        print_rows(
+            ("item", *columns), [[item, *(scores.get(name) for name in columns)] for item, scores in items.items()]
+        )
+    return 0
+
+
+def metric_unit(plain: dict) -> str:
+    """Return the unit that all metrics share, or a word for several."""
+    units = {metric["unit"] for metric in plain["metrics"].values()}
+    return units.pop() if len(units) == 1 else "value"
+
+
+def flatten(value: object, prefix: str = ""):
+    """Yield (dotted key, text) of every leaf that says something."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from flatten(item, f"{prefix}.{key}" if prefix else key)
+    elif value not in (None, "", []):
+        yield prefix, str(value)
