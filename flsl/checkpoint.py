@@ -145,7 +145,8 @@ def _read(location: str, options: Overrides) -> LoadedEncoder:
     found = recognise(file, options.branch)
     state = {key: value.to(torch.float32) for key, value in found.state.items()}
     config, warnings = _describe(found, state, options, str(file.path))
-    with torch.device("meta"):  # every tensor comes from the file: none is drawn first
+    # Every tensor comes from the file: none is drawn first. (timm's networks also compute some that no file holds.)
+    with torch.device("cpu" if config.timm_model else "meta"):
         encoder = build_encoder(config)
     load_strictly(encoder, state, str(file.path))
     bad = [key for key, value in state.items() if not value.isfinite().all()]

@@ -65,12 +65,7 @@ class Encoder(VisionTransformer):
         Raises:
             UserError: height or width of `images` `(B, 3, H, W)` is no multiple of the patch size.
         """
-        height, width = images.shape[-2:]
-        if height % self.patch_size or width % self.patch_size:
-            raise UserError(
-                f"an image of {height}x{width} pixels cannot be cut into patches of {self.patch_size}: "
-                "resize, crop or pad it to a multiple first"
-            )
+        check_sides(images, self.patch_size)
         patches = self.patch_embed(images)  # (B, h, w, D)
         grid = patches.shape[1:3]
         positions = resize_positions(self.pos_embed, grid, self.position_prefix, self.config.position_interpolation)
@@ -117,9 +112,7 @@ class Encoder(VisionTransformer):
         Raises:
             UserError: a block that does not exist, or sides that are no multiple of the patch size.
         """
-        blocks = [self.depth - 1] if blocks is None else list(blocks)
-        if not blocks or sorted(set(blocks)) != blocks or blocks[0] < 0 or blocks[-1] >= self.depth:
-            raise UserError(f"blocks {blocks} must be ascending and within 0..{self.depth - 1}")
+        blocks = check_blocks(blocks, self.depth)
         rows, columns = images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size
         maps = []
         for tokens in self.run_blocks(images, blocks):
@@ -129,6 +122,31 @@ class Encoder(VisionTransformer):
         return maps
 
 
+def check_sides(images: torch.Tensor, patch_size: int) -> None:
+    """Raise a UserError with the numbers if a side of `images` `(B, 3, H, W)` is no multiple of the patch size."""
+    height, width = images.shape[-2:]
+    if height % patch_size or width % patch_size:
+        raise UserError(
+            f"an image of {height}x{width} pixels cannot be cut into patches of {patch_size}: "
+            "resize, crop or pad it to a multiple first"
+        )
+
+
+def check_blocks(blocks: Sequence[int] | None, depth: int) -> list[int]:
+    """Return the 0-based blocks to tap (None: the last one); raise a UserError unless they exist and ascend."""
+    blocks = [depth - 1] if blocks is None else list(blocks)
+    if not blocks or sorted(set(blocks)) != blocks or blocks[0] < 0 or blocks[-1] >= depth:
+        raise UserError(f"blocks {blocks} must be ascending and within 0..{depth - 1}")
+    return blocks
+
+
 def build_encoder(config: EncoderConfig, drop_path: float = 0.0) -> Encoder:
-    """Build an encoder with random weights (use `torch.manual_seed` before for a fixed draw)."""
+    """Build an encoder with random weights (use `torch.manual_seed` before for a fixed draw).
+
+    A network that timm has and that is no plain ViT comes as a `flsl.timm_encoder.TimmEncoder`, used the same way.
+    """
+    if config.timm_model is not None:
+        from flsl.timm_encoder import TimmEncoder
+
+        return TimmEncoder(config, drop_path)
     return Encoder(config, drop_path)

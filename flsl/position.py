@@ -64,6 +64,8 @@ def resize_positions(
 
 def is_sincos(table: torch.Tensor, prefix_tokens: int = 0) -> bool:
     """Tell whether a position table `(1, prefix_tokens + g * g, D)` is `sincos_table`'s, to float16 precision."""
+    if table.dim() != 3 or table.shape[1] < prefix_tokens:
+        return False
     side = round((table.shape[1] - prefix_tokens) ** 0.5)
     if table.shape[2] % 4 or side**2 + prefix_tokens != table.shape[1]:
         return False

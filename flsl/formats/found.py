@@ -67,7 +67,7 @@ def rename(state: State, changes: dict[str, str]) -> State:
 
 def is_square(number: int) -> bool:
     """Tell whether a number of tokens fills a square grid."""
-    return round(number**0.5) ** 2 == number
+    return number > 0 and round(number**0.5) ** 2 == number
 
 
 def position_rows(state: State) -> int:

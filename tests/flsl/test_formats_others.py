@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
-from support.layouts import ARGUMENTS, hugging_face_dinov2, hugging_face_vit, layers, prefixed, renamed
+from support.layouts import ARGUMENTS, dinov3, hugging_face_dinov2, hugging_face_vit, layers, prefixed, renamed
 from support.plain_vit import check, random_weights
 
-from flsl.checkpoint import load_encoder
+from flsl.checkpoint import fingerprint, load_encoder, save_encoder
 from flsl.position import sincos_table
 
 
@@ -153,3 +153,17 @@ def test_hugging_face_dinov2(tmp_path, registers):
     save_file(hugging_face_dinov2(weights) | {"embeddings.mask_token": torch.zeros(1, 64)}, tmp_path / "m.safetensors")
     positions = "size" if registers else "size_plain"
     assert check(tmp_path / "m.safetensors", weights, heads=1, positions=positions).method == "DINOv2"
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("layout", ["meta", "timm", "hugging face"])
+def test_dinov3(tmp_path, layout, gated):
+    """Rotary positions, registers, LayerScale, no table; by timm's network."""
+    weights = random_weights(width=128, registers=4, layer_scale=True, rope=True, swiglu=gated)
+    save_file(dinov3(weights, layout, gated), tmp_path / "model.safetensors")
+    loaded = check(tmp_path / "model.safetensors", weights, heads=2, eps=1e-5, swiglu=gated)
+    assert loaded.method == "DINOv3"
+    maps = loaded.encoder.feature_maps(torch.zeros(1, 3, 16, 24), blocks=[0, 1], norm=False)
+    assert [tuple(m.shape) for m in maps] == [(1, 128, 2, 3)] * 2
+    again = save_encoder(loaded.encoder, tmp_path / "ours.safetensors", method="DINOv3", name="tiny")
+    assert fingerprint(load_encoder(again).encoder) == fingerprint(loaded.encoder)

@@ -79,3 +79,37 @@ def hugging_face_dinov2(weights):
         }
         | {"norm.weight": "layernorm.weight", "norm.bias": "layernorm.bias"},
     )
+
+
+def dinov3(weights, layout, gated):
+    """Return DINOv3 as Meta, timm or Hugging Face store it."""
+    state = {}
+    for key, value in weights.items():
+        if gated and ".mlp.fc1." in key:
+            for name, part in zip(("w1", "w2"), value.chunk(2)):
+                state[key.replace("fc1", name)] = part.clone()
+        else:
+            state[key.replace(".mlp.fc2.", ".mlp.w3.") if gated else key] = value
+    if layout == "meta":
+        masks = {key.replace("bias", "bias_mask"): torch.ones(3) for key in state if key.endswith("qkv.bias")}
+        extra = {"mask_token": torch.zeros(1, 128), "rope_embed.periods": torch.ones(16)}
+        return renamed(state, {"reg_token": "storage_tokens"}) | masks | extra
+    gates = ("fc1_g", "fc1_x", "fc2") if layout == "timm" else ("gate_proj", "up_proj", "down_proj")
+    state = renamed(state, {f".{ours}.": f".{theirs}." for ours, theirs in zip(("w1", "w2", "w3"), gates)})
+    if layout == "timm":
+        state = renamed(state, {"ls1.gamma": "gamma_1", "ls2.gamma": "gamma_2"})
+        for key in [key for key in state if key.endswith("qkv.bias")]:
+            query, _, value = state.pop(key).chunk(3)
+            state |= {
+                key.replace("qkv.bias", "q_bias"): query.clone(),
+                key.replace("qkv.bias", "v_bias"): value.clone(),
+            }
+        return state
+    state = split_qkv(state, ("q_proj", "k_proj", "v_proj"), keep_key_bias=False)
+    names = {
+        "cls_token": "embeddings.cls_token", "reg_token": "embeddings.register_tokens", ".attn.proj.": ".attn.o_proj.",
+        "patch_embed.proj": "embeddings.patch_embeddings", "blocks.": "layer.", ".attn.": ".attention.",
+        "ls1.gamma": "layer_scale1.lambda1", "ls2.gamma": "layer_scale2.lambda1",
+        ".fc1.": ".up_proj.", ".fc2.": ".down_proj.",
+    }  # fmt: skip
+    return renamed(state, names) | {"embeddings.mask_token": torch.zeros(1, 1, 128)}

@@ -12,7 +12,7 @@ SIZES = [(32, 32), (24, 56)]  # native (patch 8, grid 4) and non-square
 
 def random_weights(
     width=64, depth=2, patch=8, grid=4, *, class_token=True, registers=0, layer_scale=False, swiglu=False,
-    position_rows=None, norm=True, seed=0,
+    position_rows=None, norm=True, rope=False, seed=0,
 ):  # fmt: skip
     """Return random tensors of one ViT; biases, norms and scales too, so that nothing is 0 or 1 by chance."""
     generator = torch.Generator().manual_seed(seed)
@@ -24,8 +24,9 @@ def random_weights(
     weights = {
         "patch_embed.proj.weight": draw(width, 3, patch, patch),
         "patch_embed.proj.bias": draw(width),
-        "pos_embed": draw(1, rows + grid * grid, width, scale=0.5),
     }
+    if not rope:
+        weights["pos_embed"] = draw(1, rows + grid * grid, width, scale=0.5)
     if class_token:
         weights["cls_token"] = draw(1, 1, width, scale=1.0)
     if registers:
@@ -41,6 +42,8 @@ def random_weights(
             ("mlp.fc2", width, hidden),
         ):
             weights[f"{block}{name}.weight"], weights[f"{block}{name}.bias"] = draw(rows_out, columns), draw(rows_out)
+        if rope:  # the key's bias is masked out in DINOv3
+            weights[f"{block}attn.qkv.bias"][width : 2 * width] = 0
         if layer_scale:
             weights[f"{block}ls1.gamma"], weights[f"{block}ls2.gamma"] = draw(width, shift=0.5), draw(width, shift=0.5)
     if norm:
@@ -75,15 +78,19 @@ def plain_features(weights, images, heads, *, positions="dino", position_rows=No
 
     prefix = [weights[name] for name in ("cls_token", "reg_token") if name in weights]
     special = position_rows if position_rows is not None else int("cls_token" in weights)
-    table = weights["pos_embed"]
-    tokens = tokens + _resize(table[:, special:], rows, columns, positions)
+    rotation = None
+    if "pos_embed" in weights:
+        table = weights["pos_embed"]
+        tokens = tokens + _resize(table[:, special:], rows, columns, positions)
+    else:
+        special, table, rotation = 0, torch.zeros(1, 0, width), _rotation(rows, columns, width // heads, tokens.dtype)
     if prefix:
         prefix = torch.cat(prefix, dim=1).clone()
         prefix[:, :special] += table[:, :special]
         tokens = torch.cat([prefix.repeat(batch, 1, 1), tokens], dim=1)
 
     for index in range(1 + max(int(key.split(".")[1]) for key in weights if key.startswith("blocks."))):
-        tokens = _block(weights, f"blocks.{index}.", tokens, heads, eps, swiglu)
+        tokens = _block(weights, f"blocks.{index}.", tokens, heads, eps, swiglu, rotation)
     if "norm.weight" in weights:
         tokens = _norm(tokens, weights, "norm", eps)
     return tokens[:, -rows * columns :].transpose(1, 2).reshape(batch, width, rows, columns)
@@ -102,11 +109,32 @@ def _resize(table, rows, columns, how):
     return square.permute(0, 2, 3, 1).reshape(1, rows * columns, -1)
 
 
-def _block(weights, block, tokens, heads, eps, swiglu):
+def _rotation(rows, columns, head_width, dtype):
+    """Return cosines and sines `(rows * columns, head_width)` of DINOv3's rotary positions."""
+    periods = 100 ** (torch.arange(head_width // 4, dtype=dtype) / (head_width // 4))
+    angles = []
+    for row in range(rows):
+        for column in range(columns):
+            y, x = 2 * (row + 0.5) / rows - 1, 2 * (column + 0.5) / columns - 1
+            angles.append(torch.cat([2 * math.pi * y / periods, 2 * math.pi * x / periods]).repeat(2))
+    angles = torch.stack(angles)
+    return angles.cos(), angles.sin()
+
+
+def _rotate(heads, rotation):
+    cosine, sine = rotation
+    prefix, patches = heads[:, :, : -len(sine)], heads[:, :, -len(sine) :]
+    first, second = patches.chunk(2, dim=-1)
+    return torch.cat([prefix, patches * cosine + torch.cat([-second, first], -1) * sine], dim=2)
+
+
+def _block(weights, block, tokens, heads, eps, swiglu, rotation):
     batch, number, width = tokens.shape
     normed = _norm(tokens, weights, f"{block}norm1", eps)
     qkv = _linear(normed, weights, f"{block}attn.qkv").reshape(batch, number, 3, heads, width // heads)
     query, key, value = qkv.permute(2, 0, 3, 1, 4)
+    if rotation:
+        query, key = _rotate(query, rotation), _rotate(key, rotation)
     attention = (query @ key.transpose(-1, -2) / math.sqrt(width // heads)).softmax(-1)
     mixed = _linear((attention @ value).transpose(1, 2).reshape(batch, number, width), weights, f"{block}attn.proj")
     tokens = tokens + mixed * weights.get(f"{block}ls1.gamma", 1)
