@@ -5,6 +5,7 @@ import hashlib
 import json
 import pathlib
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -100,19 +101,23 @@ def _read_pickle(path: Path, zipped: bool) -> dict[str, Any]:
     if zipped:
         _refuse_bomb(path)
     try:
-        with torch.serialization.safe_globals(ALLOWED_CLASSES + _numpy_scalars()):
+        with torch.serialization.safe_globals(ALLOWED_CLASSES + _numpy_scalars()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice for developers on pickle protocols
             tree = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(f"checkpoint {path} was refused, and nothing in it was executed: {_reason(error)}") from error
     except Exception as error:  # damaged files raise nearly anything: EOFError, RuntimeError, KeyError, struct.error
         what = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         raise UserError(
-            f"checkpoint {path} cannot be read ({what}). It is damaged, cut short, or no state dict (a TorchScript "
-            "archive, say): download or save it again."
+            f"checkpoint {path} cannot be read ({what}). It is damaged or cut short. Download it again."
         ) from error
     if not isinstance(tree, dict):
         raise UserError(f"checkpoint {path} holds a {type(tree).__name__}; expected a dictionary of tensors")
-    for tensor in _tensors(tree):
+    try:
+        tensors = list(_tensors(tree))
+    except RecursionError as error:
+        raise UserError(f"checkpoint {path} holds a dictionary that contains itself. It was refused.") from error
+    for tensor in tensors:
         if (
             tensor.layout == torch.strided
             and tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size()
@@ -142,18 +147,25 @@ def _reason(error: Exception) -> str:
                     f"it holds the Python object {name}, and only tensors, plain values and argparse.Namespace are "
                     "read. If you trust its source, save its state dict alone and use that file."
                 )
-    return f"{str(error).splitlines()[0]} Download it again, or save its state dict alone."
+    detail = (
+        str(error).rpartition("error: ")[2].splitlines()[0][:200] if "error: " in str(error) else "no tensors in it"
+    )
+    return f"it is a pickle, but not one of tensors and plain values ({detail}). Save its state dict alone."
 
 
 def _refuse_bomb(path: Path) -> None:
-    """Refuse a zip whose contents are larger than the file: torch never compresses, so an honest one is not."""
+    """Refuse a zip whose contents are larger than the file (torch never compresses weights), and TorchScript."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise UserError(f"checkpoint {path} is cut short or damaged ({error}). Download it again.") from error
+    if any(entry.filename.endswith("/constants.pkl") for entry in entries):
+        raise UserError(
+            f"checkpoint {path} is a TorchScript program, not weights: save its state dict and use that file."
+        )
     claimed, actual = sum(entry.file_size for entry in entries), path.stat().st_size
-    if claimed > actual or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+    if claimed > actual:
         raise UserError(
             f"checkpoint {path} was refused: it has {actual} bytes and claims to hold {claimed}. PyTorch does not "
             "compress its files, so this was not written by torch.save."

@@ -1,0 +1,215 @@
+"""Files that are hostile, damaged or something else: one clear error each, and nothing in them is executed."""
+
+import io
+import json
+import pickle
+import struct
+import zipfile
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from support.layouts import prefixed
+from support.plain_vit import random_weights
+
+from flsl.checkpoint import load_encoder
+from flsl.errors import UserError
+
+
+class Bomb:
+    """Unpickling this creates a file."""
+
+    def __init__(self, target):
+        self.target = str(target)
+
+    def __reduce__(self):
+        return (open, (self.target, "w"))
+
+
+def refused(path, *parts):
+    with pytest.raises(UserError) as error:
+        load_encoder(path)
+    message = str(error.value)
+    assert str(path) in message
+    for part in parts:
+        assert part in message, message
+    assert "weights_only" not in message
+    return message
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize("where", ["top", "args", "among tensors"])
+def test_malicious_pickle(tmp_path, where, zipped):
+    target, path = tmp_path / "executed", tmp_path / "evil.pth"
+    bomb, weights = Bomb(target), random_weights()
+    tree = {"top": bomb, "args": {"teacher": weights, "args": bomb}, "among tensors": weights | {"norm.weight": bomb}}
+    torch.save(tree[where], path, _use_new_zipfile_serialization=zipped)
+    refused(path, "nothing in it was executed", "open")
+    assert not target.exists()
+
+
+def test_plain_pickle_of_a_class(tmp_path):
+    target, path = tmp_path / "executed", tmp_path / "evil.bin"
+    path.write_bytes(pickle.dumps({"state_dict": Bomb(target)}))
+    refused(path)
+    assert not target.exists()
+
+
+def test_object_of_an_unknown_class_is_named(tmp_path):
+    import fractions
+
+    path = tmp_path / "odd.pth"
+    torch.save({"model": random_weights(), "args": fractions.Fraction(1, 2)}, path)
+    refused(path, "fractions.Fraction", "save its state dict alone")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
+def test_truncated_pickle(tmp_path, share):
+    path = tmp_path / "cut.pth"
+    torch.save(random_weights(), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    refused(path, "ownload it again")
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
+def test_truncated_safetensors(tmp_path, share):
+    path = tmp_path / "cut.safetensors"
+    save_file(random_weights(), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: max(int(len(whole) * share), 9)])
+    refused(path, "ownload it again")
+
+
+def test_zip_bomb(tmp_path):
+    """Ten gigabytes of zeros, compressed a thousandfold, under the names of a PyTorch archive."""
+    path = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({}, protocol=2))
+        archive.writestr("archive/data/0", bytes(20_000_000))
+    refused(path, "claims to hold 2000")
+
+
+def test_zip_header_that_lies(tmp_path):
+    """The directory of an honest archive, changed to claim that one entry has 4 GB."""
+    path = tmp_path / "lies.pth"
+    torch.save({"x": torch.zeros(10)}, path)
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"PK\x01\x02")
+    data[entry + 24 : entry + 28] = struct.pack("<I", 0xFFFFFFF0)
+    path.write_bytes(bytes(data))
+    refused(path, "claims to hold 4294967")
+
+
+def test_safetensors_header_bomb(tmp_path):
+    path = tmp_path / "bomb.safetensors"
+    path.write_bytes(struct.pack("<Q", 2**60) + b"{" + b" " * 100)
+    refused(path, "not a readable safetensors file")
+
+
+def test_tensor_larger_than_its_data(tmp_path):
+    path = tmp_path / "wide.pth"
+    weights = random_weights()
+    weights["norm.weight"] = torch.zeros(1).expand(10**12)
+    torch.save(weights, path)
+    refused(path, "less data than that")
+
+
+def test_wrong_shape(tmp_path):
+    weights = random_weights()
+    weights["blocks.1.attn.proj.weight"] = torch.zeros(64, 60)
+    torch.save(weights, tmp_path / "shape.pth")
+    refused(tmp_path / "shape.pth", "blocks.1.attn.proj.weight has shape (64, 60), expected (64, 64)")
+
+
+def test_missing_unexpected_and_misshaped_keys_are_all_listed(tmp_path):
+    weights = random_weights()
+    del weights["blocks.0.norm1.bias"], weights["norm.bias"]
+    weights |= {"blocks.1.attn.extra": torch.zeros(1), "patch_embed.proj.bias": torch.zeros(3)}
+    torch.save({"teacher": prefixed(weights, "backbone.")}, tmp_path / "partial.pth")
+    refused(
+        tmp_path / "partial.pth", "missing blocks.0.norm1.bias", "missing norm.bias", "unexpected blocks.1.attn.extra",
+        "patch_embed.proj.bias has shape (3,), expected (64,)",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["patch_embed.proj.weight", "pos_embed", "blocks.0.mlp.fc1.weight", "cls_token"])
+def test_scalar_in_place_of_a_tensor(tmp_path, key):
+    torch.save(random_weights() | {key: torch.tensor(1.0)}, tmp_path / "scalar.pth")
+    refused(tmp_path / "scalar.pth")
+
+
+def test_gap_between_blocks(tmp_path):
+    weights = {key: value for key, value in random_weights(depth=3).items() if not key.startswith("blocks.1.")}
+    torch.save(weights, tmp_path / "gap.pth")
+    refused(tmp_path / "gap.pth", "not numbered 0 to 1")
+
+
+def test_diverged_run(tmp_path):
+    weights = random_weights()
+    weights["norm.weight"][3] = float("nan")
+    torch.save(weights, tmp_path / "nan.pth")
+    refused(tmp_path / "nan.pth", "norm.weight", "NaN")
+
+
+def test_resnet(tmp_path):
+    from torchvision.models import resnet18
+
+    torch.save({"state_dict": resnet18().state_dict()}, tmp_path / "resnet.pth")
+    refused(tmp_path / "resnet.pth", "looks like a ResNet", "conv1.weight", "patch_embed.proj.weight")
+
+
+def test_head_alone(tmp_path):
+    torch.save({"head.mlp.0.weight": torch.zeros(2, 2)}, tmp_path / "head.pth")
+    refused(tmp_path / "head.pth", "head.mlp.0.weight", "Known layouts")
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"<!DOCTYPE html><html><body>404</body></html>", "web page"),
+        (b"\n  <html>moved</html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"", "empty"),
+        (b"\x1f\x8b\x08\x00rest", "Unpack it"),
+        (b"hello", "expected a PyTorch"),
+        (b'{"some": "json"}', "weight_map"),
+    ],
+    ids=["html", "indented html", "lfs", "empty", "gzip", "text", "json"],
+)
+def test_not_a_weight_file(tmp_path, content, part):
+    path = tmp_path / "model.pth"
+    path.write_bytes(content)
+    refused(path, part)
+
+
+def test_tensor_alone_and_whole_module(tmp_path):
+    torch.save(torch.zeros(3), tmp_path / "tensor.pth")
+    refused(tmp_path / "tensor.pth", "holds a Tensor; expected a dictionary")
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")
+    refused(tmp_path / "module.pth", "torch.nn.modules.linear.Linear", "nothing in it was executed")
+
+
+def test_torchscript(tmp_path):
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), buffer)
+    (tmp_path / "script.pt").write_bytes(buffer.getvalue())
+    refused(tmp_path / "script.pt", "TorchScript")
+
+
+def test_shards(tmp_path):
+    save_file(random_weights(), tmp_path / "a.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    for shard, part in (
+        ("../a.safetensors", "outside of its folder"),
+        ("b.safetensors", "needs the shard b.safetensors"),
+    ):
+        index.write_text(json.dumps({"weight_map": {"norm.weight": shard}}))
+        refused(index, part)
+    index.write_text(json.dumps({"weight_map": {"norm.gain": "a.safetensors"}}))
+    refused(index, "norm.gain")
+
+
+def test_missing_file_and_empty_folder(tmp_path):
+    refused(tmp_path / "none.pth", "does not exist", "python -m flsl models")
+    refused(tmp_path, "folder without any of", "encoder.safetensors")
