@@ -27,6 +27,7 @@ COMMANDS = {
     "validate": "check every record under a folder",
     "bundle": "pack records and reports into one archive",
     "import": "put records from a bundle or a folder into a store",
+    "doctor": "tell what this machine can run, and how to repair what it cannot",
     "schema": "export the JSON Schema of a record",
 }
 

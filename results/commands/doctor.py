@@ -1,0 +1,36 @@
+"""Tell what this machine can run, and how to repair what it cannot.
+
+    python -m results doctor [--json]
+
+Exit code 0 if every program runs here (at least on the CPU), 1 if one does not.
+"""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print findings and abilities; returns 0 or 1 as said above."""
+    import dataclasses
+    import json
+
+    from results.doctor import abilities, examine, largest_gpu
+    from results.terminal import print_rows
+
+    checks = examine()
+    able = abilities(checks, largest_gpu(checks))
+    if arguments.json:
+        print(
+            json.dumps(
+                {"checks": [*map(dataclasses.asdict, checks)], "can run": [*map(dataclasses.asdict, able)]}, indent=1
+            )
+        )
+    else:
+        columns = ("", "state", "found", "what to do")
+        print_rows(columns, [[c.name, c.state, c.found, c.remedy] for c in checks])
+        print_rows(("can this machine run", *columns[1:]), [[c.name, c.state, c.found, c.remedy] for c in able])
+    return 1 if any(check.state == "missing" for check in able) else 0
