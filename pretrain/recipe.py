@@ -110,7 +110,7 @@ class Training:
     batch_size: int = 512
     accumulate: int = 1
     drop_path: float = 0.1
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 where the hardware multiplies it fast
     photometric: Literal["auto", "device", "workers"] = "auto"  # auto: workers on a CPU
     workers: int = 8  # a rank
     seed: int = 0

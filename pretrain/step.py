@@ -19,6 +19,19 @@ from pretrain.schedules import Schedules
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    """Return the autocast type of a precision, None for float32.
+
+    `auto` is bfloat16 where the hardware multiplies it fast (CUDA with bf16, CPUs with matrix units): elsewhere it is
+    several times slower than float32.
+    """
+    if precision != "auto":
+        return DTYPES[precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else None
+
+
 @dataclass
 class Batch:
     """One micro-batch on the device: normalised views (the teacher's first), query indices, crops for multi-stage."""
@@ -58,7 +71,7 @@ class TrainingStep:
         self.model, self.recipe, self.schedules, self.device = model, recipe, schedules, device
         self.optimiser = build_optimiser(model.student)
         self.parameters = [p for p in model.student.parameters() if p.requires_grad]
-        self.dtype = DTYPES[recipe.training.precision]
+        self.dtype = autocast_dtype(recipe.training.precision, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
         self.wrapped = wrap(model)
 

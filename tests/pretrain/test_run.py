@@ -1,0 +1,178 @@
+"""`python -m pretrain`: a run writes what it promises, resumes bit for bit, and explains bad input."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from flsl.checkpoint import load_encoder
+from pretrain.__main__ import main
+
+OTHER_TIMES = {"images_per_second", "data_wait_share"}
+
+
+def run(recipe, images, out, *arguments):
+    return main([str(recipe), "--data", str(images), "--out", str(out), "--device", "cpu", *arguments])
+
+
+def start(recipe, images, out):
+    command = [sys.executable, "-m", "pretrain", recipe, "--data", images, "--out", out, "--device", "cpu"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([str(c) for c in command], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def log(out):
+    return [
+        {k: v for k, v in json.loads(line).items() if k not in OTHER_TIMES}
+        for line in (out / "log.jsonl").read_text().splitlines()
+    ]
+
+
+@pytest.fixture
+def finished(recipe_file, images, tmp_path):
+    out = tmp_path / "run"
+    torch.set_num_threads(1)
+    assert run(recipe_file, images, out) == 0
+    return out
+
+
+def test_run_writes_a_checkpoint_that_loads(finished, recipe_file, images, capsys):
+    loaded = load_encoder(finished / "encoder.safetensors")
+    assert loaded.method == "FLSL"
+    assert loaded.pretraining["epochs"] == 2
+    assert loaded.encoder(torch.zeros(1, 3, 48, 64)).shape == (1, 48, 32)
+    rows = log(finished)
+    assert [row["step"] for row in rows] == list(range(6))
+    assert rows[0]["lr"] == 0 or len(rows) == 6
+    assert all(
+        {"loss", "intra", "inter", "vmr", "assignment_entropy", "centroids_in_use"} <= row.keys() for row in rows
+    )
+    assert (finished / "config.py").read_text().startswith("name = 'tiny'")
+    assert run(recipe_file, images, finished) == 0
+    assert "already holds all 6 steps" in capsys.readouterr().out
+
+
+def test_same_seed_same_run_other_seed_other_run(finished, recipe_file, images, tmp_path):
+    assert run(recipe_file, images, tmp_path / "same", "--set", "training.workers=0") == 0
+    assert log(tmp_path / "same") == log(finished)
+    assert run(recipe_file, images, tmp_path / "other", "--set", "training.seed=1") == 0
+    assert log(tmp_path / "other") != log(finished)
+
+
+def test_killed_run_continues_bit_for_bit(finished, recipe_file, images, tmp_path):
+    out = tmp_path / "killed"
+    process = start(recipe_file, images, out)
+    for line in process.stdout:
+        if "step 4/6" in line:  # the last state has 3 steps: the end of epoch 1
+            process.send_signal(signal.SIGKILL)
+            break
+    process.wait()
+    assert run(recipe_file, images, out) == 0
+    assert log(out) == log(finished)
+    ours, theirs = (load_encoder(folder / "encoder.safetensors") for folder in (out, finished))
+    assert ours.model_fields()["fingerprint"] == theirs.model_fields()["fingerprint"]
+
+
+def test_signal_saves_and_exits_75(finished, recipe_file, images, tmp_path):
+    out = tmp_path / "preempted"
+    process = start(recipe_file, images, out)
+    for line in process.stdout:
+        if "step 1/6" in line:
+            process.send_signal(signal.SIGUSR1)
+            break
+    process.stdout.read()
+    assert process.wait() == 75
+    assert run(recipe_file, images, out) == 0
+    assert log(out) == log(finished)
+
+
+def test_broken_newest_state_falls_back(finished, recipe_file, images, capsys):
+    newest = sorted((finished / "states").glob("*.pt"))[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert run(recipe_file, images, finished) == 0
+    captured = capsys.readouterr()
+    assert f"{newest} is broken" in captured.err
+    assert "resuming" in captured.out
+
+
+def test_changed_recipe_is_refused_unless_allowed(finished, recipe_file, images, capsys):
+    change = ["--set", "training.log_every=3"]
+    assert run(recipe_file, images, finished, *change) == 2
+    assert "training.log_every: 1 -> 3" in capsys.readouterr().err
+    assert run(recipe_file, images, finished, *change, "--allow-config-change", "training.log_every") == 0
+    assert run(recipe_file, images, finished, "--resume", "never", "--set", "training.epochs=1") == 0
+
+
+def test_only_newest_states_are_kept(finished):
+    assert len(list((finished / "states").glob("*.pt"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "training.epoch=3"], "Did you mean 'epochs'"),
+        (["--set", "trainin.epochs=3"], "Did you mean 'training'"),
+        (["--set", "training.epochs=many"], "training.epochs must be int"),
+        (["--set", "encoder.architecture=vit_smal"], "vit_small"),
+        (["--set", "training.batch_size=100"], "fewer than one batch"),
+        (["--set", "views.global_size=50"], "no multiple of encoder.patch_size 8"),
+        (["--device", "nonsense"], "--device nonsense cannot be used"),
+        (["--set", "stage.checkpoint=/nowhere.pth"], "/nowhere.pth does not exist"),
+    ],
+)
+def test_bad_settings_are_explained(arguments, message, recipe_file, images, tmp_path, capsys):
+    assert run(recipe_file, images, tmp_path / "out", *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_bad_data_is_explained(recipe_file, images, tmp_path, capsys):
+    assert run(recipe_file, tmp_path / "nowhere", tmp_path / "out") == 2
+    assert "nowhere is not a folder" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert run(recipe_file, tmp_path / "empty", tmp_path / "out") == 2
+    assert "holds no images" in capsys.readouterr().err
+    assert run(tmp_path / "missing.py", images, tmp_path / "out") == 2
+    assert "missing.py does not exist" in capsys.readouterr().err
+
+
+def test_unreadable_image_is_named_and_limited(recipe_file, images, tmp_path, capsys):
+    data = tmp_path / "data"
+    shutil.copytree(images, data)
+    victim = data / "train" / "class0" / "4.jpg"
+    victim.write_bytes(victim.read_bytes()[:300])
+    assert run(recipe_file, data, tmp_path / "out") == 2
+    assert f"{victim}" in capsys.readouterr().err
+    assert run(recipe_file, data, tmp_path / "tolerant", "--set", "training.max_unreadable=0.1") == 0
+    assert log(tmp_path / "tolerant")[-1]["unreadable_images"] == 1
+
+
+def test_non_finite_steps_are_skipped_then_stop_with_inputs(recipe_file, images, tmp_path, capsys):
+    out = tmp_path / "out"
+    explode = ["--set", "loss.gamma=1e39", "--set", "training.max_skipped_steps=2"]
+    assert run(recipe_file, images, out, *explode) == 2
+    assert "non-finite" in capsys.readouterr().err
+    (inputs,) = out.glob("nonfinite_step_*.pt")
+    assert {"views", "queries"} <= torch.load(inputs, weights_only=True).keys()
+
+
+def test_full_disk_does_not_end_the_run(recipe_file, images, tmp_path, capsys, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pretrain.state.torch.save", refuse)
+    assert run(recipe_file, images, tmp_path / "out") == 0
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_help_is_fast_and_needs_no_torch():
+    begin = time.perf_counter()
+    code = "import sys; sys.argv=['pretrain','--help']\ntry:\n import runpy; runpy.run_module('pretrain',run_name='__main__')\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--allow-config-change" in result.stdout
+    assert time.perf_counter() - begin < 1
