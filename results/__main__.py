@@ -8,6 +8,8 @@ python -m results compare A B [C ...]
 python -m results published
 python -m results bundle --records DIR --out ZIP
 python -m results import SOURCE --store DIR
+python -m results reproduce davis|coco|uavdt|all --checkpoint CHECKPOINT --data DIR
+python -m results doctor
 """
 
 import argparse
@@ -27,6 +29,7 @@ COMMANDS = {
     "validate": "check every record under a folder",
     "bundle": "pack records and reports into one archive",
     "import": "put records from a bundle or a folder into a store",
+    "reproduce": "check published claims on a checkpoint: run what is missing, write a report",
     "doctor": "tell what this machine can run, and how to repair what it cannot",
     "schema": "export the JSON Schema of a record",
 }
@@ -51,6 +54,11 @@ def main(argv: list[str] | None = None) -> int:
         return arguments.run(arguments)
     except ResultsError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(
+            f"error: the package {error.name!r} is not installed in {sys.executable}. Run: make setup", file=sys.stderr
+        )
         return 2
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -129,7 +129,7 @@ def build_table(
 
 def _measured(row: Row, paper: PaperTable, figures, tolerances, methods) -> Line:
     metrics = [metric for metric in paper.columns if metric in row.metrics]
-    cells = {metric: Cell(row.metrics[metric], _interval(row, metric)) for metric in metrics}
+    cells = {metric: Cell(row.metrics[metric], row_interval(row, metric)) for metric in metrics}
     return Line(
         origin="measured",
         method=methods.get(row.method.lower(), row.method),
@@ -141,7 +141,7 @@ def _measured(row: Row, paper: PaperTable, figures, tolerances, methods) -> Line
     )
 
 
-def _interval(row: Row, metric: str) -> tuple[float, float] | None:
+def row_interval(row: Row, metric: str) -> tuple[float, float] | None:
     """Return a metric's interval: the row's for the headline, otherwise that of a single record."""
     if metric == row.headline:
         return None if row.interval_low is None else (row.interval_low, row.interval_high)

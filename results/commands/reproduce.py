@@ -1,0 +1,90 @@
+"""Check published claims on a checkpoint: plan, run what is missing, write a report.
+
+    python -m results reproduce davis|coco|uavdt|all --checkpoint CHECKPOINT --data DIR [--out runs/reproduction]
+
+--data is the benchmark's folder, or one that holds folders named davis2017, coco and uavdt; what is not there is left
+out, and the report says so. Writes reproduction.html and reproduction.json. Exit code 0 if all checked claims hold, 1 if
+one does not, 2 if something could not be checked.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("table", help="davis, coco, uavdt, knn, ablations or all")
+    parser.add_argument("--checkpoint", required=True, metavar="PATH", help="encoder, as for python -m eval")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="without it only finished records are judged")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/reproduction"), metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--records", type=Path, nargs="*", default=[], metavar="DIR", help="where finished records may be, beside --out"
+    )
+    parser.add_argument(
+        "--against", type=Path, nargs="*", default=[], metavar="RECORD", help="records of other models to compare with"
+    )
+    parser.add_argument("--config", metavar="CONFIG", help="detector recipe in place of the full-size one")
+    parser.add_argument("--device", default="auto", help="default: %(default)s")
+    parser.add_argument("--plan", action="store_true", help="print the plan and stop")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Plan, run, judge and report; returns 0, 1 or 2 as said above."""
+    import json
+    import shlex
+
+    from results.compare import compare_records, holm
+    from results.errors import ResultsError
+    from results.paper import TABLES
+    from results.report import MEANING, report_data, report_page
+    from results.reproduce import exit_code, inspect_checkpoint, judge_claims, make_plan, run_step
+    from results.schema import unknown_key
+    from results.store import read_record, write_bytes
+    from results.terminal import print_rows
+
+    tables = list(TABLES) if arguments.table == "all" else [arguments.table]
+    if tables[0] not in TABLES:
+        raise ResultsError(f"table {tables[0]} is unknown; {unknown_key(tables[0], [*TABLES, 'all'])}.")
+    if arguments.data and not arguments.data.is_dir():
+        raise ResultsError(
+            f"--data {arguments.data} is not a folder. Give the benchmark's folder, or one above several."
+        )
+    against = [read_record(path) for path in arguments.against]
+    model = inspect_checkpoint(arguments.checkpoint)
+    steps = make_plan(
+        tables,
+        arguments.checkpoint,
+        model,
+        arguments.data,
+        arguments.out,
+        records=arguments.records,
+        config=arguments.config,
+        options=["--device", arguments.device],
+    )
+    print_rows(
+        ("table", "what", "why", "time (rough)", "command"),
+        [[step.table, step.action, step.reason, step.time, shlex.join(step.command)] for step in steps],
+    )
+    if arguments.plan:
+        return 0
+    records, claims, comparisons = {}, [], []
+    for step in steps:
+        if step.action == "run" and run_step(step) != 0:
+            print(f"{step.table}: the evaluation failed; its own message is above")
+        if step.record and step.record.exists():
+            record = records[step.record] = read_record(step.record)
+            claims += judge_claims(step.table, step.record, record)
+            comparisons += [compare_records(record, other) for other in against if other.protocol == record.protocol]
+    code = exit_code(steps, claims)
+    data = report_data(model, steps, claims, records, holm(comparisons), code)
+    write_bytes(arguments.out / "reproduction.json", (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
+    write_bytes(arguments.out / "reproduction.html", report_page(data).encode())
+    rows = [
+        [c["table"], c["metric"], c["published"], c["status"], f"{c['measured']:.2f}", c["verdict"], c["reason"]]
+        for c in data["claims"]
+    ]
+    print_rows(("table", "metric", "published", "status", "measured", "verdict", "reason"), rows)
+    print(f"{MEANING[code]}: {arguments.out / 'reproduction.html'}")
+    return code

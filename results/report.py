@@ -1,0 +1,159 @@
+"""The reproduction report: claim by claim, as data (JSON) and as a page that can be handed to a reviewer."""
+
+import base64
+import dataclasses
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from results.compare import Comparison
+from results.page import make_page
+from results.paper import TABLES
+from results.record import Record
+from results.reproduce import Claim, Step
+from results.schema import record_to_plain
+
+MEANING = {0: "all checked claims hold", 1: "a claim does not hold", 2: "something could not be checked"}
+PICTURE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+LARGEST_PICTURE = 2 << 20  # bytes
+
+
+def report_data(
+    model: Mapping[str, Any],
+    steps: Sequence[Step],
+    claims: Sequence[Claim],
+    records: Mapping[Path, Record],
+    comparisons: Sequence[Comparison],
+    code: int,
+) -> dict[str, Any]:
+    """Return everything that the report says, as plain values."""
+    return {
+        "outcome": {"exit_code": code, "meaning": MEANING[code]},
+        "model": dict(model),
+        "steps": [dataclasses.asdict(step) | {"record": str(step.record or "")} for step in steps],
+        "claims": [_claim(claim) for claim in claims],
+        "comparisons": [dataclasses.asdict(comparison) for comparison in comparisons],
+        "records": {
+            str(path): record_to_plain(dataclasses.replace(record, per_item={})) for path, record in records.items()
+        },
+    }
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    verdict, figure = claim.verdict, claim.verdict.figure
+    return {
+        "table": claim.table,
+        "metric": verdict.metric,
+        "published": figure.value if figure else None,
+        "status": figure.status if figure else None,
+        "source": figure.source if figure else None,
+        "measured": verdict.measured,
+        "interval": list(claim.interval) if claim.interval else None,
+        "difference": verdict.difference,
+        "tolerance": verdict.tolerance.value if verdict.tolerance else None,
+        "tolerance_reason": verdict.tolerance.reason if verdict.tolerance else None,
+        "verdict": verdict.word,
+        "reason": verdict.reason,
+        "holds": claim.holds,
+        "record": str(claim.record),
+    }
+
+
+def report_page(data: Mapping[str, Any]) -> str:
+    """Return the page for `report_data`; pictures that the records name are put inside."""
+    outcome, model = data["outcome"], data["model"]
+    title = "Reproduction report"
+    word = {0: "reproduced", 1: "below"}.get(outcome["exit_code"], "")
+    parts = [f"<p class='verdict {word}'>{_text(outcome['meaning'].capitalize())}.</p>"]
+    parts.append(f"<p>Encoder: <strong>{_text(model['name'])}</strong>, {_text(model['method'])}, "
+                 f"{_text(model['architecture'])}/{model['patch_size']}.<br><code>sha256 over the encoder's tensors: "
+                 f"{_text(model['fingerprint'])}<br>sha256 of the file: {_text(model.get('file_sha256') or 'none')}</code></p>")  # fmt: skip
+    for step in data["steps"]:
+        table = step["table"]
+        parts.append(f"<section><h2>{_text(TABLES[table].title)}</h2>")
+        parts.append(f"<p class=quiet>{_text(step['action'])}: {_text(step['reason'])}</p>")
+        claims = [claim for claim in data["claims"] if claim["table"] == table]
+        if claims:
+            parts.append(_claims_table(claims))
+        record = data["records"].get(step["record"])
+        parts += [_evidence(record, Path(step["record"]))] if record else []
+        parts.append("</section>")
+    if data["comparisons"]:
+        parts.append(_comparisons_table(data["comparisons"]))
+    return make_page(title, "\n".join(parts))
+
+
+def _text(value: object) -> str:
+    return html.escape("" if value is None else str(value))
+
+
+def _grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    names = "".join(f"<th scope=col>{name}</th>" for name in head)
+    lines = "".join(f"<tr>{''.join(cells)}</tr>" for cells in body)
+    return f"<div class=scroll tabindex=0><table><thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table></div>"
+
+
+def _claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
+    body = []
+    for claim in claims:
+        interval = f" [{claim['interval'][0]:.2f}, {claim['interval'][1]:.2f}]" if claim["interval"] else ""
+        tolerance = f"±{claim['tolerance']:g}: {claim['tolerance_reason']}" if claim["tolerance"] else ""
+        status = claim["status"] if claim["status"] != "verified" else ""
+        difference = "" if claim["difference"] is None else f"{claim['difference']:+.2f}"
+        texts = [
+            "" if claim["published"] is None else f"{claim['published']:g} {status}",
+            claim["source"],
+            f"{claim['measured']:.2f}{interval}",
+            difference,
+            tolerance,
+        ]
+        word = f"<td class='verdict {claim['verdict'].replace(' ', '-')}'>{_text(claim['verdict'])}"
+        word += f" <span class=quiet>{_text(claim['reason'])}</span></td>"
+        cells = [f"<th scope=row>{_text(claim['metric'])}</th>", *(f"<td>{_text(text)}</td>" for text in texts), word]
+        body.append(cells)
+    head = ("Metric", "Published", "Source", "Measured [95 % interval]", "Difference", "Tolerance", "Verdict")
+    return _grid(head, body)
+
+
+def _evidence(record: Mapping[str, Any], path: Path) -> str:
+    data, environment = record["dataset"], record["environment"]
+    packages = ", ".join(f"{name} {version}" for name, version in environment.get("packages", {}).items())
+    hardware = ", ".join(environment.get("gpus") or []) or environment.get("processor", "")
+    facts = {
+        "command": record["command"],
+        "data": f"{data['name']} {data['split']}, {data['items_evaluated']} of {data['items_expected']} {data['item']}",
+        "official data": "yes" if data["official"] else "no",
+        "annotations sha256": data["annotation_sha256"],
+        "recipe sha256": record["config_sha256"],
+        "seed": record["seed"],
+        "code": f"commit {record['code'].get('commit')}, changed: {record['code'].get('dirty')}",
+        "hardware": hardware,
+        "versions": f"Python {environment.get('python')}, {packages}",
+        "time": f"{record['timing']['wall_seconds']:.0f} s, finished {record['created']}",
+        "warnings": "; ".join(record["warnings"]),
+        "record": str(path),
+    }
+    lines = [
+        [f"<th scope=row>{key}</th>", f"<td><code>{_text(value)}</code></td>"] for key, value in facts.items() if value
+    ]
+    pictures = "".join(_picture(path.parent / name, what) for what, name in record["files"].items())
+    return f"<details><summary>Evidence</summary>{_grid(('', ''), lines)}</details>{pictures}"
+
+
+def _picture(path: Path, what: str) -> str:
+    kind = PICTURE_TYPES.get(path.suffix.lower())
+    if kind is None or not path.is_file() or path.stat().st_size > LARGEST_PICTURE:
+        return ""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<figure><img alt="{_text(what)}" src="data:{kind};base64,{data}"><figcaption>{_text(what)}</figcaption></figure>'
+
+
+def _comparisons_table(comparisons: Sequence[Mapping[str, Any]]) -> str:
+    body = []
+    for c in comparisons:
+        texts = [c["a"], c["b"], c["metric"], f"{c['difference']:+.2f} [{c['low']:+.2f}, {c['high']:+.2f}]",
+                 f"{c['p']:.4f}", f"{c['p_holm']:.4f}", f"{c['better']} of {c['items']}", c["note"]]  # fmt: skip
+        body.append([f"<td>{_text(text)}</td>" for text in texts])
+    head = ("A", "B", "Metric", "A − B [95 % interval]", "p", "p (Holm)", "Items on which A is better", "")
+    return f"<section><h2>Against other models (paired bootstrap)</h2>{_grid(head, body)}</section>"

@@ -1,0 +1,205 @@
+"""Reproduction for reviewers: plan the evaluations that published claims need, run what is missing, judge each claim."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from results.doctor import abilities, examine, largest_gpu
+from results.errors import ResultsError
+from results.leaderboard import build_leaderboard
+from results.paper import TABLES
+from results.published import read_figures, read_methods, read_tolerances
+from results.record import Record
+from results.store import find_records, load_records
+from results.tables import row_interval
+from results.verdict import SIZES, Verdict, judge
+
+INSPECT = (
+    "import json, sys; from flsl.checkpoint import load_encoder; "
+    "print('MODEL ' + json.dumps(load_encoder(sys.argv[1]).model_fields()))"
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a table's numbers are measured: the `python -m eval` command, its data folder and recipe, rough times."""
+
+    command: str
+    folders: tuple[str, ...]  # names that the benchmark's data may have under --data
+    recipe: str  # pattern of the full-size recipe; empty where the protocol fixes everything
+    gpu_time: str  # for ViT-S/16; rough, to tell minutes from days
+    cpu_time: str
+
+
+EVALUATIONS = {
+    "davis": Evaluation("davis", ("davis2017", "DAVIS", "davis"), "", "minutes", "an hour or more"),
+    "coco": Evaluation(
+        "coco", ("coco", "coco2017", "COCO"), "configs/coco/*vit-{size}_*1x.py", "a day on 8 GPUs", "months"
+    ),
+    "uavdt": Evaluation("uavdt", ("uavdt", "UAVDT"), "configs/uavdt/*vit-{size}_*1x.py", "hours on 8 GPUs", "weeks"),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One table of the plan. `run` has a command; `skip` a record that is there; `leave out` a reason why nothing is."""
+
+    table: str
+    action: Literal["run", "skip", "leave out"]
+    reason: str
+    command: tuple[str, ...] = ()
+    record: Path | None = None
+    time: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One published figure against ours; `interval` bounds ours, `holds` is None where nothing could be checked."""
+
+    table: str
+    verdict: Verdict
+    interval: tuple[float, float] | None
+    record: Path
+    holds: bool | None
+
+
+def inspect_checkpoint(checkpoint: str) -> dict[str, Any]:
+    """Load the checkpoint in a process of its own and return the record's model fields.
+
+    Raises ResultsError with the loader's own words if it is no encoder.
+    """
+    done = subprocess.run([sys.executable, "-c", INSPECT, checkpoint], capture_output=True, text=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("MODEL ")]
+    if not lines:
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        raise ResultsError(f"checkpoint {checkpoint} cannot be evaluated: {last.split('UserError: ')[-1]}")
+    return json.loads(lines[-1].removeprefix("MODEL "))
+
+
+def make_plan(
+    tables: Sequence[str],
+    checkpoint: str,
+    model: Mapping[str, Any],
+    data: Path | None,
+    out: Path,
+    *,
+    records: Sequence[Path] = (),
+    config: str | None = None,
+    options: Sequence[str] = (),
+) -> list[Step]:
+    """Say for each table what will be done and why; nothing is run but `python -m eval data verify`.
+
+    Args:
+        tables: names of `results.paper.TABLES`.
+        checkpoint: what is evaluated; `model` are its fields (`inspect_checkpoint`).
+        data: the benchmark's folder, or one that holds folders named davis2017, coco and uavdt.
+        out: runs go to `out/<table>-<fingerprint>`.
+        records: further folders in which a finished record may be.
+        config: recipe in place of the full-size one.
+        options: passed on to `python -m eval`, such as `--device cuda`.
+    """
+    checks = examine()
+    gpu = largest_gpu(checks)
+    able = {check.name: check for check in abilities(checks, gpu)}
+    return [
+        _plan_one(table, checkpoint, model, data, out, records, config, options, able, gpu, alone=len(tables) == 1)
+        for table in tables
+    ]
+
+
+def _plan_one(table, checkpoint, model, data, out, records, config, options, able, gpu, alone) -> Step:
+    if table not in EVALUATIONS:
+        return Step(table, "leave out", "this project has no evaluation for this table yet")
+    how = EVALUATIONS[table]
+    folder = out / f"{table}-{model['fingerprint'][:12]}"
+    done = _finished(table, model["fingerprint"], [folder, *records])
+    if done:
+        return Step(table, "skip", f"{done} is complete, of this encoder and protocol", record=done)
+    needed = able["davis" if table == "davis" else "coco, uavdt: smoke"]
+    if needed.state == "missing":
+        return Step(table, "leave out", f"this machine {needed.found}; see: python -m results doctor")
+    found = _data_folder(data, how, alone)
+    if found is None:
+        names = " or ".join(how.folders)
+        place = f"{data} holds no folder {names}" if data else "--data is not given"
+        return Step(table, "leave out", f"no data: {place}")
+    verify = [sys.executable, "-m", "eval", "data", "verify", how.command, str(found)]
+    checked = subprocess.run(verify, capture_output=True, text=True)
+    if checked.returncode != 0:
+        said = (checked.stderr.strip() or checked.stdout.strip()).splitlines() or ["no reason given"]
+        return Step(table, "leave out", f"data in {found}: {said[0].removeprefix('error: ')}")
+    recipe: list[str] = []
+    if how.recipe:
+        size = f"{SIZES.get(model['architecture'], model['architecture']).lower()}{model['patch_size']}"
+        fitting = [config] if config else sorted(map(str, Path().glob(how.recipe.format(size=size))))
+        if not fitting:
+            return Step(table, "leave out", f"no recipe {how.recipe.format(size=size)}; name one with --config")
+        recipe = ["--config", fitting[0]]
+    command = ["python", "-m", "eval", how.command, "--checkpoint", checkpoint, "--data", str(found)]
+    command += ["--out", str(folder), "--when-exists", "overwrite", *recipe, *options]
+    time = how.gpu_time if gpu else how.cpu_time
+    return Step(table, "run", "no finished record yet", tuple(command), folder / "record.json", time)
+
+
+def _finished(table: str, fingerprint: str, folders: Sequence[Path]) -> Path | None:
+    """Return a complete record of the encoder by the table's protocol; one on the official data before others."""
+    fitting = []
+    for folder in folders:
+        if folder.exists():
+            try:
+                found = load_records(find_records(folder)).records
+            except ResultsError:
+                continue
+            fitting += [
+                (not record.dataset.official, path)
+                for path, record in found.items()
+                if record.model.fingerprint == fingerprint
+                and record.protocol == TABLES[table].protocol
+                and record.status == "complete"
+            ]
+    return min(fitting)[1] if fitting else None
+
+
+def _data_folder(data: Path | None, how: Evaluation, alone: bool) -> Path | None:
+    if data is None:
+        return None
+    inside = [data / name for name in how.folders if (data / name).is_dir()]
+    return inside[0] if inside else data if alone and data.is_dir() else None
+
+
+def run_step(step: Step) -> int:
+    """Run the evaluation of a step with its output on this terminal; returns its exit code."""
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    print(f"$ {shlex.join(step.command)}", flush=True)
+    return subprocess.run([sys.executable, *step.command[1:]], env=environment).returncode
+
+
+def judge_claims(table: str, path: Path, record: Record) -> list[Claim]:
+    """Compare every score of a record that its table prints with the published figure of the same model.
+
+    A claim holds if it is reproduced or exceeded; unverified figures and other data leave it open.
+    """
+    rows = build_leaderboard({path: record}).rows
+    published = read_figures(), read_tolerances(), read_methods()
+    claims = []
+    for row in rows:
+        for metric in TABLES[table].columns:
+            if metric in row.metrics:
+                verdict = judge(row, metric, *published)
+                holds = None if verdict.word == "no reference" else verdict.word != "below"
+                claims.append(Claim(table, verdict, row_interval(row, metric), path, holds))
+    return claims
+
+
+def exit_code(steps: Sequence[Step], claims: Sequence[Claim]) -> int:
+    """Return 1 if a checked claim does not hold, otherwise 2 if a table could not be checked at all, otherwise 0."""
+    if any(claim.holds is False for claim in claims):
+        return 1
+    checked = {claim.table for claim in claims if claim.holds}
+    return 0 if checked == {step.table for step in steps} else 2
