@@ -1,0 +1,39 @@
+"""Classify patch tokens inside boxes by their nearest neighbours (frozen features, no training, a quick check).
+
+    python -m eval knn --checkpoint CHECKPOINT --data DIR --out DIR [--limit N]
+
+--data is one of
+
+    ImageNet with its boxes   train/<class>/*.JPEG and val/, or Data/CLS-LOC/train and val, with the official box files
+                              Annotations/CLS-LOC/train/<class>/*.xml and Annotations/CLS-LOC/val/*.xml
+    any COCO-format data      annotations/instances_train2017.json and instances_val2017.json, train2017/, val2017/
+
+--out receives predictions.npz (what each token and each image was taken for) and record.json (protocol knn/bbox@1).
+"""
+
+import argparse
+
+from eval.arguments import add_common_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the adapter's arguments."""
+    add_common_arguments(parser)
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="classify the first N images only; the record is then partial"
+    )
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="images at once (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the evaluation; returns the exit code."""
+    from eval.knn.run import classify_and_score
+    from eval.run import already_done
+    from flsl.errors import UserError
+
+    for name, value in (("--limit", arguments.limit), ("--batch-size", arguments.batch_size)):
+        if value is not None and value < 1:
+            raise UserError(f"{name} is {value}; it must be at least 1.")
+    if not already_done(arguments.out, arguments.when_exists):
+        classify_and_score(arguments)
+    return 0

@@ -1,0 +1,123 @@
+"""Images with boxes and classes, from ImageNet's official box files or a COCO-format data set."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from eval.data.synthesise.folder import read_marker
+from eval.detector.annotations import read_annotations
+from flsl.errors import UserError
+from flsl.files import sha256_of_file
+
+XML = "Annotations/CLS-LOC"
+# Images with boxes: ImageNet has them for 544,546 training images and every validation image.
+OFFICIAL = {"imagenet": (544_546, 50_000), "coco": (118_287, 5_000)}
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image: `boxes` (n, 4) left, top, right, bottom in its pixels, and the class name of each."""
+
+    path: Path
+    boxes: np.ndarray
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BoxData:
+    """Both splits of a data set, its name in records, and whether it is the whole official one."""
+
+    name: str
+    official: bool
+    train: list[Example]
+    val: list[Example]
+    annotation_sha256: str
+
+
+def read_box_data(root: Path) -> BoxData:
+    """Read the boxes of `root`, whichever layout it has.
+
+    Raises:
+        UserError: neither layout is there, or a file is missing or malformed.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root} is not a folder. --data must name images with boxes: see `python -m eval knn --help`.")
+    if (root / XML).is_dir():
+        train, val = (_read_xml_split(root, split) for split in ("train", "val"))
+        kind, digest = "imagenet", _hash_xml(root / XML / "val")
+    elif (root / "annotations").is_dir():
+        train, val = (_read_coco_split(root, split) for split in ("train2017", "val2017"))
+        kind, digest = "coco", sha256_of_file(root / "annotations" / "instances_val2017.json")
+    else:
+        inside = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
+        raise UserError(
+            f"{root} holds neither {XML}/ (ImageNet's box files, ILSVRC2012_bbox_train_v2.tar.gz and "
+            "ILSVRC2012_bbox_val_v3.tgz from image-net.org) nor annotations/instances_train2017.json (COCO); "
+            f"found there: {inside}."
+        )
+    marker = read_marker(root)
+    official = marker is None and (len(train), len(val)) == OFFICIAL[kind]
+    name = marker["name"] if marker else kind if official else f"{kind}-subset"
+    return BoxData(name, official, train, val, digest)
+
+
+def _read_coco_split(root: Path, split: str) -> list[Example]:
+    """Return the images of a COCO annotation file; crowds are not boxes of one object."""
+    path = root / "annotations" / f"instances_{split}.json"
+    annotations = read_annotations(path, root / split)
+    names = {category["id"]: category["name"] for category in annotations.categories}
+    examples = []
+    for image in annotations.images:
+        listed = [a for a in annotations.of_image.get(image["id"], []) if not a.get("iscrowd")]
+        boxes = np.array([a["bbox"] for a in listed], float).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        examples.append(
+            Example(root / split / image["file_name"], boxes, tuple(names[a["category_id"]] for a in listed))
+        )
+    return examples
+
+
+def _read_xml_split(root: Path, split: str) -> list[Example]:
+    """Return the images that have an official box file."""
+    files = sorted((root / XML / split).rglob("*.xml"))
+    if not files:
+        raise UserError(
+            f"{root / XML / split} holds no box file (*.xml). Unpack "
+            f"{'ILSVRC2012_bbox_train_v2.tar.gz' if split == 'train' else 'ILSVRC2012_bbox_val_v3.tgz'} from image-net.org."
+        )
+    places = [root / split, root / "Data" / "CLS-LOC" / split]
+    folder = next((place for place in places if place.is_dir()), None)
+    if folder is None:
+        raise UserError(f"the images are missing: expected {places[0]} or {places[1]}.")
+    images = {path.stem: path for path in folder.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg", ".png")}
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda file: _read_xml(file, images, folder), files))
+
+
+def _read_xml(file: Path, images: dict[str, Path], folder: Path) -> Example:
+    """Return the image of one box file. Its own <size> is not used: it is wrong for some images."""
+    corners = ("xmin", "ymin", "xmax", "ymax")
+    try:
+        objects = ElementTree.parse(file).getroot().findall("object")
+        boxes = [[float(entry.find("bndbox").find(corner).text) for corner in corners] for entry in objects]
+        classes = tuple(entry.find("name").text.strip() for entry in objects)
+    except (ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{file} is not a box file: expected <object> elements with <name> and <bndbox> {', '.join(corners)} "
+            f"({error}). Unpack the official archive again."
+        ) from error
+    if file.stem not in images:
+        raise UserError(f"{file} has boxes for {file.stem}, but {folder} holds no such image. Unpack the images again.")
+    return Example(images[file.stem], np.array(boxes).reshape(-1, 4), classes)
+
+
+def _hash_xml(folder: Path) -> str:
+    """Return one hash over all box files of a split."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.xml")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,101 @@
+"""Frozen features of the tokens inside each image's largest box."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from os import cpu_count
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn.functional import normalize
+
+from eval.knn.boxes import boxes_in_crop, crop_corner, largest_box, resized_size, tokens_in_box
+from eval.knn.data import Example
+from eval.knn.protocol import Protocol
+from flsl.encoder import Encoder
+from flsl.errors import UserError
+
+
+@dataclass(frozen=True)
+class BoxFeatures:
+    """Of n images that have a box inside the crop: features (n, tokens, D) of length 1, class names, paths."""
+
+    features: torch.Tensor
+    classes: list[str]
+    paths: list[Path]
+
+
+def extract(
+    encoder: Encoder, examples: list[Example], protocol: Protocol, device: torch.device, batch_size: int, what: str
+) -> BoxFeatures:
+    """Encode images and keep the tokens inside their largest boxes; images without a box in the crop are left out.
+
+    Args:
+        encoder: in eval mode, on `device`.
+        examples: images with boxes.
+        protocol: sizes.
+        device: of the encoder; the features come back to the CPU.
+        batch_size: images at once.
+        what: for the progress bar.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
+    mean = torch.tensor(encoder.config.image_mean).view(3, 1, 1)
+    std = torch.tensor(encoder.config.image_std).view(3, 1, 1)
+    features, classes, paths = [], [], []
+    batches = [examples[start : start + batch_size] for start in range(0, len(examples), batch_size)]
+    for batch, loaded in zip(batches, _load_ahead(batches, protocol, what)):
+        kept = []
+        for example, (pixels, boxes) in zip(batch, loaded):
+            best = largest_box(boxes)
+            if best is not None:
+                kept.append((pixels, tokens_in_box(boxes[best], encoder.patch_size, protocol)))
+                classes.append(example.classes[best])
+                paths.append(example.path)
+        if not kept:
+            continue
+        images = torch.stack([torch.from_numpy(pixels).permute(2, 0, 1) for pixels, _ in kept]).float() / 255
+        index = torch.from_numpy(np.stack([tokens for _, tokens in kept])).to(device)
+        with torch.inference_mode():
+            tokens = encoder(((images - mean) / std).to(device))  # (b, N, D)
+            chosen = tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
+            features.append(normalize(chosen, dim=-1).cpu())
+    width = encoder.embed_dim
+    stacked = torch.cat(features) if features else torch.empty(0, protocol.tokens, width)
+    return BoxFeatures(stacked, classes, paths)
+
+
+def load_image(path: Path, boxes: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
+    """Return the crop (crop, crop, 3) uint8 RGB of an image and its boxes (n, 4) in the crop.
+
+    Raises UserError if the image cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            size = resized_size(width, height, protocol.resize)
+            resized = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"image {path} cannot be read ({error}). Replace it or take it out of the data.") from error
+    left, top = crop_corner(*size, protocol.crop)
+    crop = resized.crop((left, top, left + protocol.crop, top + protocol.crop))
+    return np.array(crop), boxes_in_crop(boxes, width, height, protocol)
+
+
+def _load_ahead(batches: list[list[Example]], protocol: Protocol, what: str) -> Iterator[list[tuple]]:
+    """Load batches in threads, two ahead of the one in use, and show progress on a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    pending: deque[list[Future]] = deque()
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        waiting = iter(batches)
+        for _ in track(batches, description=what, console=console, disable=not console.is_terminal, transient=True):
+            while len(pending) < 3 and (batch := next(waiting, None)) is not None:
+                pending.append([pool.submit(load_image, e.path, e.boxes, protocol) for e in batch])
+            yield [future.result() for future in pending.popleft()]

@@ -1,0 +1,29 @@
+"""The constants of `knn/bbox@1` (protocols.md, "Feature k-NN")."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Lengths in pixels.
+
+    An image's short side is resized to `resize` (bicubic), its middle `crop` x `crop` is encoded. The largest box
+    inside the crop is divided into `grid` x `grid` cells; the tokens at the cells' centres stand for the image, each
+    with the box's class.
+    """
+
+    name: str = "knn/bbox@1"
+    resize: int = 256
+    crop: int = 224
+    grid: int = 3
+    temperature: float = 0.07
+    neighbours: tuple[int, ...] = (10, 20, 100, 200)
+    headline_neighbours: int = 20
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of an image."""
+        return self.grid**2
+
+
+BBOX = Protocol()

@@ -1,0 +1,142 @@
+"""`python -m eval knn` on both data layouts, and its errors."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eval.__main__ import COMMANDS
+from eval.knn import command
+from flsl.errors import run_command
+
+ENCODER = "random:vit_micro/16"
+COLOURS = {"n01440764": (250, 30, 30), "n01443537": (30, 250, 30), "n02123045": (30, 30, 250)}
+
+
+def run_knn(*words):
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    arguments = parser.parse_args([str(word) for word in words])
+    return run_command(lambda: command.run(arguments))
+
+
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory):
+    """Twelve training and six validation images in ImageNet's layout; a class is the colour inside the box."""
+    root = tmp_path_factory.mktemp("imagenet")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 4), ("val", 2)):
+        for name, colour in COLOURS.items():
+            for index in range(count):
+                width, height = int(rng.integers(150, 400)), int(rng.integers(150, 400))
+                pixels = rng.integers(0, 255, (height, width, 3), np.uint8)
+                left, top, right, bottom = (round(s) for s in (0.3 * width, 0.3 * height, 0.7 * width, 0.7 * height))
+                pixels[top:bottom, left:right] = colour
+                stem = f"{name}_{split}_{index}"
+                folder = root / split / name if split == "train" else root / split
+                folder.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(folder / f"{stem}.JPEG", quality=95)
+                xml = root / "Annotations" / "CLS-LOC" / folder.relative_to(root) / f"{stem}.xml"
+                xml.parent.mkdir(parents=True, exist_ok=True)
+                small = f"<object><name>other</name>{_box(0, 0, 3, 3)}</object>"
+                main = f"<object><name>{name}</name>{_box(left, top, right, bottom)}</object>"
+                xml.write_text(f"<annotation><size><width>1</width></size>{small}{main}</annotation>")
+    return root
+
+
+def _box(left, top, right, bottom):
+    return f"<bndbox><xmin>{left}</xmin><ymin>{top}</ymin><xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox>"
+
+
+def test_imagenet_layout(imagenet, tmp_path, capsys):
+    assert run_knn("--checkpoint", ENCODER, "--data", imagenet, "--out", tmp_path) == 0
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["protocol"] == "knn/bbox@1"
+    assert record["headline"] == "vote_k20"
+    assert record["metrics"]["vote_k20"]["value"] == 100  # even random features know a colour
+    assert record["metrics"]["vote_k20"]["interval"]["unit"] == "images"
+    assert record["dataset"]["name"] == "imagenet-subset"
+    assert record["dataset"]["official"] is False
+    assert record["dataset"]["items_evaluated"] == 6
+    assert any("only 108 tokens" in text for text in record["warnings"])
+    saved = np.load(tmp_path / "predictions.npz")
+    assert saved["token_prediction"].shape == (6, 9, 4)
+    assert [saved["classes"][i] for i in saved["truth"]] == [
+        name.split("_")[0].split("/")[1] for name in saved["image"]
+    ]
+    capsys.readouterr()
+    assert run_knn("--checkpoint", ENCODER, "--data", imagenet, "--out", tmp_path) == 0
+    assert "skipped" in capsys.readouterr().out
+
+
+def test_limit_gives_a_partial_record(imagenet, tmp_path):
+    assert run_knn("--checkpoint", ENCODER, "--data", imagenet, "--out", tmp_path, "--limit", 2, "--batch-size", 1) == 0
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["status"] == "partial"
+    assert (record["dataset"]["items_evaluated"], record["dataset"]["items_expected"]) == (2, 6)
+
+
+def test_coco_layout(tmp_path):
+    from eval.data.synthesise.coco import synthesise
+
+    synthesise(tmp_path / "coco", 0, count=12, val_count=6, height=96, width=128)
+    assert run_knn("--checkpoint", ENCODER, "--data", tmp_path / "coco", "--out", tmp_path / "out") == 0
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert record["dataset"]["name"] == "synthetic-coco"
+    # The picture without annotations and the crowd's region are no objects to classify.
+    assert record["dataset"]["items_evaluated"] <= 5
+    metrics = record["metrics"]
+    assert all(metrics[f"vote_k{k}"]["value"] <= 100 for k in (10, 20, 100, 200))
+
+
+def damage_image(root):
+    path = next((root / "val").iterdir())
+    path.write_bytes(path.read_bytes()[:200])
+    return path.name
+
+
+def damage_xml(root):
+    path = next((root / "Annotations/CLS-LOC/val").iterdir())
+    path.write_text("<annotation><object><name>x</name></object></annotation>")
+    return path.name
+
+
+def lose_image(root):
+    path = next((root / "val").iterdir())
+    path.unlink()
+    return path.stem
+
+
+def lose_boxes(root):
+    shutil.rmtree(root / "Annotations/CLS-LOC/train")
+    return "ILSVRC2012_bbox_train_v2"
+
+
+def lose_images(root):
+    shutil.rmtree(root / "train")
+    return "the images are missing"
+
+
+def lose_annotations(root):
+    shutil.rmtree(root / "Annotations")
+    return "Annotations/CLS-LOC"
+
+
+def test_bad_data(imagenet, tmp_path, capsys):
+    damages = (damage_image, damage_xml, lose_image, lose_boxes, lose_images, lose_annotations)
+    for damage in damages:
+        root = shutil.copytree(imagenet, tmp_path / damage.__name__)
+        named = damage(root)
+        assert run_knn("--checkpoint", ENCODER, "--data", root, "--out", tmp_path / "out") == 2
+        assert named in capsys.readouterr().err, damage.__name__
+    assert run_knn("--checkpoint", ENCODER, "--data", tmp_path / "absent", "--out", tmp_path / "out") == 2
+    assert run_knn("--checkpoint", ENCODER, "--data", imagenet, "--out", tmp_path / "out", "--limit", 0) == 2
+    assert not (tmp_path / "out" / "record.json").exists()
+
+
+def test_the_command_is_registered():
+    assert "knn" in COMMANDS
