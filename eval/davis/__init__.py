@@ -1,0 +1,1 @@
+"""DAVIS 2017 semi-supervised video object segmentation by label propagation with a frozen encoder."""

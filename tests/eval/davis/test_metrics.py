@@ -1,0 +1,95 @@
+"""J, F and their statistics against the reference vectors, and the packed form against the plain one."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from eval.davis.metrics import boundary_f, boundary_map, boundary_radius, jaccard, score_frame_plain, statistics
+from eval.davis.packed_metrics import score_frame
+
+CASES = np.load(Path(__file__).parent / "cases" / "metrics.npz")
+CONFIG = json.loads(str(CASES["config"]))
+
+
+@pytest.mark.parametrize("name", CONFIG["cases"])
+def test_reference_mask_pairs(name):
+    truth, prediction, void = (CASES[f"{name}/{what}"] for what in ("gt", "pred", "void"))
+    assert boundary_radius(*truth.shape) == CASES[f"{name}/expect/radius"]
+    np.testing.assert_array_equal(boundary_map(truth), CASES[f"{name}/expect/boundary_gt"])
+    plain = jaccard(truth, prediction), boundary_f(truth, prediction)
+    np.testing.assert_allclose(plain, CASES[f"{name}/expect/J_F"], rtol=0, atol=1e-12)
+    masked = jaccard(truth, prediction, void), boundary_f(truth, prediction, void)
+    np.testing.assert_allclose(masked, CASES[f"{name}/expect/J_F_void"], rtol=0, atol=1e-12)
+    packed = score_frame(truth.astype(np.uint8), prediction.astype(np.uint8), 1)[:, 0]
+    np.testing.assert_allclose(packed, CASES[f"{name}/expect/J_F"], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", CONFIG["statistics"])
+def test_reference_statistics(name):
+    expect = CASES[f"statistics/{name}/expect"]
+    np.testing.assert_allclose(statistics(CASES[f"statistics/{name}/values"]), expect, rtol=0, atol=1e-12)
+
+
+def test_decay_of_a_video_longer_than_256_frames():
+    values = np.linspace(1, 0, 600)
+    mean, recall, decay = statistics(values)
+    assert mean == pytest.approx(0.5)
+    assert recall == 0.5
+    assert decay == pytest.approx(0.75, abs=0.01)
+
+
+def blobs(rng, height, width, objects):
+    """A label map of overlapping ellipses and stray pixels; some touch the border, some ids may be absent."""
+    labels = np.zeros((height, width), np.uint8)
+    for number in range(1, objects + 1):
+        centre = (int(rng.integers(-5, width + 5)), int(rng.integers(-5, height + 5)))
+        axes = (int(rng.integers(0, width // 2 + 1)), int(rng.integers(0, height // 2 + 1)))
+        cv2.ellipse(labels, centre, axes, int(rng.integers(180)), 0, 360, number, -1)
+        labels[rng.integers(height), rng.integers(width)] = number
+    return labels
+
+
+@pytest.mark.parametrize("size", [(480, 854), (240, 432), (432, 240), (97, 61), (64, 64), (33, 128), (3, 200), (1, 1)])
+def test_packed_equals_plain(size):
+    rng = np.random.default_rng(sum(size))
+    for objects in (1, 3, 10):
+        truth = blobs(rng, *size, objects)
+        for prediction in (blobs(rng, *size, objects), np.roll(truth, (1, -2), (0, 1)), np.zeros_like(truth), truth):
+            np.testing.assert_array_equal(
+                score_frame(truth, prediction, objects), score_frame_plain(truth, prediction, objects)
+            )
+            np.testing.assert_array_equal(
+                score_frame(prediction, truth, objects), score_frame_plain(prediction, truth, objects)
+            )
+
+
+def test_packed_equals_plain_for_high_resolution():
+    # The tolerance of a 3000 x 6000 image is 54 pixels; of a larger one it spans more than a word of 64.
+    rng = np.random.default_rng(7)
+    truth = blobs(rng, 200, 9000, 2)
+    assert boundary_radius(*truth.shape) > 64
+    prediction = blobs(rng, 200, 9000, 2)
+    np.testing.assert_array_equal(score_frame(truth, prediction, 2), score_frame_plain(truth, prediction, 2))
+
+
+def test_osvos_masks_of_dog(reference_dir, data_dir):
+    masks = data_dir / "davis2017" / "results" / "osvos" / "dog"
+    path = reference_dir / "davis" / "osvos_dog.json"
+    if not (masks.is_dir() and path.is_file()):
+        pytest.skip(f"{masks} or {path} absent")
+    expect = json.loads(path.read_text())["objects"]["dog_1"]
+    truth = data_dir / "davis2017" / "Annotations" / "480p" / "dog"
+    names = sorted(file.name for file in truth.glob("*.png"))[1:-1]
+    scores = np.array(
+        [score_frame(*(np.asarray(Image.open(folder / name)) for folder in (truth, masks)), 1)[:, 0] for name in names]
+    )
+    for index, metric in enumerate("JF"):
+        np.testing.assert_allclose(scores[:, index], expect[metric]["frames"], rtol=0, atol=1e-12)
+        found = statistics(scores[:, index])
+        np.testing.assert_allclose(
+            found, [expect[metric][key] for key in ("mean", "recall", "decay")], rtol=0, atol=1e-12
+        )

@@ -1,0 +1,109 @@
+"""Label propagation against the reference cases, and the tiled form against the plain one."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from eval.davis.propagation import normalise, propagate_plain
+from eval.davis.protocol import PROTOCOLS, get_protocol
+from eval.davis.tiled_propagation import propagate
+from flsl.errors import UserError
+
+CASES = np.load(Path(__file__).parent / "cases" / "label_propagation.npz")
+CONFIG = json.loads(str(CASES["config"]))
+DINO = PROTOCOLS["dino"]
+
+
+def random_case(height, width, contexts, channels, dim=16, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    features = normalise(torch.randn(contexts, height, width, dim, generator=generator))
+    target = normalise(features[-1] + 0.5 * torch.randn(height, width, dim, generator=generator))
+    labels = torch.rand(contexts, height, width, channels, generator=generator).softmax(-1)
+    return target, features, labels
+
+
+@pytest.mark.parametrize("form", [propagate_plain, propagate])
+@pytest.mark.parametrize("case", CONFIG["cases"], ids=lambda case: f"case{case['index']}")
+def test_reference_cases(case, form):
+    index, height, width = case["index"], case["h"], case["w"]
+    protocol = replace(DINO, radius=case["radius"], topk=case["topk"], temperature=CONFIG["temperature"])
+    target = normalise(torch.from_numpy(CASES[f"{index}/target"])).reshape(height, width, -1)
+    features = torch.from_numpy(CASES[f"{index}/source_features"]).transpose(1, 2)
+    features = normalise(features).reshape(-1, height, width, case["dim"])
+    labels = torch.from_numpy(CASES[f"{index}/source_labels"]).permute(0, 2, 3, 1).contiguous()
+    result = form(target, features, labels, protocol).permute(2, 0, 1)
+    np.testing.assert_allclose(result, CASES[f"{index}/expect"], atol=1e-6)
+    np.testing.assert_allclose(result, CASES[f"{index}/expect_float64"], atol=1e-6)
+
+
+SHAPES = {
+    "two frames": (9, 14, 1, 2),
+    "landscape": (30, 52, 8, 4),
+    "portrait": (40, 30, 8, 3),
+    "square": (30, 28, 3, 2),
+    "240p, ten objects": (15, 27, 8, 11),
+    "smaller than the window": (5, 7, 4, 2),
+    "one token": (1, 1, 2, 2),
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_tiles_equal_the_definition(shape, protocol):
+    case = random_case(*shape)
+    torch.testing.assert_close(propagate(*case, protocol), propagate_plain(*case, protocol), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "change", [{"radius": 0}, {"radius": 3}, {"topk": 1}, {"topk": 40}, {"window": "circle"}], ids=str
+)
+def test_tiles_equal_the_definition_for_other_constants(change):
+    protocol = replace(DINO, **change)
+    case = random_case(17, 23, 5, 3)
+    for tile in (4, 17, 100):
+        expect = propagate_plain(*case, protocol)
+        torch.testing.assert_close(propagate(*case, protocol, tile=tile), expect, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
+@pytest.mark.parametrize("equal", ["repeated frames", "flat frames"])
+def test_ties_at_the_threshold_all_stay(equal, protocol):
+    target, features, labels = random_case(12, 16, 8, 3)
+    if equal == "repeated frames":  # each value comes three times or more, so the fifth largest is always tied
+        features = features[[0, 0, 0, 3, 3, 3, 3, 3]]
+    else:
+        features = torch.zeros_like(features)
+        features[..., 0] = 1.0
+    result = propagate(target, features, labels, protocol)
+    torch.testing.assert_close(result, propagate_plain(target, features, labels, protocol), atol=1e-5, rtol=0)
+
+
+def test_tied_sources_share_the_weight():
+    features = torch.zeros(3, 4, 4, 2)
+    features[..., 0] = 1.0
+    labels = torch.rand(3, 4, 4, 2)
+    result = propagate(features[0], features, labels, DINO)
+    torch.testing.assert_close(result, labels.mean(dim=(0, 1, 2)).expand(4, 4, 2))
+
+
+def test_window_of_the_first_frame_is_what_tells_videowalk_from_dino():
+    features = torch.zeros(2, 1, 40, 2)
+    features[..., 1] = 1.0  # unlike the target everywhere ...
+    features[0, 0, 39] = torch.tensor([1.0, 0.0])  # ... but far away in the first frame
+    labels = torch.zeros(2, 1, 40, 2)
+    labels[..., 0] = 1.0
+    labels[0, 0, 39] = torch.tensor([0.0, 1.0])
+    target = torch.tensor([1.0, 0.0]).expand(1, 40, 2)
+    for form in (propagate, propagate_plain):
+        assert form(target, features, labels, PROTOCOLS["dino"])[0, 0, 1] == 0
+        assert form(target, features, labels, PROTOCOLS["videowalk"])[0, 0, 1] > 0.9
+
+
+def test_unknown_protocol_names_the_nearest():
+    with pytest.raises(UserError, match="dinov3"):
+        get_protocol("dinov4")
+    assert get_protocol("dino").key == "davis2017/dino@1"
