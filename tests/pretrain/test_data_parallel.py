@@ -1,0 +1,52 @@
+"""Two gloo processes compute what one process computes on the same global batch."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+SCRIPT = Path(__file__).resolve().parents[1] / "support" / "parallel_step.py"
+
+
+def launch(out, world):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable]
+    if world > 1:
+        command += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(world)]
+    subprocess.run([*command, str(SCRIPT), str(out)], env=environment, check=True, timeout=120)
+    return [torch.load(out / f"rank_{rank}_of_{world}.pt", weights_only=True) for rank in range(world)]
+
+
+def assert_equal(actual, expected, limit=1e-6):
+    for group in ("gradients", "weights"):
+        assert actual[group].keys() == expected[group].keys()
+        for name, value in expected[group].items():
+            assert (actual[group][name] - value).abs().max() <= limit, (group, name)
+
+
+def test_two_ranks_equal_one(tmp_path):
+    (alone,) = launch(tmp_path, 1)
+    first, second = launch(tmp_path, 2)
+    for rank in (first, second):
+        assert_equal(rank, alone)  # weights include both networks and the centre
+        assert abs(rank["vmr"] - alone["vmr"]) <= 1e-6
+    assert alone["weights"]["center"].abs().max() > 0
+
+
+def test_training_program_runs_on_two_ranks(recipe_file, images, tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "pretrain"]
+    command += [str(recipe_file), "--data", str(images), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    result = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "run" / "encoder.safetensors").exists()
+    assert result.stdout.count("step 6/6") == 1  # only one rank speaks
+
+
+def test_batch_that_does_not_split_is_refused(recipe_file, images, tmp_path, capsys):
+    from pretrain.__main__ import main
+
+    arguments = [str(recipe_file), "--data", str(images), "--out", str(tmp_path), "--set", "training.accumulate=3"]
+    assert main(arguments) == 2
+    assert "must be a multiple of ranks x accumulate" in capsys.readouterr().err
