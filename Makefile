@@ -1,0 +1,78 @@
+# Every target sets up what it needs by itself: `make demo` and `make test` run from a fresh clone.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+DEMO ?= runs/demo
+
+CONFIG ?=
+DATA ?=
+OUT ?=
+CHECKPOINT ?=
+GPUS ?= 1
+RECORDS ?= runs
+TABLE ?= all
+ARGS ?=
+
+LAUNCH = $(if $(filter-out 1,$(GPUS)),$(RUN) -m torch.distributed.run --standalone --nproc_per_node $(GPUS),$(RUN))
+need = $(if $($(1)),,$(error $(1) is not set. Usage: $(2)))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint pretrain eval-coco eval-uavdt eval-davis leaderboard reproduce clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(INSTALLED) ## create .venv and install the tested set of packages
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo 'error: Python 3.10 or newer is needed; name it with: make PYTHON=/path/to/python3.11 ...'; exit 2; }
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[detection,test]'
+	@# On a server without libGL the full OpenCV wheel cannot be imported: put the headless one over it.
+	@$(RUN) -c 'import cv2' 2>/dev/null || \
+	  $(RUN) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps -c constraints.txt opencv-python-headless
+	@touch $@
+
+demo: $(INSTALLED) ## draw small data, pretrain a small ViT, evaluate it everywhere, print the leaderboard (minutes on a CPU)
+	PATH="$(abspath $(VENV))/bin:$$PATH" bash configs/demo.sh $(DEMO)
+
+test: $(INSTALLED) ## the test suite, but for the slow tests
+	$(RUN) -m pytest
+
+test-all: $(INSTALLED) ## the whole test suite, slow tests too
+	$(RUN) -m pytest -m 'slow or not slow'
+
+lint: $(INSTALLED) ## check style and format
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+pretrain: $(INSTALLED) ## CONFIG=... DATA=... OUT=... [GPUS=8] [ARGS='--set key=value']
+	$(call need,CONFIG,make pretrain CONFIG=configs/pretrain/flsl_vit-s16_in1k_300e.py DATA=imagenet OUT=runs/s16)
+	$(call need,DATA,make pretrain CONFIG=... DATA=folder OUT=folder)
+	$(call need,OUT,make pretrain CONFIG=... DATA=... OUT=folder)
+	$(LAUNCH) -m pretrain $(CONFIG) --data $(DATA) --out $(OUT) $(ARGS)
+
+eval-coco eval-uavdt eval-davis: $(INSTALLED)
+	$(call need,CHECKPOINT,make $@ CHECKPOINT=runs/s16/encoder.safetensors DATA=folder OUT=folder)
+	$(call need,DATA,make $@ CHECKPOINT=... DATA=folder OUT=folder)
+	$(call need,OUT,make $@ CHECKPOINT=... DATA=... OUT=folder)
+	$(LAUNCH) -m eval $(@:eval-%=%) --checkpoint $(CHECKPOINT) --data $(DATA) --out $(OUT) $(if $(CONFIG),--config $(CONFIG)) $(ARGS)
+
+eval-coco: ## CHECKPOINT=... DATA=... OUT=... [CONFIG=...] [GPUS=8] [ARGS=...]
+eval-uavdt: ## CHECKPOINT=... DATA=... OUT=... [CONFIG=...] [GPUS=8] [ARGS=...]
+eval-davis: ## CHECKPOINT=... DATA=... OUT=... [ARGS=...]
+
+leaderboard: $(INSTALLED) ## [RECORDS=runs] -> results/leaderboard.csv and .html
+	$(RUN) -m results leaderboard --records $(RECORDS) --out results/leaderboard.csv
+
+reproduce: $(INSTALLED) ## TABLE=davis|coco|uavdt|all CHECKPOINT=... DATA=... [OUT=...]: check published claims
+	$(call need,CHECKPOINT,make reproduce TABLE=davis CHECKPOINT=file DATA=folder)
+	$(call need,DATA,make reproduce TABLE=davis CHECKPOINT=file DATA=folder)
+	$(RUN) -m results reproduce $(TABLE) --checkpoint $(CHECKPOINT) --data $(DATA) $(if $(OUT),--out $(OUT)) $(ARGS)
+
+clean: ## delete runs/demo and what the tools leave behind; .venv and other runs stay
+	rm -rf $(DEMO) build *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
