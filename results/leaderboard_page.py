@@ -59,7 +59,9 @@ def _board(protocol: str, headline: str, official: bool, data: str) -> dict[str,
 
 
 def _data_of(row: Row) -> str:
-    return f"{row.dataset} {row.split}, {row.items} {row.item}"
+    kind = "" if row.official else ", not the official data"
+    annotations = f", annotations {row.annotation_sha256[:8]}" if row.annotation_sha256 else ""
+    return f"{row.dataset} {row.split}, {row.items} {row.item}{kind}{annotations}"
 
 
 def _split(backbone: str) -> dict[str, str]:
@@ -98,7 +100,7 @@ def _published(figures: Sequence[Figure]) -> list[dict[str, Any]]:
         fresh = {
             "origin": "published",
             "name": figure.method,
-            "key": f"published {figure.method} {figure.backbone} {figure.epochs or ''}",
+            "key": f"published {figure.method} {figure.backbone}",
             "method": figure.method,
             **_split(figure.backbone),
             "scores": {},

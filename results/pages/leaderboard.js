@@ -118,7 +118,7 @@ function boardTable(board, index, rows) {
     ...metrics.slice(1).map((name) => score(row, name)),
     cell("Seeds", row.seeds ? String(row.seeds) : "", "number")));
   return element("section", { class: "board" }, element("h2", {}, boardTitle(board)),
-    board.official ? "" : element("p", { class: "quiet" }, "Not the official split: not comparable with published figures."),
+    board.official ? "" : element("p", { class: "quiet" }, "Not comparable with published figures."),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": boardTitle(board) },
       element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...lines))));
 }

@@ -1,0 +1,154 @@
+"""The leaderboard page: what is in the file, and how it behaves in a real browser (headless Chromium)."""
+
+import html
+import io
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from PIL import Image
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+
+# Runs in the page after its own scripts: uses the controls as a reader would and reports what is then to be seen.
+PROBE = r"""
+const seen = {};
+const rows = () => [...document.querySelectorAll(".board tbody tr")];
+const names = (board) => [...board.querySelectorAll("tbody th")].map((cell) => cell.textContent);
+const boards = () => [...document.querySelectorAll(".board")];
+const board = (text) => boards().find((section) => section.querySelector("h2").textContent.startsWith(text) && !section.querySelector("h2").textContent.includes("not the official"));
+const set = (id, value) => { const node = document.getElementById(id); node.value = value; node.dispatchEvent(new Event(node.type === "search" ? "input" : "change")); };
+seen.titles = boards().map((section) => section.querySelector("h2").textContent);
+seen.measured = document.querySelectorAll("tr.measured").length;
+seen.published = document.querySelectorAll("tr.published").length;
+seen.rankedPublished = [...document.querySelectorAll("tr.published")].filter((row) => row.cells[0].textContent !== "").length;
+seen.start = names(board("davis2017/dino@1, davis2017"));
+const header = (key) => [...board("davis2017/dino@1, davis2017").querySelectorAll("th button")].find((b) => b.textContent === key);
+header("J").focus(); header("J").click();
+seen.byJ = names(board("davis2017/dino@1, davis2017"));
+seen.sort = header("J").parentElement.getAttribute("aria-sort");
+seen.focusKept = document.activeElement === header("J");
+header("J").click();
+seen.byJUp = names(board("davis2017/dino@1, davis2017"));
+header("Model").click();
+seen.byName = names(board("davis2017/dino@1, davis2017"));
+set("filter-origin", "measured"); seen.onlyMeasured = rows().every((row) => row.className === "measured") && rows().length;
+set("filter-patch", "8"); seen.patch8 = rows().map((row) => row.querySelector("th").textContent);
+set("filter-patch", ""); set("filter-architecture", "vit_demo"); seen.demo = rows().map((row) => row.querySelector("th").textContent);
+set("filter-architecture", ""); set("filter-text", "no such model"); seen.nothing = document.getElementById("boards").textContent;
+set("filter-text", ""); set("filter-origin", ""); set("filter-board", "0"); seen.oneBoard = boards().length; set("filter-board", "");
+seen.bars = document.querySelectorAll("tr.measured .interval rect").length;
+seen.barWords = document.querySelector("tr.measured .interval").getAttribute("aria-label");
+const link = document.querySelector("tr.measured a"); link.click();
+const details = document.querySelector(link.getAttribute("href"));
+seen.recordOpen = details.open;
+seen.points = [...document.querySelectorAll("#scatter .point")].map((point) => point.getAttribute("aria-label"));
+const axisOf = (text) => [...document.getElementById("scatter-x").options].findIndex((option) => option.textContent.startsWith(text));
+set("scatter-x", axisOf("J: davis2017/dino@1, davis2017")); set("scatter-y", axisOf("F: davis2017/dino@1, davis2017"));
+seen.pointsJF = document.querySelectorAll("#scatter .point.measured").length;
+seen.keyboard = [...document.querySelectorAll(".scroll, .point")].every((node) => node.tabIndex === 0);
+seen.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+seen.images = document.images.length;
+requestAnimationFrame(() => setTimeout(() => {
+  seen.recordText = details.textContent;
+  seen.errors = window.pageErrors;
+  const node = document.createElement("pre"); node.id = "seen"; node.textContent = JSON.stringify(seen); document.body.append(node);
+}, 50));
+"""
+
+
+@pytest.fixture(scope="module")
+def page(make_record, davis_scores, coco_scores, tmp_path_factory):
+    """A leaderboard page of a few records, one with a hostile name."""
+    from results.__main__ import main
+    from results.store import write_record
+
+    folder = tmp_path_factory.mktemp("page")
+    coco = {"benchmark": "coco", "protocol": "coco/mask-rcnn_1x@1"}
+    records = [
+        make_record(),
+        make_record(name="dino s8", method="DINO", patch_size=8, metrics=davis_scores(66.0, 73.0), fingerprint="d"),
+        make_record(name=HOSTILE, method="DINO", metrics=davis_scores(59.0, 66.0), fingerprint="e"),
+        make_record(name="demo", architecture="vit_demo", official=False, metrics=davis_scores(90.0, 92.0)),
+        make_record(metrics=coco_scores(), **coco),
+        make_record(
+            name="dino s8", method="DINO", patch_size=8, metrics=coco_scores(41.0, 37.0), fingerprint="d", **coco
+        ),
+        make_record(name="half", items_evaluated=3, status="partial"),
+    ]
+    for index, record in enumerate(records):
+        write_record(record, folder / "records" / str(index) / "record.json")
+    assert main(["leaderboard", "--records", str(folder / "records"), "--out", str(folder / "leaderboard.csv")]) == 0
+    return folder / "leaderboard.html"
+
+
+def chromium(*arguments, page):
+    if CHROMIUM is None:
+        pytest.skip("chromium absent: install the Debian package chromium to test the page in a browser")
+    command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", *arguments]
+    return subprocess.run([*command, page.as_uri()], capture_output=True, timeout=120)
+
+
+def test_page_is_one_file_that_fetches_nothing(page):
+    text = page.read_text()
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|import\(", text)
+    assert "default-src 'none'" in text
+    assert text.count("</script>") == 3  # data and two scripts: no name ends one early
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S).group(1))
+    assert {row["origin"] for row in data["rows"]} == {"measured", "published"}
+    assert "half" not in [row["name"] for row in data["rows"]]
+
+
+def test_page_works_in_a_browser(page, tmp_path):
+    text = page.read_text()
+    catcher = "<script>window.pageErrors = []; window.onerror = (message) => window.pageErrors.push(message);</script>"
+    copy = tmp_path / "page.html"
+    copy.write_text(text.replace("<title>", catcher + "<title>").replace("</body>", f"<script>{PROBE}</script></body>"))
+    dom = chromium("--dump-dom", "--virtual-time-budget=5000", "--window-size=1280,900", page=copy).stdout.decode()
+    found = re.search(r'<pre id="seen">(.*?)</pre>', dom, re.S)
+    assert found, dom[-2000:]
+    seen = json.loads(html.unescape(found.group(1)))
+    assert seen["errors"] == []
+    assert seen["images"] == 0  # the hostile name is text
+    assert seen["measured"] == 6
+    assert seen["published"] > 40
+    assert seen["rankedPublished"] == 0
+    assert len(seen["titles"]) == len(set(seen["titles"]))
+    measured = {"flsl s16", "dino s8", HOSTILE}
+    assert [name for name in seen["start"] if name in measured] == ["dino s8", HOSTILE, "flsl s16"]
+    assert seen["start"][0] == "STM (supervised VOS)"
+    assert [name for name in seen["byJ"] if name in measured] == ["dino s8", "flsl s16", HOSTILE]
+    assert [name for name in seen["byJUp"] if name in measured] == [HOSTILE, "flsl s16", "dino s8"]
+    assert seen["byName"] == sorted(seen["byName"], key=str.lower) or seen["byName"][0] == HOSTILE
+    assert (seen["sort"], seen["focusKept"], seen["keyboard"]) == ("descending", True, True)
+    assert seen["onlyMeasured"] == 6
+    assert sorted(seen["patch8"]) == ["dino s8", "dino s8"]
+    assert seen["demo"] == ["demo"]
+    assert "No row" in seen["nothing"]
+    assert seen["oneBoard"] == 1
+    assert seen["bars"] == 4
+    assert " to " in seen["barWords"] or "no interval" in seen["barWords"]
+    assert seen["recordOpen"]
+    assert "model › fingerprint" in seen["recordText"]
+    assert "config_sha256" in seen["recordText"]
+    assert any("measured" in words for words in seen["points"])
+    assert any("published" in words for words in seen["points"])
+    assert seen["pointsJF"] == 3
+    assert seen["overflow"] <= 0
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("390,2400", "light"), ("1280,1600", "dark")])
+def test_page_is_drawn_on_a_phone_and_in_dark_mode(page, tmp_path, size, scheme):
+    picture = tmp_path / "page.png"
+    setting = f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"
+    chromium(f"--screenshot={picture}", f"--window-size={size}", setting, page=page)
+    image = Image.open(io.BytesIO(picture.read_bytes())).convert("L")
+    ground = image.getpixel((2, 2))
+    assert ground < 60 if scheme == "dark" else ground > 230
+    shares = image.histogram()
+    ink = 1 - sum(shares[max(ground - 25, 0) : ground + 26]) / (image.width * image.height)
+    assert 0.02 < ink < 0.5  # neither blank nor a mess

@@ -1,0 +1,106 @@
+"""Published figures: what the checks refuse, and that the project's own files pass them."""
+
+import shutil
+
+import pytest
+
+from results.errors import ResultsError
+from results.paper import TABLES
+from results.published import FOLDER, read_figures, read_methods, read_tolerances
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The project's published.csv, with some text replaced."""
+
+    def make(*replacements):
+        path = tmp_path / "published.csv"
+        text = (FOLDER / "published.csv").read_text()
+        for old, new in replacements:
+            assert old in text
+            text = text.replace(old, new, 1)
+        path.write_text(text)
+        return path
+
+    return make
+
+
+def test_own_figures_pass_and_hold_the_verified_ones():
+    figures = {(f.table, f.method, f.backbone, f.metric): f for f in read_figures()}
+    for key, value in {
+        ("coco", "FLSL", "ViT-S/16", "box_AP"): 44.9,
+        ("coco", "FLSL", "ViT-S/16", "mask_AP"): 40.8,
+        ("coco", "FLSL", "ViT-S/8", "box_AP"): 46.5,
+        ("coco", "FLSL", "ViT-S/8", "mask_AP"): 42.1,
+        ("coco", "DINO+SelfPatch", "ViT-S/16", "box_AP"): 42.1,
+        ("davis", "DINO", "ViT-S/16", "J&F"): 61.8,
+        ("davis", "DINO", "ViT-B/8", "F"): 74.9,
+        ("uavdt", "SpotNet", "Hourglass", "AP"): 52.8,
+    }.items():
+        assert (figures[key].value, figures[key].status) == (value, "verified")
+    assert all(figures["davis", "FLSL", "ViT-S/16", metric].status == "unverified" for metric in ("J&F", "J", "F"))
+    assert {figure.table for figure in figures.values()} == set(TABLES)
+
+
+def test_every_compared_metric_has_a_tolerance():
+    tolerances = read_tolerances()
+    assert tolerances["davis2017/dino@1", "J&F"].value == 0.5
+    for table in TABLES.values():
+        for metric in table.columns:
+            assert tolerances[table.protocol, metric].reason
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("FLSL,ViT-S/16,300,box_AP75", "FLSSL,ViT-S/16,300,box_AP75"), ["unknown method 'FLSSL'", "'FLSL'", "line "]),
+        (("FLSL,ViT-S/16,300,box_AP75", "FLSL,ViT-S/16,300,box_AP50"), ["is there already, in line "]),
+        (("FLSL,ViT-S/16,300,box_AP,44.9", "FLSL,ViT-S/16,300,box_AP,84.9"), ["box_AP is 84.9, more than box_AP50"]),
+        (("J&F,61.8", "J&F,63.8"), ["DINO ViT-S/16", "(J + F) / 2 is 61.8"]),
+        (("J&F,61.8", "J&F,161.8"), ["161.8", "0..100"]),
+        (("J&F,61.8", "J&F,none"), ["value 'none'"]),
+        (("J&F,61.8", "J&F,nan"), ["value 'nan'"]),
+        (("61.8,verified", "61.8,verifed"), ["unknown status 'verifed'", "did you mean 'verified'"]),
+        (("davis,davis2017/dino@1,DINO", "davvis,davis2017/dino@1,DINO"), ["unknown table 'davvis'"]),
+        (("davis,davis2017/dino@1,DINO", "davis,davis2017/dino,DINO"), ["protocol 'davis2017/dino'"]),
+        (("ViT-S/16,300,box_AP,44.9", "ViT-S/16,300,box_AQ,44.9"), ["unknown metric 'box_AQ'"]),
+        (("ViT-S/16,300,box_AP,44.9", "ViT-S/16,many,box_AP,44.9"), ["epochs 'many'"]),
+        (('61.8,verified,"DINO paper, Table 5"', "61.8,verified,"), ["source is empty"]),
+        (("table,protocol", "tabel,protocol"), ["must have the columns"]),
+        (("J&F,61.8,", "J&F,61.8,,"), ["cells"]),
+    ],
+)
+def test_wrong_figures_are_refused_by_line(copy, change, words):
+    with pytest.raises(ResultsError) as caught:
+        read_figures(copy(change))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_source_that_contradicts_itself_needs_a_note(copy):
+    with pytest.raises(ResultsError, match=r"CT ResNet-50.*J&F is 48\.7"):
+        read_figures(copy((";" + " J and F do not average to J&F as printed", "")))
+
+
+def test_adding_a_figure_is_one_line(copy):
+    path = copy()
+    path.write_text(path.read_text() + "uavdt,uavdt/official@1,DetCo,ResNet-50,,AP,40.1,quoted,a survey,\n")
+    assert read_figures(path)[-1].value == 40.1
+
+
+def test_names_of_methods_are_unique(tmp_path):
+    path = tmp_path / "methods.csv"
+    shutil.copy(FOLDER / "methods.csv", path)
+    path.write_text(path.read_text() + "New,flsl,nobody\n")
+    with pytest.raises(ResultsError, match="'flsl' belongs to FLSL"):
+        read_methods(path)
+
+
+def test_command_prints_figures_and_counts(cli):
+    code, out, _ = cli("published", "--table", "coco", "--status", "verified")
+    assert code == 0
+    assert "44.9" in out
+    assert " 0 quoted, 0 unverified" in out
+    code, _, err = cli("published", "--table", "cocoo")
+    assert code == 2
+    assert "did you mean 'coco'" in err

@@ -1,0 +1,246 @@
+"""Tables: verdicts at their limits, order, marks, what may stand beside published rows, and the four formats."""
+
+import csv
+import io
+import random
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from results import render
+from results.leaderboard import build_leaderboard
+from results.paper import TABLES
+from results.published import read_figures, read_methods, read_tolerances
+from results.record import Metric
+from results.tables import build_table
+from results.verdict import backbone_of, judge
+
+PUBLISHED = read_figures(), read_tolerances(), read_methods()
+
+
+def rows_of(*records):
+    return build_leaderboard({Path(f"{index}.json"): record for index, record in enumerate(records)}).rows
+
+
+@pytest.fixture
+def coco_record(make_record, coco_scores):
+    def make(box=44.9, mask=40.8, **changes):
+        fields = {"benchmark": "coco", "protocol": "coco/mask-rcnn_1x@1", "metrics": coco_scores(box, mask)}
+        return make_record(**(fields | changes))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("box", "word"),
+    [
+        (44.9, "reproduced"),
+        (44.4, "reproduced"),
+        (45.4, "reproduced"),
+        (44.39, "below"),
+        (45.41, "above"),
+        (10.0, "below"),
+    ],
+)
+def test_verdict_follows_the_tolerance(coco_record, box, word):
+    verdict = judge(rows_of(coco_record(box))[0], "box_AP", *PUBLISHED)
+    assert (verdict.word, verdict.tolerance.value) == (word, 0.5)
+    assert verdict.difference == pytest.approx(box - 44.9)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"official": False}, "not the official data"),
+        ({"method": "random"}, "no published box_AP of random"),
+        ({"architecture": "vit_tiny"}, "no published"),
+        ({"pretraining": {"epochs": 10}}, "10 epochs, the published model for 300"),
+        ({"protocol": "coco/mask-rcnn_1x@2"}, "no published"),
+        ({"protocol": "coco/mask-rcnn_smoke@1"}, "no published"),
+    ],
+)
+def test_no_reference_where_the_claim_is_another(coco_record, change, reason):
+    verdict = judge(rows_of(coco_record(**change))[0], "box_AP", *PUBLISHED)
+    assert verdict.word == "no reference"
+    assert reason in verdict.reason
+
+
+def test_unverified_figures_are_never_a_reference(make_record, davis_scores):
+    verdict = judge(rows_of(make_record(metrics=davis_scores(62.4, 69.4)))[0], "J&F", *PUBLISHED)
+    assert (verdict.word, verdict.figure.status) == ("no reference", "unverified")
+    assert "unverified" in verdict.reason
+
+
+def test_names_of_methods_match_in_any_case_and_by_alias(coco_record):
+    row = rows_of(coco_record(42.0, 38.4, method="SelfPatch"))[0]
+    assert judge(row, "box_AP", *PUBLISHED).figure.method == "DINO+SelfPatch"
+    assert judge(rows_of(coco_record(method="flsl"))[0], "box_AP", *PUBLISHED).figure.method == "FLSL"
+
+
+def test_backbones_as_tables_print_them():
+    assert backbone_of("vit_small", 16) == "ViT-S/16"
+    assert backbone_of("vit_base", 8) == "ViT-B/8"
+    assert backbone_of("vit_demo", 8) == "vit_demo/8"
+    assert backbone_of("unknown", 0) == "unknown"
+
+
+def test_published_rows_keep_the_papers_order_and_ours_follow_their_own(coco_record):
+    rows = rows_of(coco_record(name="ours"), coco_record(40.9, 37.2, name="dino again", method="DINO", fingerprint="d"))
+    table = build_table("coco", rows, *PUBLISHED)
+    published = [(line.method, line.backbone) for line in table.lines if line.origin == "published"]
+    assert published[0] == ("Supervised", "ResNet-50")
+    assert published[-3:] == [("ADCLR", "ViT-S/16"), ("FLSL", "ViT-S/16"), ("FLSL", "ViT-S/8")]
+    for index, line in enumerate(table.lines):
+        if line.origin == "measured":
+            beside = table.lines[index - 1]
+            assert (beside.origin, beside.method, beside.backbone) == ("published", line.method, line.backbone)
+    assert list(TABLES["coco"].columns) == ["box_AP", "box_AP50", "box_AP75", "mask_AP", "mask_AP50", "mask_AP75"]
+
+
+def test_best_of_a_column_is_never_unverified(coco_record):
+    table = build_table("coco", rows_of(coco_record(50.0, 45.0)), *PUBLISHED)
+    best = {m: line for line in table.lines for m, cell in line.cells.items() if cell.best}
+    assert {line.origin for line in best.values()} == {"measured"}
+    without = build_table("coco", [], *PUBLISHED)
+    for line in without.lines:
+        for metric, cell in line.cells.items():
+            assert not (cell.best and cell.figure.status == "unverified")
+            assert (
+                cell.best == (metric in ("box_AP", "mask_AP") and line.backbone == "ViT-S/8")
+                or "AP50" in metric
+                or "75" in metric
+            )
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_only_official_complete_records_of_the_protocol_stand_beside_published_ones(make_record, davis_scores, seed):
+    generator = random.Random(seed)
+    records = []
+    for index in range(30):
+        status = generator.choice(["complete", "partial", "failed"])
+        records.append(
+            make_record(
+                name=f"model {index}",
+                protocol=generator.choice(["davis2017/dino@1", "davis2017/dino@2", "davis2017/dinov3@1"]),
+                official=generator.random() < 0.5,
+                status=status,
+                items_evaluated=30 if status == "complete" else 3,
+                metrics=davis_scores(generator.uniform(20, 80), generator.uniform(20, 80)),
+            )
+        )
+    table = build_table("davis", rows_of(*records), *PUBLISHED)
+    wanted = {
+        record.model.name
+        for record in records
+        if record.status == "complete" and record.dataset.official and record.protocol == "davis2017/dino@1"
+    }
+    assert {line.row.model for line in table.lines if line.row} == wanted
+    others = {record.model.name for record in records if record.status == "complete"} - wanted
+    assert {row.model for row in table.others} == others
+    for line in table.lines:  # published and measured are never confused
+        assert (line.origin == "published") == (line.row is None)
+        assert all((cell.figure is not None) == (line.origin == "published") for cell in line.cells.values())
+    text = render.to_markdown([table])
+    top = text.split(f"### {render.OTHERS}")[0]
+    assert all(f"(ours: {name})" in top for name in wanted)
+    assert not any(f"(ours: {name})" in text for name in others)
+    assert not any(r.model.name + " |" in text for r in records if r.status != "complete")
+
+
+@pytest.fixture
+def all_tables(coco_record, make_record, davis_scores):
+    rows = rows_of(
+        coco_record(name="ours_50% & <b>|x|</b>"),
+        coco_record(12.0, 10.0, name="demo", official=False, architecture="vit_demo"),
+        make_record(method="DINO", metrics=davis_scores(60.1, 63.5)),
+        make_record(benchmark="uavdt", protocol="uavdt/official@1", metrics={"AP": Metric(53.0)}),
+    )
+    return [build_table(name, rows, *PUBLISHED) for name in TABLES]
+
+
+def test_markdown_has_marks_footnotes_intervals_and_verdicts(all_tables):
+    text = render.to_markdown(all_tables)
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
+    assert "reproduced" in lines["*DINO (ours: flsl s16)*"]
+    assert "61.8 [59.8, 63.8]" in lines["*DINO (ours: flsl s16)*"]
+    assert "34.35†" in lines["R-FCN"]
+    assert "48.9‡" in text
+    assert "† quoted from a third party: SpotNet/FFAVOD READMEs quoting Du et al. 2018." in text
+    assert "‡ unverified, no reference for a verdict: recalled, not read in a source." in text
+    assert "trained on VLOG video; J and F do not average" in text
+    widths = [len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("|")]
+    assert len(set(widths)) <= 6  # a name with bars does not break a row
+    assert "<b>" not in text
+
+
+def test_csv_is_one_line_a_number_with_everything(all_tables):
+    rows = list(csv.DictReader(io.StringIO(render.to_csv(all_tables))))
+    figures = PUBLISHED[0]
+    published = [row for row in rows if row["section"] == "published"]
+    assert len(published) == len(figures)
+    assert [(row["method"], float(row["value"])) for row in published[:3]] == [(f.method, f.value) for f in figures[:3]]
+    (ours,) = [row for row in rows if row["section"] == "measured" and row["metric"] == "J&F"]
+    assert (ours["verdict"], ours["tolerance"], ours["status"]) == ("reproduced", "0.5", "")
+    assert float(ours["interval_low"]) == 59.8
+    (other,) = [row for row in rows if row["section"] == "not comparable"]
+    assert (other["model"], other["verdict"], other["difference"]) == ("demo", "no reference", "")
+
+
+def test_html_is_well_formed_and_escapes_names(all_tables):
+    class Checker(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.open, self.text = [], ""
+
+        def handle_starttag(self, tag, attrs):
+            self.open.append(tag)
+
+        def handle_endtag(self, tag):
+            assert self.open.pop() == tag
+
+        def handle_data(self, data):
+            self.text += data
+
+    checker = Checker()
+    checker.feed(render.to_html(all_tables))
+    assert checker.open == []
+    assert "ours_50% & <b>|x|</b>" in checker.text
+
+
+def test_latex_compiles(all_tables, tmp_path):
+    (tmp_path / "tables.tex").write_text(render.to_tex(all_tables))
+    text = (tmp_path / "tables.tex").read_text()
+    assert r"\toprule" in text
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 6
+    if not shutil.which("pdflatex"):
+        pytest.skip("pdflatex absent: install texlive-latex-recommended to compile the tables")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"], cwd=tmp_path, capture_output=True
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "tables.pdf").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("kind", ["md", "csv", "tex", "html"])
+def test_command_writes_every_format(make_record, write_records, cli, tmp_path, kind):
+    folder = write_records(make_record(), make_record(items_evaluated=3, status="partial", name="half"))
+    out = tmp_path / f"t.{kind}"
+    code, _, err = cli("table", "all", "--records", folder, "--format", kind, "--out", out)
+    assert code == 0
+    assert "3 of 30" in err
+    assert "flsl s16" in out.read_text()
+    assert "half" not in out.read_text()
+    assert out.read_bytes() == (cli("table", "all", "--records", folder, "--format", kind)[1]).encode()
+
+
+def test_command_without_records_prints_the_published_table_and_refuses_unknown_names(cli):
+    code, out, _ = cli("table", "davis")
+    assert code == 0
+    assert "| DINO | ViT-S/16 | 61.8 | 60.2 | 63.4 |  |  |" in out
+    code, _, err = cli("table", "daviss")
+    assert code == 2
+    assert "did you mean 'davis'" in err
