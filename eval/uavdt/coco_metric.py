@@ -81,8 +81,10 @@ def per_class(precision: np.ndarray) -> dict[str, dict[str, float | None]]:
     return {name: summarise(precision[:, :, k : k + 1]) for k, name in enumerate(names)}
 
 
-def ap_resampler(truths: list[SequenceTruth], detections: list[SequenceDetections]) -> tuple[int, Callable]:
-    """Prepare the bootstrap of AP over images.
+def ap_resampler(
+    truths: list[SequenceTruth], detections: list[SequenceDetections]
+) -> tuple[int, Callable[[np.ndarray], float]]:
+    """Prepare the bootstrap of AP over images: matches once, then weighs each frame by how often it is drawn.
 
     Returns:
         The number of frames F, and a function that maps drawn frames (ints in 0..F-1, with repeats) to AP in percent
@@ -97,36 +99,37 @@ def ap_resampler(truths: list[SequenceTruth], detections: list[SequenceDetection
     def numbered(items: list, field: str) -> np.ndarray:
         return np.concatenate([getattr(item, field) - 1 + at for item, at in zip(items, offsets)])
 
-    truth_frame, truth_class = numbered(truths, "frame"), joined(truths, "category")
-    region_frame, region_box = numbered(truths, "ignore_frame"), joined(truths, "ignore_box")
-    inside = region_frame < frames  # a region after the last frame has no effect
-    region_frame, region_box = region_frame[inside], region_box[inside]
+    truth_frame, truth_box, truth_class = numbered(truths, "frame"), joined(truths, "box"), joined(truths, "category")
+    # A region after its sequence's last frame has no effect.
+    within = np.concatenate([truth.ignore_frame <= truth.length for truth in truths])
+    region_frame, region_box = numbered(truths, "ignore_frame")[within], joined(truths, "ignore_box")[within]
     frame, box, score = numbered(detections, "frame"), joined(detections, "box"), joined(detections, "score")
     category = joined(detections, "category")
 
-    classes = []
+    curves = []
     for key in CATEGORIES:
         mine = truth_class == key
         if not mine.any():
             continue
         box_frame = np.concatenate([truth_frame[mine], region_frame])
-        boxes = np.concatenate([joined(truths, "box")[mine], region_box])
+        boxes = np.concatenate([truth_box[mine], region_box])
         counted = np.arange(len(box_frame)) < mine.sum()
         kept = _best_of_each_frame(frame, score, category == key)
         candidates = find_candidates(box_frame, boxes, frame[kept], box[kept], score[kept], IOU_THRESHOLDS[0])
-        states = np.stack([assign(candidates, counted, threshold) for threshold in IOU_THRESHOLDS])
         order = np.argsort(-candidates.score, kind="stable")
         boxes_by_frame = np.bincount(truth_frame[mine], minlength=frames)
-        classes.append((boxes_by_frame, candidates.frame[order], states[:, order]))
+        for threshold in IOU_THRESHOLDS:
+            state = assign(candidates, counted, threshold)[order]
+            ranked = state != -1
+            curves.append((boxes_by_frame, candidates.frame[order][ranked], np.flatnonzero(state[ranked] == 1)))
 
     def average_precision(drawn: np.ndarray) -> float:
         times = np.bincount(drawn, minlength=frames)
-        values = []
-        for boxes_by_frame, detection_frame, states in classes:
-            total = int(times @ boxes_by_frame)
-            if total:
-                weight = times[detection_frame]
-                values += [_interpolated(weight, state, total) for state in states]
+        values = [
+            _interpolated(times[detection_frame], right_at, total)
+            for boxes_by_frame, detection_frame, right_at in curves
+            if (total := int(times @ boxes_by_frame))
+        ]
         return 100.0 * float(np.mean(values)) if values else np.nan
 
     return frames, average_precision
@@ -140,14 +143,13 @@ def _best_of_each_frame(frame: np.ndarray, score: np.ndarray, mine: np.ndarray) 
     return np.sort(order[rank < MAX_DETECTIONS])
 
 
-def _interpolated(weight: np.ndarray, state: np.ndarray, boxes: int) -> float:
-    """COCO's mean precision at 101 recalls; `weight` says how often each detection (by falling score) was drawn."""
-    right = np.cumsum(weight * (state == 1))
-    ranked = np.cumsum(weight * (state != -1))
-    precision = right / np.maximum(ranked, 1)
+def _interpolated(weight: np.ndarray, right_at: np.ndarray, boxes: int) -> float:
+    """COCO's mean precision at 101 recalls. `weight` says how often each detection (by falling score) was drawn;
+    precision peaks at the right ones, so only they are looked at."""
+    right = np.cumsum(weight[right_at])
+    precision = right / np.maximum(np.cumsum(weight)[right_at], 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    at = np.searchsorted(right / boxes, RECALLS, side="left")
-    return float(np.append(envelope, 0.0)[at].mean())
+    return float(np.append(envelope, 0.0)[np.searchsorted(right / boxes, RECALLS)].mean())
 
 
 def _without_detections(document: dict[str, Any]) -> np.ndarray:

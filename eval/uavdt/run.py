@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,15 @@ def train_and_score(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.device)
     join(device)
     loaded = load_encoder(arguments.checkpoint, seed=arguments.seed)
-    train, test = (arguments.out / "annotations" / f"{split}.json" for split in ("train", "test"))
-    sequences = layout.sequences("train")
+    there = layout.sequences("train")
+    sequences, stride = there[: recipe.frames.train_sequences], recipe.frames.train_stride
+    # The name tells one choice of training frames from another, so that an interrupted training is not mixed up.
+    train = arguments.out / "annotations" / f"train_{len(sequences)}_sequences_stride_{stride}.json"
+    test = arguments.out / "annotations" / "test.json"
     if is_main():
+        if arguments.when_exists == "overwrite":
+            (arguments.out / "detector.safetensors").unlink(missing_ok=True)
+            shutil.rmtree(arguments.out / "train", ignore_errors=True)
         write_atomic(arguments.out / "config.py", lambda path: path.write_text(dump_config(config)))
         with watch.phase("annotations"):
             _write_annotations(
@@ -81,8 +88,8 @@ def train_and_score(arguments: argparse.Namespace) -> None:
     for detections in _by_sequence(json.loads(test.read_bytes())["images"], found, layout.sequences("test")):
         write_detections(arguments.out / DETECTIONS, detections)
     warnings = list(loaded.warnings)
-    if layout.marker is None and len(sequences) < 30:
-        warnings.append(f"only {len(sequences)} of the 30 official training sequences were there to train on")
+    if layout.marker is None and len(there) < 30:
+        warnings.append(f"only {len(there)} of the 30 official training sequences were there to train on")
     score(
         read_results(layout, arguments.out / DETECTIONS),
         out=arguments.out,

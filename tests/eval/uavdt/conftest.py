@@ -20,9 +20,8 @@ def make_copy(tmp_path):
         for t in truths:
             columns = (t.frame, t.target, *t.box.T, t.out_of_view, t.occlusion, t.category)
             np.savetxt(gt / f"{t.name}_gt_whole.txt", np.stack(columns, 1), "%g", ",")
-            regions = np.c_[
-                t.ignore_frame, np.ones(len(t.ignore_frame)), t.ignore_box, *[np.ones(len(t.ignore_frame))] * 3
-            ]
+            ones = np.ones(len(t.ignore_frame))
+            regions = np.stack((t.ignore_frame, ones, *t.ignore_box.T, ones, ones, ones), 1)
             np.savetxt(gt / f"{t.name}_gt_ignore.txt", regions, "%g", ",")
             folder = root / FRAMES / t.name
             if frames:

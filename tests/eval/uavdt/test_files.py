@@ -138,10 +138,10 @@ def test_layout_problems_are_named(make_copy, tmp_path):
     with pytest.raises(UserError, match="is not a folder"):
         open_layout(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="holds no ground truth.*found nothing"):
+    with pytest.raises(UserError, match=r"holds no ground truth.*found nothing"):
         open_layout(tmp_path / "empty")
     root = make_copy([random_case(0, "M0203", 4)[0]])
-    with pytest.raises(UserError, match="none of the 30 official train sequences.*found there: M0203"):
+    with pytest.raises(UserError, match=r"none of the 30 official train sequences.*found there: M0203"):
         open_layout(root).sequences("train")
     (root / FRAMES / "M0203" / "img000002.jpg").unlink()
     with pytest.raises(UserError, match=r"img000002\.jpg is missing"):

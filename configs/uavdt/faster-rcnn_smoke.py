@@ -1,0 +1,31 @@
+# Faster R-CNN at smoke size: shows that the whole chain works, on any small encoder and a small copy of UAVDT.
+#
+# Expected: on `python -m eval data synthesise uavdt` clips far above an untrained detector, far below a full training.
+# Cost: about a minute on 2 CPU cores with a ViT 192 wide and 4 to 6 blocks.
+# Differs from the 1x recipe (faster-rcnn_vit-s16_flsl_1x.py) in everything that costs time: image and head sizes,
+# sampled regions, iterations. Its figures mean nothing beside published ones.
+protocol = "uavdt/faster-rcnn_smoke@1"
+model = dict(
+    detector="faster-rcnn",
+    drop_path=0.0,
+    fpn_channels=64,
+    fc_channels=256,
+    anchor_scale=4,
+    rpn_samples=128,
+    roi_samples=64,
+    train_proposals=(500, 200),
+    test_proposals=(500, 200),
+    ignore_overlap=0.5,
+)
+images = dict(train_short_sides=(270,), test_short_side=270, longest_side=480, crop=False)
+training = dict(
+    batch=4,
+    iterations=150,
+    learning_rate=1e-3,
+    base_batch=4,
+    warmup_iterations=20,
+    keep_empty_images=True,
+)
+testing = dict(batch=4, score_threshold=0.01, max_detections=500)
+runtime = dict(workers=0, checkpoint_every=150)
+frames = dict(train_sequences=None, train_stride=1)
