@@ -46,7 +46,7 @@ const link = document.querySelector("tr.measured a"); link.click();
 const details = document.querySelector(link.getAttribute("href"));
 seen.recordOpen = details.open;
 seen.points = [...document.querySelectorAll("#scatter .point")].map((point) => point.getAttribute("aria-label"));
-const axisOf = (text) => [...document.getElementById("scatter-x").options].findIndex((option) => option.textContent.startsWith(text));
+const axisOf = (text) => [...document.getElementById("scatter-x").options].findIndex((option) => option.textContent.startsWith(text) && !option.textContent.includes("not the official"));
 set("scatter-x", axisOf("J: davis2017/dino@1, davis2017")); set("scatter-y", axisOf("F: davis2017/dino@1, davis2017"));
 seen.pointsJF = document.querySelectorAll("#scatter .point.measured").length;
 seen.keyboard = [...document.querySelectorAll(".scroll, .point")].every((node) => node.tabIndex === 0);
