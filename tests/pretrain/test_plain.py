@@ -1,0 +1,96 @@
+"""The fast training step equals the plain one; skipped steps leave the weights alone."""
+
+import copy
+
+import torch
+
+from flsl.architecture import EncoderConfig
+from flsl.model import FLSL, HeadConfig
+from flsl.sampling import draw_queries
+from pretrain.plain import PlainStep
+from pretrain.recipe import Optimiser, Recipe, Training
+from pretrain.schedules import Schedules
+from pretrain.step import Batch, TrainingStep
+
+ENCODER = EncoderConfig("custom", 8, 48, embed_dim=32, depth=2, num_heads=2)
+
+
+def setting(epochs=2, steps_per_epoch=2):
+    recipe = Recipe(
+        training=Training(epochs=epochs, batch_size=64, precision="fp32", log_every=1),
+        optimiser=Optimiser(lr=0.05, warmup_fraction=0.0, clip=0.05),
+    )
+    return recipe, Schedules.of(recipe, steps_per_epoch)
+
+
+def draw_batch(seed, dtype=torch.float64, batch=3):
+    generator = torch.Generator().manual_seed(seed)
+    views = [torch.randn(batch, 3, s, s, generator=generator, dtype=dtype) for s in (48, 48, 32, 32)]
+    queries = [draw_queries(batch, s // 8, w, "random", generator) for s, w in ((48, 4), (32, 2), (32, 2))]
+    return Batch(views, queries)
+
+
+def test_fast_step_equals_plain_step():
+    torch.manual_seed(0)
+    recipe, schedules = setting()
+    model = FLSL(ENCODER, HeadConfig(16, 32, 16)).double()
+    fast = TrainingStep(copy.deepcopy(model), recipe, schedules, torch.device("cpu"))
+    plain = PlainStep(copy.deepcopy(model), recipe, schedules)
+    for step in range(4):
+        ours, theirs = fast([draw_batch(step)], step), plain([draw_batch(step)], step)
+        for name, value in theirs.items():
+            assert abs(float(ours[name]) - value) < 1e-10, (step, name)
+    for (name, ours), theirs in zip(fast.model.named_parameters(), plain.model.parameters()):
+        assert (ours - theirs).abs().max() < 1e-7, name
+
+
+def test_mixed_precision_stays_close():
+    torch.manual_seed(0)
+    recipe, schedules = setting()
+    model = FLSL(ENCODER, HeadConfig(16, 32, 16))
+    results = []
+    for precision in ("fp32", "bf16"):
+        changed = Recipe(training=Training(epochs=2, batch_size=64, precision=precision), optimiser=recipe.optimiser)
+        step = TrainingStep(copy.deepcopy(model), changed, schedules, torch.device("cpu"))
+        results.append(float(step([draw_batch(0, torch.float32)], 0)["loss"]))
+    assert abs(results[0] - results[1]) < 0.02 * results[0]
+
+
+def test_non_finite_step_leaves_weights_alone():
+    recipe, schedules = setting()
+    step = TrainingStep(FLSL(ENCODER, HeadConfig(16, 32, 16)), recipe, schedules, torch.device("cpu"))
+    step([draw_batch(0, torch.float32)], 2)
+    before = copy.deepcopy(step.model.student.state_dict())
+    batch = draw_batch(1, torch.float32)
+    batch.views[1][0, 0, 0, 0] = float("nan")
+    assert float(step([batch], 3)["skipped"]) == 1
+    for name, value in step.model.student.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert float(step([draw_batch(2, torch.float32)], 3)["skipped"]) == 0
+
+
+def test_activation_checkpointing_gives_equal_gradients():
+    torch.manual_seed(0)
+    model = FLSL(ENCODER, HeadConfig(16, 32, 16)).double()
+    gradients = []
+    for enabled in (False, True):
+        model.student.backbone.set_grad_checkpointing(enabled)
+        model.zero_grad()
+        _, schedules = setting()
+        batch = draw_batch(0)
+        model(batch.views, batch.queries, schedules.values(0)).loss.backward()
+        gradients.append([p.grad.clone() for p in model.student.parameters() if p.grad is not None])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients))
+
+
+def test_empty_centroids_stay_finite():
+    model = FLSL(ENCODER, HeadConfig(16, 32, 16))
+    with torch.no_grad():  # student assignments so sharp that probabilities underflow to 0
+        model.student.head.last_layer.weight_g.fill_(1e5)
+    _, schedules = setting()
+    batch = draw_batch(0, torch.float32)
+    output = model(batch.views, batch.queries, schedules.values(0))
+    output.loss.backward()
+    assert (output.p_bar == 0).any()
+    assert torch.isfinite(output.loss)
+    assert all(torch.isfinite(p.grad).all() for p in model.student.parameters() if p.grad is not None)

@@ -1,0 +1,125 @@
+"""Views: the fast photometric paths equal PIL's, the draws have the published distribution, crops are in range."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pretrain.apply_batched import apply_batched
+from pretrain.apply_opencv import apply_opencv
+from pretrain.apply_pil import apply_pil
+from pretrain.crops import cut_views, draw_box
+from pretrain.photometric import MEAN, STD, Photometric, as_tensor, draw_photometric
+from pretrain.recipe import Views
+
+NOTHING = {
+    "order": -1,
+    "brightness": 1.0,
+    "contrast": 1.0,
+    "saturation": 1.0,
+    "hue": 0.0,
+    "gray": False,
+    "blur": 0.0,
+    "solarise": False,
+}
+# order 0 is brightness, contrast, saturation, hue
+OPERATIONS = {
+    "nothing": ({}, 0.01),
+    "brightness": ({"order": 0, "brightness": 1.3}, 1.7),
+    "contrast": ({"order": 0, "contrast": 0.6}, 1.7),
+    "saturation": ({"order": 0, "saturation": 1.2}, 1.7),
+    "hue": ({"order": 0, "hue": -0.1}, 1.7),
+    "gray": ({"gray": True}, 0.6),
+    "blur": ({"blur": 1.5}, 1.2),
+    "slight blur": ({"blur": 0.3}, 1.2),
+    "solarise": ({"solarise": True}, 0.6),
+    "all, in another order": (
+        {"order": 17, "brightness": 0.7, "contrast": 1.3, "saturation": 0.9, "hue": 0.07, "blur": 0.8},
+        2.0,
+    ),
+}
+
+
+def picture(seed=0, size=64):
+    random = np.random.default_rng(seed)
+    small = Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    return small.resize((size, size), Image.Resampling.BICUBIC)
+
+
+def levels(view):
+    """Undo the normalisation: grey levels `(..., 3, H, W)`."""
+    return (view * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]) * 255
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_fast_paths_equal_pil(name):
+    change, limit = OPERATIONS[name]
+    parameters = Photometric(**{**NOTHING, **change})
+    for seed in range(3):
+        image = picture(seed)
+        expected = np.array(apply_pil(image, parameters)).astype(float)
+        array = np.array(image)
+        assert np.abs(apply_opencv(array, parameters) - expected).mean() <= limit
+        crop = torch.from_numpy(array).permute(2, 0, 1)[None]
+        batched = levels(apply_batched(crop, as_tensor([parameters])))[0].permute(1, 2, 0).numpy()
+        assert np.abs(batched - expected).mean() <= limit
+
+
+def test_batched_rows_do_not_mix():
+    random = np.random.default_rng(0)
+    parameters = [draw_photometric(random) for _ in range(12)]
+    crops = torch.stack([torch.from_numpy(np.array(picture(i))).permute(2, 0, 1) for i in range(12)])
+    together = apply_batched(crops, as_tensor(parameters))
+    alone = torch.cat([apply_batched(crops[i : i + 1], as_tensor([p])) for i, p in enumerate(parameters)])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_photometric_draws_have_the_published_distribution():
+    random = np.random.default_rng(0)
+    draws = [draw_photometric(random) for _ in range(20_000)]
+
+    def share(condition):
+        return np.mean([condition(d) for d in draws])
+
+    assert share(lambda d: d.order >= 0) == pytest.approx(0.8, abs=0.01)
+    assert share(lambda d: d.gray) == pytest.approx(0.2, abs=0.01)
+    assert share(lambda d: d.blur > 0) == pytest.approx(0.5 * 0.5 + 0.5 * 0.1, abs=0.01)
+    assert share(lambda d: d.solarise) == pytest.approx(0.5 * 0.2, abs=0.01)
+    assert len({d.order for d in draws}) == 25
+    for name, low, high in (
+        ("brightness", 0.6, 1.4),
+        ("contrast", 0.6, 1.4),
+        ("saturation", 0.8, 1.2),
+        ("hue", -0.1, 0.1),
+    ):
+        values = [getattr(d, name) for d in draws]
+        assert low <= min(values) < low + 0.01 * (high - low)
+        assert high - 0.01 * (high - low) < max(values) <= high
+    radii = [d.blur for d in draws if d.blur]
+    assert 0.1 <= min(radii) < 0.15
+    assert 1.95 < max(radii) <= 2.0
+
+
+def test_boxes_have_the_published_distribution():
+    random = np.random.default_rng(0)
+    boxes = np.array([draw_box(400, 300, (0.05, 0.4), random) for _ in range(5000)])
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    area = width * height / (400 * 300)
+    assert area.min() > 0.045
+    assert area.max() < 0.41
+    assert area.mean() == pytest.approx(0.225, abs=0.01)
+    assert (width / height).min() > 0.7
+    assert (width / height).max() < 1.4
+    assert boxes[:, :2].min() == 0
+    assert boxes[:, 2].max() == 400
+
+
+def test_student_views_are_cut_from_the_teachers_crop():
+    image = picture(size=96)
+    views = cut_views(
+        image, Views(48, 32, 2, local_scale=(1.0, 1.0), global_scale=(1.0, 1.0)), np.random.default_rng(0)
+    )
+    assert [v.size for v in views] == [(48, 48), (48, 48), (32, 32), (32, 32)]
+    expected = np.array(views[0].resize((32, 32), Image.Resampling.BICUBIC)).astype(float)
+    whole = [v for v in views[2:] if np.abs(np.array(v) - expected).mean() < 12]
+    assert whole  # a crop of the whole teacher's crop, up to its aspect ratio
