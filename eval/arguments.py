@@ -13,7 +13,9 @@ def add_common_arguments(parser: argparse.ArgumentParser, checkpoint_required: b
         help="encoder to evaluate: a checkpoint file, or random:ARCHITECTURE/PATCH for the untrained baseline, "
         "e.g. random:vit_small/16",
     )
-    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the benchmark's folder, official layout")
+    parser.add_argument(
+        "--data", required=True, type=Path, metavar="DIR", help="the benchmark's folder, official layout"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where predictions and record.json go")
     parser.add_argument("--name", help="model name in the record (default: taken from the checkpoint)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
@@ -28,7 +30,14 @@ def add_common_arguments(parser: argparse.ArgumentParser, checkpoint_required: b
 
 def add_config_arguments(parser: argparse.ArgumentParser, default: str) -> None:
     """Add --config and --set; `default` is the recipe used when --config is not given."""
-    parser.add_argument("--config", type=Path, default=Path(default), metavar="CONFIG", help="recipe (default: %(default)s)")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="change one value of the recipe"
+        "--config", type=Path, default=Path(default), metavar="CONFIG", help="recipe (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change one value of the recipe",
     )

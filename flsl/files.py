@@ -40,7 +40,12 @@ def write_atomic(path: str | Path, write: Callable[[Path], object]) -> Path:
 
 def sha256_of_file(path: str | Path) -> str:
     """Return the hexadecimal sha256 of a file's bytes."""
-    digest = hashlib.sha256()
+    return digest_of_file(path, "sha256")
+
+
+def digest_of_file(path: str | Path, kind: str) -> str:
+    """Return the hexadecimal digest of a file's bytes; `kind` is one of `hashlib`'s names, e.g. md5."""
+    digest = hashlib.new(kind)
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
