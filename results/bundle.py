@@ -67,15 +67,16 @@ def read_bundle(path: Path) -> dict[str, bytes]:
     Raises ResultsError naming the file that is changed, missing, not listed or outside the archive.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            entries = {info.filename: archive.read(info) for info in archive.infolist()}
-        manifest = json.loads(entries.pop(MANIFEST))
-        hashes = dict(manifest["sha256"])
+        data = path.read_bytes()
     except OSError as error:
         raise ResultsError(f"bundle {path} cannot be read: {error.strerror}.") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, NotImplementedError) as error:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = {info.filename: archive.read(info) for info in archive.infolist()}
+        hashes = dict(json.loads(entries.pop(MANIFEST))["sha256"])
+    except Exception as error:  # damaged bytes may raise anything that zipfile, its decompressors and json know
         raise ResultsError(
-            f"{path} is not a bundle made by `python -m results bundle`, or is damaged ({error})."
+            f"{path} is not a bundle made by `python -m results bundle`, or is damaged ({error}). Ask for it again."
         ) from None
     for name in sorted(entries.keys() | hashes.keys()):
         if name not in hashes or name not in entries:

@@ -1,0 +1,106 @@
+"""Paired comparison: known differences are found, equal models are not told apart, other items are refused."""
+
+import numpy as np
+import pytest
+
+from results.compare import compare_records, holm
+from results.errors import ResultsError
+
+
+@pytest.fixture
+def scored(make_record):
+    """A record whose sequences have given J scores."""
+
+    def make(scores, name="model", **changes):
+        per_item = {f"sequence-{index:02}": {"J": float(score)} for index, score in enumerate(scores)}
+        return make_record(name=name, per_item=per_item, **changes)
+
+    return make
+
+
+def test_finds_a_difference_that_is_the_same_on_every_item(scored):
+    base = np.random.default_rng(0).uniform(20, 80, 30)
+    found = compare_records(scored(base + 1.0, "a"), scored(base, "b"), "J")
+    assert (found.a, found.b, found.items, found.better) == ("a", "b", 30, 30)
+    assert found.difference == pytest.approx(1.0)
+    assert found.low == pytest.approx(1.0)
+    assert found.p < 0.001
+
+
+def test_pairing_finds_what_unpaired_intervals_hide(scored):
+    generator = np.random.default_rng(1)
+    base = generator.uniform(10, 90, 30)
+    found = compare_records(scored(base + generator.normal(2, 1, 30)), scored(base), "J")
+    assert found.low > 0
+    assert found.p < 0.001
+    assert base.std() / np.sqrt(30) > 2  # the spread between items is larger than the difference
+
+
+def test_p_of_equal_models_is_about_uniform(scored):
+    generator = np.random.default_rng(2)
+    ps = []
+    for _ in range(200):
+        base = generator.uniform(20, 80, 40)
+        other = base + generator.normal(0, 3, 40)
+        ps.append(compare_records(scored(other), scored(base), "J", resamples=400).p)
+    assert 0.01 <= np.mean(np.array(ps) < 0.05) <= 0.12
+    assert 0.4 < np.mean(ps) < 0.6
+
+
+def test_swapping_the_records_turns_the_sign(scored):
+    generator = np.random.default_rng(3)
+    a, b = scored(generator.uniform(0, 100, 12), "a"), scored(generator.uniform(0, 100, 12), "b")
+    one, other = compare_records(a, b, "J"), compare_records(b, a, "J")
+    assert (one.difference, one.low, one.high) == pytest.approx((-other.difference, -other.high, -other.low))
+    assert one.p == other.p
+    assert compare_records(a, b, "J") == one
+
+
+def test_holm_as_in_the_textbook(scored):
+    template = compare_records(scored([1.0, 2.0]), scored([1.0, 1.0]), "J")
+    import dataclasses
+
+    ps = [0.01, 0.04, 0.03, 0.005]
+    corrected = [c.p_holm for c in holm([dataclasses.replace(template, p=p) for p in ps])]
+    assert corrected == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert [c.p_holm for c in holm([dataclasses.replace(template, p=p) for p in (0.6, 0.9)])] == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"protocol": "davis2017/dino@2"}, "protocol differs"),
+        ({"split": "mini"}, "data set differs"),
+        ({"annotation_sha256": "00"}, "annotations differs"),
+    ],
+)
+def test_other_protocols_and_data_are_refused(scored, change, words):
+    with pytest.raises(ResultsError, match=words):
+        compare_records(scored([1.0, 2.0]), scored([1.0, 2.0], **change), "J")
+
+
+def test_other_items_and_metrics_are_refused(scored, make_record):
+    with pytest.raises(ResultsError, match="sequence-02"):
+        compare_records(scored([1.0, 2.0, 3.0]), scored([1.0, 2.0]), "J")
+    with pytest.raises(ResultsError, match="'J&F'"):
+        compare_records(scored([1.0]), scored([1.0]))
+    with pytest.raises(ResultsError, match="no scores of single items"):
+        compare_records(make_record(per_item={}), scored([1.0]), "J")
+
+
+def test_says_when_the_benchmarks_score_weighs_items_otherwise(scored, davis_scores):
+    a, b = scored([60.0, 70.0], metrics=davis_scores(66.0)), scored([50.0, 60.0], metrics=davis_scores(55.0))
+    assert "differs by +11.00" in compare_records(a, b, "J").note
+    assert compare_records(a, scored([51.0, 57.0], metrics=davis_scores(55.0)), "J").note == ""
+
+
+def test_command_corrects_for_several_and_says_it_in_words(scored, write_records, cli):
+    base = np.random.default_rng(4).uniform(20, 80, 30)
+    noise = np.random.default_rng(5).normal(0, 3, 30)
+    folder = write_records(scored(base + 5, "best"), scored(base, "other"), scored(base + 5 + noise, "equal"))
+    code, out, _ = cli("compare", folder / "run0", folder / "run1" / "record.json", folder / "run2", "--metric", "J")
+    assert code == 0
+    assert "best is better than other in J (p = 0.000" in out
+    assert "best is not shown to differ from equal" in out
+    assert "30 of 30" in out
