@@ -131,7 +131,7 @@ def _converter(hint: Any) -> Converter:
     if origin is typing.Literal:
         return _literal_converter(inner)
     if origin is dict:
-        return _mapping_converter(_converter(inner[1]))
+        return _numbers_converter() if inner[1] is float else _mapping_converter(_converter(inner[1]))
     if origin is list:
         return _list_converter(_converter(inner[0]))
     return {float: _number, int: _integer, str: _text, bool: _truth}[hint]
@@ -174,6 +174,18 @@ def _mapping_converter(convert_item: Converter) -> Converter:
                 error.path.append(key)
                 raise
         return result
+
+    return convert
+
+
+def _numbers_converter() -> Converter:
+    """Scores of single items are most of a record: look at all values of a mapping at once, one by one only if needed."""
+    one_by_one = _mapping_converter(_number)
+
+    def convert(value: Any) -> dict[str, float]:
+        if type(value) is dict and {float}.issuperset(map(type, value.values())) and math.isfinite(sum(value.values())):
+            return value
+        return one_by_one(value)
 
     return convert
 

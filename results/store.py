@@ -108,12 +108,12 @@ def find_records(folders: str | Path | Iterable[str | Path]) -> list[Path]:
     Raises ResultsError if one does not exist, or nothing is found.
     """
     folders = [Path(f) for f in ([folders] if isinstance(folders, (str, Path)) else folders)]
-    found: set[Path] = set()
+    found: set[str] = set()  # sorting thousands of Paths takes longer than reading them
     for folder in folders:
         if folder.is_dir():
             found.update(_walk(folder))
         elif folder.is_file():
-            found.add(folder)
+            found.add(str(folder))
         else:
             near = folder.absolute()
             while not near.exists():
@@ -128,13 +128,13 @@ def find_records(folders: str | Path | Iterable[str | Path]) -> list[Path]:
             f"no records in {names}: there is no file named record*.json in it or below. "
             "Each `python -m eval ... --out DIR` writes one; give that folder, or any folder above it."
         )
-    return sorted(found)
+    return [Path(name) for name in sorted(found)]
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path) -> Iterator[str]:
     for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(root, name) for name in files if fnmatch.fnmatchcase(name, "record*.json"))
+        yield from (os.path.join(root, name) for name in fnmatch.filter(files, "record*.json"))
 
 
 @dataclasses.dataclass(frozen=True)
