@@ -1,25 +1,39 @@
 """Geometry of the views: decode an image and cut its random resized crops (method.md section 2)."""
 
+import io
 import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torchvision.io import ImageReadMode, decode_jpeg
 
 from pretrain.recipe import Views
 
-ImageFile.LOAD_TRUNCATED_IMAGES = False
 ASPECT = (3 / 4, 4 / 3)
+Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
-def decode(path: str | Path) -> Image.Image:
-    """Decode an image file to RGB; raises OSError, SyntaxError or ValueError where it is broken."""
-    with Image.open(path) as image:
-        return image.convert("RGB")
+def decode(path: str | Path) -> torch.Tensor:
+    """Decode an image file to RGB, `(3, H, W)` uint8, channels last in memory.
+
+    Whole JPEG files go to torchvision's decoder; everything else, and whatever it refuses, to PIL, which is slower and
+    notices truncation. Raises OSError, SyntaxError or ValueError where the file is broken.
+    """
+    data = Path(path).read_bytes()
+    if data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9":
+        try:
+            return decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB)
+        except RuntimeError:
+            pass  # e.g. CMYK
+    with Image.open(io.BytesIO(data)) as image:
+        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
 
 
-def draw_box(width: int, height: int, scale: tuple[float, float], random: np.random.Generator) -> tuple[int, ...]:
-    """Draw the box (left, top, right, bottom) of a random resized crop.
+def draw_box(width: int, height: int, scale: tuple[float, float], random: np.random.Generator) -> Box:
+    """Draw the box of a random resized crop.
 
     The area is uniform in `scale` of the image's, the aspect ratio log-uniform in 3/4..4/3; after ten draws that do
     not fit, the largest centred box of a permitted ratio is taken.
@@ -37,14 +51,31 @@ def draw_box(width: int, height: int, scale: tuple[float, float], random: np.ran
     return left, top, left + w, top + h
 
 
-def cut_views(image: Image.Image, views: Views, random: np.random.Generator) -> list[Image.Image]:
-    """Cut the teacher's crop out of the image, then the student's global and local crops out of the teacher's crop."""
+def draw_boxes(width: int, height: int, views: Views, random: np.random.Generator) -> list[tuple[Box, int]]:
+    """Draw box and side of every view: the teacher's in the image, the student's in the teacher's crop."""
+    size = views.global_size
+    boxes = [(draw_box(width, height, views.teacher_scale, random), size)]
+    boxes.append((draw_box(size, size, views.global_scale, random), size))
+    boxes += [(draw_box(size, size, views.local_scale, random), views.local_size) for _ in range(views.n_local)]
+    return boxes
 
-    def crop(source: Image.Image, size: int, scale: tuple[float, float]) -> Image.Image:
-        box = draw_box(source.width, source.height, scale, random)
-        return source.crop(box).resize((size, size), Image.Resampling.BICUBIC)
 
-    teacher = crop(image, views.global_size, views.teacher_scale)
-    student = [crop(teacher, views.global_size, views.global_scale)]
-    student += [crop(teacher, views.local_size, views.local_scale) for _ in range(views.n_local)]
-    return [teacher, *student]
+def cut_views(image: torch.Tensor, boxes: list[tuple[Box, int]]) -> list[torch.Tensor]:
+    """Cut the teacher's crop out of an image `(3, H, W)` uint8, then the student's crops out of that crop.
+
+    Resizing is bicubic with antialiasing, as PIL does it, up to rounding.
+    """
+    crops: list[torch.Tensor] = []
+    for (left, top, right, bottom), side in boxes:
+        source = crops[0] if crops else image
+        part = source[None, :, top:bottom, left:right]
+        crops.append(F.interpolate(part, (side, side), mode="bicubic", align_corners=False, antialias=True)[0])
+    return crops
+
+
+def cut_views_pil(image: Image.Image, boxes: list[tuple[Box, int]]) -> list[Image.Image]:
+    """Plain path of `cut_views`: the same boxes, cropped and resized by PIL."""
+    crops: list[Image.Image] = []
+    for box, side in boxes:
+        crops.append((crops[0] if crops else image).crop(box).resize((side, side), Image.Resampling.BICUBIC))
+    return crops

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, Sampler
 from flsl.errors import UserError
 from flsl.sampling import draw_queries
 from pretrain.apply_opencv import apply_opencv
-from pretrain.crops import cut_views, decode
+from pretrain.crops import cut_views, decode, draw_boxes
 from pretrain.photometric import as_tensor, draw_photometric
 from pretrain.recipe import Recipe
 
@@ -72,27 +72,22 @@ class ViewDataset(Dataset):
     def _views(self, image: Any, random: np.random.Generator) -> dict[str, Any]:
         """Cut, and in the CPU-only mode jitter, the views of an image; draw its queries."""
         views, sampling = self.recipe.views, self.recipe.sampling
-        crops = cut_views(image, views, random)
+        crops = cut_views(image, draw_boxes(image.shape[2], image.shape[1], views, random))
         parameters = [draw_photometric(random) for _ in crops]
         generator = torch.Generator().manual_seed(int(random.integers(2**62)))
         queries = []
         for crop, window in zip(crops[1:], [sampling.window_global] + [sampling.window_local] * views.n_local):
-            grid = crop.width // self.recipe.encoder.patch_size
+            grid = crop.shape[-1] // self.recipe.encoder.patch_size
             queries.append(draw_queries(1, grid, window, sampling.mode, generator)[0])
-        arrays = [np.array(crop) for crop in crops]
         sample: dict[str, Any] = {"queries": queries}
         if self.photometric == "workers":
-            sample["views"] = [as_image(apply_opencv(a, p)) for a, p in zip(arrays, parameters)]
+            arrays = [apply_opencv(crop.permute(1, 2, 0).numpy(), p) for crop, p in zip(crops, parameters)]
+            sample["views"] = [torch.from_numpy(array).permute(2, 0, 1) for array in arrays]
         else:
             sample["parameters"] = as_tensor(parameters)
         if self.photometric == "device" or self.recipe.stage is not None:
-            sample["crops"] = [as_image(a) for a in arrays]
+            sample["crops"] = crops
         return sample
-
-
-def as_image(array: np.ndarray) -> torch.Tensor:
-    """Turn `(H, W, 3)` uint8 into `(3, H, W)`."""
-    return torch.from_numpy(array).permute(2, 0, 1).contiguous()
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from PIL import Image
 from pretrain.apply_batched import apply_batched
 from pretrain.apply_opencv import apply_opencv
 from pretrain.apply_pil import apply_pil
-from pretrain.crops import cut_views, draw_box
+from pretrain.crops import cut_views, cut_views_pil, decode, draw_box, draw_boxes
 from pretrain.photometric import MEAN, STD, Photometric, as_tensor, draw_photometric
 from pretrain.recipe import Views
 
@@ -114,12 +114,35 @@ def test_boxes_have_the_published_distribution():
     assert boxes[:, 2].max() == 400
 
 
-def test_student_views_are_cut_from_the_teachers_crop():
+def test_student_views_are_cut_from_the_teachers_crop_as_pil_does():
     image = picture(size=96)
-    views = cut_views(
-        image, Views(48, 32, 2, local_scale=(1.0, 1.0), global_scale=(1.0, 1.0)), np.random.default_rng(0)
-    )
-    assert [v.size for v in views] == [(48, 48), (48, 48), (32, 32), (32, 32)]
-    expected = np.array(views[0].resize((32, 32), Image.Resampling.BICUBIC)).astype(float)
-    whole = [v for v in views[2:] if np.abs(np.array(v) - expected).mean() < 12]
-    assert whole  # a crop of the whole teacher's crop, up to its aspect ratio
+    random = np.random.default_rng(0)
+    for _ in range(5):
+        boxes = draw_boxes(96, 96, Views(48, 32, 2), random)
+        assert all(max(box) <= 48 for box, _ in boxes[1:])
+        expected = cut_views_pil(image, boxes)
+        assert [v.size for v in expected] == [(48, 48), (48, 48), (32, 32), (32, 32)]
+        views = cut_views(torch.from_numpy(np.array(image)).permute(2, 0, 1), boxes)
+        for view, other in zip(views, expected):
+            difference = view.permute(1, 2, 0).numpy().astype(int) - np.array(other)
+            assert np.abs(difference).max() <= 3
+            assert np.abs(difference).mean() < 0.3
+
+
+@pytest.mark.parametrize(
+    ("suffix", "mode"), [(".jpg", "RGB"), (".jpg", "L"), (".jpg", "CMYK"), (".png", "RGB"), (".png", "P")]
+)
+def test_every_kind_of_image_is_decoded(tmp_path, suffix, mode):
+    path = tmp_path / f"image{suffix}"
+    picture().convert(mode).save(path)
+    with Image.open(path) as image:
+        expected = np.array(image.convert("RGB")).astype(int)
+    assert np.abs(decode(path).permute(1, 2, 0).numpy() - expected).mean() < 1
+
+
+def test_truncated_images_are_noticed(tmp_path):
+    picture().save(tmp_path / "image.jpg")
+    data = (tmp_path / "image.jpg").read_bytes()
+    (tmp_path / "image.jpg").write_bytes(data[: len(data) // 2])
+    with pytest.raises(OSError):
+        decode(tmp_path / "image.jpg")
