@@ -20,9 +20,9 @@ model = dict(
     mask_convs=2,
     anchor_scale=4,
     rpn_samples=128,
-    roi_samples=64,
-    train_proposals=(500, 200),
-    test_proposals=(500, 200),
+    roi_samples=32,
+    train_proposals=(200, 100),
+    test_proposals=(200, 100),
 )
 images = dict(train_short_sides=(192,), test_short_side=192, longest_side=256, crop=False)
 training = dict(

@@ -37,6 +37,18 @@ class Annotations:
         """Name of each label."""
         return [category["name"] for category in self.categories]
 
+    def document(self) -> dict[str, Any]:
+        """Return the content as COCO's tools want it; the annotations are copies, since those tools write into them."""
+        return {
+            "images": self.images,
+            "categories": self.categories,
+            "annotations": [
+                {"iscrowd": 0} | annotation
+                for image in self.images
+                for annotation in self.of_image.get(image["id"], ())
+            ],
+        }
+
     def count(self) -> int:
         """Number of annotations, crowds and boxes without area included."""
         return sum(map(len, self.of_image.values()))

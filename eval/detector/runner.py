@@ -15,7 +15,6 @@ from mmengine.runner import Runner
 
 from flsl.errors import UserError
 
-
 LOG = "train.log"
 
 

@@ -74,6 +74,7 @@ def training_config(recipe: Recipe, images: int, device: torch.device) -> dict[s
                 "type": "AdamW",
                 "lr": scaled_learning_rate(training),
                 "betas": (0.9, 0.999),
+                "fused": True,
                 "weight_decay": training.weight_decay,
             },
             "paramwise_cfg": {"layer_decay": training.layer_decay},

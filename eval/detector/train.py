@@ -1,6 +1,7 @@
 """Train a detector on an encoder with mmdet's models and mmengine's Runner; interrupted runs go on where they stopped."""
 
 import json
+import shutil
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -21,9 +22,9 @@ from mmengine.registry import init_default_scope  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
 from eval.detector import backbone, neck  # noqa: E402, F401  (register with mmdet)
-from eval.detector.distributed import is_main, join, share, wait, world_size  # noqa: E402
 from eval.detector.dataset import CocoFile  # noqa: E402
-from eval.detector.hooks import FiniteLossHook, FingerprintHook, ProgressHook  # noqa: E402
+from eval.detector.distributed import is_main, join, share, wait, world_size  # noqa: E402
+from eval.detector.hooks import FingerprintHook, FiniteLossHook, ProgressHook  # noqa: E402
 from eval.detector.model import detector_config  # noqa: E402
 from eval.detector.recipe import Recipe  # noqa: E402
 from eval.detector.runner import QuietRunner, quiet  # noqa: E402
@@ -171,3 +172,10 @@ def _final_weights(runner: QuietRunner) -> dict[str, torch.Tensor]:
         if isinstance(hook, EMAHook):
             return hook.ema_model.module.state_dict()
     return getattr(runner.model, "module", runner.model).state_dict()
+
+
+def discard(out: Path) -> None:
+    """Remove a finished or interrupted training and what was made of it from `out`, so that it starts anew."""
+    for name in ("record.json", "record_coco.json", "detector.safetensors", "detections.json"):
+        (Path(out) / name).unlink(missing_ok=True)
+    shutil.rmtree(Path(out) / "train", ignore_errors=True)

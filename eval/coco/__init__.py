@@ -1,0 +1,1 @@
+"""COCO-format detection and instance segmentation: fine-tune, detect, score."""

@@ -1,0 +1,70 @@
+"""Fine-tune Mask R-CNN (or Faster R-CNN) on an encoder, and evaluate it on COCO or any data set in COCO format.
+
+    python -m eval coco --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
+    torchrun --nproc-per-node 8 -m eval coco ...                        on 8 GPUs; training.batch is all of them together
+    python -m eval coco ... --plan                                      what would run: steps, time, memory, disk
+    python -m eval coco ... --test-only                                 detect and score with OUT/detector.safetensors
+    python -m eval coco --score-only --data DIR --out DIR               score OUT/detections.json, or --predictions FILE
+
+The data are COCO's layout: annotations/instances_{train,val}2017.json, train2017/ and val2017/ (the recipe's `data`
+section names them; categories come from the annotation file). --out receives detector.safetensors, detections.json
+(COCO results), record.json, classes.csv, curves.png, overlay.png, config.py, mmdet_config.py and train/. The same
+command goes on where an interrupted one stopped.
+"""
+
+import argparse
+from pathlib import Path
+
+from eval.arguments import add_common_arguments, add_config_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the adapter's arguments."""
+    add_common_arguments(parser, checkpoint_required=False)
+    add_config_arguments(parser, "configs/coco/mask-rcnn_vit-s16_flsl_1x.py")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--plan", action="store_true", help="print what would run, from a 20-step probe; keep nothing")
+    mode.add_argument(
+        "--bench", action="store_true", help="measure step, data wait, detection and scoring; keep nothing"
+    )
+    mode.add_argument("--test-only", action="store_true", help="use the trained detector in --out; train nothing")
+    mode.add_argument("--score-only", action="store_true", help="score saved detections; train and detect nothing")
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="FILE",
+        help="with --score-only: COCO results (default: OUT/detections.json)",
+    )
+    parser.add_argument(
+        "--metric-backend",
+        choices=("faster", "pycocotools"),
+        default="faster",
+        help="faster-coco-eval, or pycocotools, which gives the same (default: %(default)s)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the evaluation; returns the exit code."""
+    from eval.run import already_done
+    from flsl.errors import UserError
+
+    if not arguments.score_only and arguments.checkpoint is None:
+        raise UserError(
+            "--checkpoint is missing: give an encoder's checkpoint file or random:ARCHITECTURE/PATCH, "
+            "or --score-only to score saved detections."
+        )
+    if arguments.predictions is not None and not arguments.score_only:
+        raise UserError("--predictions goes with --score-only; without it the detections are made by this run.")
+    if not arguments.data.is_dir():
+        raise UserError(f"--data {arguments.data} is not a folder. It must hold annotations/ and the image folders.")
+    if arguments.plan or arguments.bench:
+        from eval.coco.probe import bench, plan
+
+        (plan if arguments.plan else bench)(arguments)
+        return 0
+    if already_done(arguments.out, arguments.when_exists):
+        return 0
+    from eval.coco.run import score_saved, train_and_score
+
+    (score_saved if arguments.score_only else train_and_score)(arguments)
+    return 0
