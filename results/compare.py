@@ -38,15 +38,18 @@ def compare_records(
 
     Args:
         a, b: the records; both need `per_item` scores.
-        metric: key of the items' scores; default: the headline of `a`.
+        metric: key of the items' scores; default: the headline of `a` (without box_, where items have that).
         resamples: bootstrap resamples of the items, drawn once for both records (paired).
         seed: of the resampling.
 
     Raises:
         ResultsError: other protocol, data or items, or no such scores.
     """
-    metric = metric or a.headline
     _check_same(a, b)
+    if metric is None:
+        scored = {name for scores in a.per_item.values() for name in scores}
+        short = a.headline.removeprefix("box_")
+        metric = short if a.headline not in scored and short in scored else a.headline
     values = []
     for record in (a, b):
         known = sorted({name for scores in record.per_item.values() for name in scores})
@@ -110,9 +113,10 @@ def _check_same(a: Record, b: Record) -> None:
 
 def _weighting_note(a: Record, b: Record, metric: str, difference: float) -> str:
     """Say so where the benchmark's own score is not the plain mean over items."""
+    metric = metric if metric in a.metrics else f"box_{metric}"
     if metric not in a.metrics or metric not in b.metrics:
         return ""
     whole = (a.metrics[metric].value or 0.0) - (b.metrics[metric].value or 0.0)
     if abs(whole - difference) < 1e-6:
         return ""
-    return f"mean over {a.dataset.item}; the benchmark's own {metric}, which weighs them otherwise, differs by {whole:+.2f}"
+    return f"plain mean over items; the benchmark's own {metric}, which weighs them otherwise, differs by {whole:+.2f}"

@@ -44,7 +44,7 @@ TABLES = {
     ),
     "knn": PaperTable(
         title="ImageNet-1k classification with frozen features",
-        benchmarks=("imagenet",),
+        benchmarks=("imagenet", "knn"),
         protocol="imagenet/knn+linear@1",
         columns={"knn_top1": "k-NN top-1", "linear_top1": "linear top-1"},
     ),

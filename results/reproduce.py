@@ -7,10 +7,11 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from results.doctor import abilities, examine, largest_gpu
+from results.doctor import Check, abilities, examine, largest_gpu
 from results.errors import ResultsError
 from results.leaderboard import build_leaderboard
 from results.paper import TABLES
@@ -104,23 +105,23 @@ def make_plan(
         config: recipe in place of the full-size one.
         options: passed on to `python -m eval`, such as `--device cuda`.
     """
-    checks = examine()
+    steps = []
+    for table in tables:
+        folder = out / f"{table}-{model['fingerprint'][:12]}"
+        if table not in EVALUATIONS:
+            steps.append(Step(table, "leave out", "this project has no evaluation for this table yet"))
+        elif done := _finished(table, model["fingerprint"], [folder, *records]):
+            steps.append(Step(table, "skip", f"{done} is complete, of this encoder and protocol", record=done))
+        else:
+            steps.append(_plan_run(table, checkpoint, model, data, folder, config, options, alone=len(tables) == 1))
+    return steps
+
+
+def _plan_run(table, checkpoint, model, data, folder, config, options, alone) -> Step:
+    how = EVALUATIONS[table]
+    checks = _machine()
     gpu = largest_gpu(checks)
     able = {check.name: check for check in abilities(checks, gpu)}
-    return [
-        _plan_one(table, checkpoint, model, data, out, records, config, options, able, gpu, alone=len(tables) == 1)
-        for table in tables
-    ]
-
-
-def _plan_one(table, checkpoint, model, data, out, records, config, options, able, gpu, alone) -> Step:
-    if table not in EVALUATIONS:
-        return Step(table, "leave out", "this project has no evaluation for this table yet")
-    how = EVALUATIONS[table]
-    folder = out / f"{table}-{model['fingerprint'][:12]}"
-    done = _finished(table, model["fingerprint"], [folder, *records])
-    if done:
-        return Step(table, "skip", f"{done} is complete, of this encoder and protocol", record=done)
     needed = able["davis" if table == "davis" else "coco, uavdt: smoke"]
     if needed.state == "missing":
         return Step(table, "leave out", f"this machine {needed.found}; see: python -m results doctor")
@@ -129,7 +130,7 @@ def _plan_one(table, checkpoint, model, data, out, records, config, options, abl
         names = " or ".join(how.folders)
         place = f"{data} holds no folder {names}" if data else "--data is not given"
         return Step(table, "leave out", f"no data: {place}")
-    verify = [sys.executable, "-m", "eval", "data", "verify", how.command, str(found)]
+    verify = [sys.executable, "-m", "eval", "data", "verify", how.command, str(found), "--quick"]
     checked = subprocess.run(verify, capture_output=True, text=True)
     if checked.returncode != 0:
         said = (checked.stderr.strip() or checked.stdout.strip()).splitlines() or ["no reason given"]
@@ -145,6 +146,12 @@ def _plan_one(table, checkpoint, model, data, out, records, config, options, abl
     command += ["--out", str(folder), "--when-exists", "overwrite", *recipe, *options]
     time = how.gpu_time if gpu else how.cpu_time
     return Step(table, "run", "no finished record yet", tuple(command), folder / "record.json", time)
+
+
+@cache
+def _machine() -> list[Check]:
+    """Look at the machine once, and only if something has to run on it."""
+    return examine()
 
 
 def _finished(table: str, fingerprint: str, folders: Sequence[Path]) -> Path | None:

@@ -42,10 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
     )
     rows = [
         [c.a, c.b, c.metric, f"{c.difference:+.2f}", f"{c.low:+.2f} to {c.high:+.2f}", f"{c.p:.4f}", f"{c.p_holm:.4f}",
-         f"{c.better} of {c.items}"]
+         f"{c.better} of {c.items} items"]
         for c in found
     ]  # fmt: skip
-    print_rows(("A", "B", "metric", "A - B", "95 % interval", "p", "p (Holm)", f"better {first.dataset.item}"), rows)
+    print_rows(("A", "B", "metric", "A - B", "95 % interval", "p", "p (Holm)", "A better on"), rows)
     for c in found:
         word = "better" if c.difference > 0 else "worse"
         sure = f"{word} than" if c.p_holm < LEVEL else "not shown to differ from"

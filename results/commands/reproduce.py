@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         options=["--device", arguments.device],
     )
     print_rows(
-        ("table", "what", "why", "time (rough)", "command"),
+        ("table", "what", "why", "time at full size (rough)", "command"),
         [[step.table, step.action, step.reason, step.time, shlex.join(step.command)] for step in steps],
     )
     if arguments.plan:
