@@ -2,6 +2,7 @@
 
     python -m pretrain CONFIG --data DIR --out DIR [--set key=value ...]
     torchrun --nproc_per_node 8 -m pretrain CONFIG --data DIR --out DIR
+    python -m pretrain bench [CONFIG] [--against plain]
 
 Writes encoder.safetensors (the teacher's encoder), states/ (to resume from), log.jsonl, tensorboard/ and config.py to
 --out. The same command run again continues where the last run stopped. Exit codes: 0 finished, 2 an error that is
@@ -66,6 +67,12 @@ def train(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program; returns the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["bench"]:
+        from pretrain import bench
+
+        chosen = bench.build_parser().parse_args(argv[1:])
+        return run_command(lambda: bench.run(chosen))
     arguments = build_parser().parse_args(argv)
     return run_command(lambda: train(arguments))
 
