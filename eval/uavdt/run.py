@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import hashlib
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def train_and_score(arguments: argparse.Namespace) -> None:
     from eval.detector.detect import detect
     from eval.detector.distributed import is_main, join, wait
     from eval.detector.recipe import read_recipe
-    from eval.detector.train import train_detector
+    from eval.detector.train import discard, train_detector
     from eval.uavdt.recipe import UavdtRecipe
     from flsl.checkpoint import load_encoder
     from flsl.config import dump_config
@@ -54,9 +53,8 @@ def train_and_score(arguments: argparse.Namespace) -> None:
     train = arguments.out / "annotations" / f"train_{len(sequences)}_sequences_stride_{stride}.json"
     test = arguments.out / "annotations" / "test.json"
     if is_main():
-        if arguments.when_exists == "overwrite":
-            (arguments.out / "detector.safetensors").unlink(missing_ok=True)
-            shutil.rmtree(arguments.out / "train", ignore_errors=True)
+        if arguments.when_exists == "overwrite" and (arguments.out / "record.json").exists():
+            discard(arguments.out)
         write_atomic(arguments.out / "config.py", lambda path: path.write_text(dump_config(config)))
         with watch.phase("annotations"):
             _write_annotations(
