@@ -59,15 +59,16 @@ def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
     Objects and background share two hues, and an unlabelled object of the same kind passes in front, so that
     neither place nor colour alone tells the objects apart.
     """
+    side = min(height, width)
     while True:
         hues = rng.uniform(0, 180, 2)
-        speed = 0.02 * height
+        speed = 0.02 * side
         things = [
             draw_thing(
                 rng,
                 label,
                 centre=(width * rng.uniform(0.2, 0.8), height * rng.uniform(0.25, 0.75)),
-                radius=height * rng.uniform(0.13, 0.22),
+                radius=side * rng.uniform(0.13, 0.22),
                 speed=speed,
                 suppleness=0.1,
                 hues=hues,
@@ -75,8 +76,8 @@ def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
             for label in range(1, int(rng.integers(2, 5)) + 1)
         ]
         centre = (width * rng.uniform(0.2, 0.8), height / 2)
-        hider = draw_thing(rng, 0, centre, height * 0.1, speed=speed, suppleness=0.1, hues=hues)
-        scene = draw_scene(rng, [*things, hider], height, width, speed=0.006 * height, hues=hues)
+        hider = draw_thing(rng, 0, centre, side * 0.1, speed=speed, suppleness=0.1, hues=hues)
+        scene = draw_scene(rng, [*things, hider], height, width, speed=0.006 * side, hues=hues)
         first = scene.view(0)
         if all(first.visible_share(thing.label) > 0.5 for thing in things):
             return scene

@@ -120,13 +120,13 @@ def _shape_problems(annotation: dict[str, Any], width: int, height: int) -> list
         counts = segmentation.get("counts")
         if segmentation.get("size") != [height, width]:
             problems.append(f"run lengths of size {segmentation.get('size')} in a picture of {[height, width]}")
-        elif isinstance(counts, list) and sum(counts) != height * width:
-            problems.append(f"run lengths of {sum(counts)} pixels in a picture of {height * width}")
+        elif isinstance(counts, list) and sum(n for n in counts if isinstance(n, int)) != height * width:
+            problems.append(f"run lengths that do not add up to the picture's {height * width} pixels")
     elif not isinstance(segmentation, list):
         problems.append("no segmentation")
     elif annotation.get("iscrowd"):
         problems.append("a crowd with polygons instead of run lengths")
-    elif not segmentation or any(len(polygon) < 6 or len(polygon) % 2 for polygon in segmentation):
+    elif not segmentation or not all(isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in segmentation):
         problems.append("a polygon needs at least three points x, y")
     return problems
 

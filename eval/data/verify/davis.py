@@ -72,7 +72,7 @@ def _judge(report: Report, sequences: list[Sequence]) -> None:
     """Decide whether this is the official val split (training needs none of DAVIS), and say what it lacks."""
     if report.marker:
         return
-    val = [(found, official) for what, found, official in report.counts if what.startswith("val")]
+    val = [(found, official) for what, found, official in report.counts if what.startswith("val ")]
     small = [
         s.name for s in sequences if any(min(p.width, p.height) != 480 for p in s.pictures.values() if not p.error)
     ]

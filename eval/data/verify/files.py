@@ -64,4 +64,7 @@ def read_all(read: Callable[[Path], T], paths: Sequence[Path], what: str) -> lis
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
         ThreadPoolExecutor(min(16, 2 * (cpu_count() or 1))) as pool,
     ):
-        return list(progress.track(pool.map(read, paths), total=len(paths), description=f"reading {what}"))
+        # In blocks: a million tasks waiting at once would need gigabytes.
+        blocks = (pool.map(read, paths[start : start + 4096]) for start in range(0, len(paths), 4096))
+        results = (result for block in blocks for result in block)
+        return list(progress.track(results, total=len(paths), description=f"reading {what}"))

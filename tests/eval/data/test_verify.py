@@ -148,6 +148,44 @@ def test_quick_reads_headers_only(drawn, data_command, tmp_path):
 
 
 @pytest.mark.parametrize("benchmark", DAMAGE)
+def test_a_copy_with_the_official_counts_is_complete(
+    benchmark, drawn, draw_small, data_command, tmp_path, monkeypatch, capsys
+):
+    """With the official numbers set to those of a drawn copy."""
+    from eval.data.verify import coco, davis, images, uavdt
+
+    root = tmp_path / "copy"
+    if benchmark == "davis":
+        draw_small("davis", root, "--height", 480, "--width", 500, "--frames", 2, "--sequences", 1)
+        monkeypatch.setattr(davis, "OFFICIAL", {"val": (1, 2), "train": (60, 4209)})
+    else:
+        shutil.copytree(drawn[benchmark], root)
+    (root / "dataset.json").unlink()
+    if benchmark == "images":
+        for index, path in enumerate(sorted((root / "train").iterdir())):
+            rename(path, f"n{index:08d}")
+        monkeypatch.setattr(images, "OFFICIAL", {"train": (3, 9)})
+    if benchmark == "coco":
+        contents = [json.loads((root / f"annotations/instances_{s}2017.json").read_text()) for s in ("train", "val")]
+        counts = [(len(content["images"]), len(content["annotations"])) for content in contents]
+        monkeypatch.setattr(coco, "OFFICIAL", dict(zip(("train2017", "val2017"), counts)))
+        monkeypatch.setattr(coco, "CATEGORIES", 4)
+        # Odd annotations of the published file itself are told, but are no fault of the copy.
+        edit_json(root, lambda c: c["annotations"][0]["bbox"].__setitem__(2, 0))
+    if benchmark == "uavdt":
+        names = [path.name for path in (root / "UAV-benchmark-M").iterdir()]
+        official = {name: sequence for name, sequence in uavdt.official_sequences().items() if name in names}
+        monkeypatch.setattr(uavdt, "official_sequences", lambda: official)
+        monkeypatch.setattr(uavdt, "OFFICIAL_FRAMES", 12)
+        truths = (root / TRUTH).glob("*_gt_whole.txt")
+        monkeypatch.setattr(uavdt, "OFFICIAL_BOXES", sum(len(path.read_text().splitlines()) for path in truths))
+    assert data_command("verify", benchmark, root) == 0
+    out = capsys.readouterr().out
+    assert "fine: the complete official copy" in out
+    assert ("has no area" in out) == (benchmark == "coco")
+
+
+@pytest.mark.parametrize("benchmark", DAMAGE)
 def test_unmarked_sound_data_are_called_a_subset(benchmark, drawn, data_command, tmp_path, capsys):
     root = shutil.copytree(drawn[benchmark], tmp_path / "copy")
     (root / "dataset.json").unlink()
