@@ -29,13 +29,14 @@ class Evaluation:
 
     def per_class(self) -> list[dict[str, float | None]]:
         """Return AP, AP50, AP75 and AP by size, in percent, of each category."""
-        rows = []
-        for index in range(self.precision.shape[2]):
-            p = self.precision[:, :, index]
-            values = {"AP": p[..., 0], "AP50": p[0, :, 0], "AP75": p[5, :, 0]}
-            values |= {f"AP{area[0]}": p[..., k] for k, area in enumerate(AREAS) if k}
-            rows.append({name: _percent(value) for name, value in values.items()})
-        return rows
+        return [summarise(self.precision[:, :, k : k + 1]) for k in range(self.precision.shape[2])]
+
+
+def summarise(precision: np.ndarray) -> dict[str, float | None]:
+    """Return AP, AP50, AP75, APs, APm and APl in percent from `Evaluation.precision`; None where it is undefined."""
+    values = {"AP": precision[..., 0], "AP50": precision[0, :, :, 0], "AP75": precision[5, :, :, 0]}
+    values |= {f"AP{area[0]}": precision[..., k] for k, area in enumerate(AREAS) if k}
+    return {name: _percent(value) for name, value in values.items()}
 
 
 def evaluate(
@@ -49,6 +50,33 @@ def evaluate(
         kind: overlap of boxes or of masks.
         backend: faster-coco-eval, or pycocotools, the reference.
     """
+    evaluator = run_evaluator(truth.document(), detections, kind, backend)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluator.summarize()
+    return Evaluation(
+        kind=kind,
+        scores={name: None if value < 0 else 100.0 * float(value) for name, value in zip(NAMES, evaluator.stats)},
+        precision=np.asarray(evaluator.eval["precision"])[..., -1],
+        ious=evaluator.ious,
+    )
+
+
+def run_evaluator(
+    document: dict[str, Any],
+    detections: list[dict[str, Any]],
+    kind: Kind,
+    backend: Backend = "faster",
+    max_detections: int = 100,
+) -> Any:
+    """Return an evaluator after `evaluate` and `accumulate`; its `eval["precision"][..., -1]` is at `max_detections`.
+
+    Args:
+        document: COCO instances document.
+        detections: COCO results on its images, possibly none.
+        kind: see `evaluate`.
+        backend: see `evaluate`.
+        max_detections: the best so many of an image and category count.
+    """
     if backend == "faster":
         from faster_coco_eval import COCO
         from faster_coco_eval import COCOeval_faster as Evaluator
@@ -58,7 +86,7 @@ def evaluate(
 
     with contextlib.redirect_stdout(io.StringIO()):  # both report each of their steps
         ground, found = COCO(), COCO()
-        ground.dataset = truth.document()
+        ground.dataset = document
         ground.createIndex()
         if detections:
             # loadRes adds fields to what it is given.
@@ -67,15 +95,10 @@ def evaluate(
             found.dataset = ground.dataset | {"annotations": []}
             found.createIndex()
         evaluator = Evaluator(ground, found, "bbox" if kind == "box" else "segm")
+        evaluator.params.maxDets = [1, 10, max_detections]
         evaluator.evaluate()
         evaluator.accumulate()
-        evaluator.summarize()
-    return Evaluation(
-        kind=kind,
-        scores={name: None if value < 0 else 100.0 * float(value) for name, value in zip(NAMES, evaluator.stats)},
-        precision=np.asarray(evaluator.eval["precision"])[..., -1],
-        ious=evaluator.ious,
-    )
+    return evaluator
 
 
 def check_detections(truth: Annotations, detections: Any, where: str, masks: bool) -> None:

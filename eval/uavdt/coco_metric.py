@@ -1,23 +1,18 @@
 """Protocol `uavdt/coco@1`: COCO's AP over car, truck and bus, up to 500 detections an image, ignore regions as crowd."""
 
-import contextlib
-import io
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from eval.coco.metrics import IOU_THRESHOLDS, Backend, run_evaluator, summarise
+from eval.coco.resample import RECALLS
 from eval.uavdt.coco_format import image_ids
 from eval.uavdt.detections import NO_CATEGORY, SequenceDetections
 from eval.uavdt.ground_truth import CATEGORIES, SequenceTruth
 from eval.uavdt.matching import assign, find_candidates
 
-Backend = Literal["faster", "pycocotools"]
-
 MAX_DETECTIONS = 500
-IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-RECALLS = np.linspace(0.0, 1.0, 101)
-AREAS = ("all", "small", "medium", "large")  # below 32 x 32, below 96 x 96, and larger, in pixels
 
 
 def has_categories(detections: list[SequenceDetections]) -> bool:
@@ -35,25 +30,9 @@ def precisions(
         detections: with categories.
         backend: faster-coco-eval, or pycocotools, the reference; they give the same.
     """
-    if backend == "faster":
-        from faster_coco_eval import COCO
-        from faster_coco_eval import COCOeval_faster as Evaluation
-    else:
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval as Evaluation
-
-    with contextlib.redirect_stdout(io.StringIO()):  # both report each of their steps
-        truth = COCO()
-        truth.dataset = document
-        truth.createIndex()
-        results = coco_results(document, detections)
-        if not results:
-            return _without_detections(document)
-        evaluation = Evaluation(truth, truth.loadRes(results), "bbox")
-        evaluation.params.maxDets = [1, 10, MAX_DETECTIONS]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    return np.asarray(evaluation.eval["precision"])[..., -1]
+    results = coco_results(document, detections)
+    evaluator = run_evaluator(document, results, "box", backend, MAX_DETECTIONS)
+    return np.asarray(evaluator.eval["precision"])[..., -1]
 
 
 def coco_results(document: dict[str, Any], detections: list[SequenceDetections]) -> list[dict[str, Any]]:
@@ -68,15 +47,8 @@ def coco_results(document: dict[str, Any], detections: list[SequenceDetections])
     return results
 
 
-def summarise(precision: np.ndarray) -> dict[str, float | None]:
-    """Return AP, AP50, AP75, APs, APm and APl in percent from `precisions`; None where there is no box to find."""
-    scores = {"AP": precision[..., 0], "AP50": precision[0, :, :, 0], "AP75": precision[5, :, :, 0]}
-    scores |= {f"AP{area[0]}": precision[..., index] for index, area in enumerate(AREAS) if index}
-    return {name: _mean_of_defined(values) for name, values in scores.items()}
-
-
 def per_class(precision: np.ndarray) -> dict[str, dict[str, float | None]]:
-    """Return the same six scores for each category by name."""
+    """Return the six scores of `summarise` for each category by name."""
     names = [CATEGORIES[key] for key in sorted(CATEGORIES)]
     return {name: summarise(precision[:, :, k : k + 1]) for k, name in enumerate(names)}
 
@@ -150,19 +122,3 @@ def _interpolated(weight: np.ndarray, right_at: np.ndarray, boxes: int) -> float
     precision = right / np.maximum(np.cumsum(weight)[right_at], 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     return float(np.append(envelope, 0.0)[np.searchsorted(right / boxes, RECALLS)].mean())
-
-
-def _without_detections(document: dict[str, Any]) -> np.ndarray:
-    """Precision 0 wherever there is a box: pycocotools refuses an empty result."""
-    precision = np.full((len(IOU_THRESHOLDS), len(RECALLS), len(CATEGORIES), len(AREAS)), -1.0)
-    limits = [(0, 1e10), (0, 32**2), (32**2, 96**2), (96**2, 1e10)]
-    for annotation in document["annotations"]:
-        for index, (low, high) in enumerate(limits):
-            if not annotation["iscrowd"] and low <= annotation["area"] <= high:
-                precision[:, :, annotation["category_id"] - 1, index] = 0.0
-    return precision
-
-
-def _mean_of_defined(values: np.ndarray) -> float | None:
-    values = values[values > -1]
-    return 100.0 * float(values.mean()) if values.size else None

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from eval.coco.metrics import summarise
 from eval.run import Stopwatch, finish_record
 from eval.uavdt import coco_metric, official
 from eval.uavdt.coco_format import coco_document
@@ -147,7 +148,7 @@ def _score_coco(results: Results, out: Path, watch: Stopwatch, files: dict[str, 
     with watch.phase("coco metric"):
         document = coco_document(results.layout, results.truths)
         precision = coco_metric.precisions(document, results.detections, arguments.metric_backend)
-        summary, classes = coco_metric.summarise(precision), coco_metric.per_class(precision)
+        summary, classes = summarise(precision), coco_metric.per_class(precision)
     with watch.phase("coco interval"):
         frames, average_precision = coco_metric.ap_resampler(results.truths, results.detections)
         interval = percentile_interval(np.arange(frames), average_precision, unit="images", seed=arguments.seed)
