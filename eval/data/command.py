@@ -136,7 +136,8 @@ def _run_prepare(arguments: argparse.Namespace) -> int:
     require_at_least(1, stride=arguments.stride)
     layout = open_layout(arguments.root)
     truths = [layout.read_truth(name) for name in layout.sequences(arguments.split)]
-    document = coco_document(layout, truths, stride=arguments.stride)
+    # Boxes over the edge are cut for training only (protocols.md, UAVDT).
+    document = coco_document(layout, truths, stride=arguments.stride, clip=arguments.split == "train")
     write_json(arguments.out, document, indent=None)
     print(f"{arguments.out}: {len(document['images'])} images, {len(document['annotations'])} annotations")
     return 0

@@ -39,7 +39,13 @@ def require_at_least(least: int, **values: int) -> None:
 
 
 def fill_folder(
-    root: Path, benchmark: str, seed: int, parameters: dict[str, Any], layout: Iterable[str], write: Callable[[], dict]
+    root: Path,
+    benchmark: str,
+    seed: int,
+    parameters: dict[str, Any],
+    layout: Iterable[str],
+    write: Callable[[], dict],
+    name: str | None = None,
 ) -> int:
     """Let `write()` draw a data set into `root`, then write the marker file `dataset.json`.
 
@@ -50,6 +56,7 @@ def fill_folder(
         parameters: everything else that decides the bytes.
         layout: the names in `root` that `write` makes; they are deleted when a synthesis was interrupted.
         write: draws the files and returns what the marker should tell besides (sequences, counts).
+        name: of the data set in records; default synthetic-BENCHMARK.
 
     Returns:
         0, also where the finished data set was there already.
@@ -59,7 +66,7 @@ def fill_folder(
     """
     require_at_least(0, seed=seed)
     head = {
-        "name": f"synthetic-{benchmark}",
+        "name": name or f"synthetic-{benchmark}",
         "benchmark": benchmark,
         "seed": seed,
         "parameters": parameters,

@@ -11,6 +11,8 @@ from eval.uavdt.sequences import official_sequences
 from flsl.errors import UserError
 from flsl.files import sha256_of_file
 
+NAME = "synthetic-uavdt-from-gt"
+
 
 def synthesise_from_gt(
     root: Path, source: Path, seed: int, *, frames: int | None = None, height: int = 540, width: int = 1024
@@ -26,7 +28,7 @@ def synthesise_from_gt(
         width: of the frames in pixels; UAVDT's own are 1024 wide, some 960.
 
     Raises:
-        UserError: no ground truth there, a malformed row, or anything that `fill_folder` refuses.
+        UserError: no ground truth there, a malformed row, boxes outside such frames, or anything that `fill_folder` refuses.
     """
     folder = source / TRUTH_FOLDER / "GT"
     names = sorted(path.name.removesuffix("_gt_whole.txt") for path in folder.glob("*_gt_whole.txt"))
@@ -39,6 +41,12 @@ def synthesise_from_gt(
     if frames is not None:
         require_at_least(1, frames=frames)
     truths = {name: read_truth(folder, name, None) for name in names}
+    for name, truth in truths.items():
+        if (truth.box[:, 0] >= width).any() or (truth.box[:, 1] >= height).any():
+            raise UserError(
+                f"boxes of {name} lie outside frames of {width}x{height}. Leave out --height and --width: ground-truth "
+                "boxes are not rescaled, and UAVDT's frames are 1024x540."
+            )
     lengths = {name: min(_length(truth), frames or _length(truth)) for name, truth in truths.items()}
 
     def draw(item: tuple[TruthClip, str, int]) -> None:
@@ -61,7 +69,7 @@ def synthesise_from_gt(
         "height": height,
         "width": width,
     }
-    return fill_folder(root, "uavdt", seed, parameters, [FRAMES_FOLDER, TRUTH_FOLDER], write)
+    return fill_folder(root, "uavdt", seed, parameters, [FRAMES_FOLDER, TRUTH_FOLDER], write, NAME)
 
 
 def _length(truth: SequenceTruth) -> int:

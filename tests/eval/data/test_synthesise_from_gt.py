@@ -1,5 +1,7 @@
 """Frames around given UAVDT ground truth."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -57,13 +59,17 @@ def test_real_ground_truth(data_dir, data_command, tmp_path, capsys):
     if not (source / TRUTH / "M0203_gt_whole.txt").is_file():
         pytest.skip(f"UAVDT ground truth absent: {source / TRUTH}")
     root = tmp_path / "uavdt"
-    words = ("synthesise", "uavdt", root, "--from-gt", source, "--frames", 2, "--height", 270, "--width", 512)
+    words = ("synthesise", "uavdt", root, "--from-gt", source, "--frames", 2)
     assert data_command(*words) == 0
     assert sorted(path.name for path in (root / "UAV-benchmark-M").iterdir()) == ["M0101", "M0203", "M0208"]
-    assert cv2.imread(str(root / "UAV-benchmark-M/M0101/img000002.jpg")).shape == (270, 512, 3)
+    assert cv2.imread(str(root / "UAV-benchmark-M/M0101/img000002.jpg")).shape == (540, 1024, 3)
     lines = (source / TRUTH / "M0101_gt_whole.txt").read_text().splitlines()
     wanted = [line for line in lines if int(line.split(",")[0]) <= 2]
     assert (root / TRUTH / "M0101_gt_whole.txt").read_text().splitlines() == wanted
+    assert json.loads((root / "dataset.json").read_text())["name"] == "synthetic-uavdt-from-gt"
+    assert data_command("verify", "uavdt", root) == 0
     assert data_command(*words) == 0
     assert "already complete" in capsys.readouterr().out
     assert data_command("synthesise", "uavdt", tmp_path / "x", "--from-gt", source, "--sequences", 1) == 2
+    assert data_command("synthesise", "uavdt", tmp_path / "x", "--from-gt", source, "--width", 512) == 2
+    assert "outside frames of 512x540" in capsys.readouterr().err
