@@ -1,17 +1,19 @@
 """Evaluate a checkpoint on a benchmark, or make and check benchmark data.
 
-    python -m eval davis --checkpoint CHECKPOINT --data DIR --out DIR
-    python -m eval coco  --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
-    python -m eval uavdt --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
-    python -m eval knn   --checkpoint CHECKPOINT --data DIR --out DIR
-    python -m eval data  synthesise|verify|prepare BENCHMARK DIR
+python -m eval davis --checkpoint CHECKPOINT --data DIR --out DIR
+python -m eval coco  --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
+python -m eval uavdt --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
+python -m eval knn   --checkpoint CHECKPOINT --data DIR --out DIR
+python -m eval data  synthesise|verify|prepare BENCHMARK DIR
 """
 
 import argparse
 import sys
 from importlib import import_module
 
+from flsl.commands.arguments import overrides
 from flsl.errors import run_command
+from flsl.source import join_spec
 from results.errors import ResultsError
 
 COMMANDS = {
@@ -38,6 +40,8 @@ def main(argv: list[str] | None = None) -> int:
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     arguments = parser.parse_args(argv)
+    if getattr(arguments, "checkpoint", None) is not None:
+        arguments.checkpoint = join_spec(arguments.checkpoint, overrides(arguments))
     return run_command(lambda: arguments.run(arguments), ResultsError)
 
 

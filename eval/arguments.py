@@ -3,20 +3,27 @@
 import argparse
 from pathlib import Path
 
+from flsl.commands.arguments import add_overrides
 
-def add_common_arguments(parser: argparse.ArgumentParser, checkpoint_required: bool = True) -> None:
+
+def add_common_arguments(
+    parser: argparse.ArgumentParser, checkpoint_required: bool = True, folders_required: bool = True
+) -> None:
     """Add --checkpoint, --data, --out, --name, --device, --seed and --when-exists to an adapter's parser."""
     parser.add_argument(
         "--checkpoint",
         required=checkpoint_required,
         metavar="PATH",
-        help="encoder to evaluate: a checkpoint file, or random:ARCHITECTURE/PATCH for the untrained baseline, "
-        "e.g. random:vit_small/16",
+        help="encoder to evaluate: a checkpoint of any known layout, a name that `python -m flsl models` lists, timm:NAME, "
+        "or random:ARCHITECTURE/PATCH for the untrained baseline, e.g. random:vit_small/16",
+    )
+    add_overrides(parser)
+    parser.add_argument(
+        "--data", required=folders_required, type=Path, metavar="DIR", help="the benchmark's folder, official layout"
     )
     parser.add_argument(
-        "--data", required=True, type=Path, metavar="DIR", help="the benchmark's folder, official layout"
+        "--out", required=folders_required, type=Path, metavar="DIR", help="where predictions and record.json go"
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where predictions and record.json go")
     parser.add_argument("--name", help="model name in the record (default: taken from the checkpoint)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")

@@ -14,6 +14,7 @@ ARCHITECTURES = {
     "vit_base": (768, 12, 12),
     "vit_large": (1024, 24, 16),
     "vit_huge": (1280, 32, 16),
+    "vit_giant2": (1536, 40, 24),
 }
 
 

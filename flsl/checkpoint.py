@@ -21,6 +21,7 @@ from flsl.formats.found import Found
 from flsl.formats.own import FORMAT
 from flsl.infer import infer_config
 from flsl.source import Overrides, locate, split_spec
+from flsl.timm_source import read_timm
 from flsl.weights import read_weights
 
 IMAGENET = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}
@@ -140,9 +141,15 @@ def _random_encoder(spec: str, seed: int, options: Overrides) -> LoadedEncoder:
 
 def _read(location: str, options: Overrides) -> LoadedEncoder:
     """Read a checkpoint file, whatever its layout."""
-    path = locate(location)
-    file = read_weights(path)
-    found = recognise(file, options.branch)
+    if location.startswith("timm:"):
+        file, found = read_timm(location.removeprefix("timm:"))
+    else:
+        path, listed = locate(location)
+        file = read_weights(path)
+        found = recognise(file, options.branch)
+        if listed is not None:
+            found.name, found.method = listed.name, listed.method
+            found.pretraining |= {"paper": listed.paper, "license": listed.license}
     state = {key: value.to(torch.float32) for key, value in found.state.items()}
     config, warnings = _describe(found, state, options, str(file.path))
     # Every tensor comes from the file: none is drawn first. (timm's networks also compute some that no file holds.)

@@ -2,11 +2,13 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
+from flsl import model_list
 from flsl.architecture import ARCHITECTURES, EncoderConfig
 from flsl.config import unknown_key
 from flsl.errors import UserError
+from flsl.model_list import ListedModel, listed_models
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,26 @@ def split_spec(spec: str) -> tuple[str, Overrides]:
     return location, Overrides(**values)  # type: ignore[arg-type]
 
 
-def locate(location: str) -> Path:
-    """Return the path that a location means."""
-    return Path(location)
+def join_spec(location: str, overrides: Overrides) -> str:
+    """Return the one string that names a checkpoint with its overrides; the inverse of `split_spec`."""
+    values = {key: getattr(overrides, field) for key, field in OPTIONS.items()}
+    query = urlencode({key: value for key, value in values.items() if value is not None})
+    return location + (("&" if "?" in location else "?") + query if query else "")
+
+
+def locate(location: str) -> tuple[Path, ListedModel | None]:
+    """Return the path that a location means, and its entry if it is a name of the model list.
+
+    Raises:
+        UserError: nothing of that name here; the message says how to get a listed model.
+    """
+    path = Path(location).expanduser()
+    if path.exists():
+        return path, None
+    if location in listed_models():
+        return model_list.locate(listed_models()[location]), listed_models()[location]
+    raise UserError(
+        f"checkpoint {location} does not exist.{model_list.suggest(location)} Give a file such as "
+        "RUN/encoder.safetensors, a name that `python -m flsl models` lists, timm:NAME, or random:vit_small/16 for the "
+        "untrained baseline."
+    )

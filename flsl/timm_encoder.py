@@ -55,6 +55,9 @@ class TimmEncoder(nn.Module):
     ) -> list[torch.Tensor]:
         """Return one `(B, D, H / patch, W / patch)` map a block; see `Encoder.feature_maps`."""
         check_sides(images, self.patch_size)
+        own = tuple(self.network.patch_embed.img_size)
+        if getattr(self.network.patch_embed, "strict_img_size", False) and tuple(images.shape[-2:]) != own:
+            raise UserError(f"{self.config.name} takes images of {own[0]}x{own[1]} pixels only (timm cannot resize it)")
         return self.network.forward_intermediates(
             images,
             indices=check_blocks(blocks, self.depth),

@@ -73,10 +73,7 @@ def _find(path: Path) -> Path:
             )
         return found[0]
     if not path.is_file():
-        raise UserError(
-            f"checkpoint {path} does not exist. Give a file such as RUN/encoder.safetensors, a name that "
-            "`python -m flsl models` lists, timm:NAME, or random:vit_small/16 for the untrained baseline."
-        )
+        raise UserError(f"checkpoint {path} does not exist")
     return path
 
 

@@ -18,7 +18,7 @@ def read(file: WeightFile, branch: str | None) -> Found | None:
     wrapped = set(file.tree) == {"state_dict"}
     side = take_side(replace(file, tree=tensors_of(file.tree["state_dict"])) if wrapped else file, branch)
     signs = any(key == "ibot_loss" or ".last_layer2." in key or ".mlp2." in key for key in side.others)
-    alone = wrapped and "cls_token" in side.state and not any(key.startswith("head") for key in side.state)
+    alone = wrapped and "cls_token" in side.state and "head.weight" not in side.state
     if not is_vit(side.state) or not (signs or alone or "masked_embed" in side.state):
         return None
     state, dropped = drop(side.state, ("masked_embed", "head.", "fc_norm."))

@@ -29,4 +29,4 @@ def read(file: WeightFile, branch: str | None) -> Found | None:
     run = run_arguments(file.tree)
     if isinstance(file.tree.get("arch"), str):
         run["arch"] = file.tree["arch"]
-    return Found("MoCo v3 training checkpoint", "MoCo v3", state, facts, unused, run, branch=chosen)
+    return Found("MoCo v3 training checkpoint", "MoCo-v3", state, facts, unused, run, branch=chosen)

@@ -1,24 +1,34 @@
-"""Our own encoder file: safetensors with the whole description as JSON in its header."""
+"""Our own files: safetensors with the whole description as JSON in its header, and what `export` writes for torch and
+mmdetection, where the description lies beside the state dict."""
 
 import json
 
 from flsl.architecture import EncoderConfig
 from flsl.config import parse_section
 from flsl.errors import UserError
-from flsl.formats.found import Found
+from flsl.formats.found import Found, State, tensors_of
 from flsl.weights import WeightFile
 
 FORMAT = "flsl-encoder"
+DESCRIPTION = "flsl_encoder"  # key of an exported pickle
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognise a file that `flsl.checkpoint.save_encoder` wrote."""
-    if file.metadata.get("format") != FORMAT:
-        return None
+    """Recognise a file that `flsl.checkpoint.save_encoder` or `python -m flsl export` wrote."""
+    meta = file.tree.get("meta")
+    exported = file.tree.get(DESCRIPTION) or (meta.get(DESCRIPTION) if isinstance(meta, dict) else None)
+    state: State = file.tree
     try:
-        encoder, pretraining = (json.loads(file.metadata[key]) for key in ("encoder", "pretraining"))
-        name, method = file.metadata["name"], file.metadata["method"]
+        if file.metadata.get("format") == FORMAT:
+            encoder, pretraining = (json.loads(file.metadata[key]) for key in ("encoder", "pretraining"))
+            name, method = file.metadata["name"], file.metadata["method"]
+        elif isinstance(exported, dict):
+            encoder, pretraining, name, method = (exported[k] for k in ("encoder", "pretraining", "name", "method"))
+            state = tensors_of(file.tree.get("state_dict"))
+            state = {key.removeprefix("backbone.encoder."): value for key, value in state.items()}
+        else:
+            return None
     except (KeyError, ValueError) as error:
-        raise UserError(f"checkpoint {file.path}: its header is damaged ({error}). Write it again.") from error
+        raise UserError(f"checkpoint {file.path}: its description is damaged ({error}). Write it again.") from error
     config = parse_section(EncoderConfig, encoder, f"{file.path}: encoder")
-    return Found("own", method, file.tree, pretraining=pretraining, name=name, config=config)
+    return Found("own", method, state, pretraining=pretraining, name=name, config=config)

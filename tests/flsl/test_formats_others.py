@@ -32,7 +32,7 @@ def test_moco_v3(tmp_path, branch):
         {"epoch": 300, "arch": "vit_small", "state_dict": state, "optimizer": {}, "scaler": {}}, tmp_path / "m.pth.tar"
     )
     loaded = check(f"{tmp_path / 'm.pth.tar'}?branch={branch}", sides[branch], heads=1, positions="size")
-    assert (loaded.method, loaded.pretraining["epoch"], loaded.pretraining["branch"]) == ("MoCo v3", 300, branch)
+    assert (loaded.method, loaded.pretraining["epoch"], loaded.pretraining["branch"]) == ("MoCo-v3", 300, branch)
     assert "predictor.0.weight" in loaded.dropped
     assert loaded.encoder.config.position_embedding == "fixed"
     assert not loaded.encoder.pos_embed.requires_grad

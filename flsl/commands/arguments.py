@@ -1,0 +1,27 @@
+"""Command-line arguments that several sub-commands share."""
+
+import argparse
+
+from flsl.source import Overrides
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Add the positional CHECKPOINT and what overrides it."""
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT", help="file, folder, listed name, timm:NAME or random:ARCH/PATCH"
+    )
+    add_overrides(parser)
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """Add --arch, --heads, --positions and --branch."""
+    group = parser.add_argument_group("override what the checkpoint says (each change is a warning in the record)")
+    group.add_argument("--arch", dest="architecture", metavar="NAME", help="size, e.g. vit_small: sets the heads")
+    group.add_argument("--heads", dest="num_heads", type=int, metavar="N", help="number of attention heads")
+    group.add_argument("--positions", choices=("dino", "size", "size_plain"), help="how the position table is resized")
+    group.add_argument("--branch", metavar="NAME", help="which network of a training checkpoint: teacher, student, ...")
+
+
+def overrides(arguments: argparse.Namespace) -> Overrides:
+    """Return what the user insists on."""
+    return Overrides(arguments.architecture, arguments.num_heads, arguments.positions, arguments.branch)

@@ -1,0 +1,57 @@
+"""Draw what checkpoints see in pictures: one sheet a picture, one row a checkpoint.
+
+python -m flsl show --checkpoint CHECKPOINT [--checkpoint ...] IMAGE [IMAGE ...] --out DIR [--point X,Y ...]
+
+Columns: the features' three principal components as colours, k-means clusters (colours matched between checkpoints),
+and for each point the weights of one mean-shift step (where its token moves to).
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, any size")
+    parser.add_argument("--checkpoint", action="append", required=True, metavar="CHECKPOINT", help="repeat to compare")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the sheets go")
+    parser.add_argument("--point", action="append", type=_point, metavar="X,Y", dest="points",
+                        help="fractions of width and height, e.g. 0.5,0.5; repeat (default: three points)")  # fmt: skip
+    parser.add_argument("--clusters", type=int, default=6, metavar="K", help="2 to 10 (default: %(default)s)")
+    parser.add_argument("--side", type=int, default=448, help="shorter side in pixels (default: %(default)s)")
+    parser.add_argument("--block", type=int, metavar="N", help="features of block N, 0-based (default: the last)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: %(default)s)")
+
+
+def _point(text: str) -> tuple[float, float]:
+    """Parse `X,Y`."""
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y, e.g. 0.5,0.5") from None
+    if not (0 <= x < 1 and 0 <= y < 1):
+        raise argparse.ArgumentTypeError(f"{text!r}: X and Y are fractions from 0 to below 1")
+    return x, y
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Load the checkpoints and draw."""
+    from flsl.checkpoint import load_encoder
+    from flsl.errors import UserError
+    from flsl.figure_sheet import draw_sheets
+
+    if not 2 <= arguments.clusters <= 10:
+        raise UserError(f"--clusters must be from 2 to 10, but is {arguments.clusters}")
+    checkpoints = [load_encoder(spec, arguments.device) for spec in arguments.checkpoint]
+    files = draw_sheets(
+        checkpoints,
+        arguments.images,
+        arguments.out,
+        points=arguments.points or [(0.5, 0.5), (0.25, 0.3), (0.75, 0.7)],
+        clusters=arguments.clusters,
+        side=arguments.side,
+        block=arguments.block,
+    )
+    for file in files:
+        print(file)
+    return 0

@@ -1,0 +1,38 @@
+"""What the export targets share: the encoder's tensors, and writing files and folders whole."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from flsl.checkpoint import LoadedEncoder
+from flsl.files import write_atomic
+from flsl.formats.found import State
+
+
+def tensors(loaded: LoadedEncoder) -> State:
+    """Return the encoder's tensors on the CPU, under our names."""
+    return {key: value.detach().cpu().contiguous() for key, value in loaded.encoder.state_dict().items()}
+
+
+def write_pickle(out: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain values by `torch.save`."""
+    write_atomic(out, lambda temporary: torch.save(content, temporary))
+
+
+def write_folder(out: Path, state: State, descriptions: dict[str, dict[str, Any]]) -> None:
+    """Write model.safetensors and JSON files into the folder `out`."""
+    write_atomic(out / "model.safetensors", lambda temporary: save_file(state, temporary, metadata={"format": "pt"}))
+    for name, description in descriptions.items():
+        text = json.dumps(description, indent=2) + "\n"
+        write_atomic(out / name, lambda temporary, text=text: temporary.write_text(text))
+
+
+def resizing_note(loaded: LoadedEncoder, theirs: str, library: str) -> list[str]:
+    """Return the warning that a library resizes positions by another method than this encoder, if it does."""
+    config = loaded.encoder.config
+    if config.timm_model is not None or config.position_interpolation == theirs:
+        return []
+    return [f"equal at {config.image_size} pixels; at other sizes {library} resizes positions in its own way"]

@@ -1,0 +1,119 @@
+"""One sheet a picture: a row for each checkpoint, with principal components, clusters and attention side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from flsl.checkpoint import LoadedEncoder
+from flsl.errors import UserError
+from flsl.figures import cluster_maps, match_clusters, point_attention, principal_components
+from flsl.files import write_atomic
+
+
+def read_picture(path: Path) -> Image.Image:
+    """Open a picture as RGB.
+
+    Raises:
+        UserError: it does not exist or is no picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            return picture.convert("RGB")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UserError(f"picture {path} cannot be read: {error}. Give JPEG or PNG files.") from error
+
+
+@torch.no_grad()
+def feature_map(loaded: LoadedEncoder, picture: Image.Image, side: int, block: int | None) -> torch.Tensor:
+    """Return the `(D, h, w)` features of a picture whose shorter side is scaled to about `side` pixels.
+
+    Both sides become multiples of the encoder's patch; colours are normalised as in its pretraining.
+    """
+    encoder, config = loaded.encoder, loaded.encoder.config
+    factor = side / min(picture.size)
+    width, height = (
+        max(1, round(length * factor / encoder.patch_size)) * encoder.patch_size for length in picture.size
+    )
+    pixels = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32) / 255
+    pixels = (pixels - np.float32(config.image_mean)) / np.float32(config.image_std)
+    images = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    device = next(encoder.parameters()).device
+    return encoder.feature_maps(images.to(device), None if block is None else [block])[0][0].float().cpu()
+
+
+def draw_sheets(
+    checkpoints: Sequence[LoadedEncoder],
+    pictures: Sequence[Path],
+    out: Path,
+    *,
+    points: Sequence[tuple[float, float]],
+    clusters: int = 6,
+    side: int = 448,
+    block: int | None = None,
+) -> list[Path]:
+    """Draw a sheet for each picture into the folder `out`; returns the files.
+
+    Principal components and clusters are computed over all pictures of a checkpoint; clusters take the colours of the
+    first checkpoint's that they overlap most.
+
+    Raises:
+        UserError: a picture that cannot be read, or a block that an encoder does not have.
+    """
+    images = [read_picture(path) for path in pictures]
+    rows = []
+    for loaded in checkpoints:
+        maps = [feature_map(loaded, image, side, block) for image in images]
+        labels = cluster_maps(maps, clusters)
+        if rows:
+            labels = match_clusters(labels, rows[0][1], clusters)
+        rows.append((principal_components(maps), labels, [point_attention(features, points) for features in maps]))
+    files = []
+    for index, (path, image) in enumerate(zip(pictures, images)):
+        row = [(components[index], labels[index], weights[index]) for components, labels, weights in rows]
+        target = out / f"{path.stem}.png"
+        target = out / f"{path.parent.name}_{path.stem}.png" if target in files else target
+        files.append(
+            write_atomic(target, lambda temporary, i=image, r=row: _draw(temporary, i, r, checkpoints, points))
+        )
+    return files
+
+
+def _draw(target: Path, image: Image.Image, rows: list, checkpoints: Sequence[LoadedEncoder], points: Sequence) -> None:
+    """Draw one sheet."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    titles = [
+        "picture",
+        "principal components",
+        "clusters",
+        *(f"attention of point {n + 1}" for n in range(len(points))),
+    ]
+    cell = 2.6
+    shape = (cell * len(titles), (cell * image.height / image.width + 0.35) * len(rows))
+    figure, axes = pyplot.subplots(len(rows), len(titles), figsize=shape, squeeze=False, layout="constrained")
+    extent = (0, image.width, image.height, 0)
+    grey = np.asarray(image.convert("L"))
+    for row, (loaded, (components, labels, weights)) in enumerate(zip(checkpoints, rows)):
+        cells = axes[row]
+        cells[0].imshow(image)
+        for number, (x, y) in enumerate(points):
+            cells[0].annotate(str(number + 1), (x * image.width, y * image.height), color="white", ha="center", va="center",
+                              fontsize=8, bbox={"boxstyle": "circle,pad=0.2", "facecolor": "black", "alpha": 0.7})  # fmt: skip
+        cells[1].imshow(components, extent=extent, interpolation="nearest")
+        cells[2].imshow(labels, extent=extent, interpolation="nearest", cmap="tab10", vmin=-0.5, vmax=9.5)
+        for column, (x, y), weight in zip(cells[3:], points, weights):
+            column.imshow(grey, cmap="gray")
+            column.imshow(weight / weight.max(), extent=extent, interpolation="nearest", cmap="inferno", alpha=0.65)
+            column.plot(x * image.width, y * image.height, "c+", markersize=9, markeredgewidth=1.6)
+        for column, title in zip(cells, titles):
+            column.set_axis_off()
+            column.set_title(title if row == 0 else "", fontsize=9)
+        cells[0].set_title(f"{loaded.name}", fontsize=9, loc="left")
+    figure.savefig(target, dpi=110)
+    pyplot.close(figure)
