@@ -1,0 +1,79 @@
+"""Follow the objects of DAVIS 2017 by label propagation with a frozen encoder, and score the masks.
+
+    python -m eval davis --checkpoint CHECKPOINT --data DIR --out DIR [--protocol dino|videowalk|dinov3] [--overlay]
+    python -m eval davis --score-only --predictions DIR --data DIR --out DIR [--name NAME]
+    python -m eval davis bench [--patch-sizes 16 8]
+
+The data are the official layout: ImageSets/2017/val.txt, JPEGImages/480p/<sequence>/00000.jpg and
+Annotations/480p/<sequence>/00000.png. --out receives the masks (predictions/<sequence>/00000.png), the table over
+objects (objects.csv), a picture (overlay.png) and record.json. A run that was interrupted goes on at the next sequence.
+
+--score-only scores saved masks, anyone's: one folder a sequence, palette PNGs whose index is the object's id.
+
+bench times the plain and the fast form of everything side by side on drawn frames.
+"""
+
+import argparse
+from pathlib import Path
+
+from eval.arguments import add_common_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the adapter's arguments."""
+    add_common_arguments(parser, checkpoint_required=False, folders_required=False)
+    parser.add_argument("mode", nargs="?", choices=("bench",), help="measure speed and memory instead of evaluating")
+    parser.add_argument("--protocol", default="dino", help="dino, videowalk or dinov3 (default: %(default)s)")
+    parser.add_argument("--split", default="val", help="list of sequences: val or train (default: %(default)s)")
+    parser.add_argument("--videos", nargs="+", metavar="NAME", help="only these sequences; the record is partial")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N sequences; the record is partial")
+    parser.add_argument("--overlay", action="store_true", help="a contact sheet and an animation of every sequence too")
+    parser.add_argument(
+        "--processes", type=int, default=1, help="share the sequences (and GPUs) (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="of the encoder (default: %(default)s)"
+    )
+    parser.add_argument("--score-only", action="store_true", help="score saved masks; nothing is computed")
+    parser.add_argument("--predictions", type=Path, metavar="DIR", help="with --score-only: the masks")
+    parser.add_argument(
+        "--metric-backend",
+        choices=("packed", "official"),
+        default="packed",
+        help="own code, or the public davis2017 package, which gives the same (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--patch-sizes", type=int, nargs="+", default=[16, 8], metavar="P", help="bench: of ViT-S (default: 16 8)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the evaluation; returns the exit code."""
+    from eval.run import already_done
+    from flsl.errors import UserError
+
+    if arguments.mode == "bench":
+        from eval.davis.bench import bench
+
+        return bench(arguments.patch_sizes)
+    for name in ("data", "out"):
+        if getattr(arguments, name) is None:
+            raise UserError(f"--{name} DIR is missing. `python -m eval davis --help` shows the commands.")
+    if not arguments.score_only and arguments.checkpoint is None:
+        raise UserError(
+            "--checkpoint is missing: give an encoder's checkpoint file or random:ARCHITECTURE/PATCH, "
+            "or --score-only --predictions DIR to score saved masks."
+        )
+    if arguments.predictions is not None and not arguments.score_only:
+        raise UserError("--predictions goes with --score-only; without it the masks are made by this run.")
+    if arguments.processes < 1:
+        raise UserError(f"--processes {arguments.processes} must be 1 or more")
+    if already_done(arguments.out, arguments.when_exists):
+        return 0
+    from eval.davis.run import score_saved, segment_and_score
+
+    if arguments.score_only:
+        score_saved(arguments)
+    else:
+        segment_and_score(arguments)
+    return 0

@@ -1,0 +1,29 @@
+"""From the first mask to token labels, and from token labels to masks."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+
+def first_labels(mask: np.ndarray, grid: tuple[int, int]) -> Tensor:
+    """Return the first frame's labels (h, w, C) float32: nearest-resized to the token grid, one-hot.
+
+    C is the highest id that is left at token resolution plus one; an object that vanishes there cannot be followed.
+    """
+    tokens = np.asarray(Image.fromarray(mask).resize((grid[1], grid[0]), Image.Resampling.NEAREST))
+    return F.one_hot(torch.from_numpy(tokens.astype(np.int64))).float()
+
+
+def labels_to_mask(labels: Tensor, patch_size: int, size: tuple[int, int]) -> np.ndarray:
+    """Turn soft labels (h, w, C) into object ids (H, W) uint8 of the original frame's `size` (protocols.md, "output")."""
+    maps = labels.permute(2, 0, 1).unsqueeze(0)
+    maps = F.interpolate(maps, scale_factor=patch_size, mode="bilinear", align_corners=False)[0]
+    low, high = torch.aminmax(maps.flatten(1), dim=1)
+    spread = torch.stack([low, high - low], dim=1)
+    # A channel that is positive and the same everywhere becomes 0 / 0 and so wins everywhere, as it should.
+    shift, scale = torch.where(high.unsqueeze(1) > 0, spread, spread.new_tensor([0.0, 1.0])).unbind(1)
+    winner = ((maps - shift[:, None, None]) / scale[:, None, None]).argmax(dim=0)
+    mask = Image.fromarray(winner.to(torch.uint8).cpu().numpy())
+    return np.asarray(mask.resize((size[1], size[0]), Image.Resampling.NEAREST))

@@ -1,0 +1,48 @@
+"""Palette masks on disk."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from flsl.errors import UserError
+from flsl.files import write_atomic
+
+VOID = 255
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Read a mask as it is: (H, W) uint8 indices, void included.
+
+    Raises UserError if the file is missing, damaged, or not one byte a pixel (palette or grey).
+    """
+    try:
+        with Image.open(path) as image:
+            mode = image.mode
+            if mode in ("P", "L"):
+                return np.asarray(image)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: every scored frame needs its mask.") from error
+    except Exception as error:  # a damaged file makes Pillow raise anything
+        raise UserError(f"{path} cannot be read ({error}). Write or copy the file again.") from error
+    raise UserError(f"{path} is a picture of mode {mode}; expected is a palette PNG whose index is the object's id.")
+
+
+def read_truth(path: Path) -> np.ndarray:
+    """Read an annotation with void as background (protocols.md): (H, W) uint8 object ids."""
+    mask = read_mask(path)
+    return np.where(mask == VOID, np.uint8(0), mask)
+
+
+def read_palette(path: Path) -> list[int]:
+    """Return the palette of an annotation: 768 numbers, RGB of each index."""
+    with Image.open(path) as image:
+        palette = image.getpalette() or []
+    return palette + [0] * (768 - len(palette))
+
+
+def write_mask(path: Path, mask: np.ndarray, palette: list[int]) -> None:
+    """Write (H, W) uint8 object ids as a palette PNG."""
+    image = Image.fromarray(mask)
+    image.putpalette(palette)  # makes it a palette picture
+    write_atomic(path, lambda temporary: image.save(temporary, format="PNG"))

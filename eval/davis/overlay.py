@@ -1,0 +1,117 @@
+"""Pictures of predictions beside the ground truth: contact sheets, worst objects first, and animated overlays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from eval.davis.dataset import Video
+from eval.davis.masks import read_mask, read_truth
+from eval.davis.scoring import VideoScore
+from flsl.files import write_atomic
+
+COLOURS = np.array(
+    [
+        (0, 0, 0), (255, 70, 60), (60, 200, 90), (70, 130, 255), (255, 190, 30), (200, 80, 255),
+        (0, 210, 220), (255, 120, 190), (170, 220, 40), (255, 140, 50), (150, 150, 255),
+    ],
+    dtype=np.uint8,
+)  # fmt: skip
+CELL = 216  # width of a picture on a sheet, in pixels
+MOMENTS = 5  # pictures an object
+TEXT = 15
+BACKGROUND, INK = (250, 250, 250), (30, 30, 30)
+
+
+@dataclass(frozen=True)
+class ObjectRow:
+    """One object of a sheet: its video, id and J and F (2, scored frames), 0..1."""
+
+    video: Video
+    number: int
+    values: np.ndarray
+
+    @property
+    def score(self) -> float:
+        """J&F in percent."""
+        return 100 * float(self.values.mean())
+
+
+def object_rows(videos: Sequence[Video], scores: Sequence[VideoScore]) -> list[ObjectRow]:
+    """Return a row for each object of the videos, worst first."""
+    rows = [
+        ObjectRow(video, number, score.values[:, number - 1])
+        for video, score in zip(videos, scores)
+        for number in range(1, score.values.shape[1] + 1)
+    ]
+    return sorted(rows, key=lambda row: row.score)
+
+
+def write_sheet(rows: Sequence[ObjectRow], predictions: Path, title: str, path: Path) -> None:
+    """Write a contact sheet (PNG): an object a row, MOMENTS frames over time, prediction above ground truth."""
+    heights = [2 * round(CELL * row.video.size[0] / row.video.size[1]) + 2 * TEXT + 12 for row in rows]
+    sheet = Image.new("RGB", (MOMENTS * (CELL + 6) + 6, sum(heights) + 2 * TEXT), BACKGROUND)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=TEXT - 2)
+    pen.text((6, 4), f"{title}: prediction above, ground truth below", INK, font=font)
+    top = 2 * TEXT
+    for row, height in zip(rows, heights):
+        colour = tuple(_colour(row.number).tolist())
+        pen.rectangle((6, top + 2, 16, top + 12), fill=colour)
+        pen.text((22, top), f"{row.video.name}, object {row.number}: J&F {row.score:.1f}", INK, font=font)
+        for column, index in enumerate(_moments(row.values.shape[1])):
+            left = 6 + column * (CELL + 6)
+            mask = row.video.scored_masks[index]
+            pictures = [
+                _paint(row.video, index + 1, labels, (CELL, (height - 2 * TEXT - 12) // 2), row.number)
+                for labels in (read_mask(predictions / row.video.name / mask.name), read_truth(mask))
+            ]
+            for place, picture in enumerate(pictures):
+                sheet.paste(Image.fromarray(picture), (left, top + TEXT + 2 + place * (picture.shape[0] + 2)))
+            j, f = 100 * row.values[:, index]
+            below = top + TEXT + 4 + 2 * pictures[0].shape[0]
+            pen.text((left, below), f"{mask.stem}  J {j:.0f}  F {f:.0f}", INK, font=font)
+        top += height
+    write_atomic(path, sheet.save)
+
+
+def write_animation(video: Video, predictions: Path, path: Path, width: int = 426) -> None:
+    """Write an animated WebP of a video, prediction on the left and ground truth on the right, 12 frames a second."""
+    size = (width, round(width * video.size[0] / video.size[1]))
+    pictures = []
+    for index, mask in enumerate(video.masks):
+        predicted = predictions / video.name / mask.name
+        if not predicted.is_file():  # first and last frame are not scored and may be absent in anyone's predictions
+            continue
+        halves = [_paint(video, index, labels, size) for labels in (read_mask(predicted), read_truth(mask))]
+        pictures.append(Image.fromarray(np.hstack(halves)))
+    options = {"format": "WEBP", "save_all": True, "append_images": pictures[1:], "duration": 83, "loop": 0}
+    write_atomic(path, lambda temporary: pictures[0].save(temporary, quality=70, method=0, **options))
+
+
+def _moments(frames: int) -> list[int]:
+    """Frames over the whole length; the same one again where there are fewer than MOMENTS."""
+    return np.linspace(0, frames - 1, MOMENTS).round().astype(int).tolist()
+
+
+def _colour(number: int | np.ndarray) -> np.ndarray:
+    """Colour of an object id; ids beyond the list begin it again after the background."""
+    return COLOURS[np.where(np.asarray(number) > 0, (np.asarray(number) - 1) % (len(COLOURS) - 1) + 1, 0)]
+
+
+def _paint(
+    video: Video, index: int, labels: np.ndarray, size: tuple[int, int], number: int | None = None
+) -> np.ndarray:
+    """Return a frame of the given (width, height) with the objects, or one of them, painted over it: (H, W, 3) RGB."""
+    frame = cv2.imread(str(video.frames[index])) if video.frames else np.full((*labels.shape, 3), 96, np.uint8)
+    picture = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)[:, :, ::-1]
+    labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+    shown = labels > 0 if number is None else labels == number
+    painted = np.where(
+        shown[..., None], picture // 2 + _colour(labels) // 2, picture if number is None else picture // 2
+    )
+    outline = cv2.morphologyEx(labels * shown, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    painted[outline & shown] = 255
+    return np.ascontiguousarray(painted.astype(np.uint8))

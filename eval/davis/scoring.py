@@ -1,0 +1,138 @@
+"""Score predicted masks: J and F of every object and frame, their statistics, and the table over objects."""
+
+import csv
+import io
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from os import cpu_count
+from pathlib import Path
+
+import numpy as np
+
+from eval.davis.dataset import Video
+from eval.davis.masks import read_mask, read_truth
+from eval.davis.metrics import statistics
+from eval.davis.packed_metrics import score_frame
+from flsl.errors import UserError
+from flsl.files import write_atomic
+
+BACKENDS = ("packed", "official")
+STATISTICS = ("J", "J_recall", "J_decay", "F", "F_recall", "F_decay")
+# Below this many frames, starting processes takes longer than scoring.
+FRAMES_WORTH_PROCESSES = 400
+
+
+@dataclass(frozen=True)
+class VideoScore:
+    """J and F of one video, 0..1: `values` (2, objects, scored frames) float64; `warnings` on its annotations."""
+
+    name: str
+    values: np.ndarray
+    warnings: tuple[str, ...] = ()
+
+    def table(self) -> np.ndarray:
+        """Return the STATISTICS of each object, in percent: (objects, 6)."""
+        rows = [[*statistics(j), *statistics(f)] for j, f in zip(*self.values)]
+        return 100 * np.array(rows)
+
+
+def score_videos(videos: list[Video], predictions: Path, backend: str = "packed") -> Iterator[VideoScore]:
+    """Score the masks `predictions/<video>/<frame>.png`, yielding one result a video, in order.
+
+    Videos are shared between processes where there are enough of them.
+
+    Raises:
+        UserError: see `score_video`.
+    """
+    frame_score = official_frame_score() if backend == "official" else score_frame
+    workers = min(cpu_count() or 1, len(videos))
+    frames = sum(len(video.scored_masks) for video in videos)
+    folders = [predictions / video.name for video in videos]
+    if workers < 2 or frames < FRAMES_WORTH_PROCESSES or backend == "official":
+        for video, folder in zip(videos, folders):
+            yield score_video(video, folder, frame_score)
+        return
+    # A forked process would inherit torch's threads in an undefined state.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(score_video, videos, folders)
+
+
+def score_video(
+    video: Video, folder: Path, frame_score: Callable[[np.ndarray, np.ndarray, int], np.ndarray] = score_frame
+) -> VideoScore:
+    """Score one video as the official tool does in the semi-supervised task.
+
+    The first and last frame are left out; void is background; the objects are 1 to the highest id of the first
+    annotation. An object that only appears later is ignored, one that vanishes or is never predicted scores by its
+    absence.
+
+    Raises:
+        UserError: a mask is missing, damaged, of another size, or holds an id that the video does not have.
+    """
+    first = read_truth(video.masks[0])
+    objects = int(first.max())
+    if objects == 0:
+        raise UserError(f"{video.masks[0]} holds no object: there is nothing to score. Check the annotation.")
+    values = np.empty((2, objects, len(video.scored_masks)))
+    for index, path in enumerate(video.scored_masks):
+        truth, predicted = read_truth(path), folder / path.name
+        mask = read_mask(predicted)
+        if mask.shape != truth.shape:
+            sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, truth.shape)]
+            raise UserError(f"{predicted} has {sizes[0]} pixels, but the annotation {path} has {sizes[1]}.")
+        if mask.max() > objects:
+            raise UserError(
+                f"{predicted} holds the object id {mask.max()}, but {video.masks[0]} has the objects 1 to {objects}. "
+                "The index of a pixel must be the id of its object, 0 for the background."
+            )
+        values[:, :, index] = frame_score(truth, mask, objects)
+    absent = sorted(set(range(1, objects + 1)) - set(np.unique(first).tolist()))
+    warnings = [
+        f"{video.name}: object {n} is not in the first frame, but counts, as in the official tool" for n in absent
+    ]
+    return VideoScore(video.name, values, tuple(warnings))
+
+
+def official_frame_score() -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
+    """Return a frame score that calls the public `davis2017` package. Raises UserError if it is not installed."""
+    try:
+        from davis2017.metrics import db_eval_boundary, db_eval_iou
+    except ImportError as error:
+        raise UserError(
+            f"--metric-backend official needs the public davis2017 package ({error}): install it from a clone of "
+            "davischallenge/davis2017-evaluation (`pip install .` there), or use --metric-backend packed, which gives "
+            "the same numbers."
+        ) from error
+
+    def score(truth: np.ndarray, mask: np.ndarray, objects: int) -> np.ndarray:
+        pairs = [(truth == number, mask == number) for number in range(1, objects + 1)]
+        return np.array([[db_eval_iou(*pair) for pair in pairs], [db_eval_boundary(*pair) for pair in pairs]])
+
+    return score
+
+
+def global_scores(sums: np.ndarray) -> dict[str, float]:
+    """Return the record's metrics from rows (videos, 7): sums of the STATISTICS over objects, and their number."""
+    means = sums[:, :-1].sum(axis=0) / sums[:, -1].sum()
+    scores = dict(zip(STATISTICS, means.tolist()))
+    return {"J&F": (scores["J"] + scores["F"]) / 2, **scores}
+
+
+def sums_over_objects(scores: Iterable[VideoScore]) -> np.ndarray:
+    """Return one row a video for `global_scores`: the units that the bootstrap draws."""
+    tables = [score.table() for score in scores]
+    return np.array([[*table.sum(axis=0), len(table)] for table in tables])
+
+
+def write_objects(scores: Iterable[VideoScore], path: Path) -> None:
+    """Write the table over objects as CSV: percent at full precision, one row an object."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["sequence", "object", "frames", "J&F", *STATISTICS])
+    for score in scores:
+        for number, row in enumerate(score.table(), start=1):
+            j, f = row[STATISTICS.index("J")], row[STATISTICS.index("F")]
+            writer.writerow([score.name, number, score.values.shape[2], (j + f) / 2, *row.tolist()])
+    write_atomic(path, lambda temporary: temporary.write_text(text.getvalue()))

@@ -1,0 +1,134 @@
+"""Segment one video: decode ahead, encode, propagate, write; the pieces of label propagation put together."""
+
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from eval.davis.dataset import Video
+from eval.davis.frames import read_frame
+from eval.davis.labels import first_labels, labels_to_mask
+from eval.davis.masks import read_mask, read_palette, read_truth, write_mask
+from eval.davis.propagation import normalise
+from eval.davis.protocol import Protocol
+from eval.davis.tiled_propagation import propagate
+from eval.run import Stopwatch
+from flsl.encoder import Encoder
+from flsl.errors import UserError
+
+# Tokens encoded at a time. A CPU gains nothing from more than one frame.
+BATCH_TOKENS = {"cpu": 1, "cuda": 50_000}
+AHEAD = 4  # batches decoded before they are needed
+
+
+class Context:
+    """What votes: the first frame and the last `protocol.context_frames` frames with their soft labels."""
+
+    def __init__(self, features: Tensor, labels: Tensor, protocol: Protocol):
+        """Begin with the first frame's normalised features (h, w, D) and labels (h, w, C)."""
+        frames = 1 + protocol.context_frames
+        self._features = features.new_empty(frames, *features.shape)
+        self._labels = labels.new_empty(frames, *labels.shape)
+        self._features[0], self._labels[0] = features, labels
+        self._added = 0
+
+    def add(self, features: Tensor, labels: Tensor) -> None:
+        """Add a frame in place of the oldest one; the first frame stays. The order of the others has no meaning."""
+        slot = 1 + self._added % (len(self._features) - 1)
+        self._features[slot], self._labels[slot] = features, labels
+        self._added += 1
+
+    def view(self) -> tuple[Tensor, Tensor]:
+        """Return features (contexts, h, w, D) and labels (contexts, h, w, C), the first frame at index 0."""
+        count = min(1 + self._added, len(self._features))
+        return self._features[:count], self._labels[:count]
+
+
+@torch.inference_mode()
+def segment_video(
+    encoder: Encoder,
+    video: Video,
+    protocol: Protocol,
+    out: Path,
+    *,
+    device: torch.device,
+    bfloat16: bool = False,
+    watch: Stopwatch | None = None,
+    on_frame: Callable[[], None] = lambda: None,
+) -> None:
+    """Write the masks of a video to the folder `out`, which appears only when all are there.
+
+    Args:
+        encoder: in eval mode, on `device`.
+        video: frames and first annotation.
+        protocol: the constants.
+        out: folder for one palette PNG a frame, named as its annotation; frame 0 is the annotation itself.
+        device: where to compute.
+        bfloat16: encode in bfloat16 (the propagation stays in float32).
+        watch: gets the seconds of the phases decoding (waiting for it), encoder, propagation, output.
+        on_frame: called after each frame.
+
+    Raises:
+        UserError: a file cannot be read, or the first annotation holds no object.
+    """
+    watch = watch or Stopwatch()
+    first = read_truth(video.masks[0])
+    if not first.any():
+        raise UserError(f"{video.masks[0]} holds no object: there is nothing to follow. Check the annotation.")
+    palette = read_palette(video.masks[0])
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    context = None
+    with ThreadPoolExecutor(2) as writers:
+        written = [writers.submit(write_mask, unfinished / video.masks[0].name, read_mask(video.masks[0]), palette)]
+        for index, features in enumerate(_encode(encoder, video, protocol, device, bfloat16, watch)):
+            if context is None:
+                context = Context(features, first_labels(first, features.shape[:2]).to(device), protocol)
+                on_frame()
+                continue
+            with watch.phase("propagation"):
+                labels = propagate(features, *context.view(), protocol)
+                context.add(features, labels)
+            with watch.phase("output"):
+                mask = labels_to_mask(labels, encoder.patch_size, video.size)
+                written.append(writers.submit(write_mask, unfinished / video.masks[index].name, mask, palette))
+            on_frame()
+        with watch.phase("output"):
+            for file in written:
+                file.result()
+    shutil.rmtree(out, ignore_errors=True)
+    unfinished.rename(out)
+
+
+def _encode(
+    encoder: Encoder, video: Video, protocol: Protocol, device: torch.device, bfloat16: bool, watch: Stopwatch
+) -> Iterator[Tensor]:
+    """Yield the normalised features (h, w, D) float32 of each frame in order."""
+    with ThreadPoolExecutor(2) as readers:
+        waiting: deque[Future] = deque()
+        todo = iter(video.frames)
+        batch_size = 1
+        while True:
+            while len(waiting) < AHEAD * batch_size and (path := next(todo, None)) is not None:
+                waiting.append(readers.submit(read_frame, path, protocol))
+            if not waiting:
+                return
+            with watch.phase("decoding"):
+                frames = [waiting.popleft().result() for _ in range(min(batch_size, len(waiting)))]
+            with watch.phase("encoder"):
+                maps = encode(encoder, torch.stack(frames).to(device), bfloat16)
+            tokens = maps.shape[1] * maps.shape[2]
+            batch_size = max(1, BATCH_TOKENS.get(device.type, 1) // tokens)
+            yield from maps
+
+
+def encode(encoder: Encoder, images: Tensor, bfloat16: bool = False) -> Tensor:
+    """Return the normalised features (B, h, w, D) float32 of images (B, 3, H, W): last block, after the final norm."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
+        (maps,) = encoder.feature_maps(images)
+    return normalise(maps.float().permute(0, 2, 3, 1)).contiguous()
