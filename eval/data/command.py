@@ -135,6 +135,7 @@ def _run_prepare(arguments: argparse.Namespace) -> int:
 
     require_at_least(1, stride=arguments.stride)
     layout = open_layout(arguments.root)
+    layout.require_frames()
     truths = [layout.read_truth(name) for name in layout.sequences(arguments.split)]
     # Boxes over the edge are cut for training only (protocols.md, UAVDT).
     document = coco_document(layout, truths, stride=arguments.stride, clip=arguments.split == "train")

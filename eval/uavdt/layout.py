@@ -37,6 +37,14 @@ class Layout:
         """Whether pictures are there at all."""
         return (self.root / FRAMES).is_dir()
 
+    def require_frames(self) -> None:
+        """Raise UserError if there are no pictures."""
+        if not self.has_frames:
+            raise UserError(
+                f"{self.root / FRAMES} is missing: the frames <sequence>/img000001.jpg and so on are needed. Unpack the "
+                "official archive UAV-benchmark-M.zip there. (Only scoring saved detections needs none.)"
+            )
+
     def sequences(self, split: str) -> list[str]:
         """Return the sequences of `train` or `test` that are here, in official order.
 

@@ -12,9 +12,8 @@ import numpy as np
 from eval.run import Stopwatch, choose_device
 from eval.uavdt.coco_format import coco_document
 from eval.uavdt.detections import SequenceDetections, write_detections
-from eval.uavdt.layout import FRAMES, Layout, open_layout
+from eval.uavdt.layout import Layout, open_layout
 from eval.uavdt.scoring import read_results, score
-from flsl.errors import UserError
 from flsl.files import write_atomic
 from results.store import read_record
 
@@ -28,11 +27,7 @@ def train_and_score(arguments: argparse.Namespace) -> None:
         UserError: data, recipe or checkpoint cannot be used, or training failed.
     """
     layout = open_layout(arguments.data)
-    if not layout.has_frames:
-        raise UserError(
-            f"{layout.root / FRAMES} is missing: training needs the frames, <sequence>/img000001.jpg and so on. "
-            "Unpack the official archive UAV-benchmark-M.zip there. (--score-only needs none.)"
-        )
+    layout.require_frames()
     # Importing torch and mmdet takes seconds: not before the folders are known to be there.
     from eval.detector.detect import detect
     from eval.detector.distributed import is_main, join, wait

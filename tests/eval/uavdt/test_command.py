@@ -130,7 +130,7 @@ def test_mistakes_are_named(scored, evaluate, tmp_path):
     (predictions / "M0205.txt").unlink()
     assert f"{predictions / 'M0205.txt'} is missing" in message(*scoring)
     shutil.rmtree(data / FRAMES)
-    assert "training needs the frames" in message("--checkpoint", "random:vit_micro/16")
+    assert "the frames <sequence>/img000001.jpg and so on are needed" in message("--checkpoint", "random:vit_micro/16")
 
 
 SMALL = """
