@@ -12,9 +12,9 @@ model = dict(
     fc_channels=256,
     anchor_scale=4,
     rpn_samples=128,
-    roi_samples=64,
-    train_proposals=(500, 200),
-    test_proposals=(500, 200),
+    roi_samples=32,
+    train_proposals=(200, 100),
+    test_proposals=(200, 100),
     ignore_overlap=0.5,
 )
 images = dict(train_short_sides=(270,), test_short_side=270, longest_side=480, crop=False)
