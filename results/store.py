@@ -32,11 +32,11 @@ def write_record(record: Record, path: str | Path, *, replace: bool = True) -> P
         try:
             record = dataclasses.replace(record, config_sha256=config_hash(record_to_plain(record.config)))
         except ResultsError as error:
-            raise ResultsError(f"record {path} was not written: config.{error}") from None
+            raise ResultsError(f"record {path} was not written: config.{error}.") from None
     try:
         record = record_from_plain(record_to_plain(record))  # the form in which it will be read back
     except ResultsError as error:
-        raise ResultsError(f"record {path} was not written: {error}") from None
+        raise ResultsError(f"record {path} was not written: {error}.") from None
     if broken := problems(record):
         raise ResultsError(f"record {path} was not written: {'; '.join(broken)}.")
     text = json.dumps(record_to_plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -157,7 +157,8 @@ def load_records(folders: str | Path | Iterable[str | Path]) -> Loaded:
         except ResultsError as error:
             broken[path] = str(error)
     if not records:
-        raise ResultsError("no valid record is left. " + " ".join(broken.values()))
+        more = f" And {len(broken) - 3} more." if len(broken) > 3 else ""
+        raise ResultsError("no valid record is left. " + " ".join(list(broken.values())[:3]) + more)
     return Loaded(records, broken)
 
 

@@ -1,0 +1,178 @@
+"""Reproduction: what is planned, skipped and left out, when a claim holds, the report, and what the machine can run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from results.compare import compare_records, holm
+from results.doctor import abilities, examine, largest_gpu
+from results.report import report_data, report_page
+from results.reproduce import Step, exit_code, judge_claims, make_plan
+from results.store import read_record, write_record
+
+ROOT = Path(__file__).resolve().parents[2]
+CHECKPOINT = "random:vit_micro/16"
+
+
+@pytest.fixture
+def dino(make_record, davis_scores, tmp_path):
+    """Write a DINO ViT-S/16 record with given scores; returns (path, record)."""
+
+    def write(j=60.2, f=63.4, **changes):
+        record = make_record(method="DINO", metrics=davis_scores(j, f), **changes)
+        path = write_record(record, tmp_path / "davis" / "record.json")
+        return path, read_record(path)
+
+    return write
+
+
+def outcome(table, written):
+    path, record = written
+    claims = judge_claims(table, path, record)
+    return claims, exit_code([Step(table, "skip", "", record=path)], claims)
+
+
+def test_a_claim_holds_inside_the_tolerance_and_above(dino):
+    claims, code = outcome("davis", dino())
+    assert [(claim.verdict.metric, claim.verdict.word, claim.holds) for claim in claims] == [
+        ("J&F", "reproduced", True),
+        ("J", "reproduced", True),
+        ("F", "reproduced", True),
+    ]
+    assert claims[0].interval == (pytest.approx(59.8), pytest.approx(63.8))
+    assert code == 0
+    assert outcome("davis", dino(70.0, 70.0))[1] == 0
+
+
+def test_one_claim_that_does_not_hold_decides(dino):
+    claims, code = outcome("davis", dino(60.2, 62.8))
+    assert [claim.holds for claim in claims] == [True, True, False]
+    assert code == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"official": False}, {"method": "FLSL"}, {"items_evaluated": 3, "status": "partial"}]
+)
+def test_what_has_no_reference_is_not_checked(make_record, tmp_path, change):
+    path = write_record(make_record(**({"method": "DINO"} | change)), tmp_path / "record.json")
+    claims, code = outcome("davis", (path, read_record(path)))
+    assert all(claim.holds is None for claim in claims)
+    assert code == 2
+
+
+def test_a_table_left_out_is_said_by_the_exit_code(dino):
+    path, record = dino()
+    steps = [Step("davis", "skip", "", record=path), Step("coco", "leave out", "no data")]
+    assert exit_code(steps, judge_claims("davis", path, record)) == 2
+
+
+def test_report_holds_every_claim_with_its_evidence(dino, make_record, davis_scores):
+    path, record = dino(60.2, 62.8, name="dino <b>", files={"overlay": "overlay.png"}, warnings=["old torch"])
+    (path.parent / "overlay.png").write_bytes(b"\x89PNG")
+    other = make_record(name="other", per_item={"dog": {"J": 50.0}, "camel": {"J": 52.0}})
+    comparison = holm([compare_records(record, other, "J")])
+    steps = [Step("davis", "skip", "done already", record=path), Step("coco", "leave out", "no data: none given")]
+    claims = judge_claims("davis", path, record)
+    model = {
+        "name": "dino <b>",
+        "method": "DINO",
+        "architecture": "vit_small",
+        "patch_size": 16,
+        "fingerprint": "ab" * 32,
+    }
+    data = report_data(model, steps, claims, {path: record}, comparison, exit_code(steps, claims))
+    plain = json.loads(json.dumps(data))
+    assert plain["outcome"] == {"exit_code": 1, "meaning": "a claim does not hold"}
+    worst = plain["claims"][2]
+    assert (worst["published"], worst["tolerance"], worst["verdict"]) == (63.4, 0.5, "below")
+    assert worst["difference"] == pytest.approx(-0.6)
+    page = report_page(data)
+    for word in (
+        "A claim does not hold",
+        "DINO paper, Table 5",
+        "±0.5",
+        "newer PyTorch versions",
+        "leave out: no data: none given",
+        "old torch",
+        "torch 2.14.1",
+        "commit 0000",
+        record.config_sha256,
+        "cd" * 32,
+        "data:image/png;base64,",
+        "paired bootstrap",
+        "dino &lt;b&gt;",
+    ):
+        assert word in page
+    assert "dino <b>" not in page
+
+
+def test_finished_records_of_the_same_encoder_are_skipped_with_a_reason(make_record, tmp_path):
+    mine, other = "12" * 32, "00" * 32
+    model = {"fingerprint": mine, "architecture": "vit_small", "patch_size": 16}
+    write_record(make_record(fingerprint=mine, protocol="davis2017/dinov3@1"), tmp_path / "a" / "record.json")
+    write_record(make_record(fingerprint=mine, items_evaluated=1, status="partial"), tmp_path / "b" / "record.json")
+    write_record(make_record(fingerprint=other), tmp_path / "c" / "record.json")
+    done = write_record(make_record(fingerprint=mine), tmp_path / "d" / "record.json")
+    (step, knn) = make_plan(["davis", "knn"], CHECKPOINT, model, None, tmp_path / "out", records=[tmp_path])
+    assert (step.action, step.record) == ("skip", done)
+    assert str(done) in step.reason
+    assert (knn.action, "no evaluation" in knn.reason) == ("leave out", True)
+
+
+def test_a_checkpoint_that_is_none_is_refused_in_the_loaders_words(tmp_path, cli):
+    (tmp_path / "x.pth").write_bytes(b"nothing")
+    code, _, err = cli("reproduce", "davis", "--checkpoint", tmp_path / "x.pth", "--data", tmp_path)
+    assert code == 2
+    assert str(tmp_path / "x.pth") in err
+    assert "Traceback" not in err
+
+
+def test_doctor_names_the_remedy_for_opencv_without_libgl(tmp_path, monkeypatch):
+    (tmp_path / "cv2.py").write_text(
+        "raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    checks = {check.name: check for check in examine()}
+    assert checks["opencv"].state == "missing"
+    assert "opencv-python-headless" in checks["opencv"].remedy
+    assert checks["torch"].state == "ok"
+    able = {check.name: check for check in abilities(list(checks.values()), largest_gpu(list(checks.values())))}
+    assert able["tables, leaderboard"].state == "ok"
+    assert able["davis"].state == "missing"
+    assert "opencv" in able["davis"].found
+
+
+def test_doctor_says_what_lacks_where_nothing_is_installed(tmp_path):
+    blocked = "import sys\nfor n in ('torch', 'cv2', 'timm', 'mmcv'): sys.modules[n] = None\n"
+    (tmp_path / "sitecustomize.py").write_text(blocked)
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from results.__main__ import main; sys.exit(main(['doctor', '--json']))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == 1, done.stderr
+    able = {check["name"]: check for check in json.loads(done.stdout)["can run"]}
+    assert able["tables, leaderboard"]["state"] == "ok"
+    assert able["pretrain"]["state"] == "missing"
+    assert "torch" in able["pretrain"]["found"]
+
+
+@pytest.mark.slow
+def test_runs_what_is_missing_and_then_skips_it(tmp_path, cli):
+    drawn = [sys.executable, "-m", "eval", "data", "synthesise", "davis", str(tmp_path / "davis2017")]
+    subprocess.run([*drawn, "--sequences", "2", "--frames", "6"], check=True, cwd=ROOT, capture_output=True)
+    arguments = ["reproduce", "all", "--checkpoint", CHECKPOINT, "--data", tmp_path, "--out", tmp_path / "out"]
+    code, out, _ = cli(*arguments)
+    assert code == 2
+    data = json.loads((tmp_path / "out" / "reproduction.json").read_text())
+    assert [step["action"] for step in data["steps"]] == ["leave out", "leave out", "run", "leave out", "leave out"]
+    assert "not the official data" in data["claims"][0]["reason"]
+    assert "data:image/png;base64," in (tmp_path / "out" / "reproduction.html").read_text()
+    code, out, _ = cli(*arguments)
+    assert code == 2
+    assert "is complete, of this encoder and protocol" in out.replace("\n", " ").replace("│", "")
