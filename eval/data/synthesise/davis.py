@@ -4,13 +4,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from eval.data.synthesise.canvas import encode_jpeg
 from eval.data.synthesise.folder import draw_all, fill_folder, generator, require_at_least, write_bytes
 from eval.data.synthesise.scene import Scene, draw_scene, draw_thing
-
-VOID = 255
+from eval.davis.dataset import FRAMES, LISTS, MASKS
+from eval.davis.masks import VOID, write_mask
 
 
 def synthesise(
@@ -19,26 +18,27 @@ def synthesise(
     """Draw clips into `root`; returns 0. Raises UserError (`fill_folder`)."""
     require_at_least(1, sequences=sequences)
     require_at_least(0, train_sequences=train_sequences)
-    require_at_least(2, frames=frames)
+    require_at_least(3, frames=frames)  # the first and the last are not scored
     require_at_least(48, height=height, width=width)
     splits = {
         "train": [f"drawn-train-{index:02d}" for index in range(train_sequences)],
         "val": [f"drawn-{index:02d}" for index in range(sequences)],
     }
+    colours = palette_colours()
 
     def draw(name: str) -> None:
         scene = draw_clip(generator(seed, "davis", name), height, width)
         for time in range(frames):
             view = scene.view(time)
-            write_bytes(root / f"JPEGImages/480p/{name}/{time:05d}.jpg", encode_jpeg(view.image))
+            write_bytes(root / f"{FRAMES}/{name}/{time:05d}.jpg", encode_jpeg(view.image))
             labels = view.labels.astype(np.uint8)
             if void:
                 labels[_borders(labels)] = VOID
-            write_mask(root / f"Annotations/480p/{name}/{time:05d}.png", labels)
+            write_mask(root / f"{MASKS}/{name}/{time:05d}.png", labels, colours)
 
     def write() -> dict:
         for split, names in splits.items():
-            write_bytes(root / f"ImageSets/2017/{split}.txt", "".join(f"{name}\n" for name in names).encode())
+            write_bytes(root / LISTS / f"{split}.txt", "".join(f"{name}\n" for name in names).encode())
         draw_all(draw, [name for names in splits.values() for name in names])
         return {"sequences": splits}
 
@@ -83,22 +83,14 @@ def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
             return scene
 
 
-def write_mask(path: Path, labels: np.ndarray) -> None:
-    """Write (H, W) uint8 object ids as a palette PNG in DAVIS's colours."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(labels, mode="P")
-    image.putpalette(palette_colours().tobytes())
-    image.save(path)
-
-
-def palette_colours() -> np.ndarray:
-    """Return the (256, 3) uint8 RGB palette of PASCAL VOC and DAVIS: the bits of the index, spread over three channels."""
+def palette_colours() -> list[int]:
+    """Return the palette of PASCAL VOC and DAVIS, 768 numbers: the bits of the index, spread over red, green and blue."""
     index = np.arange(256)
     colours = np.zeros((256, 3), np.uint8)
     for bit in range(8):
         for channel in range(3):
             colours[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
-    return colours
+    return colours.ravel().tolist()
 
 
 def _borders(labels: np.ndarray) -> np.ndarray:

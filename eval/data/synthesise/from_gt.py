@@ -5,8 +5,9 @@ from pathlib import Path
 from eval.data.synthesise.canvas import encode_jpeg
 from eval.data.synthesise.folder import draw_all, fill_folder, generator, require_at_least, write_bytes
 from eval.data.synthesise.truth_clip import TruthClip
-from eval.data.synthesise.uavdt import FRAMES_FOLDER, TRUTH_FOLDER, frame_path
+from eval.data.synthesise.uavdt import LAYOUT, frame_path
 from eval.uavdt.ground_truth import SequenceTruth, ignore_path, read_truth, whole_path
+from eval.uavdt.layout import TRUTH
 from eval.uavdt.sequences import official_sequences
 from flsl.errors import UserError
 from flsl.files import sha256_of_file
@@ -30,11 +31,11 @@ def synthesise_from_gt(
     Raises:
         UserError: no ground truth there, a malformed row, boxes outside such frames, or anything that `fill_folder` refuses.
     """
-    folder = source / TRUTH_FOLDER / "GT"
+    folder = source / TRUTH
     names = sorted(path.name.removesuffix("_gt_whole.txt") for path in folder.glob("*_gt_whole.txt"))
     if not names:
         raise UserError(
-            f"--from-gt {source}: no {TRUTH_FOLDER}/GT/*_gt_whole.txt in it. Give the folder into which the official "
+            f"--from-gt {source}: no {TRUTH}/*_gt_whole.txt in it. Give the folder into which the official "
             "UAV-benchmark-MOTD_v1.0 archive was unpacked."
         )
     require_at_least(64, height=height, width=width)
@@ -57,7 +58,7 @@ def synthesise_from_gt(
         for name, length in lengths.items():
             for path in (whole_path, ignore_path):
                 if path(folder, name).is_file():
-                    _copy_rows(path(folder, name), path(root / TRUTH_FOLDER / "GT", name), frames)
+                    _copy_rows(path(folder, name), path(root / TRUTH, name), frames)
             clip = TruthClip(generator(seed, "from-gt", name), truths[name], height, width, _is_night(name))
             draw_all(draw, [(clip, name, number) for number in range(1, length + 1)])
             print(f"{root}: {name}, {length} frames", flush=True)
@@ -69,7 +70,7 @@ def synthesise_from_gt(
         "height": height,
         "width": width,
     }
-    return fill_folder(root, "uavdt", seed, parameters, [FRAMES_FOLDER, TRUTH_FOLDER], write, NAME)
+    return fill_folder(root, "uavdt", seed, parameters, LAYOUT, write, NAME)
 
 
 def _length(truth: SequenceTruth) -> int:

@@ -7,10 +7,11 @@ from eval.data.synthesise.canvas import encode_jpeg
 from eval.data.synthesise.folder import draw_all, fill_folder, generator, require_at_least, write_bytes
 from eval.data.synthesise.road import draw_traffic
 from eval.uavdt.ground_truth import ignore_path, whole_path
+from eval.uavdt.layout import FRAMES, TRUTH
 from eval.uavdt.sequences import official_sequences
 from flsl.errors import UserError
 
-FRAMES_FOLDER, TRUTH_FOLDER = "UAV-benchmark-M", "UAV-benchmark-MOTD_v1.0"
+LAYOUT = (FRAMES, TRUTH.split("/")[0])  # the folders in a copy's root
 
 
 def synthesise(
@@ -47,17 +48,17 @@ def synthesise(
         "height": height,
         "width": width,
     }
-    return fill_folder(root, "uavdt", seed, parameters, [FRAMES_FOLDER, TRUTH_FOLDER], write)
+    return fill_folder(root, "uavdt", seed, parameters, LAYOUT, write)
 
 
 def frame_path(root: Path, name: str, number: int) -> Path:
     """Return the path of a frame; frames count from 1."""
-    return root / FRAMES_FOLDER / name / f"img{number:06d}.jpg"
+    return root / FRAMES / name / f"img{number:06d}.jpg"
 
 
 def write_truth(root: Path, name: str, rows: Iterable[tuple[int, ...]], ignored: Iterable[tuple[int, ...]]) -> None:
     """Write a sequence's two ground-truth files; like the official ones, sorted by track, then by frame."""
-    folder = root / TRUTH_FOLDER / "GT"
+    folder = root / TRUTH
     for path, listed in ((whole_path(folder, name), rows), (ignore_path(folder, name), ignored)):
         ordered = sorted(listed, key=lambda row: (row[1], row[0]))
         write_bytes(path, "".join(",".join(map(str, row)) + "\n" for row in ordered).encode())

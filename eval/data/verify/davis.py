@@ -11,10 +11,10 @@ from PIL import Image
 
 from eval.data.verify.files import Picture, describe, read_all, read_picture
 from eval.data.verify.report import Report, open_report
+from eval.davis.dataset import FRAMES, LISTS, MASKS, OFFICIAL_FRAMES, OFFICIAL_VAL
+from eval.davis.masks import VOID
 
-FRAMES, MASKS, LISTS = "JPEGImages/480p", "Annotations/480p", "ImageSets/2017"
-OFFICIAL = {"val": (30, 1999), "train": (60, 4209)}  # sequences, frames
-VOID = 255
+OFFICIAL = {"val": (len(OFFICIAL_VAL), OFFICIAL_FRAMES), "train": (60, 4209)}  # sequences, frames
 GET = "Get DAVIS-2017-trainval-480p.zip from davischallenge.org (DAVIS 2017, TrainVal, 480p) and unpack it again."
 
 
@@ -80,8 +80,12 @@ def _judge(report: Report, sequences: list[Sequence]) -> None:
         names = ", ".join(small[:5]) + (", ..." if len(small) > 5 else "")
         report.notes.append(f"not 480 pixels on the short side, as official 480p frames are: {names}")
     report.complete = bool(val) and all(found == official for found, official in val) and not small
-    if not report.complete:
-        report.notes.append(f"the official val split has 30 sequences and 1,999 frames, 480p. {GET}")
+    missing = [name for name in OFFICIAL_VAL if name not in {s.name for s in sequences if s.split == "val"}]
+    if missing:
+        report.complete = False
+        report.notes.append(f"{len(missing)} official val sequences are missing: {', '.join(missing)}. {GET}")
+    elif not report.complete:
+        report.notes.append(f"the official val split has {OFFICIAL_FRAMES:,} frames, 480p. {GET}")
 
 
 def _read_list(report: Report, path: Path) -> list[str]:

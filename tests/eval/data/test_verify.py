@@ -156,8 +156,9 @@ def test_a_copy_with_the_official_counts_is_complete(
 
     root = tmp_path / "copy"
     if benchmark == "davis":
-        draw_small("davis", root, "--height", 480, "--width", 500, "--frames", 2, "--sequences", 1)
-        monkeypatch.setattr(davis, "OFFICIAL", {"val": (1, 2), "train": (60, 4209)})
+        draw_small("davis", root, "--height", 480, "--width", 500, "--frames", 3, "--sequences", 1)
+        monkeypatch.setattr(davis, "OFFICIAL", {"val": (1, 3), "train": (60, 4209)})
+        monkeypatch.setattr(davis, "OFFICIAL_VAL", (VAL,))
     else:
         shutil.copytree(drawn[benchmark], root)
     (root / "dataset.json").unlink()
@@ -224,5 +225,6 @@ def test_real_copies(data_dir, data_command, capsys):
         assert data_command("verify", benchmark, data_dir / folder) == code, folder
         out = capsys.readouterr().out
         assert ("a subset" in out) == (code == 0)
+        assert ("28 official val sequences are missing: bike-packing" in out) == (folder == "davis2017")
     assert "UAV-benchmark-M: the folder is missing" in out
     assert "--from-gt" in out
