@@ -46,6 +46,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="KEY",
         help="permit this key or section to differ from the run that is resumed",
     )
+    slurm = parser.add_argument_group("launcher", "torchrun starts the ranks itself; slurm submits a job and returns")
+    slurm.add_argument("--launcher", choices=("none", "slurm"), default="none", help="(default: %(default)s)")
+    slurm.add_argument("--nodes", type=int, default=1, help="of the Slurm job (default: %(default)s)")
+    slurm.add_argument("--gpus", type=int, default=8, help="a node (default: %(default)s)")
+    slurm.add_argument("--hours", type=int, default=24, help="time limit, after which it is requeued (default: 24)")
+    slurm.add_argument("--partition", help="Slurm partition")
     return parser
 
 
@@ -65,6 +71,16 @@ def train(arguments: argparse.Namespace) -> int:
         stop_ranks()
 
 
+def start(arguments: argparse.Namespace) -> int:
+    """Train here, or submit a job that does; returns the exit code."""
+    if arguments.launcher == "none":
+        return train(arguments)
+    from pretrain.slurm import submit
+
+    submit(arguments)
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the program; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
@@ -74,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
         chosen = bench.build_parser().parse_args(argv[1:])
         return run_command(lambda: bench.run(chosen))
     arguments = build_parser().parse_args(argv)
-    return run_command(lambda: train(arguments))
+    return run_command(lambda: start(arguments))
 
 
 if __name__ == "__main__":

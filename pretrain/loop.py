@@ -112,7 +112,7 @@ class Loop:
             self.say(f"skipped: {self.out} already holds all {self.total_steps} steps")
             self.save(first)
             return 0
-        for name in ("SIGTERM", "SIGUSR1"):
+        for name in ("SIGTERM", "SIGUSR1", "SIGUSR2"):
             signal.signal(getattr(signal, name), lambda *_: setattr(self, "stop_requested", True))
         steps_per_epoch = self.order.steps_per_epoch
         journal = None
@@ -263,5 +263,5 @@ def single_thread(_: int) -> None:
 
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    for name in ("SIGTERM", "SIGUSR1", "SIGINT"):
+    for name in ("SIGTERM", "SIGUSR1", "SIGUSR2", "SIGINT"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
