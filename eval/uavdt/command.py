@@ -1,6 +1,7 @@
 """Fine-tune Faster R-CNN on an encoder and evaluate it on UAVDT, by the official and the COCO protocol.
 
     python -m eval uavdt --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
+    python -m eval uavdt ... --test-only                                detect and score with OUT/detector.safetensors
     python -m eval uavdt --score-only --predictions DIR --data DIR --out DIR [--name NAME]
 
 The data are the official layout: UAV-benchmark-M/<sequence>/img000001.jpg and
@@ -25,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the adapter's arguments."""
     add_common_arguments(parser, checkpoint_required=False)
     add_config_arguments(parser, "configs/uavdt/faster-rcnn_vit-s16_flsl_1x.py")
-    parser.add_argument("--score-only", action="store_true", help="score saved detections; nothing is trained")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--test-only", action="store_true", help="use the trained detector in --out; train nothing")
+    mode.add_argument("--score-only", action="store_true", help="score saved detections; train and detect nothing")
     parser.add_argument(
         "--predictions", type=Path, metavar="DIR", help="with --score-only: the detections (default: OUT/detections)"
     )

@@ -21,7 +21,7 @@ DETECTIONS = "detections"
 
 
 def train_and_score(arguments: argparse.Namespace) -> None:
-    """Train the recipe's detector, save its detections on the test split, score them.
+    """Train the recipe's detector unless it is trained, save its detections on the test split, score them.
 
     Raises:
         UserError: data, recipe or checkpoint cannot be used, or training failed.
@@ -33,6 +33,7 @@ def train_and_score(arguments: argparse.Namespace) -> None:
     from eval.detector.distributed import is_main, join, wait
     from eval.detector.recipe import read_recipe
     from eval.detector.train import discard, train_detector
+    from eval.detector.weights import read_detector_metadata
     from eval.uavdt.recipe import UavdtRecipe
     from flsl.checkpoint import load_encoder
     from flsl.config import dump_config
@@ -48,25 +49,26 @@ def train_and_score(arguments: argparse.Namespace) -> None:
     train = arguments.out / "annotations" / f"train_{len(sequences)}_sequences_stride_{stride}.json"
     test = arguments.out / "annotations" / "test.json"
     if is_main():
-        if arguments.when_exists == "overwrite" and (arguments.out / "record.json").exists():
+        finished = (arguments.out / "record.json").exists()
+        if arguments.when_exists == "overwrite" and finished and not arguments.test_only:
             discard(arguments.out)
         write_atomic(arguments.out / "config.py", lambda path: path.write_text(dump_config(config)))
         with watch.phase("annotations"):
-            _write_annotations(
-                layout, sequences[: recipe.frames.train_sequences], recipe.frames.train_stride, True, train
-            )
+            _write_annotations(layout, sequences, stride, True, train)
             _write_annotations(layout, layout.sequences("test"), 1, False, test)
     wait()
-    with watch.phase("training"):
-        detector = train_detector(
-            recipe,
-            arguments.checkpoint,
-            annotations=train,
-            images=layout.root,
-            out=arguments.out,
-            seed=arguments.seed,
-            device=device,
-        )
+    detector = arguments.out / "detector.safetensors"
+    if not arguments.test_only:
+        with watch.phase("training"):
+            detector = train_detector(
+                recipe,
+                arguments.checkpoint,
+                annotations=train,
+                images=layout.root,
+                out=arguments.out,
+                seed=arguments.seed,
+                device=device,
+            )
     with watch.phase("detection"):
         found = detect(
             recipe,
@@ -80,7 +82,7 @@ def train_and_score(arguments: argparse.Namespace) -> None:
         return
     for detections in _by_sequence(json.loads(test.read_bytes())["images"], found, layout.sequences("test")):
         write_detections(arguments.out / DETECTIONS, detections)
-    warnings = list(loaded.warnings)
+    warnings = list(read_detector_metadata(detector)["warnings"])
     if layout.marker is None and len(there) < 30:
         warnings.append(f"only {len(there)} of the 30 official training sequences were there to train on")
     score(

@@ -178,6 +178,11 @@ def test_training_to_records(make_copy, evaluate, tmp_path):
         after = read_record(out / name)
         assert (after.metrics, after.model, after.config) == (before.metrics, before.model, before.config)
 
+    code, printed, _ = evaluate(data, *arguments, "--test-only", "--when-exists", "overwrite")
+    assert code == 0, printed
+    assert "train " not in printed
+    assert read_record(out / "record.json").metrics == record.metrics
+
     # A broken training frame stops the run with its name before anything is trained.
     (data / FRAMES / "M0101" / "img000003.jpg").write_bytes(b"broken")
     code, printed, _ = evaluate(data, *arguments, out=tmp_path / "other")

@@ -1,5 +1,7 @@
 """The rules of the official toolkit, one by one, in the fast path and in the plain one."""
 
+import time
+
 import numpy as np
 import pytest
 from support.uavdt_case import detections_of, random_case, truth_of
@@ -135,3 +137,13 @@ def test_resampling_frames_weighs_them(seed):
     assert np.isnan(
         FrameResampler([score_sequence(truth_of("M0203", 2), detections_of("M0203"))]).average_precision([0])
     )
+
+
+def test_the_fast_path_is_fast():
+    truth, detections = random_case(0, length=400)
+    start = time.perf_counter()
+    pool([score_sequence(truth, detections)])
+    fast = time.perf_counter() - start
+    start = time.perf_counter()
+    reference.average_precision([(truth, detections)])
+    assert (time.perf_counter() - start) > 10 * fast
