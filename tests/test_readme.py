@@ -1,0 +1,53 @@
+"""Every command in the README is accepted by the program it names: it runs, or it misses only its data."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def readme_commands():
+    """Command lines of code blocks, and inline `make` commands that have arguments."""
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.S)).splitlines()
+    inline = re.findall(r"`(make [^`]+=[^`]+)`", README)
+    lines = [line.split("#")[0].strip() for line in [*blocks, *inline]]
+    return sorted({line for line in lines if line and "..." not in line and "FILE" not in line})
+
+
+def commands_of(line):
+    """The `python -m` commands behind a README line; `make` targets are expanded without running them."""
+    if not line.startswith("make"):
+        return [line]
+    result = subprocess.run(["make", "-n", *shlex.split(line)[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return [c for c in result.stdout.splitlines() if " -m " in c and " pip " not in c]
+
+
+def test_readme_has_the_two_commands():
+    assert {"make demo", "make test"} <= set(readme_commands())
+    assert len(readme_commands()) >= 10
+
+
+@pytest.mark.parametrize("line", readme_commands())
+def test_readme_command_is_accepted(line, tmp_path):
+    for folder in ("configs", "results"):  # what a command may read; everything is written elsewhere
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for command in commands_of(line):
+        words = shlex.split(command)
+        if words[-1] in ("pytest",) or "venv" in words or "ruff" in words:
+            continue
+        if "torch.distributed.run" in words:  # one rank is enough to see that the arguments are right
+            words = words[words.index("--nproc_per_node") + 1 :]
+        words = words[words.index("-m") :]
+        words = [w.replace("/tmp/", f"{tmp_path}/tmp/") for w in words]
+        result = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True)
+        assert "Traceback" not in result.stderr, result.stderr
+        assert "usage:" not in result.stderr, result.stderr
+        assert result.returncode == 0 or result.stderr.startswith("error: "), result.stderr
