@@ -9,13 +9,16 @@ from results.errors import ResultsError
 from results.record import Record
 from results.schema import unknown_key
 
+FEW_ITEMS = 10  # percentile intervals over fewer are much too short
+
 
 @dataclass(frozen=True)
 class Comparison:
     """A minus B on one metric: mean difference over items (percent) with its 95 % interval.
 
-    `p` is the two-sided bootstrap p-value of "no difference"; `p_holm` is corrected for all comparisons made together.
-    `better` counts the items on which A scores higher.
+    `p` is the two-sided bootstrap p-value of "no difference", but at least 2 / 2^items: no fewer sign patterns exist, so
+    a handful of items that agree prove nothing. `p_holm` is corrected for all comparisons made together. `better` counts
+    the items on which A scores higher.
     """
 
     a: str
@@ -72,7 +75,7 @@ def compare_records(
     low, high = np.quantile(means, [0.025, 0.975])
     # The + 1 counts the sample itself, so that p is never 0 with a finite number of resamples.
     side = min((means <= 0).sum(), (means >= 0).sum())
-    p = min(1.0, 2 * (float(side) + 1) / (resamples + 1))
+    p = max(min(1.0, 2 * (float(side) + 1) / (resamples + 1)), 2.0 ** (1 - count))
     return Comparison(
         a=a.model.name,
         b=b.model.name,
@@ -84,7 +87,9 @@ def compare_records(
         p=p,
         p_holm=p,
         better=int((differences > 0).sum()),
-        note=_weighting_note(a, b, metric, float(differences.mean())),
+        note="; ".join(
+            filter(None, (_few_items_note(count), _weighting_note(a, b, metric, float(differences.mean()))))
+        ),
     )
 
 
@@ -109,6 +114,10 @@ def _check_same(a: Record, b: Record) -> None:
                 f"{a.model.name} and {b.model.name} cannot be compared: the {what} differs ({one} and {other}). "
                 "Give records of one protocol on the same data."
             )
+
+
+def _few_items_note(count: int) -> str:
+    return f"only {count} items, so the interval is not to be relied on" if count < FEW_ITEMS else ""
 
 
 def _weighting_note(a: Record, b: Record, metric: str, difference: float) -> str:

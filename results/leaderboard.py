@@ -54,6 +54,7 @@ class Row:
     item: str
     metrics: dict[str, float]
     records: tuple[Record, ...]
+    label: str = ""  # the model's name, with what tells it from another row of that name on the same board
 
     @property
     def board(self) -> tuple[str, ...]:
@@ -118,7 +119,7 @@ def build_leaderboard(records: Mapping[Path, Record]) -> Leaderboard:
 
 def to_csv(rows: Iterable[Row]) -> str:
     """Return the rows as CSV text: fixed columns, four decimals, empty where there is no value, `\\n` line ends."""
-    fields = [field.name for field in dataclasses.fields(Row) if field.name not in ("metrics", "records")]
+    fields = [field.name for field in dataclasses.fields(Row) if field.name not in ("metrics", "records", "label")]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*fields, *METRIC_COLUMNS])
@@ -206,5 +207,13 @@ def _rank(rows: list[Row]) -> list[Row]:
         )
         for position, row in enumerate(members, start=1):
             tie = position > 1 and row.value == members[position - 2].value
-            ranked.append(dataclasses.replace(row, rank=ranked[-1].rank if tie else position))
+            rank = ranked[-1].rank if tie else position
+            ranked.append(dataclasses.replace(row, rank=rank, label=_label(row, members)))
     return ranked
+
+
+def _label(row: Row, members: list[Row]) -> str:
+    same = [other for other in members if other.model == row.model]
+    encoder = f" (encoder {row.fingerprint[:8]})" if len({other.fingerprint for other in same}) > 1 else ""
+    recipe = f" (recipe {row.recipe})" if len({other.recipe for other in same}) > 1 else ""
+    return row.model + encoder + recipe

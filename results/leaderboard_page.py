@@ -80,7 +80,7 @@ def _measured(row: Row, board: int, first_record: int, figures, tolerances, meth
         "origin": "measured",
         "board": board,
         "rank": row.rank,
-        "name": row.model,
+        "name": row.label,
         "key": f"{row.model} {row.fingerprint}",
         "method": row.method,
         **_split(backbone_of(row.architecture, row.patch_size)),

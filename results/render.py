@@ -38,7 +38,7 @@ def differences(line: Line) -> str:
 
 def _labels(table: Table, line: Line, notes: list[str]) -> list[str]:
     """Return the cells left of the numbers; collects the line's footnote into `notes`."""
-    method = line.method if line.origin == "published" else f"{line.method} (ours: {line.row.model})"
+    method = line.method if line.origin == "published" else f"{line.method} (ours: {line.row.label})"
     if line.note:
         if line.note not in notes:
             notes.append(line.note)
@@ -65,7 +65,7 @@ def _other_cells(table: Table) -> tuple[list[str], list[list[str]]]:
         interval = "" if row.interval_low is None else f"[{row.interval_low:.1f}, {row.interval_high:.1f}]"
         backbone = backbone_of(row.architecture, row.patch_size)
         data = f"{row.dataset} {row.split} ({row.items} {row.item})"
-        body.append([row.model, row.method, backbone, row.protocol, data, row.headline, f"{row.value:.1f}", interval])
+        body.append([row.label, row.method, backbone, row.protocol, data, row.headline, f"{row.value:.1f}", interval])
     return head, body
 
 

@@ -27,7 +27,8 @@ def print_leaderboard(rows: list[Row]) -> None:
         first = group[0]
         official = "" if first.official else " (not the official split: not comparable with published figures)"
         title = f"{first.protocol}   {first.dataset} {first.split}, {first.items} {first.item}{official}"
-        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+        out.print(Text(title, style="bold"))
+        table = Table(header_style="bold")
         for name in ("rank", "model", "method", "architecture", "patch"):
             table.add_column(name, justify="right" if name in ("rank", "patch") else "left")
         others = [name for name in METRIC_COLUMNS if name in first.metrics and name != first.headline]
@@ -35,7 +36,7 @@ def print_leaderboard(rows: list[Row]) -> None:
             table.add_column(name, justify="right")
         for row in group[:ROWS_SHOWN]:
             interval = "" if row.interval_low is None else f"{row.interval_low:.1f} to {row.interval_high:.1f}"
-            cells = [str(row.rank), row.model, row.method, row.architecture, str(row.patch_size)]
+            cells = [str(row.rank), row.label, row.method, row.architecture, str(row.patch_size)]
             scores = [f"{row.metrics[name]:.1f}" if name in row.metrics else "" for name in others]
             cells += [f"{row.value:.1f}", interval, *scores, str(row.seeds)]
             table.add_row(*map(Text, cells))

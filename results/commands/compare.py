@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the comparisons and, in words, what they say; returns 0."""
+    import dataclasses
+
     from results.compare import compare_records, holm
     from results.errors import ResultsError
     from results.store import read_record
@@ -33,7 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise ResultsError("compare needs at least two records: python -m results compare A/record.json B/record.json")
     if arguments.resamples < 100:
         raise ResultsError(f"--resamples {arguments.resamples} is too few for a 95 % interval; give 100 or more.")
-    first, *others = (read_record(path / "record.json" if path.is_dir() else path) for path in arguments.records)
+    records = [read_record(path / "record.json" if path.is_dir() else path) for path in arguments.records]
+    if len({record.model.name for record in records}) < len(records):  # names do not tell them apart, files do
+        for index, (record, path) in enumerate(zip(records, arguments.records)):
+            model = dataclasses.replace(record.model, name=f"{record.model.name} ({path})")
+            records[index] = dataclasses.replace(record, model=model)
+    first, *others = records
     found = holm(
         [
             compare_records(first, other, arguments.metric, resamples=arguments.resamples, seed=arguments.seed)

@@ -47,6 +47,13 @@ def test_p_of_equal_models_is_about_uniform(scored):
     assert 0.4 < np.mean(ps) < 0.6
 
 
+@pytest.mark.parametrize(("count", "smallest"), [(2, 0.5), (3, 0.25), (5, 0.0625)])
+def test_a_handful_of_items_that_agree_proves_nothing(scored, count, smallest):
+    found = compare_records(scored(np.arange(count) + 50.0), scored(np.arange(count)), "J")
+    assert found.p == smallest
+    assert f"only {count} items" in found.note
+
+
 def test_swapping_the_records_turns_the_sign(scored):
     generator = np.random.default_rng(3)
     a, b = scored(generator.uniform(0, 100, 12), "a"), scored(generator.uniform(0, 100, 12), "b")
@@ -90,9 +97,10 @@ def test_other_items_and_metrics_are_refused(scored, make_record):
 
 
 def test_says_when_the_benchmarks_score_weighs_items_otherwise(scored, davis_scores):
-    a, b = scored([60.0, 70.0], metrics=davis_scores(66.0)), scored([50.0, 60.0], metrics=davis_scores(55.0))
+    base = np.arange(12.0)
+    a, b = scored(base + 60, metrics=davis_scores(66.0)), scored(base + 50, metrics=davis_scores(55.0))
     assert "differs by +11.00" in compare_records(a, b, "J").note
-    assert compare_records(a, scored([51.0, 57.0], metrics=davis_scores(55.0)), "J").note == ""
+    assert compare_records(a, scored(base + 49, metrics=davis_scores(55.0)), "J").note == ""
 
 
 def test_command_corrects_for_several_and_says_it_in_words(scored, write_records, cli):
@@ -104,3 +112,9 @@ def test_command_corrects_for_several_and_says_it_in_words(scored, write_records
     assert "best is better than other in J (p = 0.000" in out
     assert "best is not shown to differ from equal" in out
     assert "30 of 30" in out
+
+
+def test_records_of_one_name_are_told_apart_by_their_files(scored, write_records, cli):
+    folder = write_records(scored(range(12)), scored(range(1, 13), seed=1))
+    _, out, _ = cli("compare", folder / "run0", folder / "run1", "--metric", "J")
+    assert f"model ({folder / 'run0'}) is worse than model ({folder / 'run1'})" in out
