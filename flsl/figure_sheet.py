@@ -89,7 +89,7 @@ def _draw(target: Path, image: Image.Image, rows: list, checkpoints: Sequence[Lo
     from matplotlib import pyplot
 
     titles = [
-        "picture",
+        "",
         "principal components",
         "clusters",
         *(f"attention of point {n + 1}" for n in range(len(points))),
@@ -114,6 +114,6 @@ def _draw(target: Path, image: Image.Image, rows: list, checkpoints: Sequence[Lo
         for column, title in zip(cells, titles):
             column.set_axis_off()
             column.set_title(title if row == 0 else "", fontsize=9)
-        cells[0].set_title(f"{loaded.name}", fontsize=9, loc="left")
+        cells[0].set_title(loaded.name, fontsize=9, loc="left")
     figure.savefig(target, dpi=110)
     pyplot.close(figure)

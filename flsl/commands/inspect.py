@@ -27,6 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         encoder = config.to_dict()
         print(json.dumps(fields | {"encoder": encoder, "dropped": dropped, "warnings": loaded.warnings}, indent=2))
         return 0
+    origin = [f"{k} (--json shows it)" if isinstance(v, dict) else f"{k} {v}" for k, v in loaded.pretraining.items()]
     tokens = ["no class token", "class token"][config.class_token]
     if config.register_tokens:
         tokens += f", {config.register_tokens} registers"
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         "parameters": f"{fields['parameters']:,}",
         "loaded": f"all {len(loaded.encoder.state_dict())} tensors match in name and shape",
         "left out": ", ".join(dropped) or "nothing",
-        "origin": ", ".join(f"{k} {v}" for k, v in loaded.pretraining.items()) or "not stated",
+        "origin": ", ".join(origin) or "not stated",
         "file sha256": loaded.file_sha256 or "none",
         "fingerprint": fields["fingerprint"],
     }

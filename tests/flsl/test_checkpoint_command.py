@@ -1,0 +1,166 @@
+"""`python -m flsl` and the string that names a checkpoint with its overrides."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from support.layouts import layers, prefixed, training_checkpoint
+from support.plain_vit import plain_features, random_weights
+
+from flsl.__main__ import COMMANDS, main
+from flsl.checkpoint import fingerprint, load_encoder
+from flsl.errors import UserError
+from flsl.source import Overrides, join_spec, split_spec
+
+
+@pytest.fixture
+def dino(tmp_path):
+    """A DINO training checkpoint, 128 wide: two heads."""
+    student, teacher = (prefixed(random_weights(width=128, seed=seed), "backbone.") for seed in (0, 1))
+    head = layers("head.mlp.0", "head.last_layer")
+    torch.save(training_checkpoint(prefixed(student | head, "module."), teacher | head), tmp_path / "dino.pth")
+    return tmp_path / "dino.pth"
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_fast_and_starts_with_the_command(command):
+    arguments = [sys.executable, "-X", "importtime", "-m", "flsl", *command.split(), "--help"]
+    start = time.perf_counter()
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert time.perf_counter() - start < 5  # a loaded machine; alone it takes a tenth of a second
+    assert f"python -m flsl {command}".strip() in done.stdout
+    assert not any(name in done.stderr for name in ("| torch\n", "| timm\n", "| numpy\n"))
+
+
+def test_inspect_prints_the_proof(dino, capsys):
+    assert main(["inspect", str(dino)]) == 0
+    printed = capsys.readouterr().out
+    loaded = load_encoder(dino)
+    for part in ("DINO training checkpoint", "width 128, 2 blocks, 2 heads", "class token, grid 4x4 of 8-pixel patches",
+                 "learned, resized by 'dino'", "teacher.head.* (2)", loaded.file_sha256, fingerprint(loaded.encoder)):  # fmt: skip
+        assert part in printed
+    assert "warning" not in printed
+
+
+def test_inspect_json_is_what_records_hold(dino, capsys):
+    assert main(["inspect", str(dino), "--json", "--heads", "4", "--all"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    fields = load_encoder(f"{dino}?heads=4").model_fields()
+    assert {key: printed[key] for key in fields if key != "source"} == {
+        k: v for k, v in fields.items() if k != "source"
+    }
+    assert printed["encoder"]["num_heads"] == 4
+    assert printed["warnings"] == ["num_heads overridden: 4 instead of 2"]
+    assert "student.head.last_layer.weight" in printed["dropped"]
+    assert fields["pretraining"]["dropped"] == [
+        "teacher.head.* (2)",
+        "student.backbone.* (30)",
+        "student.head.* (2)",
+        "optimizer",
+    ]
+
+
+def test_heads_override_changes_attention_and_warns(dino):
+    usual, ablation = load_encoder(dino), load_encoder(dino, overrides=Overrides(num_heads=8))
+    assert (usual.warnings, ablation.warnings) == ([], ["num_heads overridden: 8 instead of 2"])
+    assert fingerprint(usual.encoder) == fingerprint(ablation.encoder)
+    weights, images = random_weights(width=128, seed=1), torch.randn(1, 3, 32, 32)
+    for loaded, heads in ((usual, 2), (ablation, 8)):
+        expected = plain_features(weights, images, heads)
+        torch.testing.assert_close(loaded.encoder.feature_maps(images)[0], expected, atol=1e-5, rtol=0)
+
+
+def test_positions_and_arch_overrides(dino):
+    resized = load_encoder(f"{dino}?positions=size")
+    assert resized.warnings == ["position_interpolation overridden: size instead of dino"]
+    images = torch.randn(1, 3, 24, 48)
+    expected = plain_features(random_weights(width=128, seed=1), images, 2, positions="size")
+    torch.testing.assert_close(resized.encoder.feature_maps(images)[0], expected, atol=1e-5, rtol=0)
+    with pytest.raises(UserError, match="do not fit the encoder"):
+        load_encoder(f"{dino}?arch=vit_small")
+    with pytest.raises(UserError, match="Did you mean 'vit_small'"):
+        load_encoder(f"{dino}?arch=vit_smal")
+
+
+def test_width_that_leaves_heads_open_asks_for_them(tmp_path):
+    torch.save(random_weights(width=96), tmp_path / "narrow.pth")
+    with pytest.raises(UserError, match="Say --heads N"):
+        load_encoder(tmp_path / "narrow.pth")
+    assert load_encoder(tmp_path / "narrow.pth", overrides=Overrides(num_heads=3)).encoder.num_heads == 3
+    with pytest.raises(UserError, match="96 is no multiple of num_heads 7"):
+        load_encoder(tmp_path / "narrow.pth?heads=7")
+
+
+@pytest.mark.parametrize(
+    "overrides", [Overrides(), Overrides(num_heads=8), Overrides("vit_small", 8, "size", "student")]
+)
+def test_specs_join_and_split(overrides):
+    assert split_spec(join_spec("folder/file.pth", overrides)) == ("folder/file.pth", overrides)
+    nested = join_spec(join_spec("x.pth", Overrides(branch="teacher")), overrides)
+    assert split_spec(nested)[1].branch == (overrides.branch or "teacher")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("head=8", "Did you mean 'heads'"),
+        ("heads=many", "positive number"),
+        ("positions=cubic", "dino, size or size_plain"),
+    ],
+)
+def test_unknown_options_are_refused(dino, option, message):
+    with pytest.raises(UserError, match=message):
+        load_encoder(f"{dino}?{option}")
+
+
+def test_branch_of_a_file_with_one_network(tmp_path):
+    torch.save(random_weights(), tmp_path / "bare.pth")
+    with pytest.raises(UserError, match=r"\(DINO backbone\) holds one network"):
+        load_encoder(f"{tmp_path / 'bare.pth'}?branch=teacher")
+
+
+def test_convert_keeps_the_encoder_and_its_origin(dino, tmp_path, capsys):
+    out = tmp_path / "ours.safetensors"
+    assert main(["convert", str(dino), str(out), "--name", "my DINO"]) == 0
+    before, after = load_encoder(dino), load_encoder(out)
+    assert fingerprint(before.encoder) in capsys.readouterr().out
+    assert after.encoder.config == before.encoder.config
+    assert fingerprint(after.encoder) == fingerprint(before.encoder)
+    assert (after.name, after.method) == ("my DINO", "DINO")
+    assert after.pretraining["source_sha256"] == before.file_sha256
+    assert after.pretraining["converted_from"] == "DINO training checkpoint"
+    assert main(["convert", str(dino), str(tmp_path / "ours.pth")]) == 2
+
+
+@pytest.mark.parametrize(("target", "out"), [("timm", "t"), ("hf", "h"), ("mmdet", "m.pth"), ("torch", "t.pth")])
+def test_export(dino, tmp_path, capsys, target, out):
+    assert main(["export", str(dino), "--to", target, str(tmp_path / out)]) == 0
+    assert str(tmp_path / out) in capsys.readouterr().out
+    assert load_encoder(tmp_path / out).encoder.embed_dim == 128
+    wrong = "file.pth" if target in ("timm", "hf") else "folder"
+    assert main(["export", str(dino), "--to", target, str(tmp_path / wrong)]) == 2
+    assert f"--to {target} writes" in capsys.readouterr().err
+
+
+def test_eval_takes_the_overrides(dino):
+    """`--heads` reaches the record through the one string that every adapter passes on."""
+    import argparse
+
+    from flsl.commands.arguments import add_overrides, overrides
+
+    parser = argparse.ArgumentParser()
+    add_overrides(parser)
+    arguments = parser.parse_args(["--heads", "4", "--branch", "student"])
+    loaded = load_encoder(join_spec(str(dino), overrides(arguments)))
+    assert (loaded.encoder.num_heads, loaded.pretraining["branch"]) == (4, "student")
+    assert loaded.source == f"{dino}"
+
+
+def test_a_spelling_mistake_costs_one_paragraph(capsys):
+    assert main(["inspect", "nowhere.pth"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: checkpoint nowhere.pth does not exist")
+    assert error.count("\n") == 1
