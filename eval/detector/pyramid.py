@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from flsl.errors import UserError
 
 STRIDES = (4, 8, 16, 32)
-# Side in pixels that an image must be a multiple of, so that the coarsest map comes out even.
+# Side in pixels that an image must be a multiple of: the coarsest level pools whole groups of patches.
 MULTIPLE = {8: 32, 14: 28, 16: 32}
 
 
@@ -52,9 +52,13 @@ class Pyramid(nn.Module):
             self.fpn4 = nn.MaxPool2d(2, 2)
 
     def pad(self, images: Tensor) -> Tensor:
-        """Pad images `(B, 3, H, W)` with zeros at the right and bottom to a multiple that every map can follow."""
-        height, width = images.shape[-2:]
-        return F.pad(images, (0, -width % self.multiple, 0, -height % self.multiple))
+        """Pad images `(B, 3, H, W)` with zeros at the right and bottom, so that every map covers the image."""
+        height, width = (self._padded(side) for side in images.shape[-2:])
+        return F.pad(images, (0, width - images.shape[-1], 0, height - images.shape[-2]))
+
+    def _padded(self, side: int) -> int:
+        whole = -(-side // STRIDES[-1]) * STRIDES[-1]
+        return -(-whole // self.multiple) * self.multiple
 
     def forward(self, taps: Sequence[Tensor], size: tuple[int, int]) -> tuple[Tensor, ...]:
         """Return the maps `(B, D, ceil(H / s), ceil(W / s))`, s = 4, 8, 16, 32.

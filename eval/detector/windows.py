@@ -60,5 +60,5 @@ def _join(windows: Tensor, prefix: int, rows: int, columns: int, window: int) ->
     width = windows.shape[-1]
     grid = windows[:, prefix:].reshape(-1, down, across, window, window, width).transpose(2, 3)
     grid = grid.reshape(-1, down * window, across * window, width)[:, :rows, :columns]
-    prefixes = windows[:, :prefix].reshape(-1, down * across, prefix, width).mean(dim=1)
+    prefixes = windows[:, :prefix].reshape(len(grid), down * across, prefix, width).mean(dim=1)
     return torch.cat([prefixes, grid.flatten(1, 2)], dim=1)
