@@ -84,7 +84,7 @@ def test_missing_and_unreadable_files(files, tmp_path):
     with pytest.raises(UserError, match="not valid JSON"):
         read_annotations(path, folder)
     path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match="image folder .*elsewhere does not exist"):
+    with pytest.raises(UserError, match=r"image folder .*elsewhere does not exist"):
         read_annotations(path, tmp_path / "elsewhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="empty"):

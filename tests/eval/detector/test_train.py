@@ -1,0 +1,185 @@
+"""Training for real, at a size of seconds: what comes out, what is proven on the way, and how it fails."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from eval.detector import hooks
+from eval.detector.detect import detect
+from eval.detector.runner import quiet
+from eval.detector.sampler import EndlessAspectSampler
+from eval.detector.train import train_detector  # noqa: F401  (installs the operators before mmdet is imported)
+from eval.detector.weights import read_detector, read_detector_metadata
+from flsl.checkpoint import fingerprint, load_encoder
+from flsl.errors import UserError
+
+
+def test_a_training_ends_in_a_detector_that_detects(train, recipe, drawn, encoder_file, tmp_path, capsys):
+    detector = train()
+    metadata, weights = read_detector(detector)
+    assert [category["id"] for category in metadata["categories"]] == [1, 3, 4, 9]
+    assert metadata["iterations"] == 2
+    assert metadata["training"]["encoder"] == fingerprint(load_encoder(encoder_file).encoder)
+    assert weights["roi_head.bbox_head.fc_cls.weight"].shape[0] == 5
+    # The full log is in the file; the user sees progress and nothing of mmengine.
+    shown = capsys.readouterr().out
+    assert "train 2/2" in shown
+    assert "mmengine" not in shown
+    log = (tmp_path / "out" / "train" / "train.log").read_text()
+    assert f"encoder fingerprint: checkpoint {metadata['training']['encoder']}" in log
+
+    out = tmp_path / "out" / "detections.json"
+    files = {"annotations": drawn / "annotations" / "instances_val2017.json", "images": drawn / "val2017"}
+    found = detect(recipe("testing.score_threshold=0.0"), detector, out=out, **files)
+    assert found == json.loads(out.read_text())
+    images = {image["id"]: image for image in json.loads(files["annotations"].read_text())["images"]}
+    assert {result["image_id"] for result in found} == set(images)
+    for result in found:
+        x, y, width, height = result["bbox"]
+        assert result["category_id"] in (1, 3, 4, 9)
+        assert min(x, y, width, height) >= 0
+        assert x + width <= 128.01
+        assert y + height <= 96.01
+        assert result["segmentation"]["size"] == [96, 128]
+
+    # Asked again, nothing is trained again; another recipe is not mistaken for this one.
+    before = detector.stat().st_mtime_ns
+    assert train() == detector
+    assert detector.stat().st_mtime_ns == before
+    with pytest.raises(UserError, match="another recipe"):
+        train("training.learning_rate=1e-4")
+    with pytest.raises(UserError, match="another seed"):
+        train(seed=1)
+
+
+def test_the_written_mmdet_configuration_builds_the_same_encoder(train, encoder_file, tmp_path):
+    """mmengine's own Runner, from the file alone: the weights are the checkpoint's before and after initialisation."""
+    train()
+    config = Config.fromfile(tmp_path / "out" / "mmdet_config.py")
+    config.work_dir = str(tmp_path / "again")
+    expected = fingerprint(load_encoder(encoder_file).encoder)
+    runner = Runner.from_cfg(config)
+    model = runner.model
+    assert fingerprint(model.backbone.encoder) == expected
+    model.init_weights()
+    for mode in (True, False):
+        assert fingerprint(model.train(mode).backbone.encoder) == expected
+    # In test mode mmengine initialises nothing: the constructor must have loaded the weights.
+    tested = MODELS.build(config.model)
+    assert fingerprint(tested.eval().backbone.encoder) == expected
+    # A detector without its checkpoint has other weights, so the comparison can fail.
+    config.model.backbone.init_cfg = None
+    assert fingerprint(MODELS.build(config.model).backbone.encoder) != expected
+
+
+def test_an_interrupted_training_goes_on_where_it_stopped(train, tmp_path, capsys, monkeypatch):
+    overrides = ("training.iterations=5", "runtime.checkpoint_every=2")
+    shown = hooks.ProgressHook.after_train_iter
+
+    def interrupt(self, runner, *args, **kwargs):
+        shown(self, runner, *args, **kwargs)
+        if runner.iter == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hooks.ProgressHook, "after_train_iter", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(*overrides)
+    assert not (tmp_path / "out" / "detector.safetensors").exists()
+    with pytest.raises(UserError, match="another recipe"):
+        train(*overrides, "training.learning_rate=1e-5")
+    detector = train(*overrides)
+    assert "resuming at iteration 2 of 5" in capsys.readouterr().out
+    assert read_detector_metadata(detector)["iterations"] == 5
+    state = torch.load(tmp_path / "out" / "train" / "iter_5.pth", weights_only=False)
+    # Milestones at 8/12 and 11/12 of 5 iterations are behind, so the rate is a hundredth, however often it stopped.
+    assert state["optimizer"]["param_groups"][0]["lr"] < 1e-5 * 1.01
+
+
+def test_the_order_of_images_does_not_depend_on_interruptions(drawn):
+    from itertools import islice
+
+    class Data:
+        is_wide = torch.arange(20).numpy() % 3 == 0
+
+    def order(skip, seed=0):
+        sampler = EndlessAspectSampler(Data, batch=3, seed=seed)
+        sampler.skip(skip)
+        return list(islice(sampler, 60 - skip))
+
+    whole = order(0)
+    assert order(15) == whole[15:]
+    assert order(0, seed=1) != whole
+    for start in range(0, 60, 3):  # every batch has one orientation
+        assert len({bool(Data.is_wide[index]) for index in whole[start : start + 3]}) == 1
+    assert set(whole) == set(range(20))
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_images(train):
+    overrides = ("training.learning_rate=1e30", "training.warmup_factor=1.0", "training.iterations=4")
+    with pytest.raises(UserError, match=r"loss of iteration \d is not finite .*000000\d+\.jpg.*learning_rate"):
+        train(*overrides)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_corrupt_image_is_named(train, drawn, tmp_path, workers):
+    images = tmp_path / "images"
+    shutil.copytree(drawn / "train2017", images)
+    for file in images.iterdir():
+        file.write_bytes(file.read_bytes()[:-200])  # cut off, as an interrupted download is
+    with pytest.raises(UserError) as error:
+        train(f"runtime.workers={workers}", images=images)
+    assert str(error.value).startswith(f"image {images}/000000")
+    assert "cannot be decoded" in str(error.value)
+    assert "Traceback" not in str(error.value)
+
+
+def test_running_out_of_memory_says_what_helps(tmp_path):
+    for error in (
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+    ):
+        with pytest.raises(UserError) as raised, quiet(tmp_path / "log"):
+            raise error
+        text = str(raised.value)
+        assert text.index("checkpoint_activations") < text.index("precision=bf16") < text.index("training.batch")
+    with pytest.raises(RuntimeError, match="another"), quiet(tmp_path / "log"):
+        raise RuntimeError("another error")
+
+
+def test_other_categories_than_trained_on_are_refused(train, recipe, drawn, tmp_path):
+    content = json.loads((drawn / "annotations" / "instances_val2017.json").read_text())
+    content["categories"][0]["name"] = "oval"
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="differ in their categories"):
+        detect(recipe(), train(), annotations=path, images=drawn / "val2017", out=tmp_path / "out" / "d.json")
+
+
+def test_a_recipe_for_another_encoder_is_refused(train):
+    with pytest.raises(UserError, match="this recipe is for vit_small/16, but the checkpoint is a vit_32x4h2/16"):
+        train("model.encoder=vit_small/16")
+
+
+def test_all_options_of_training_together(train):
+    detector = train(
+        "model.detector=faster-rcnn",
+        "model.frozen_blocks=1",
+        "model.drop_path=0.2",
+        "training.layer_decay=0.7",
+        "training.clip_norm=1.0",
+        "training.ema=0.1",
+        "training.precision=bf16",
+        "training.keep_empty_images=True",
+        "runtime.checkpoint_activations=True",
+        "images.crop=True",
+    )
+    _, weights = read_detector(detector)
+    assert all(torch.isfinite(value.float()).all() for value in weights.values())
+    assert not any("mask_head" in name for name in weights)
