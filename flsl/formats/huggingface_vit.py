@@ -43,7 +43,8 @@ def config_facts(file: WeightFile) -> dict[str, object]:
     """Return what the JSON files beside the weights tell."""
     names = {"num_attention_heads": "num_heads", "layer_norm_eps": "norm_eps"}
     facts = {names[key]: value for key, value in file.config.items() if key in names}
-    return facts | {key: tuple(file.config[key]) for key in ("image_mean", "image_std") if key in file.config}
+    constants = {key: file.config.get(key) for key in ("image_mean", "image_std")}
+    return facts | {key: tuple(v) for key, v in constants.items() if isinstance(v, list) and len(v) == 3}
 
 
 def join_qkv(state: State, query: str = "query", key: str = "key", value: str = "value") -> State:

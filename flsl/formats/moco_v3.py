@@ -24,9 +24,9 @@ def read(file: WeightFile, branch: str | None) -> Found | None:
         raise UserError(f"checkpoint {file.path} has no branch {chosen!r}; choose from {', '.join(BRANCHES)}")
     state, unused = drop(sides[chosen], ("head.",))
     unused = [f"{chosen}.{key}" for key in unused] + [key for key in everything if not key.startswith(f"{chosen}.")]
-    small = state["patch_embed.proj.weight"].shape[0] == 384
-    facts = FACTS | ({"num_heads": 12} if small else {})
-    run = run_arguments(file.tree)
+    width, run = state["patch_embed.proj.weight"].shape[0], run_arguments(file.tree)
     if isinstance(file.tree.get("arch"), str):
         run["arch"] = file.tree["arch"]
+    small = width == 384 or (run.get("arch") == "vit_small" and width % 64 and width % 12 == 0)
+    facts = FACTS | ({"num_heads": 12} if small else {})
     return Found("MoCo v3 training checkpoint", "MoCo-v3", state, facts, unused, run, branch=chosen)

@@ -30,5 +30,7 @@ def read(file: WeightFile, branch: str | None) -> Found | None:
             return None
     except (KeyError, ValueError) as error:
         raise UserError(f"checkpoint {file.path}: its description is damaged ({error}). Write it again.") from error
+    if not isinstance(pretraining, dict):
+        raise UserError(f"checkpoint {file.path}: its origin is no dictionary, but {pretraining!r}")
     config = parse_section(EncoderConfig, encoder, f"{file.path}: encoder")
     return Found("own", method, state, pretraining=pretraining, name=name, config=config)
