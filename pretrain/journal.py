@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from flsl.errors import UserError
+
 
 class Journal:
     """Collects scalars and writes them every so many steps.
@@ -13,7 +15,9 @@ class Journal:
     interrupted run equals that of an uninterrupted one (but for times).
     """
 
-    def __init__(self, out: Path, first_step: int, total_steps: int, steps_per_epoch: int, batch_size: int):
+    def __init__(
+        self, out: Path, first_step: int, total_steps: int, steps_per_epoch: int, batch_size: int, mirror: bool = False
+    ):
         self.path = out / "log.jsonl"
         self.first_step, self.total_steps = first_step, total_steps
         self.steps_per_epoch, self.batch_size = steps_per_epoch, batch_size
@@ -24,6 +28,8 @@ class Journal:
         self.path.write_text("".join(line + "\n" for line in kept))
         from torch.utils.tensorboard import SummaryWriter
 
+        if mirror:
+            _start_wandb(out)
         self.board = SummaryWriter(str(out / "tensorboard"), purge_step=first_step)
 
     def report(self, step: int, scalars: dict[str, float], notes: dict[str, Any]) -> None:
@@ -60,6 +66,15 @@ class Journal:
     def close(self) -> None:
         """Flush everything."""
         self.board.close()
+
+
+def _start_wandb(out: Path) -> None:
+    """Mirror TensorBoard to Weights & Biases."""
+    try:
+        import wandb
+    except ModuleNotFoundError as error:
+        raise UserError("training.wandb needs the package wandb: pip install wandb, or leave the key out") from error
+    wandb.init(project="flsl", name=out.name, dir=str(out), sync_tensorboard=True, resume="allow")
 
 
 def _step_of(line: str) -> int:

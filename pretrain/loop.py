@@ -18,6 +18,7 @@ from flsl.model import FLSL, ObjectiveConfig, StageConfig
 from pretrain.dataset import Order, ViewDataset, check_batch, collate, describe, find_images
 from pretrain.distributed import Ranks, any_rank, data_parallel
 from pretrain.journal import Journal
+from pretrain.pictures import draw_pictures
 from pretrain.recipe import Recipe
 from pretrain.schedules import Schedules
 from pretrain.state import StateFolder, check_unchanged
@@ -117,7 +118,7 @@ class Loop:
         steps_per_epoch = self.order.steps_per_epoch
         journal = None
         if self.ranks.is_main:
-            journal = Journal(self.out, first, self.total_steps, steps_per_epoch, training.batch_size)
+            journal = Journal(self.out, first, self.total_steps, steps_per_epoch, training.batch_size, training.wandb)
         batches = self.batches(first)
         for step in range(first, self.total_steps):
             # Stochastic depth draws from the global generator: seeded by step and rank, it needs no saved state.
@@ -137,6 +138,8 @@ class Loop:
             stopping = stopping and any_rank(self.stop_requested, self.ranks)
             if stopping or done % training.checkpoint_every == 0 or done % steps_per_epoch == 0:
                 self.save(done)
+            if journal and done % steps_per_epoch == 0:
+                self.draw(journal, done)
             if stopping and done < self.total_steps:
                 self.say(f"stopped by a signal after step {done}; run the same command again to continue")
                 break
@@ -250,6 +253,18 @@ class Loop:
             )
         except (UserError, OSError, RuntimeError) as error:
             self.say(f"ERROR: state after step {done} could not be saved, training goes on: {error}", error=True)
+
+    def draw(self, journal: Journal, done: int) -> None:
+        """Send pictures of the teacher's features to TensorBoard, every `pictures_every` epochs."""
+        every = self.recipe.training.pictures_every
+        if every and done // self.order.steps_per_epoch % every == 0:
+            readable = [p for i, p in enumerate(self.paths) if i not in self.unreadable]
+            paths = readable[:: max(len(readable) // 4, 1)][:4]
+            teacher = self.step.model.teacher.backbone
+            for name, picture in draw_pictures(
+                teacher, paths, self.recipe.views.global_size, self.ranks.device
+            ).items():
+                journal.board.add_image(name, picture, done)
 
     def say(self, text: str, error: bool = False) -> None:
         """Print on the main rank."""

@@ -121,7 +121,8 @@ class Training:
     keep: int = 3  # newest training states
     max_skipped_steps: int = 10  # non-finite
     max_unreadable: float = 0.001  # share of the images
-    pictures_every: int = 0  # epochs between TensorBoard pictures; 0 is never
+    wandb: bool = False  # mirror TensorBoard to Weights & Biases
+    pictures_every: int = 10  # epochs between TensorBoard pictures; 0 is never
 
     def __post_init__(self):
         for name in ("epochs", "batch_size", "accumulate", "log_every", "checkpoint_every", "keep"):

@@ -100,6 +100,8 @@ class TrainingStep:
         if self.scaler.is_enabled():
             self.scaler.step(self.optimiser)
             self.scaler.update()
+            # An overflow while the scaler looks for its scale is its ordinary way of working; a bad loss is not.
+            skipped = (~torch.isfinite(torch.stack([o.loss.detach() for o in outputs]).sum())).float()
         else:
             self.optimiser.grad_scale, self.optimiser.found_inf = None, skipped
             self.optimiser.step()

@@ -109,6 +109,35 @@ def test_changed_recipe_is_refused_unless_allowed(finished, recipe_file, images,
     assert run(recipe_file, images, finished, "--resume", "never", "--set", "training.epochs=1") == 0
 
 
+def test_tensorboard_has_scalars_and_pictures(recipe_file, images, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert run(recipe_file, images, tmp_path / "run", "--set", "training.pictures_every=2") == 0
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    assert {"loss", "assignment_entropy", "teacher_student_agreement"} <= set(events.Tags()["scalars"])
+    assert {"image", "principal components", "clusters"} <= set(events.Tags()["images"])
+    assert [event.step for event in events.Images("clusters")] == [6]
+
+
+@pytest.mark.parametrize(
+    "change", ["training.precision=bf16", "training.precision=fp16", "training.photometric=device"]
+)
+def test_other_precisions_and_paths_train(change, recipe_file, images, tmp_path):
+    assert run(recipe_file, images, tmp_path / "run", "--set", change, "--set", "training.accumulate=2") == 0
+    rows = log(tmp_path / "run")
+    assert rows[-1]["skipped_steps"] == 0
+    assert abs(rows[-1]["loss"]) < 20
+
+
+def test_multi_stage_training_runs(finished, recipe_file, images, tmp_path):
+    earlier = finished / "encoder.safetensors"
+    stage = ["--set", f"stage.checkpoint={earlier}", "--set", "stage.attention_level=1"]
+    assert run(recipe_file, images, tmp_path / "second", *stage, "--set", "stage.mixture=0.5") == 0
+    rows = log(tmp_path / "second")
+    assert rows[0]["mixture"] == 0
+    assert 0 < rows[-1]["mixture"] <= 0.5
+
+
 def test_only_newest_states_are_kept(finished):
     assert len(list((finished / "states").glob("*.pt"))) == 3
 
@@ -122,6 +151,7 @@ def test_only_newest_states_are_kept(finished):
         (["--set", "encoder.architecture=vit_smal"], "vit_small"),
         (["--set", "training.batch_size=100"], "fewer than one batch"),
         (["--set", "views.global_size=50"], "no multiple of encoder.patch_size 8"),
+        (["--set", "training.wandb=True"], "pip install wandb"),
         (["--device", "nonsense"], "--device nonsense cannot be used"),
         (["--set", "stage.checkpoint=/nowhere.pth"], "/nowhere.pth does not exist"),
     ],

@@ -1,0 +1,48 @@
+"""Pictures of what the teacher has learned, for TensorBoard."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from flsl.encoder import Encoder
+from flsl.figures import cluster_maps, point_attention, principal_components
+from pretrain.crops import decode
+from pretrain.photometric import normalise
+
+POINTS = ((0.5, 0.5), (0.25, 0.25))  # x, y as fractions
+CLUSTERS = 6
+
+
+@torch.no_grad()
+def draw_pictures(encoder: Encoder, paths: list[Path], side: int, device: torch.device) -> dict[str, torch.Tensor]:
+    """Encode whole images, resized to squares, and draw what comes out.
+
+    Args:
+        encoder: the teacher's.
+        paths: images, shown from left to right.
+        side: pixels of a side, a multiple of the patch size.
+
+    Returns:
+        Pictures `(3, side, len(paths) * side)` in 0..1: the image, principal components, clusters, and the mean-shift
+        attention of each of `POINTS`.
+    """
+    images = [decode(path).float()[None] / 255 for path in paths]
+    images = torch.cat([F.interpolate(i, (side, side), mode="bilinear", antialias=True) for i in images])
+    (maps,) = encoder.feature_maps(normalise(images.to(device)))
+    maps = list(maps.float().cpu())
+    colours = torch.rand(CLUSTERS, 3, generator=torch.Generator().manual_seed(0))
+    rows = {
+        "image": list(images),
+        "principal components": [c.permute(2, 0, 1) for c in principal_components(maps)],
+        "clusters": [colours[c].permute(2, 0, 1) for c in cluster_maps(maps, CLUSTERS)],
+    }
+    attention = [point_attention(features, POINTS) for features in maps]
+    for index, point in enumerate(POINTS):
+        weights = [a[index] / a[index].amax() for a in attention]
+        rows[f"attention of {point}"] = [w.expand(3, -1, -1) for w in weights]
+    return {name: torch.cat([_enlarge(tile, side) for tile in tiles], dim=2) for name, tiles in rows.items()}
+
+
+def _enlarge(tile: torch.Tensor, side: int) -> torch.Tensor:
+    return F.interpolate(tile[None].float(), (side, side), mode="nearest")[0]
