@@ -69,7 +69,8 @@ class Dataset:
         if self.marker is not None:
             return self.marker["name"]
         name = f"davis2017-{self.split}"
-        return name if self.official else f"{name} ({len(self.videos)} sequences)"
+        count = len(self.videos)
+        return name if self.official else f"{name} ({count} sequence{'s' * (count > 1)})"
 
     def annotation_sha256(self) -> str:
         """Return one hash over the names and bytes of all annotations."""

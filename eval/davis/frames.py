@@ -11,7 +11,7 @@ from torch import Tensor
 from eval.davis.protocol import Protocol
 from flsl.errors import UserError
 
-_JPEG_END = b"\xff\xd9"
+JPEG_BEGIN, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 def frame_size(height: int, width: int, protocol: Protocol) -> tuple[int, int]:
@@ -49,10 +49,10 @@ def _decode(path: Path) -> np.ndarray:
     """Decode a picture to BGR (H, W, 3) uint8."""
     data = path.read_bytes()
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
+    if image is None and not data.startswith(JPEG_BEGIN):
         raise UserError(f"{path} is not a readable picture. Copy the frame again from the archive.")
-    # OpenCV fills what is missing of a JPEG with grey and only prints a warning; Pillow refuses.
-    if not data.rstrip(b"\0\r\n ").endswith(_JPEG_END):
+    # OpenCV may fill what is missing of a JPEG with grey and only print a warning; Pillow refuses.
+    if image is None or not data.rstrip(b"\0\r\n ").endswith(JPEG_END):
         try:
             with Image.open(path) as picture:
                 picture.load()

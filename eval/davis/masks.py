@@ -6,7 +6,6 @@ import numpy as np
 from PIL import Image
 
 from flsl.errors import UserError
-from flsl.files import write_atomic
 
 VOID = 255
 
@@ -42,7 +41,13 @@ def read_palette(path: Path) -> list[int]:
 
 
 def write_mask(path: Path, mask: np.ndarray, palette: list[int]) -> None:
-    """Write (H, W) uint8 object ids as a palette PNG."""
+    """Write (H, W) uint8 object ids as a palette PNG. Raises UserError, naming the file, if the disk refuses."""
     image = Image.fromarray(mask)
     image.putpalette(palette)  # makes it a palette picture
-    write_atomic(path, lambda temporary: image.save(temporary, format="PNG"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}. Choose an --out that can be written to."
+        ) from error

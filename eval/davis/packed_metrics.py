@@ -6,6 +6,7 @@ every operation runs over long contiguous rows of memory.
 
 import math
 
+import cv2
 import numpy as np
 
 from eval.davis.metrics import boundary_radius, f_measure
@@ -14,13 +15,18 @@ from eval.davis.metrics import boundary_radius, f_measure
 def score_frame(truth: np.ndarray, prediction: np.ndarray, objects: int) -> np.ndarray:
     """Return J and F (2, objects) float64 of the ids 1..objects in two label maps (H, W) uint8."""
     radius = boundary_radius(*truth.shape)
+    # The boundary lies up to one pixel above and to the left of a mask; on the other sides, too, one pixel of background
+    # has to follow, or the border of the image.
+    x, y, width, height = cv2.boundingRect(truth | prediction)
+    box = slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
+    labels = np.stack([truth[box], prediction[box]])
     scores = np.empty((2, objects))
     for index in range(objects):
-        masks = pack(np.stack([truth == index + 1, prediction == index + 1]))
+        masks = pack(labels == index + 1)
         sizes, (intersection,) = _count(masks), _count(masks[:, :1] & masks[:, 1:])
         union = sizes[0] + sizes[1] - intersection
         scores[0, index] = intersection / union if union else 1.0
-        edges = boundary_maps(masks, truth.shape[1])
+        edges = boundary_maps(masks, labels.shape[2])
         scores[1, index] = f_measure(*_count(edges), *_matched_lengths(edges, radius))
     return scores
 

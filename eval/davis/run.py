@@ -46,7 +46,7 @@ def segment_and_score(arguments: argparse.Namespace) -> None:
     from flsl.checkpoint import load_encoder
 
     device = choose_device(arguments.device)
-    loaded = load_encoder(arguments.checkpoint, seed=arguments.seed)
+    loaded = load_encoder(arguments.checkpoint, device, seed=arguments.seed)
     model = loaded.model_fields(arguments.name)
     config = {
         "protocol": dataclasses.asdict(protocol),

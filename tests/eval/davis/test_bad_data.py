@@ -1,0 +1,132 @@
+"""Bad input: exit code 2 and one paragraph that names the file."""
+
+import importlib.util
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eval.__main__ import main
+
+FRAMES, MASKS = "JPEGImages/480p/drawn-01", "Annotations/480p/drawn-01"
+
+
+def fails(capsys, data, out, *more):
+    """Run on bad data; returns the message."""
+    code = main(["davis", "--checkpoint", "random:vit_micro/16", "--data", str(data), "--out", str(out), *more])
+    message = capsys.readouterr().err
+    assert code == 2, message
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    return message
+
+
+def recolour(path):
+    Image.open(path).convert("RGB").save(path)
+
+
+def shrink(path):
+    with Image.open(path) as image:
+        small = image.resize((80, 60))
+    small.save(path)
+
+
+def halve(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty_mask(path):
+    with Image.open(path) as image:
+        blank = Image.new("P", image.size)
+        blank.putpalette(image.getpalette())
+    blank.save(path)
+
+
+DAMAGE = {
+    "missing first annotation": (f"{MASKS}/00000.png", lambda path: path.unlink(), "first annotation"),
+    "missing annotation": (f"{MASKS}/00002.png", lambda path: path.unlink(), "every frame needs one"),
+    "gap in the frames": (f"{FRAMES}/00002.jpg", lambda path: path.unlink(), "gap"),
+    "no frames": (FRAMES, shutil.rmtree, "no frames"),
+    "half a JPEG": (f"{FRAMES}/00001.jpg", halve, "cut off"),
+    "no JPEG": (f"{FRAMES}/00001.jpg", lambda path: path.write_bytes(b"text"), "cannot be read"),
+    "half a PNG": (f"{MASKS}/00000.png", halve, "cannot be read"),
+    "mask of another size": (f"{MASKS}/00001.png", shrink, "80x60"),
+    "frame of another size": (f"{FRAMES}/00003.jpg", shrink, "80x60"),
+    "RGB mask": (f"{MASKS}/00001.png", recolour, "palette"),
+    "no object": (f"{MASKS}/00000.png", empty_mask, "no object"),
+    "no list": ("ImageSets/2017/val.txt", lambda path: path.unlink(), "lists the sequences"),
+    "empty list": ("ImageSets/2017/val.txt", lambda path: path.write_text("\n"), "no sequence"),
+}
+
+
+@pytest.mark.parametrize(("name", "damage", "reason"), DAMAGE.values(), ids=DAMAGE)
+def test_damaged_data(name, damage, reason, copy, tmp_path, capsys):
+    damage(copy / name)
+    message = fails(capsys, copy, tmp_path / "out", "--videos", "drawn-01")
+    assert str(copy / name) in message
+    assert reason in message
+
+
+def test_wrong_and_empty_folders(tmp_path, capsys):
+    assert str(tmp_path / "nowhere") in fails(capsys, tmp_path / "nowhere", tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    assert "found there: nothing" in fails(capsys, tmp_path / "empty", tmp_path / "out")
+
+
+def test_two_annotated_frames_are_too_few(copy, tmp_path, capsys):
+    for number in (2, 3):
+        (copy / FRAMES / f"{number:05d}.jpg").unlink()
+        (copy / MASKS / f"{number:05d}.png").unlink()
+    assert "three or more" in fails(capsys, copy, tmp_path / "out")
+
+
+def test_misspelt_names(drawn, tmp_path, capsys):
+    assert "Did you mean 'drawn-01'" in fails(capsys, drawn, tmp_path, "--videos", "drwan-01")
+    assert "Did you mean 'dino'" in fails(capsys, drawn, tmp_path, "--protocol", "dinno")
+    assert "--limit 0" in fails(capsys, drawn, tmp_path, "--limit", "0")
+    assert "train.txt" in fails(capsys, drawn, tmp_path, "--split", "train")
+
+
+def test_missing_arguments(drawn, tmp_path, capsys):
+    assert main(["davis", "--data", str(drawn), "--out", str(tmp_path)]) == 2
+    assert "--checkpoint is missing" in capsys.readouterr().err
+    assert main(["davis", "--data", str(drawn), "--checkpoint", "random:vit_micro/16"]) == 2
+    assert "--out DIR is missing" in capsys.readouterr().err
+    assert "--score-only" in fails(capsys, drawn, tmp_path, "--predictions", str(tmp_path))
+
+
+PREDICTED = {
+    "unknown id": (lambda path: rewrite(path, 9), "object id 9"),
+    "void": (lambda path: rewrite(path, 255), "object id 255"),
+    "missing": (lambda path: path.unlink(), "missing"),
+    "another size": (shrink, "80x60"),
+    "RGB": (recolour, "mode RGB"),
+    "half a file": (halve, "cannot be read"),
+}
+
+
+def rewrite(path, number):
+    with Image.open(path) as image:
+        palette, mask = image.getpalette(), np.array(image)
+    mask[3, 5] = number
+    image = Image.fromarray(mask)
+    image.putpalette(palette)
+    image.save(path)
+
+
+@pytest.mark.parametrize(("damage", "reason"), PREDICTED.values(), ids=PREDICTED)
+def test_bad_predictions(damage, reason, drawn, finished, tmp_path, capsys):
+    masks = shutil.copytree(finished / "predictions", tmp_path / "masks")
+    damage(masks / "drawn-01" / "00002.png")
+    message = fails(capsys, drawn, tmp_path / "out", "--score-only", "--predictions", str(masks))
+    assert str(masks / "drawn-01" / "00002.png") in message
+    assert reason in message
+
+
+def test_official_backend_that_is_not_installed(drawn, finished, tmp_path, capsys):
+    if importlib.util.find_spec("davis2017"):
+        pytest.skip("the davis2017 package is installed")
+    saved = ["--score-only", "--predictions", str(finished / "predictions")]
+    message = fails(capsys, drawn, tmp_path, *saved, "--metric-backend", "official")
+    assert "davis2017-evaluation" in message

@@ -1,0 +1,122 @@
+"""Frames and first masks against the public script's, and what becomes of labels."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from eval.davis.frames import frame_size, read_frame, resize_frame, to_input
+from eval.davis.labels import first_labels, labels_to_mask
+from eval.davis.masks import read_truth, write_mask
+from eval.davis.protocol import PROTOCOLS
+from eval.davis.segment import Context
+from flsl.errors import UserError
+
+DINO = PROTOCOLS["dino"]
+
+
+@pytest.fixture(scope="module")
+def cases(reference_dir):
+    path = reference_dir / "davis" / "read_frame.npz"
+    if not path.is_file():
+        pytest.skip(f"reference cases absent: {path}")
+    return np.load(path)
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_reference_frames(index, cases, tmp_path):
+    assert index < len(json.loads(str(cases["config"]))["cases"])
+    case = {key.split("/", 1)[1]: cases[key] for key in cases.files if key.startswith(f"{index}/")}
+    np.testing.assert_array_equal(resize_frame(case["image_bgr"], DINO), case["expect/resized_bgr"])
+    # PNG holds the pixels as they are, which JPEG would not.
+    cv2.imwrite(str(tmp_path / "frame.png"), case["image_bgr"])
+    frame = read_frame(tmp_path / "frame.png", DINO).numpy()
+    np.testing.assert_allclose(frame[:, ::8, ::8], case["expect/frame_every_8"], atol=1e-5)
+    np.testing.assert_allclose(frame[:, :16, :16], case["expect/frame_corner"], atol=1e-5)
+    np.testing.assert_allclose(frame.mean(axis=(1, 2), dtype=np.float64), case["expect/frame_mean"], atol=1e-5)
+    np.testing.assert_allclose(frame.std(axis=(1, 2), dtype=np.float64), case["expect/frame_std"], atol=1e-5)
+    for patch in (16, 8):
+        grid = frame.shape[1] // patch, frame.shape[2] // patch
+        labels = first_labels(case["labels"], grid).permute(2, 0, 1)
+        np.testing.assert_array_equal(labels, case[f"expect/labels_patch{patch}"])
+
+
+@pytest.mark.parametrize(
+    ("size", "protocol", "expect"),
+    [
+        ((480, 854), "dino", (480, 832)),
+        ((480, 910), "dino", (480, 896)),
+        ((480, 1152), "dino", (480, 1152)),
+        ((1080, 1920), "dino", (480, 832)),
+        ((854, 480), "dino", (832, 480)),
+        ((240, 432), "dino", (480, 832)),
+        ((480, 480), "dino", (480, 448)),
+        ((480, 854), "dinov3", (960, 1664)),
+    ],
+)
+def test_frame_size(size, protocol, expect):
+    assert frame_size(*size, PROTOCOLS[protocol]) == expect
+
+
+def test_protocols_normalise_with_their_own_deviation():
+    white = np.full((480, 832, 3), 255, np.uint8)
+    for name, red in (("dino", 0.228), ("dinov3", 0.229)):
+        assert to_input(white, PROTOCOLS[name])[0, 0, 0].item() == pytest.approx((1 - 0.485) / red, abs=1e-6)
+
+
+def test_a_jpeg_that_opencv_pads_with_grey_is_refused(tmp_path):
+    path = tmp_path / "00000.jpg"
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (480, 854, 3), dtype=np.uint8)).save(path, quality=90)
+    data = path.read_bytes()
+    assert read_frame(path, DINO).shape == (3, 480, 832)
+    path.write_bytes(data + b"\0\0trailing")  # a few cameras write more after the end; nothing is lost
+    assert read_frame(path, DINO).shape == (3, 480, 832)
+    for share in (0.02, 0.5, 0.99):
+        path.write_bytes(data[: int(share * len(data))])
+        with pytest.raises(UserError, match=r"00000\.jpg is cut off"):
+            read_frame(path, DINO)
+
+
+def test_labels_become_a_mask():
+    labels = torch.zeros(4, 6, 4)
+    labels[..., 0] = 1.0
+    labels[1:3, 1:3, 0], labels[1:3, 1:3, 2] = 0.0, 1.0
+    # A weak object wins where it is strongest, because every channel is stretched to 0..1; channel 3 is empty.
+    labels[1:3, 4, 0], labels[1:3, 4, 1] = 0.8, 0.2
+    mask = labels_to_mask(labels, 16, (128, 192))
+    assert mask.shape == (128, 192)
+    assert mask.dtype == np.uint8
+    assert (mask[64, 64], mask[64, 144], mask[0, 0]) == (2, 1, 0)
+    assert set(np.unique(mask)) == {0, 1, 2}
+
+
+def test_an_object_that_fills_the_frame_stays():
+    mask = labels_to_mask(torch.tensor([0.0, 1.0]).expand(3, 4, 2).contiguous(), 8, (24, 32))
+    assert (mask == 1).all()
+
+
+def test_void_is_background_in_the_first_mask(tmp_path):
+    mask = np.zeros((40, 60), np.uint8)
+    mask[5:30, 5:30], mask[30:35] = 2, 255
+    write_mask(tmp_path / "00000.png", mask, list(range(256)) * 3)
+    truth = read_truth(tmp_path / "00000.png")
+    assert set(np.unique(truth)) == {0, 2}
+    assert first_labels(truth, (10, 15)).shape == (10, 15, 3)
+
+
+def test_context_is_the_first_frame_and_the_last_seven():
+    def frame(number):
+        return torch.full((2, 3, 4), float(number)), torch.full((2, 3, 2), float(number))
+
+    context = Context(*frame(0), DINO)
+    for number in range(1, 21):
+        context.add(*frame(number))
+        features, labels = context.view()
+        held = sorted(int(value) for value in features[:, 0, 0, 0])
+        assert held == [0, *range(max(1, number - 6), number + 1)]
+        assert features[0, 0, 0, 0] == 0
+        torch.testing.assert_close(features[..., 0], labels[..., 0])
