@@ -60,6 +60,7 @@ def detect(
     images: Path,
     out: Path,
     device: torch.device | None = None,
+    limit: int | None = None,
 ) -> list[dict[str, Any]]:
     """Detect objects on every image of an annotation file.
 
@@ -70,6 +71,7 @@ def detect(
         images: their folder.
         out: file that the detections are written to.
         device: where to compute; the CPU if not given. Under torchrun the images are shared by the processes.
+        limit: look at the first so many images only, to measure how long one takes.
 
     Returns:
         COCO results, by image: `image_id`, `category_id`, `bbox` [x, y, width, height] in pixels of the original image,
@@ -96,7 +98,7 @@ def detect(
         detections = []
         rank, world = get_dist_info()
         loader = DataLoader(
-            Subset(data, range(rank, len(data), world)),
+            Subset(data, range(rank, min(limit or len(data), len(data)), world)),
             batch_size=recipe.testing.batch,
             num_workers=recipe.runtime.workers,
             collate_fn=pseudo_collate,

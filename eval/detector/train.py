@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from mmdet.registry import DATASETS, MODELS  # noqa: E402
 from mmengine.config import ConfigDict  # noqa: E402
 from mmengine.dataset import pseudo_collate, worker_init_fn  # noqa: E402
 from mmengine.dist import get_rank  # noqa: E402
-from mmengine.hooks import EMAHook  # noqa: E402
+from mmengine.hooks import EMAHook, Hook  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
@@ -46,6 +47,7 @@ def train_detector(
     out: Path,
     seed: int = 0,
     device: torch.device | None = None,
+    hooks: Sequence[Hook] = (),
 ) -> Path:
     """Fine-tune the recipe's detector on the encoder of `checkpoint`.
 
@@ -58,6 +60,7 @@ def train_detector(
             configuration), `train/train.log` and resumable states in `train/` on the way.
         seed: of weights, order and augmentation.
         device: where to train; the CPU if not given. Under torchrun every process calls this function.
+        hooks: further mmengine hooks, such as one that measures.
 
     Returns:
         The path of `detector.safetensors`. A finished file of the same training is returned at once.
@@ -107,7 +110,7 @@ def train_detector(
             device=device,
             **config,
         )
-        for hook in (FiniteLossHook(), FingerprintHook(identity["encoder"]), ProgressHook(console)):
+        for hook in (FiniteLossHook(), FingerprintHook(identity["encoder"]), ProgressHook(console), *hooks):
             runner.register_hook(hook)
         runner.train()
     if is_main():

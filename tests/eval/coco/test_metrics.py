@@ -1,0 +1,182 @@
+"""The 24 numbers: both evaluators agree, simple cases are what they must be, and the bootstrap starts from them."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from pycocotools import mask as rle
+
+from eval.coco.metrics import NAMES, check_detections, evaluate
+from eval.coco.probe import drawn_detections
+from eval.coco.resample import ap_resampler
+from eval.detector.annotations import Annotations, read_annotations
+from flsl.errors import UserError
+
+
+def blob(rng, height=90, width=120):
+    """A random rectangle as box, area and compressed mask."""
+    x, y = int(rng.integers(0, width - 20)), int(rng.integers(0, height - 20))
+    w, h = int(rng.integers(3, 20)), int(rng.integers(3, 20))
+    if rng.random() < 0.2:  # a large one, so that every size occurs
+        x, y, w, h = 2, 1, int(rng.integers(98, width - 3)), height - 3
+    return shape(x, y, w, h, height, width)
+
+
+def shape(x, y, w, h, height=90, width=120):
+    inside = np.zeros((height, width), np.uint8, order="F")
+    inside[max(y, 0) : y + h, max(x, 0) : x + w] = 1
+    code = rle.encode(inside)
+    return {
+        "bbox": [x, y, w, h],
+        "area": int(inside.sum()),
+        "segmentation": {"size": [height, width], "counts": code["counts"].decode()},
+    }
+
+
+def moved(rng, annotation):
+    """A detection near an object."""
+    x, y, w, h = annotation["bbox"]
+    dx, dy, dw, dh = rng.integers(-3, 4, 4)
+    found = shape(int(x + dx), int(y + dy), max(int(w + dw), 1), max(int(h + dh), 1))
+    return {key: found[key] for key in ("bbox", "segmentation")}
+
+
+@pytest.fixture(scope="module")
+def case():
+    """Forty images with three categories, crowds, images without objects, false, double and equally scored detections."""
+    rng = np.random.default_rng(0)
+    images = [{"id": 10 * k, "file_name": f"{k}.jpg", "height": 90, "width": 120} for k in range(40)]
+    of_image, detections, number = {}, [], 0
+    for image in images:
+        objects = []
+        for _ in range(int(rng.integers(0, 6))):
+            number += 1
+            crowd = int(rng.random() < 0.15)
+            category = int(rng.choice([2, 5, 9]))
+            objects.append(
+                {"id": number, "image_id": image["id"], "category_id": category, "iscrowd": crowd, **blob(rng)}
+            )
+        if objects:
+            of_image[image["id"]] = objects
+        candidates = [
+            moved(rng, a) | {"category_id": a["category_id"]} for a in objects for _ in range(rng.integers(0, 4))
+        ]
+        for _ in range(int(rng.integers(0, 4))):
+            fake = blob(rng)
+            candidates.append(
+                {"bbox": fake["bbox"], "segmentation": fake["segmentation"], "category_id": int(rng.choice([2, 5, 9]))}
+            )
+        for candidate in candidates:
+            detections.append(candidate | {"image_id": image["id"], "score": round(float(rng.random()), 2)})
+    categories = [{"id": 2, "name": "a"}, {"id": 5, "name": "b"}, {"id": 9, "name": "c"}]
+    return Annotations("case.json", categories, images, of_image, []), detections
+
+
+@pytest.mark.parametrize("kind", ["box", "mask"])
+def test_both_evaluators_give_the_same_twelve_numbers(case, kind):
+    fast, plain = (evaluate(*case, kind, backend) for backend in ("faster", "pycocotools"))
+    assert list(fast.scores) == list(NAMES)
+    for name in NAMES:
+        assert 0 < plain.scores[name] < 100, name  # a score that cannot move proves nothing
+        assert fast.scores[name] == pytest.approx(plain.scores[name], abs=1e-9), name
+    np.testing.assert_allclose(fast.precision, plain.precision, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["box", "mask"])
+@pytest.mark.parametrize("backend", ["faster", "pycocotools"])
+def test_the_bootstrap_counts_as_the_evaluator_does(case, kind, backend):
+    truth, detections = case
+    evaluation = evaluate(truth, detections, kind, backend)
+    count, statistic = ap_resampler(truth, detections, evaluation)
+    assert count == len(truth.images)
+    assert statistic(np.arange(count)) == pytest.approx(evaluation.scores["AP"], abs=1e-9)
+    # Leaving images out is the same as evaluating without them.
+    half = [image for image in truth.images if image["id"] % 20 == 0]
+    kept = {image["id"] for image in half}
+    part = Annotations("half", truth.categories, half, {k: v for k, v in truth.of_image.items() if k in kept}, [])
+    expected = evaluate(part, [d for d in detections if d["image_id"] in kept], kind).scores["AP"]
+    assert statistic(np.flatnonzero([image["id"] in kept for image in truth.images])) == pytest.approx(
+        expected, abs=1e-9
+    )
+
+
+def test_perfect_and_absent_detections(case):
+    truth, _ = case
+    perfect = [
+        {"image_id": a["image_id"], "category_id": a["category_id"], "bbox": a["bbox"], "score": 1.0}
+        | {"segmentation": a["segmentation"]}
+        for annotations in truth.of_image.values()
+        for a in annotations
+        if not a["iscrowd"]
+    ]
+    for kind in ("box", "mask"):
+        assert evaluate(truth, perfect, kind).scores["AP"] == pytest.approx(100.0)
+        for backend in ("faster", "pycocotools"):
+            none = evaluate(truth, [], kind, backend)
+            assert none.scores["AP"] == 0
+            assert none.scores["AR100"] == 0
+            count, statistic = ap_resampler(truth, [], none)
+            assert statistic(np.arange(count)) == 0
+
+
+def test_what_cannot_be_measured_has_no_value(case):
+    truth, detections = case
+    small = {k: [a for a in v if a["area"] < 32**2] for k, v in truth.of_image.items()}
+    only_small = Annotations("small", truth.categories, truth.images, small, [])
+    scores = evaluate(only_small, detections, "box").scores
+    assert scores["APl"] is None
+    assert scores["APs"] is not None
+
+
+def test_each_category_is_scored_on_its_own(case):
+    truth, detections = case
+    rows = evaluate(truth, detections, "box").per_class()
+    mean = np.mean([row["AP"] for row in rows])
+    assert mean == pytest.approx(evaluate(truth, detections, "box").scores["AP"])
+    others = [d for d in detections if d["category_id"] != 2]
+    again = evaluate(truth, others, "box").per_class()
+    assert again[0]["AP"] == 0
+    assert again[1:] == rows[1:]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ({"image_id": 1}, "result 0 is for image 1, not in"),
+        ({"category_id": 1}, "result 0 has category 1, not in"),
+    ],
+)
+def test_detections_that_do_not_fit_are_refused(case, damage, message):
+    truth, detections = case
+    with pytest.raises(UserError, match=message):
+        check_detections(truth, [detections[0] | damage], "d.json", masks=False)
+    with pytest.raises(UserError, match="must hold a list"):
+        check_detections(truth, {"a": 1}, "d.json", masks=False)
+    with pytest.raises(UserError, match="lacks the key 'score'"):
+        check_detections(truth, [{k: v for k, v in detections[0].items() if k != "score"}], "d.json", masks=False)
+
+
+def test_evaluators_agree_on_real_annotations(data_dir):
+    path = data_dir / "coco_mini" / "annotations" / "instances_val2017.json"
+    if not path.is_file():
+        pytest.skip(f"coco_mini absent: {path}")
+    truth, detections = drawn_detections(read_annotations(path, None), 129)
+    for kind in ("box", "mask"):
+        fast, plain = (evaluate(truth, detections, kind, backend).scores for backend in ("faster", "pycocotools"))
+        assert fast == pytest.approx(plain, abs=1e-9)
+
+
+@pytest.mark.slow
+def test_the_fast_evaluator_is_five_times_faster(data_dir):
+    """Benchmark: 5,000 images' detections (the repeated mini set), both backends in the same run."""
+    import time
+
+    path = data_dir / "coco_mini" / "annotations" / "instances_val2017.json"
+    truth, detections = drawn_detections(read_annotations(path, None), 5000)
+    seconds = {}
+    for backend in ("faster", "pycocotools"):
+        start = time.process_time()
+        evaluate(truth, detections, "box", backend)
+        seconds[backend] = time.process_time() - start
+    assert seconds["pycocotools"] >= 5 * seconds["faster"], json.dumps(seconds | {"cpus": os.cpu_count()})
