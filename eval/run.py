@@ -31,7 +31,7 @@ def already_done(out: Path, when_exists: str, file: str = "record.json") -> bool
     record = read_record(path)
     print(
         f"skipped: {path} holds a {record.status} result of {record.model.name} on {record.protocol} "
-        f"({record.headline} {record.metrics[record.headline].value:.2f}); --when-exists overwrite runs it again"
+        f"({record.headline} {_show(record.metrics.get(record.headline))}); --when-exists overwrite runs it again"
     )
     return True
 
@@ -129,7 +129,13 @@ def finish_record(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
     write_record(record, path)
-    metric = metrics[headline]
-    interval = f" [{metric.interval.low:.2f}, {metric.interval.high:.2f}]" if metric.interval else ""
-    print(f"{protocol} {dataset.name}: {headline} {metric.value:.2f}{interval} ({record.status}) -> {path}")
+    print(f"{protocol} {dataset.name}: {headline} {_show(metrics.get(headline))} ({record.status}) -> {path}")
     return record
+
+
+def _show(metric: Metric | None) -> str:
+    """Return a score and its interval as text."""
+    if metric is None or metric.value is None:
+        return "not measured"
+    interval = f" [{metric.interval.low:.2f}, {metric.interval.high:.2f}]" if metric.interval else ""
+    return f"{metric.value:.2f}{interval}"
