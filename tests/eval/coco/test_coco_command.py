@@ -1,0 +1,222 @@
+"""`python -m eval coco` from the command line on drawn pictures: train, resume, score again, plan, fail clearly."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from eval.__main__ import main
+from eval.data.synthesise.coco import synthesise
+from flsl.architecture import EncoderConfig
+from flsl.checkpoint import fingerprint, load_encoder, save_encoder
+from flsl.encoder import build_encoder
+from results.store import read_record
+
+ROOT = Path(__file__).resolve().parents[3]
+SMOKE = ROOT / "configs" / "coco" / "mask-rcnn_smoke.py"
+TINY = {
+    "training.iterations": 2,
+    "training.batch": 2,
+    "model.fpn_channels": 16,
+    "model.fc_channels": 16,
+    "model.mask_channels": 16,
+    "model.mask_convs": 1,
+    "images.train_short_sides": "(96,)",
+    "images.test_short_side": 96,
+    "images.longest_side": 128,
+    "testing.score_threshold": 0.0,
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("drawn") / "coco"
+    synthesise(root, 0, count=6, val_count=4, height=96, width=128)
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    config = EncoderConfig("custom", patch_size=16, image_size=96, embed_dim=32, depth=4, num_heads=2)
+    path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
+    return save_encoder(build_encoder(config), path, method="flsl", name="tiny")
+
+
+@pytest.fixture(scope="module")
+def run(data, checkpoint):
+    """Run the command with the tiny recipe; returns the exit code."""
+
+    def call(out, *more, data=data, checkpoint=checkpoint, **overrides):
+        sets = [f"--set={key}={value}" for key, value in (TINY | overrides).items()]
+        source = ["--checkpoint", str(checkpoint)] if checkpoint else []
+        return main(["coco", *source, "--data", str(data), "--out", str(out), "--config", str(SMOKE), *sets, *more])
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def finished(run, tmp_path_factory):
+    """One finished run; later tests only read it."""
+    out = tmp_path_factory.mktemp("runs") / "coco"
+    assert run(out) == 0
+    return out
+
+
+def test_a_run_leaves_a_complete_record(finished, checkpoint):
+    record = read_record(finished / "record.json")
+    assert (record.status, record.benchmark, record.protocol) == ("complete", "coco", "coco/mask-rcnn_smoke-modified@1")
+    assert (record.dataset.name, record.dataset.official, record.dataset.items_evaluated) == (
+        "synthetic-coco",
+        False,
+        4,
+    )
+    assert record.dataset.split == "val2017"
+    assert record.model.fingerprint == fingerprint(load_encoder(checkpoint).encoder)
+    names = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+    assert set(record.metrics) == {f"{kind}_{name}" for kind in ("box", "mask") for name in names}
+    assert record.metrics["box_AP"].interval.unit == "images"
+    assert record.metrics["mask_AP"].interval is not None
+    assert record.config["training"]["iterations"] == 2
+    assert {"training", "detection", "metrics"} <= set(record.timing.phases)
+    for path in (*record.files.values(), "mmdet_config.py", "train/train.log"):
+        assert (finished / path).stat().st_size > 0, path
+    with open(finished / "classes.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == ["disc", "triangle", "star", "cross"]
+    assert set(record.per_item) == {"disc", "triangle", "star", "cross"}
+
+
+def test_scoring_saved_detections_gives_the_same_record(run, finished, tmp_path):
+    before = read_record(finished / "record.json")
+    predictions = finished / "detections.json"
+    for backend in ("faster", "pycocotools"):
+        out = tmp_path / backend
+        arguments = ("--score-only", "--predictions", str(predictions), "--metric-backend", backend)
+        assert run(out, *arguments, checkpoint=None) == 0
+        record = read_record(out / "record.json")
+        assert record.metrics == before.metrics
+        assert record.model == before.model
+        assert record.protocol == before.protocol
+
+
+def test_outside_detections_are_never_taken_for_ours(run, finished, tmp_path):
+    predictions = tmp_path / "theirs.json"
+    predictions.write_bytes((finished / "detections.json").read_bytes())
+    assert run(tmp_path / "out", "--score-only", "--predictions", str(predictions), checkpoint=None) == 0
+    record = read_record(tmp_path / "out" / "record.json")
+    assert (record.protocol, record.model.method) == ("coco/outside@1", "outside detector")
+
+
+def test_a_finished_run_is_skipped_and_says_so(run, finished, capsys):
+    before = (finished / "record.json").read_bytes()
+    assert run(finished) == 0
+    assert "skipped" in capsys.readouterr().out
+    assert (finished / "record.json").read_bytes() == before
+
+
+def test_test_only_uses_the_trained_detector(run, finished, tmp_path, capsys):
+    assert run(tmp_path, "--test-only") == 2
+    assert "there is no trained detector" in capsys.readouterr().err
+    before = read_record(finished / "record.json")
+    (tmp_path / "detector.safetensors").write_bytes((finished / "detector.safetensors").read_bytes())
+    assert run(tmp_path, "--test-only") == 0
+    assert "train " not in capsys.readouterr().out
+    assert read_record(tmp_path / "record.json").metrics == before.metrics
+
+
+def test_overwrite_trains_anew(run, tmp_path, capsys):
+    assert run(tmp_path) == 0
+    first = (tmp_path / "detector.safetensors").stat().st_ino
+    assert run(tmp_path, "--when-exists", "overwrite", **{"training.learning_rate": 5e-4}) == 0
+    assert (tmp_path / "detector.safetensors").stat().st_ino != first
+    assert run(tmp_path, "--when-exists", "fail") == 2
+    assert "exists" in capsys.readouterr().err
+
+
+def test_plan_counts_and_measures_and_keeps_nothing(run, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(out, "--plan", **{"training.iterations": 900}) == 0
+    shown = capsys.readouterr().out
+    assert "5 images, batch 2: 900 iterations" in shown  # the sixth has no annotation
+    assert "a tenth after 600 and 825" in shown
+    for word in ("s a step", "detect  4 images", "memory", "disk", "Nothing was started"):
+        assert word in shown
+    assert not out.exists()
+
+
+def break_annotations(data, folder, change):
+    """Copy the data's annotations to `folder`, changed; images are linked."""
+    (folder / "annotations").mkdir(parents=True)
+    for split in ("train2017", "val2017"):
+        (folder / split).symlink_to(data / split)
+        name = f"instances_{split}.json"
+        content = json.loads((data / "annotations" / name).read_text())
+        change(content)
+        (folder / "annotations" / name).write_text(json.dumps(content))
+    return folder
+
+
+ERRORS = {
+    "duplicate ids": (lambda c: c["annotations"].append(c["annotations"][0]), "come more than once in 'annotations'"),
+    "missing image": (lambda c: c["images"][0].update(file_name="gone.jpg"), "names 1 images that are not in"),
+    "unknown category": (lambda c: c["categories"].pop(), "which is not in 'categories'"),
+}
+
+
+@pytest.mark.parametrize("what", ERRORS)
+def test_broken_annotations_are_one_paragraph_and_code_2(run, data, tmp_path, capsys, what):
+    change, message = ERRORS[what]
+    assert run(tmp_path / "out", data=break_annotations(data, tmp_path / "data", change)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_category_gaps_and_flat_boxes_are_fine(run, data, tmp_path):
+    def change(content):
+        for entry in content["categories"]:
+            entry["id"] *= 1000
+        for annotation in content["annotations"]:
+            annotation["category_id"] *= 1000
+        content["annotations"][0]["bbox"][2] = 0
+
+    broken = break_annotations(data, tmp_path / "data", change)
+    assert run(tmp_path / "out", data=broken) == 0
+    record = read_record(tmp_path / "out" / "record.json")
+    assert any("boxes without area" in warning for warning in record.warnings)
+    found = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert {result["category_id"] for result in found} <= {1000, 3000, 4000, 9000}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"checkpoint": None}, "--checkpoint is missing"),
+        ({"checkpoint": "nothing.safetensors"}, "nothing.safetensors does not exist"),
+        ({"data": Path("nowhere")}, "nowhere is not a folder"),
+        ({"training.iteration": 3}, "Did you mean 'iterations'"),
+        ({"training.precision": "fp16"}, "needs a CUDA device"),
+    ],
+)
+def test_wrong_arguments_are_named(run, tmp_path, capsys, arguments, message):
+    assert run(tmp_path / "out", **arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_empty_folder_is_named(run, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert run(tmp_path / "out", data=tmp_path / "empty") == 2
+    assert "is empty. It must hold annotations/instances_train2017.json" in capsys.readouterr().err
+
+
+def test_help_imports_nothing_heavy():
+    shown = subprocess.run([sys.executable, "-m", "eval", "coco", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert "--score-only" in shown.stdout
+    code = "import sys, eval.coco.command; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
