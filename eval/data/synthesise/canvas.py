@@ -61,15 +61,13 @@ def placement(centre: tuple[float, float], angle: float, scale: float, patch_sha
     return np.column_stack([linear, np.asarray(centre) - linear @ middle])
 
 
-def develop(image: np.ndarray, rng: np.random.Generator, gain: np.ndarray | float = 1.0, noise: int = 5) -> np.ndarray:
+def develop(image: np.ndarray, rng: np.random.Generator, gain: np.ndarray, noise: int = 5) -> np.ndarray:
     """Return the picture (H, W, 3) uint8 as a camera would: brightness times `gain`, uniform noise of +-`noise` levels.
 
-    `gain` is one number or (H, W, 3) float32.
+    `gain` is (H, W, 3) float32, or (3,) for the whole picture.
     """
-    if isinstance(gain, np.ndarray):
-        lit = cv2.multiply(image, gain, dtype=cv2.CV_8U)
-    else:
-        lit = cv2.convertScaleAbs(image, alpha=gain)
+    factor = gain if gain.ndim == 3 else tuple(gain.tolist())
+    lit = cv2.multiply(image, factor, dtype=cv2.CV_8U)
     grain = rng.integers(-noise, noise + 1, image.shape, np.int8)
     return cv2.add(lit, grain, dtype=cv2.CV_8U)
 

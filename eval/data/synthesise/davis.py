@@ -56,13 +56,13 @@ def synthesise(
 def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
     """Return a scene of two to four objects, all well visible in the first frame, that cross later.
 
-    Objects and background share two hues, and an unlabelled object of the same kind passes in front, so that
-    neither place nor colour alone tells the objects apart.
+    Objects and background share a hue, coloured light swings, objects move by a tenth of their size a frame, and an
+    unlabelled object of the same kind passes in front: neither place nor colour alone tells them apart.
     """
     side = min(height, width)
     while True:
-        hues = rng.uniform(0, 180, 2)
-        speed = 0.02 * side
+        hues = rng.uniform(0, 180, 1)
+        speed = 0.045 * side
         things = [
             draw_thing(
                 rng,
@@ -77,7 +77,7 @@ def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
         ]
         centre = (width * rng.uniform(0.2, 0.8), height / 2)
         hider = draw_thing(rng, 0, centre, side * 0.1, speed=speed, suppleness=0.1, hues=hues)
-        scene = draw_scene(rng, [*things, hider], height, width, speed=0.006 * side, hues=hues)
+        scene = draw_scene(rng, [*things, hider], height, width, speed=0.01 * side, hues=hues, flicker=0.35)
         first = scene.view(0)
         if all(first.visible_share(thing.label) > 0.5 for thing in things):
             return scene

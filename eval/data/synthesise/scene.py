@@ -78,7 +78,7 @@ class Scene:
     camera: tuple[Sway, Sway]
     height: int
     width: int
-    brightness: Sway
+    light: tuple[Sway, Sway, Sway]  # brightness of blue, green, red
     seed: int
 
     def view(self, time: float = 0) -> View:
@@ -91,7 +91,7 @@ class Scene:
         )
         unhidden = {thing.label: thing.draw(canvas, time, offset) for thing in self.things}
         rng = np.random.default_rng([self.seed, int(time)])
-        image = develop(canvas.image, rng, self.brightness.at(time))
+        image = develop(canvas.image, rng, np.array([sway.at(time) for sway in self.light]))
         return View(image, canvas.labels, unhidden)
 
 
@@ -163,8 +163,13 @@ def draw_scene(
     width: int,
     speed: float = 0,
     hues: Sequence[float] | None = None,
+    flicker: float = 0,
 ) -> Scene:
-    """Return a scene of `things` (back to front) with its own background, light, and a camera of at most `speed`."""
+    """Return a scene of `things` (back to front) with its own background.
+
+    The camera moves at `speed` at most; `flicker` is how far the brightness of each colour swings, as a share of it.
+    """
+    brightness = rng.uniform(0.85, 1.1)
     period = rng.uniform(60, 120)
     reach = speed * period / (2 * np.pi)
     margin = int(np.ceil(reach)) + 2
@@ -174,7 +179,7 @@ def draw_scene(
         camera=(Sway(0, reach, period, rng.uniform(0, 6.3)), Sway(0, reach / 2, period, rng.uniform(0, 6.3))),
         height=height,
         width=width,
-        brightness=Sway(rng.uniform(0.85, 1.1), 0.08 * min(speed, 1), 40, rng.uniform(0, 6.3)),
+        light=tuple(Sway(brightness, flicker, rng.uniform(12, 24), rng.uniform(0, 6.3)) for _ in range(3)),
         seed=int(rng.integers(1 << 31)),
     )
 

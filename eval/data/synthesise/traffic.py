@@ -100,7 +100,7 @@ class Traffic:
             pixels[vehicle.target] = canvas.paste(vehicle.patch, vehicle.alpha, matrix, vehicle.target, shadow=0.4)
         for tree in self.trees:
             tree.paste(canvas, camera)
-        gain = 1.0
+        gain = np.ones(3)
         if self.night:
             gain = night_gain([(vehicle.alpha.shape, matrix) for vehicle, matrix in placed], self.height, self.width)
         rng = np.random.default_rng([self.seed, number])

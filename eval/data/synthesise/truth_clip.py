@@ -64,7 +64,7 @@ class TruthClip:
                 left = box[0] - 0.1 * box[2] if target % 2 else box[0] + (1.1 - 1.2 * share) * box[2]
                 part = (left, box[1] - 0.15 * box[3], 1.2 * share * box[2], 1.3 * box[3])
                 canvas.paste(*self.crown, stretch(part, 0.0, self.crown[0].shape), 0)
-        gain = night_gain(placed, self.height, self.width) if self.night else 1.0
+        gain = night_gain(placed, self.height, self.width) if self.night else np.ones(3)
         rng = np.random.default_rng([self.seed, number])
         return develop(canvas.image, rng, gain, noise=12 if self.night else 5)
 
