@@ -150,6 +150,9 @@ def _read(location: str, options: Overrides) -> LoadedEncoder:
         if listed is not None:
             found.name, found.method = listed.name, listed.method
             found.pretraining |= {"paper": listed.paper, "license": listed.license}
+    odd = [f"{key} ({value.dtype})" for key, value in found.state.items() if not value.is_floating_point()]
+    if odd:
+        raise UserError(f"{file.path}: tensors that are no real numbers: {', '.join(odd[:10])}")
     state = {key: value.to(torch.float32) for key, value in found.state.items()}
     config, warnings = _describe(found, state, options, str(file.path))
     # Every tensor comes from the file: none is drawn first. (timm's networks also compute some that no file holds.)

@@ -21,23 +21,25 @@ def infer_config(state: State, facts: dict[str, Any], what: str, heads: int | No
         UserError: tensors that every ViT has are missing or have an impossible shape, or the number of heads cannot be
             known.
     """
-    lacking = [key for key in ("patch_embed.proj.weight", "blocks.0.mlp.fc1.weight", "pos_embed") if key not in state]
+    needed = ("patch_embed.proj.weight", "blocks.0.mlp.fc1.weight", "blocks.0.mlp.fc2.weight", "pos_embed")
+    lacking = [key for key in needed if key not in state]
     if lacking:
         raise UserError(f"{what}: the encoder lacks {', '.join(lacking)}")
-    patches, fc1, fc2 = (state[key].shape for key in (
-        "patch_embed.proj.weight", "blocks.0.mlp.fc1.weight", "blocks.0.mlp.fc2.weight"
-    ))  # fmt: skip
-    if len(patches) != 4 or patches[1] != 3 or patches[2] != patches[3] or len(fc1) != 2 or len(fc2) != 2:
+    patches, fc1, fc2 = (state[key].shape for key in needed[:3])
+    tokens = state["reg_token"].shape if "reg_token" in state else (1, 0, 0)
+    square = len(patches) == 4 and patches[1] == 3 and patches[2] == patches[3] and 0 not in patches
+    if not square or len(fc1) != 2 or len(fc2) != 2 or len(tokens) != 3:
         raise UserError(
             f"{what}: patch_embed.proj.weight has shape {tuple(patches)}, expected (width, 3, patch, patch); "
-            f"blocks.0.mlp.fc1.weight {tuple(fc1)}, expected (hidden, width)"
+            f"blocks.0.mlp.fc1.weight {tuple(fc1)}, expected (hidden, width); registers {tuple(tokens)}, expected "
+            "(1, number, width)"
         )
     width, _, patch, _ = patches
     depth = _depth(state, what)
     heads = facts.get("num_heads") or _heads(width, depth, heads, what)
     sizes = {"embed_dim": width, "depth": depth, "num_heads": heads}
     class_token = facts.get("class_token", "cls_token" in state)
-    registers = state["reg_token"].shape[1] if "reg_token" in state else 0
+    registers = tokens[1]
     prefix, grid = _table(position_rows(state), class_token, registers, what)
     hidden = fc1[0]
     inferred = {

@@ -5,6 +5,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from flsl.architecture import EncoderConfig
@@ -80,10 +81,11 @@ def create_network(name: str, **arguments: Any) -> nn.Module:
             f"timm {timm.__version__} has no network {name!r}. "
             f"{'Near names: ' + ', '.join(near) if near else 'See timm.list_models()'}."
         )
+    arguments = {"num_classes": 0} | arguments
     try:
-        network = timm.create_model(name, pretrained=False, num_classes=0, dynamic_img_size=True, **arguments)
+        network = timm.create_model(name, pretrained=False, **({"dynamic_img_size": True} | arguments))
     except TypeError:  # a family without that option
-        network = timm.create_model(name, pretrained=False, num_classes=0, **arguments)
+        network = timm.create_model(name, pretrained=False, **arguments)
     except RuntimeError as error:
         raise UserError(f"timm {timm.__version__} cannot build {name!r}: {error}") from error
     if not all(
@@ -91,6 +93,15 @@ def create_network(name: str, **arguments: Any) -> nn.Module:
     ):
         raise UserError(f"timm's {name} ({type(network).__name__}) is no vision transformer with one patch grid")
     return network
+
+
+def is_plain(network: nn.Module) -> bool:
+    """Tell whether `flsl.encoder.Encoder` computes the same: no norm before the blocks, exact GELU or SwiGLU, no extras."""
+    if type(network) is not VisionTransformer or network.pos_embed is None:
+        return False
+    block, activation = network.blocks[0], network.blocks[0].mlp.act
+    exact = isinstance(activation, (nn.GELU, nn.SiLU)) and getattr(activation, "approximate", "none") == "none"
+    return exact and isinstance(network.norm_pre, nn.Identity) and isinstance(block.attn.q_norm, nn.Identity)
 
 
 def describe_network(network: nn.Module, name: str, arguments: dict[str, Any] | None = None) -> EncoderConfig:

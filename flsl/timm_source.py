@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from flsl.errors import UserError
 from flsl.formats import recognise
 from flsl.formats.found import Found, drop, tensors_of
 from flsl.model_list import cache_folder, find_cached
-from flsl.timm_encoder import create_network, describe_network
+from flsl.timm_encoder import create_network, describe_network, is_plain
 from flsl.weights import WeightFile, read_weights
 
 METHODS = {"dinov3": "DINOv3", "lvd1689m": "DINOv3", "dinov2": "DINOv2", "lvd142m": "DINOv2"} | {
@@ -39,7 +38,7 @@ def read_timm(name: str) -> tuple[WeightFile, Found]:
     full_name = f"{network.pretrained_cfg['architecture']}.{network.pretrained_cfg.get('tag') or ''}".rstrip(".")
     file = read_weights(_find_weights(full_name, network.pretrained_cfg))
     config = describe_network(network, full_name)
-    if _is_plain(network):
+    if is_plain(network):
         found = recognise(file)
         found.facts |= {field: getattr(config, field) for field in KEPT}
     else:
@@ -58,19 +57,6 @@ def _own_network(file: WeightFile, network: nn.Module, config: Any) -> Found:
     state, dropped = drop(state, ("head.", "head_dist."))
     return Found(
         "timm", "timm", {f"network.{key}": value for key, value in state.items()}, dropped=dropped, config=config
-    )
-
-
-def _is_plain(network: nn.Module) -> bool:
-    """Tell whether our encoder computes the same: no norm before the blocks, exact GELU or SwiGLU, no extras."""
-    block = network.blocks[0] if type(network) is VisionTransformer else None
-    return (
-        block is not None
-        and isinstance(network.norm_pre, nn.Identity)
-        and isinstance(block.mlp.act, (nn.GELU, nn.SiLU))
-        and getattr(block.mlp.act, "approximate", "none") == "none"
-        and isinstance(block.attn.q_norm, nn.Identity)
-        and network.pos_embed is not None
     )
 
 

@@ -83,3 +83,16 @@ def run_arguments(tree: dict[str, Any]) -> dict[str, Any]:
     if isinstance(tree.get("epoch"), int):
         kept["epoch"] = tree["epoch"]
     return {key: value for key, value in kept.items() if isinstance(value, (str, int, float, bool))}
+
+
+def join_qkv(state: State, query: str = "query", key: str = "key", value: str = "value") -> State:
+    """Concatenate each block's query, key and value into timm's `attn.qkv`."""
+    joined = {}
+    for name, tensor in state.items():
+        if f".attn.{query}." in name:
+            parts = [state.get(name.replace(f".{query}.", f".{part}.")) for part in (query, key, value)]
+            fitting = [part for part in parts if part is not None and part.shape == tensor.shape]
+            joined[name.replace(f".{query}.", ".qkv.")] = torch.cat(fitting) if tensor.dim() else tensor
+        elif not any(f".attn.{part}." in name for part in (key, value)):
+            joined[name] = tensor
+    return joined

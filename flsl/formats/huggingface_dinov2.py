@@ -4,8 +4,8 @@ Registers come after the class token and have no position; with them positions a
 antialiasing, otherwise without it.
 """
 
-from flsl.formats.found import Found, drop, inner, rename, tensors_of
-from flsl.formats.huggingface_vit import config_facts, join_qkv
+from flsl.formats.found import Found, drop, inner, join_qkv, rename, tensors_of
+from flsl.formats.huggingface_vit import config_facts
 from flsl.weights import WeightFile
 
 NAMES = {

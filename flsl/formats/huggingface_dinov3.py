@@ -3,8 +3,7 @@
 import torch
 
 from flsl.formats.dinov3 import rotary_config
-from flsl.formats.found import Found, drop, rename, tensors_of
-from flsl.formats.huggingface_vit import join_qkv
+from flsl.formats.found import Found, drop, join_qkv, rename, tensors_of
 from flsl.weights import WeightFile
 
 NAMES = {

@@ -5,9 +5,8 @@ file, where present; epsilon is 1e-12 otherwise (the library's default). Positio
 without antialiasing.
 """
 
-import torch
-
-from flsl.formats.found import Found, State, drop, inner, rename, tensors_of
+from flsl.errors import UserError
+from flsl.formats.found import Found, drop, inner, join_qkv, rename, tensors_of
 from flsl.weights import WeightFile
 
 NAMES = {
@@ -41,19 +40,12 @@ def read(file: WeightFile, branch: str | None) -> Found | None:
 
 def config_facts(file: WeightFile) -> dict[str, object]:
     """Return what the JSON files beside the weights tell."""
+    activation = file.config.get("hidden_act", "gelu")
+    if activation != "gelu" and not file.config.get("use_swiglu_ffn"):
+        raise UserError(
+            f"checkpoint {file.path}: config.json asks for the activation {activation!r}; only gelu is here"
+        )
     names = {"num_attention_heads": "num_heads", "layer_norm_eps": "norm_eps"}
     facts = {names[key]: value for key, value in file.config.items() if key in names}
     constants = {key: file.config.get(key) for key in ("image_mean", "image_std")}
     return facts | {key: tuple(v) for key, v in constants.items() if isinstance(v, list) and len(v) == 3}
-
-
-def join_qkv(state: State, query: str = "query", key: str = "key", value: str = "value") -> State:
-    """Concatenate each block's query, key and value into timm's `attn.qkv`."""
-    joined = {}
-    for name, tensor in state.items():
-        if f".attn.{query}." in name:
-            parts = [state.get(name.replace(f".{query}.", f".{part}.")) for part in (query, key, value)]
-            joined[name.replace(f".{query}.", ".qkv.")] = torch.cat([p for p in parts if p is not None])
-        elif not any(f".attn.{part}." in name for part in (key, value)):
-            joined[name] = tensor
-    return joined

@@ -33,7 +33,7 @@ def take_side(file: WeightFile, branch: str | None) -> Side:
     chosen = branch or next(iter(sides))
     state, others = _backbone(sides[chosen], f"{chosen}.")
     others += [f"{name}.{key}" for name, side in sides.items() if name != chosen for key in side]
-    others += [key for key, value in file.tree.items() if key not in BRANCHES and isinstance(value, dict)]
+    others += [str(key) for key, value in file.tree.items() if key not in BRANCHES and isinstance(value, dict)]
     return Side(state, others, chosen)
 
 

@@ -1,10 +1,16 @@
 """timm's VisionTransformer, DeiT's files and anything else with the same names: the fallback for plain ViTs.
 
 Positions are resized to the target size with antialiasing, as timm does. Whether class and register tokens have rows in
-the position table follows from their number.
+the position table follows from their number. A timm config.json beside the file names the network: heads, the norms'
+epsilon and the image normalisation are then its own.
 """
 
-from flsl.formats.found import Found, State, drop, is_vit, rename, run_arguments, tensors_of
+import timm
+import torch
+
+from flsl.errors import UserError
+from flsl.formats.found import Found, drop, is_vit, rename, run_arguments, tensors_of
+from flsl.timm_encoder import create_network, describe_network, is_plain
 from flsl.weights import WeightFile
 
 FALLBACK = True  # asked only where no other format knows the file
@@ -13,21 +19,27 @@ NAMES = {".gamma_1": ".ls1.gamma", ".gamma_2": ".ls2.gamma", "dist_token": "reg_
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognise a plain ViT: flat, or under "model", "model_ema" or "state_dict"."""
+    """Recognise a plain ViT: flat, or under "model" or "state_dict"."""
     for state in (tensors_of(file.tree), *(tensors_of(file.tree.get(key)) for key in ("model", "state_dict"))):
         state = {key.removeprefix("module.").removeprefix("backbone."): value for key, value in state.items()}
         if is_vit(state):
             state, dropped = drop(state, HEADS)
-            return Found("timm", "timm", rename(state, NAMES), _facts(file, state), dropped, run_arguments(file.tree))
+            return Found("timm", "timm", rename(state, NAMES), _facts(file), dropped, run_arguments(file.tree))
     return None
 
 
-def _facts(file: WeightFile, state: State) -> dict[str, object]:
-    """Return timm's way with positions, and the normalisation that a timm config.json beside the file states."""
+def _facts(file: WeightFile) -> dict[str, object]:
+    """Return what shapes cannot tell: timm's usual values, or those of the network that config.json names."""
     facts: dict[str, object] = {"position_interpolation": "size", "norm_eps": 1e-6}
+    name, arguments = file.config.get("architecture"), file.config.get("model_args") or {}
+    if isinstance(name, str) and timm.is_model(name):
+        with torch.device("meta"):  # its description is wanted, not its weights
+            network = create_network(name, **arguments)
+        if not is_plain(network):
+            raise UserError(f"checkpoint {file.path}: config.json names timm's {name}, no plain ViT. Use timm:{name}.")
+        facts |= {key: getattr(describe_network(network, name), key) for key in ("num_heads", "norm_eps")}
     pretrained = file.config.get("pretrained_cfg")
-    if isinstance(pretrained, dict):
-        for field, key in (("image_mean", "mean"), ("image_std", "std")):
-            if isinstance(pretrained.get(key), list) and len(pretrained[key]) == 3:
-                facts[field] = tuple(pretrained[key])
+    for field, key in (("image_mean", "mean"), ("image_std", "std")):
+        if isinstance(pretrained, dict) and isinstance(pretrained.get(key), list) and len(pretrained[key]) == 3:
+            facts[field] = tuple(pretrained[key])
     return facts

@@ -13,6 +13,7 @@ from flsl.encoder import build_encoder
 from flsl.errors import UserError
 from flsl.exports import TARGETS
 from flsl.infer import infer_config
+from flsl.source import Overrides
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 VARIANTS = {
@@ -56,6 +57,13 @@ def test_timm_loads_strictly_with_equal_features(tmp_path, shape):
 def test_timm_export_says_where_it_differs(tmp_path):
     loaded = loaded_variant(tmp_path, positions="dino")
     assert any("equal at 32 pixels" in note for note in TARGETS["timm"](loaded, tmp_path / "timm"))
+
+
+def test_timm_export_keeps_unusual_heads(tmp_path):
+    loaded = load_encoder(loaded_variant(tmp_path, width=128).source, overrides=Overrides(num_heads=8))
+    TARGETS["timm"](loaded, tmp_path / "timm")
+    assert load_encoder(tmp_path / "timm").encoder.num_heads == 8
+    assert timm.create_model(f"local-dir:{tmp_path / 'timm'}").blocks[0].attn.num_heads == 8
 
 
 @pytest.mark.parametrize("target", ["torch", "mmdet"])

@@ -1,15 +1,17 @@
 """Files that are hostile, damaged or something else: one clear error each, and nothing in them is executed."""
 
+import contextlib
 import io
 import json
 import pickle
+import random
 import struct
 import zipfile
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from support.layouts import prefixed
+from support.layouts import hugging_face_dinov2, hugging_face_vit, layers, prefixed
 from support.plain_vit import random_weights
 
 from flsl.checkpoint import load_encoder
@@ -35,6 +37,46 @@ def refused(path, *parts):
         assert part in message, message
     assert "weights_only" not in message
     return message
+
+
+def mutated(rng):
+    """Return a checkpoint of a random layout, with a few entries removed, replaced, renamed or retyped."""
+    weights = random_weights(
+        class_token=rng.random() < 0.5,
+        registers=rng.choice([0, 4]),
+        layer_scale=rng.random() < 0.5,
+        norm=rng.random() < 0.8,
+    )
+    side = prefixed(weights, "backbone.") | layers("head.last_layer")
+    tree = rng.choice([
+        weights, {"model": weights}, {"state_dict": weights}, {"teacher": side, "student": prefixed(side, "module.")},
+        {"state_dict": prefixed(weights, "module.base_encoder.")}, hugging_face_vit(weights), hugging_face_dinov2(weights),
+    ])  # fmt: skip
+    tree = dict(tree)
+    part = rng.choice([tree, *(value for value in tree.values() if isinstance(value, dict))])
+    for key in rng.sample(list(part), min(2, len(part))):
+        value = part.pop(key)
+        shape = [rng.randint(0, 5) for _ in range(rng.randint(0, 5))]
+        part |= rng.choice([
+            {}, {key: None}, {key: "text"}, {key: {"deeper": value}}, {7: value}, {f"{key}.x": value},
+            {key: torch.zeros(shape)}, {key: torch.zeros(3, dtype=torch.int64)},
+        ])  # fmt: skip
+    return tree
+
+
+@pytest.mark.parametrize("seeds", [range(0, 40), range(40, 80)])
+def test_damaged_checkpoints_of_any_layout_load_or_explain(tmp_path, seeds):
+    for seed in seeds:
+        rng = random.Random(seed)
+        path = tmp_path / f"{seed}.pth"
+        torch.save(mutated(rng), path)
+        if seed % 4 == 0:
+            data = bytearray(path.read_bytes())
+            for _ in range(20):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+            path.write_bytes(bytes(data))
+        with contextlib.suppress(UserError):
+            load_encoder(path)
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])

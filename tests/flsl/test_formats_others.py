@@ -9,6 +9,7 @@ from support.layouts import ARGUMENTS, dinov3, hugging_face_dinov2, hugging_face
 from support.plain_vit import check, random_weights
 
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
+from flsl.errors import UserError
 from flsl.position import sincos_table
 
 
@@ -145,6 +146,20 @@ def test_hugging_face_vit(tmp_path, prefix):
     loaded = check(tmp_path / "model.safetensors", weights, heads=3, positions="size_plain", eps=1e-12)
     assert loaded.encoder.config.image_mean == (0.5, 0.5, 0.5)
     assert len(loaded.dropped) == 1
+
+
+def test_hugging_face_activation_is_not_ignored(tmp_path):
+    save_file(hugging_face_vit(random_weights()), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"num_attention_heads": 1, "hidden_act": "quick_gelu"}))
+    with pytest.raises(UserError, match="quick_gelu"):
+        load_encoder(tmp_path)
+
+
+def test_timm_network_that_computes_something_else_is_refused(tmp_path):
+    save_file(random_weights(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "vit_base_patch16_clip_224"}))
+    with pytest.raises(UserError, match="Use timm:vit_base_patch16_clip_224"):
+        load_encoder(tmp_path)
 
 
 @pytest.mark.parametrize("registers", [0, 4])
