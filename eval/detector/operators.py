@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from eval.detector.roi_align import MOST_CELLS, pool_regions_backward
 from flsl.errors import UserError
 
 EXTENSION = "mmcv._ext"
@@ -152,16 +153,21 @@ def roi_align_backward(
     """
     _require_average(pool_mode)
     dtype = _kernel_dtype(grad_output)
-    gradient = torch.ops.torchvision._roi_align_backward(
-        grad_output.to(dtype),
-        rois.to(dtype),
-        spatial_scale,
-        aligned_height,
-        aligned_width,
-        *grad_input.shape,
-        sampling_ratio,
-        aligned,
-    )
+    grad_output, rois = grad_output.to(dtype), rois.to(dtype)
+    height, width = grad_input.shape[2:]
+    if grad_output.device.type == "cpu" and height * width <= MOST_CELLS:
+        gradient = pool_regions_backward(grad_output, rois, grad_input.shape, spatial_scale, sampling_ratio, aligned)
+    else:
+        gradient = torch.ops.torchvision._roi_align_backward(
+            grad_output,
+            rois,
+            spatial_scale,
+            aligned_height,
+            aligned_width,
+            *grad_input.shape,
+            sampling_ratio,
+            aligned,
+        )
     grad_input.copy_(gradient)
 
 

@@ -58,7 +58,7 @@ class EncoderOptimizer:
         settings = dict(self.wrapper.pop("optimizer"))
         settings.pop("type")  # always AdamW; named in the configuration for its readers
         model = getattr(model, "module", model)
-        groups = parameter_groups(model, settings.pop("lr"), settings.pop("weight_decay"), self.layer_decay)
+        groups = parameter_groups(model, settings["lr"], settings["weight_decay"], self.layer_decay)
         return OPTIM_WRAPPERS.build(self.wrapper, default_args={"optimizer": torch.optim.AdamW(groups, **settings)})
 
 

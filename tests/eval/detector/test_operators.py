@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from eval.detector.operators import install_operators
+from eval.detector.roi_align import pool_regions_backward
 
 install_operators()
 
@@ -111,6 +112,21 @@ def test_roi_align_and_its_gradient_equal_the_plain_sum(aligned, ratio):
     (found * weights).sum().backward()
     (expected * weights).sum().backward()
     torch.testing.assert_close(features.grad, plain.grad, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize("ratio", [0, 2])
+def test_the_gradient_by_matrix_products_equals_torchvisions_kernel(aligned, ratio):
+    torch.manual_seed(0)
+    shape, size, scale = torch.Size((3, 5, 24, 32)), (7, 14), 0.25
+    centre, side = torch.rand(60, 2) * torch.tensor([128.0, 96]), torch.rand(60, 2) * 90
+    corners = torch.cat([centre - side / 2, centre + side / 2], dim=1)
+    rois = torch.cat([torch.randint(0, 2, (60, 1)).float(), corners], dim=1).double()  # the third image has none
+    gradient = torch.randn(60, 5, *size, dtype=torch.float64)
+    found = pool_regions_backward(gradient, rois, shape, scale, ratio, aligned)
+    kernel = torch.ops.torchvision._roi_align_backward
+    expected = kernel(gradient, rois, scale, *size, *shape, ratio, aligned)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
 
 
 def test_roi_align_of_nothing_has_shape_and_gradient():
