@@ -24,8 +24,6 @@ from flsl.source import Overrides, locate, split_spec
 from flsl.timm_source import read_timm
 from flsl.weights import read_weights
 
-IMAGENET = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}
-
 
 @dataclass(frozen=True)
 class LoadedEncoder:
@@ -186,9 +184,10 @@ def _describe(
     except ValueError as error:
         raise UserError(f"{what}: {error}") from error
     config, warnings = _override(config, options, what)
-    if (config.image_mean, config.image_std) != tuple(IMAGENET.values()):
+    if (config.image_mean, config.image_std) != (EncoderConfig.image_mean, EncoderConfig.image_std):
         warnings.append(
-            f"pretrained with images normalised by mean {config.image_mean} and std {config.image_std}, not ImageNet's"
+            f"pretrained with images normalised by mean {config.image_mean} and std {config.image_std}, not ImageNet's; "
+            "a protocol that fixes its constants feeds it others"
         )
     return config, warnings
 

@@ -44,12 +44,13 @@ def detector_config(
         )
     with_masks = model.detector == "mask-rcnn"
     channels = model.fpn_channels
+    norm = model.head_norm and {"type": "GN", "num_groups": 16, "requires_grad": True}
     config = {
         "type": "MaskRCNN" if with_masks else "FasterRCNN",
         "data_preprocessor": {
             "type": "DetDataPreprocessor",
-            "mean": [123.675, 116.28, 103.53],  # ImageNet, 0..255
-            "std": [58.395, 57.12, 57.375],
+            "mean": [round(255 * value, 4) for value in encoder.image_mean],  # of the encoder's pretraining, 0..255
+            "std": [round(255 * value, 4) for value in encoder.image_std],
             "bgr_to_rgb": True,
             "pad_mask": with_masks,
             "pad_size_divisor": 32,
@@ -72,6 +73,7 @@ def detector_config(
             "in_channels": [encoder.embed_dim] * 4,
             "out_channels": channels,
             "num_outs": len(FPN_STRIDES),
+            "norm_cfg": norm,
         },
         "rpn_head": {
             "type": "RPNHead",
@@ -91,7 +93,11 @@ def detector_config(
             "type": "StandardRoIHead",
             "bbox_roi_extractor": _roi_extractor(7, channels),
             "bbox_head": {
-                "type": "Shared2FCBBoxHead",
+                "type": "ConvFCBBoxHead",
+                "num_shared_convs": model.box_convs,
+                "num_shared_fcs": model.fc_layers,
+                "conv_out_channels": channels,
+                "norm_cfg": norm,
                 "in_channels": channels,
                 "fc_out_channels": model.fc_channels,
                 "roi_feat_size": 7,
@@ -121,6 +127,7 @@ def detector_config(
                 "num_convs": model.mask_convs,
                 "in_channels": channels,
                 "conv_out_channels": model.mask_channels,
+                "norm_cfg": norm,
                 "num_classes": classes,
                 "loss_mask": {"type": "CrossEntropyLoss", "use_mask": True},
             },
