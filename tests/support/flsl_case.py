@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from flsl.architecture import EncoderConfig
-from flsl.encoder import build_encoder
 from flsl.checkpoint import load_strictly
+from flsl.encoder import build_encoder
 from flsl.model import FLSL, HeadConfig, ObjectiveConfig, StageConfig, StepValues
 from flsl.pretrained import load_student_teacher
 
