@@ -36,25 +36,6 @@ def already_done(out: Path, when_exists: str, file: str = "record.json") -> bool
     return True
 
 
-def choose_device(name: str) -> Any:
-    """Return the torch device that --device names; `auto` is CUDA where there is one.
-
-    Raises:
-        UserError: the name is unknown or the device is not there.
-    """
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"--device {name} cannot be used: {reason}. Try auto or cpu.") from error
-    return device
-
-
 class Stopwatch:
     """Wall clock of a run and of its phases."""
 
@@ -69,7 +50,11 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - start
+            self.add(name, time.perf_counter() - start)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add seconds that were measured elsewhere to the phase `name`."""
+        self.phases[name] = self.phases.get(name, 0.0) + seconds
 
     def timing(self, items: int | None = None) -> Timing:
         """Return the record's timing section; `items` evaluated give the throughput."""

@@ -17,8 +17,9 @@ from eval.davis.scoring import (
     sums_over_objects,
     write_objects,
 )
-from eval.run import Stopwatch, choose_device, finish_record
+from eval.run import Stopwatch, finish_record
 from flsl.config import dump_config
+from flsl.device import choose_device
 from flsl.errors import UserError
 from flsl.files import write_atomic
 from results import record

@@ -1,28 +1,22 @@
-"""Segment one video: decode ahead, encode, propagate, write; the pieces of label propagation put together."""
+"""Segment one video: decode and encode ahead, propagate, write; the pieces of label propagation put together."""
 
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from eval.davis.dataset import Video
-from eval.davis.frames import read_frame
+from eval.davis.features import encode_ahead
 from eval.davis.labels import first_labels, labels_to_mask
 from eval.davis.masks import read_mask, read_palette, read_truth, write_mask
-from eval.davis.propagation import normalise
 from eval.davis.protocol import Protocol
 from eval.davis.tiled_propagation import propagate
 from eval.run import Stopwatch
 from flsl.encoder import Encoder
 from flsl.errors import UserError
-
-# Tokens encoded at a time. A CPU gains nothing from more than one frame.
-BATCH_TOKENS = {"cpu": 1, "cuda": 50_000}
-AHEAD = 4  # batches decoded before they are needed
 
 
 class Context:
@@ -69,7 +63,7 @@ def segment_video(
         out: folder for one palette PNG a frame, named as its annotation; frame 0 is the annotation itself.
         device: where to compute.
         bfloat16: encode in bfloat16 (the propagation stays in float32).
-        watch: gets the seconds of the phases decoding (waiting for it), encoder, propagation, output.
+        watch: gets the seconds of the phases decoding, encoder (summed over threads), propagation and output.
         on_frame: called after each frame.
 
     Raises:
@@ -84,9 +78,12 @@ def segment_video(
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     context = None
-    with ThreadPoolExecutor(2) as writers:
+    with (
+        ThreadPoolExecutor(2) as writers,
+        encode_ahead(encoder, video.frames, protocol, device, bfloat16, watch) as ahead,
+    ):
         written = [writers.submit(write_mask, unfinished / video.masks[0].name, read_mask(video.masks[0]), palette)]
-        for index, features in enumerate(_encode(encoder, video, protocol, device, bfloat16, watch)):
+        for index, features in enumerate(ahead):
             if context is None:
                 context = Context(features, first_labels(first, features.shape[:2]).to(device), protocol)
                 on_frame()
@@ -103,32 +100,3 @@ def segment_video(
                 file.result()
     shutil.rmtree(out, ignore_errors=True)
     unfinished.rename(out)
-
-
-def _encode(
-    encoder: Encoder, video: Video, protocol: Protocol, device: torch.device, bfloat16: bool, watch: Stopwatch
-) -> Iterator[Tensor]:
-    """Yield the normalised features (h, w, D) float32 of each frame in order."""
-    with ThreadPoolExecutor(2) as readers:
-        waiting: deque[Future] = deque()
-        todo = iter(video.frames)
-        batch_size = 1
-        while True:
-            while len(waiting) < AHEAD * batch_size and (path := next(todo, None)) is not None:
-                waiting.append(readers.submit(read_frame, path, protocol))
-            if not waiting:
-                return
-            with watch.phase("decoding"):
-                frames = [waiting.popleft().result() for _ in range(min(batch_size, len(waiting)))]
-            with watch.phase("encoder"):
-                maps = encode(encoder, torch.stack(frames).to(device), bfloat16)
-            tokens = maps.shape[1] * maps.shape[2]
-            batch_size = max(1, BATCH_TOKENS.get(device.type, 1) // tokens)
-            yield from maps
-
-
-def encode(encoder: Encoder, images: Tensor, bfloat16: bool = False) -> Tensor:
-    """Return the normalised features (B, h, w, D) float32 of images (B, 3, H, W): last block, after the final norm."""
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
-        (maps,) = encoder.feature_maps(images)
-    return normalise(maps.float().permute(0, 2, 3, 1)).contiguous()

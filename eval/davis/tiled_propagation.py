@@ -13,6 +13,7 @@ from torch import Tensor
 
 from eval.davis.propagation import in_window, propagate_tokens
 from eval.davis.protocol import Protocol
+from eval.davis.threads import one_thread_each
 
 # Target tokens to a tile's side. Small tiles waste little outside the window, large ones suit matrix kernels better.
 TILE = {"cpu": 13, "cuda": 30}
@@ -30,15 +31,9 @@ def propagate(target: Tensor, features: Tensor, labels: Tensor, protocol: Protoc
     tile = tile or TILE.get(target.device.type, TILE["cuda"])
     column = functools.partial(_propagate_column, target, features, labels, protocol, tile)
     spans = _spans(target.shape[1], tile, protocol.radius)
-    threads = torch.get_num_threads()
-    if target.device.type == "cpu" and threads > 1:
-        # Columns side by side, each on one core: small operations spread over all cores would wait for each other.
-        torch.set_num_threads(1)
-        try:
-            with ThreadPoolExecutor(threads) as pool:
-                columns = list(pool.map(column, spans))
-        finally:
-            torch.set_num_threads(threads)
+    if target.device.type == "cpu":
+        with one_thread_each() as threads, ThreadPoolExecutor(threads) as pool:
+            columns = list(pool.map(column, spans))
     else:
         columns = [column(span) for span in spans]
     result, tied = (torch.cat(parts, dim=1) for parts in zip(*columns))

@@ -79,7 +79,7 @@ def segment_videos(
                     for future in [future for future in waiting if future.done()]:
                         seconds, phases = future.result()
                         for phase, spent in phases.items():
-                            watch.phases[phase] = watch.phases.get(phase, 0.0) + spent
+                            watch.add(phase, spent)
                         _report(waiting.pop(future), seconds)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
