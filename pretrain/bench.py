@@ -36,13 +36,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the timings."""
-    from pretrain.distributed import choose_device
+    from flsl.device import choose_device
     from pretrain.recipe import read_recipe
     from pretrain.step import autocast_dtype
 
     size = ["training.accumulate=1", f"training.batch_size={arguments.batch}", "training.log_every=1000"]
     recipe = read_recipe(arguments.config, [*arguments.overrides, *size])
-    device = choose_device(arguments.device, 0)
+    device = choose_device(arguments.device)
     precision = str(autocast_dtype(recipe.training.precision, device) or "float32").removeprefix("torch.")
     print(f"{recipe.name}, batch {arguments.batch}, {device}, {precision}")
     time_steps(recipe, device, arguments)

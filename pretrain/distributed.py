@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from flsl.errors import UserError
+from flsl.device import choose_device
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,6 @@ def start_ranks(device: str = "auto") -> Ranks:
             torch.cuda.set_device(chosen)
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=world)
     return Ranks(rank, world, chosen)
-
-
-def choose_device(name: str, local_rank: int) -> torch.device:
-    """Return the device that `--device` names; `auto` is this rank's GPU where there is one."""
-    if name == "auto":
-        return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"--device {name} cannot be used: {reason}. Try auto or cpu.") from error
-    return device
 
 
 def data_parallel(module: nn.Module, ranks: Ranks) -> nn.Module:

@@ -16,7 +16,7 @@ from eval.coco.recipe import CocoRecipe
 from eval.coco.run import data_files
 from eval.detector.annotations import Annotations, read_annotations
 from eval.detector.recipe import read_recipe
-from eval.run import choose_device
+from flsl.device import choose_device
 
 STEPS, WARM_UP, IMAGES = 20, 2, 8
 SCORED_IMAGES = 5000  # of val2017

@@ -9,9 +9,10 @@ from eval.coco.recipe import CocoRecipe
 from eval.coco.scoring import read_detections, score
 from eval.detector.annotations import read_annotations
 from eval.detector.recipe import read_recipe
-from eval.run import Stopwatch, choose_device
+from eval.run import Stopwatch
 from flsl.checkpoint import load_encoder
 from flsl.config import dump_config
+from flsl.device import choose_device
 from flsl.errors import UserError
 from flsl.files import sha256_of_file, write_atomic
 from results.store import read_record

@@ -10,8 +10,9 @@ from eval.knn.data import BoxData, read_box_data
 from eval.knn.features import BoxFeatures, extract
 from eval.knn.protocol import BBOX, Protocol
 from eval.knn.vote import classify
-from eval.run import Stopwatch, choose_device, finish_record
+from eval.run import Stopwatch, finish_record
 from flsl.checkpoint import load_encoder
+from flsl.device import choose_device
 from flsl.errors import UserError
 from flsl.files import write_atomic
 from results.bootstrap import percentile_interval

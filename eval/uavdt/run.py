@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from eval.run import Stopwatch, choose_device
+from eval.run import Stopwatch
 from eval.uavdt.coco_format import coco_document
 from eval.uavdt.detections import SequenceDetections, write_detections
 from eval.uavdt.layout import Layout, open_layout
 from eval.uavdt.scoring import read_results, score
+from flsl.device import choose_device
 from flsl.files import write_atomic
 from results.store import read_record
 

@@ -4,6 +4,8 @@ import pytest
 import torch
 from support.flsl_case import SHARED, Case, case_files
 
+from flsl.checkpoint import load_encoder
+
 TABLES = ("train_steps", "masks", "schedules", "sincos", "pos_interp")
 FILES = [path for path in case_files("*.npz") if not path.stem.startswith(TABLES)]
 # limits for losses, encodings and rows, logits, gradients (relative): README of the reference cases
@@ -65,6 +67,22 @@ def test_step_equals_the_published_computation(path, dtype):
     if "center_after" in case.arrays:
         after = torch.from_numpy(case.arrays["center_after"]).double()
         assert (model.center.double() - after).abs().max() <= logit_limit
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_checkpoint_reader_gives_the_published_encodings(path, tmp_path):
+    case = Case(path)
+    settings = case.config["encoder"]
+    if case.config["mean_shift"]["layernorm_on_mode"] or not settings["final_layernorm"]:
+        pytest.skip("the reader takes a checkpoint without a final LayerNorm for one that lost it")
+    sides = {side: case.tensors(side, torch.float32) for side in ("student", "teacher")}
+    torch.save(sides, tmp_path / "checkpoint.pth")
+    loaded = load_encoder(f"{tmp_path / 'checkpoint.pth'}?heads={settings['num_heads']}")
+    views, _, _ = case.inputs(torch.float32)
+    assert loaded.encoder.config.position_embedding == settings["position_embedding"]
+    assert not loaded.encoder.config.class_token
+    difference = loaded.encoder(views[0]).double() - case.tensors("expect", torch.float64)["enc_t"]
+    assert difference.abs().max() <= 1e-5
 
 
 @pytest.mark.parametrize("path", case_files("masks.npz"), ids=lambda path: path.parent.parent.name)
