@@ -15,9 +15,13 @@ def world_size() -> int:
 
 
 def join(device: torch.device) -> None:
-    """Join the process group that torchrun announced in the environment."""
-    if world_size() > 1 and not dist.is_distributed():
-        dist.init_dist("pytorch", backend="nccl" if device.type == "cuda" else "gloo")
+    """Join the process group that torchrun announced in the environment; each process takes the GPU of its number."""
+    if world_size() == 1 or dist.is_distributed():
+        return
+    # Not mmengine's init_dist, which wants a GPU in any case.
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
 
 def is_main() -> bool:

@@ -26,7 +26,10 @@ class ModelSection:
     window: int | None = None  # attention windows, in tokens; None attends globally
     global_blocks: tuple[int, ...] = ()
     fpn_channels: int = 256
+    box_convs: int = 0  # shared convolutions of the box head, before its fully connected layers
+    fc_layers: int = 2
     fc_channels: int = 1024
+    head_norm: Literal["GN"] | None = None  # group normalisation in pyramid and heads: learns faster from scratch
     mask_channels: int = 256
     mask_convs: int = 4
     anchor_scale: int = 8  # an anchor's side on a level of stride s is anchor_scale * s

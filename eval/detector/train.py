@@ -99,10 +99,11 @@ def train_detector(
             sync_batch_norm=world_size() > 1 and device.type == "cuda",
         )
         config = training_config(recipe, len(dataset), device)
-        config |= {"randomness": {"seed": seed}, "work_dir": str(out / "train")}
+        config |= {"randomness": {"seed": seed, "diff_rank_seed": True}, "work_dir": str(out / "train")}
         if is_main():
             _start(out, identity, config, model, data)
         wait()
+        torch.manual_seed(seed)  # the Runner does so after the model is built
         runner = QuietRunner(
             model=MODELS.build(ConfigDict(model)),
             train_dataloader=_loader(dataset, recipe, seed, device),
@@ -110,7 +111,8 @@ def train_detector(
             device=device,
             **config,
         )
-        for hook in (FiniteLossHook(), FingerprintHook(identity["encoder"]), ProgressHook(console), *hooks):
+        shown = [ProgressHook(console)] if is_main() else []
+        for hook in (FiniteLossHook(), FingerprintHook(identity["encoder"]), *shown, *hooks):
             runner.register_hook(hook)
         runner.train()
     if is_main():

@@ -57,6 +57,15 @@ def test_a_training_ends_in_a_detector_that_detects(train, recipe, drawn, encode
         train(seed=1)
 
 
+def test_the_same_seed_gives_the_same_detector(train, tmp_path):
+    first, again, other = (
+        read_detector(train("runtime.workers=0", out=tmp_path / name, seed=seed))[1]
+        for name, seed in (("first", 0), ("again", 0), ("other", 1))
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["backbone.pyramid.fpn2.0.weight"], other["backbone.pyramid.fpn2.0.weight"])
+
+
 def test_the_written_mmdet_configuration_builds_the_same_encoder(train, encoder_file, tmp_path):
     """mmengine's own Runner, from the file alone: the weights are the checkpoint's before and after initialisation."""
     train()
