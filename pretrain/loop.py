@@ -74,6 +74,8 @@ class Loop:
         Raises:
             UserError: the recipe differs from the one the folder was started with.
         """
+        if resume == "never" and self.ranks.is_main:
+            self.states.clear()
         found = self.states.newest(self.ranks.device) if resume == "auto" else None
         if found:
             check_unchanged(found[2], self.recipe.to_dict(), allowed, self.out)
@@ -94,6 +96,7 @@ class Loop:
         self.step.optimiser.load_state_dict(state["optimiser"])
         self.step.scaler.load_state_dict(state["scaler"])
         self.unreadable, self.skipped = set(state["unreadable"]), state["skipped"]
+        self.recent.extend(state["recent"])
         self.say(f"resuming {self.out} after step {first} of {self.total_steps}")
         return first
 
@@ -234,6 +237,7 @@ class Loop:
             "scaler": self.step.scaler.state_dict(),
             "unreadable": sorted(self.unreadable),
             "skipped": self.skipped,
+            "recent": [{k: float(v) for k, v in row.items()} for row in self.recent],
         }
         try:
             if done not in self.states.steps():

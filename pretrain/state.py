@@ -34,10 +34,14 @@ class StateFolder:
         write_atomic(path, lambda temporary: torch.save(state, temporary))
         index = {"step": step, "sha256": sha256_of_file(path), "recipe": recipe}
         write_atomic(path.with_suffix(".json"), lambda temporary: temporary.write_text(json.dumps(index)))
-        for old in self.steps()[self.keep :]:
+        self.clear(self.keep)
+        return path
+
+    def clear(self, keep: int = 0) -> None:
+        """Delete all but the newest `keep` states."""
+        for old in self.steps()[keep:]:
             for suffix in (".json", ".pt"):
                 (self.folder / f"step_{old:08d}{suffix}").unlink(missing_ok=True)
-        return path
 
     def steps(self) -> list[int]:
         """Return the steps of all finished states, newest first."""

@@ -65,8 +65,11 @@ def test_same_seed_same_run_other_seed_other_run(finished, recipe_file, images, 
     assert log(tmp_path / "other") != log(finished)
 
 
-def test_killed_run_continues_bit_for_bit(finished, recipe_file, images, tmp_path):
-    out = tmp_path / "killed"
+@pytest.mark.parametrize("log_every", [1, 3])
+def test_killed_run_continues_bit_for_bit(log_every, recipe_file, images, tmp_path):
+    recipe_file.write_text(recipe_file.read_text().replace("log_every=1", f"log_every={log_every}"))
+    whole, out = tmp_path / "whole", tmp_path / "killed"
+    assert run(recipe_file, images, whole) == 0
     process = start(recipe_file, images, out)
     for line in process.stdout:
         if "step 4/6" in line:  # the last state has 3 steps: the end of epoch 1
@@ -74,8 +77,8 @@ def test_killed_run_continues_bit_for_bit(finished, recipe_file, images, tmp_pat
             break
     process.wait()
     assert run(recipe_file, images, out) == 0
-    assert log(out) == log(finished)
-    ours, theirs = (load_encoder(folder / "encoder.safetensors") for folder in (out, finished))
+    assert log(out) == log(whole)
+    ours, theirs = (load_encoder(folder / "encoder.safetensors") for folder in (out, whole))
     assert ours.model_fields()["fingerprint"] == theirs.model_fields()["fingerprint"]
 
 
@@ -106,7 +109,10 @@ def test_changed_recipe_is_refused_unless_allowed(finished, recipe_file, images,
     assert run(recipe_file, images, finished, *change) == 2
     assert "training.log_every: 1 -> 3" in capsys.readouterr().err
     assert run(recipe_file, images, finished, *change, "--allow-config-change", "training.log_every") == 0
-    assert run(recipe_file, images, finished, "--resume", "never", "--set", "training.epochs=1") == 0
+    shorter = ["--set", "training.epochs=1"]
+    assert run(recipe_file, images, finished, *shorter, "--resume", "never") == 0
+    assert run(recipe_file, images, finished, *shorter) == 0  # nothing of the longer run is left to resume
+    assert load_encoder(finished / "encoder.safetensors").pretraining["epochs"] == 1
 
 
 def test_tensorboard_has_scalars_and_pictures(recipe_file, images, tmp_path):
