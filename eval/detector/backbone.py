@@ -90,7 +90,7 @@ class EncoderBackbone(BaseModule):
             module.requires_grad_(False)
         if self.frozen_blocks:
             for name in ("pos_embed", "cls_token", "reg_token"):
-                if getattr(self.encoder, name) is not None:
+                if getattr(self.encoder, name, None) is not None:
                     getattr(self.encoder, name).requires_grad_(False)
 
     def _frozen_modules(self) -> list[torch.nn.Module]:

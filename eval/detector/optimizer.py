@@ -10,7 +10,7 @@ from torch import nn
 
 from eval.detector.recipe import TrainingSection
 
-ENCODER = "backbone.encoder."
+ENCODER = "backbone.encoder."  # a network of timm's own lies one level deeper, in `network.`
 
 
 def scaled_learning_rate(training: TrainingSection) -> float:
@@ -35,10 +35,10 @@ def parameter_groups(
             continue
         distance = 0
         if layer_decay is not None and name.startswith(ENCODER):
-            part = name.removeprefix(ENCODER).split(".")
+            part = name.removeprefix(ENCODER).removeprefix("network.").split(".")
             distance = depth - int(part[1]) if part[0] == "blocks" else depth + 1
         rate = learning_rate * (layer_decay or 1.0) ** distance
-        decay = 0.0 if id(parameter) in undecayed or name == f"{ENCODER}pos_embed" else weight_decay
+        decay = 0.0 if id(parameter) in undecayed or name.endswith("pos_embed") else weight_decay
         group = groups.setdefault((rate, decay), {"params": [], "lr": rate, "weight_decay": decay})
         group["params"].append(parameter)
     return list(groups.values())

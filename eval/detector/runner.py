@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import torch
 from mmengine.logging import MMLogger
+from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 
 from flsl.errors import UserError
@@ -34,17 +35,19 @@ class QuietRunner(Runner):
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: torch.nn.Module) -> torch.nn.Module:
         """Move the model to the chosen device: mmengine takes CUDA wherever there is one."""
-        if self.distributed and self.device.type == "cuda":
-            return super().wrap_model(model_wrapper_cfg, model)
         model = model.to(self.device)
         if self.device.type == "cpu":
             # oneDNN's convolutions are twice as fast in this layout.
             model = model.to(memory_format=torch.channels_last)
-        if self.distributed:
-            from mmengine.model import MMDistributedDataParallel
-
-            return MMDistributedDataParallel(model, broadcast_buffers=False)
-        return model
+        if not self.distributed:
+            return model
+        return MMDistributedDataParallel(
+            model,
+            device_ids=[torch.cuda.current_device()] if self.device.type == "cuda" else None,
+            broadcast_buffers=False,
+            # A network of timm's own may have parameters that no tap reaches; ours are frozen there.
+            find_unused_parameters=hasattr(model.backbone.encoder, "network"),
+        )
 
 
 def _drop_console(logger: logging.Logger) -> None:

@@ -16,6 +16,7 @@ from flsl.architecture import EncoderConfig  # noqa: E402
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder  # noqa: E402
 from flsl.encoder import build_encoder  # noqa: E402
 from flsl.errors import UserError  # noqa: E402
+from flsl.timm_encoder import create_network, describe_network  # noqa: E402
 
 TINY = {"architecture": "custom", "embed_dim": 24, "depth": 4, "num_heads": 2, "image_size": 112}
 
@@ -181,3 +182,16 @@ def test_a_window_sees_only_itself():
 def test_an_undefined_patch_size_is_an_error():
     with pytest.raises(UserError, match="patch size 28"):
         EncoderBackbone(TINY | {"patch_size": 28})
+
+
+def test_an_encoder_of_timms_own_is_tapped_and_frozen_too():
+    """Rotary positions, SwiGLU, patch 14: nothing of this is a plain ViT."""
+    config = describe_network(create_network("eva02_tiny_patch14_224", depth=4), "eva02_tiny_patch14_224", {"depth": 4})
+    model = EncoderBackbone(config.to_dict(), frozen_blocks=1, drop_path=0.1).train()
+    maps = model(torch.randn(1, 3, 64, 96))
+    assert [tuple(found.shape[-2:]) for found in maps] == [(16, 24), (8, 12), (4, 6), (2, 3)]
+    sum(found.square().mean() for found in maps).backward()
+    assert model.encoder.blocks[0].mlp.fc2.weight.grad is None
+    assert model.encoder.blocks[3].mlp.fc2.weight.grad is not None
+    with pytest.raises(UserError, match="cannot attend in windows"):
+        EncoderBackbone(config.to_dict(), window=2)(torch.randn(1, 3, 64, 96))
