@@ -96,7 +96,7 @@ class Loop:
         self.step.optimiser.load_state_dict(state["optimiser"])
         self.step.scaler.load_state_dict(state["scaler"])
         self.unreadable, self.skipped = set(state["unreadable"]), state["skipped"]
-        self.recent.extend(state["recent"])
+        self.recent.extend(state.get("recent", []))
         self.say(f"resuming {self.out} after step {first} of {self.total_steps}")
         return first
 
