@@ -22,7 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from eval.davis.frames import read_frame
+from eval.davis.frames import frame_size, read_frame
 from eval.davis.masks import write_mask
 from eval.davis.metrics import score_frame_plain
 from eval.davis.packed_metrics import score_frame
@@ -72,7 +72,7 @@ def _measure(patch_size: int, fast: bool) -> dict[str, float]:
     """
     import torch
 
-    from eval.davis.features import encode
+    from eval.davis.propagation import normalise
     from eval.davis.segment import Context
     from flsl.checkpoint import load_encoder
 
@@ -84,11 +84,11 @@ def _measure(patch_size: int, fast: bool) -> dict[str, float]:
     with torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "00000.jpg"
         cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8))
-        features = encode(encoder, read_frame(path, protocol)[None])[0]
-        labels = torch.rand(*features.shape[:2], OBJECTS + 1).softmax(dim=-1)
-        context = Context(features, labels, protocol)
+        grid = [side // patch_size for side in frame_size(*SIZE, protocol)]
+        labels = torch.rand(*grid, OBJECTS + 1).softmax(dim=-1)
+        context = Context(normalise(torch.randn(*grid, encoder.embed_dim)), labels, protocol)
         for _ in range(protocol.context_frames):
-            context.add(torch.nn.functional.normalize(features + 0.02 * torch.randn_like(features), dim=-1), labels)
+            context.add(normalise(torch.randn(*grid, encoder.embed_dim)), labels)
         seconds = (_run_fast if fast else _run_plain)(encoder, path, context, protocol)
     peak = _peak_memory()
     return seconds | {"peak memory, MiB": peak, "of it after loading, MiB": peak - loaded}
@@ -128,7 +128,7 @@ def _run_fast(encoder: Any, path: Path, context: Any, protocol: Protocol) -> dic
         watch = Stopwatch()
         with (
             ThreadPoolExecutor(2) as writers,
-            encode_ahead(encoder, [path] * frames, protocol, device, False, watch) as ahead,
+            encode_ahead(encoder, [path] * frames, SIZE, protocol, device, False, watch) as ahead,
         ):
             for index, target in enumerate(ahead):
                 with watch.phase("propagation"):

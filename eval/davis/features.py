@@ -1,6 +1,7 @@
 """Features of a video's frames, decoded and encoded ahead of their use."""
 
 import itertools
+import math
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -11,14 +12,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from eval.davis.frames import read_frame
+from eval.davis.frames import frame_size, read_frame
 from eval.davis.propagation import normalise
 from eval.davis.protocol import Protocol
-from eval.davis.threads import one_thread_each
+from eval.davis.threads import one_thread_each, return_large_blocks
 from eval.run import Stopwatch
 from flsl.encoder import Encoder
 
-# On a CPU: memory for frames that are encoded at the same time, in bytes, and what a token and channel of one takes.
+# On a CPU: memory for the frames that are encoded at the same time, and what one takes, in bytes a token and channel.
 WORKING_MEMORY, BYTES_A_VALUE = 2**30, 64
 # On a GPU: tokens encoded at a time, and batches decoded ahead.
 BATCH_TOKENS, BATCHES_AHEAD = 50_000, 4
@@ -36,6 +37,7 @@ def encode(encoder: Encoder, images: Tensor, bfloat16: bool = False) -> Tensor:
 def encode_ahead(
     encoder: Encoder,
     frames: Sequence[Path],
+    size: tuple[int, int],
     protocol: Protocol,
     device: torch.device,
     bfloat16: bool,
@@ -43,36 +45,43 @@ def encode_ahead(
 ) -> Iterator[Iterator[Tensor]]:
     """Give an iterator over the normalised features (h, w, D) float32 of each frame, in order.
 
+    `size` is the height and width of the frames as they are on disk.
+
     On a CPU every core encodes a frame of its own, which keeps all of them busy without waiting for each other; while
     the context lasts, torch uses one core for each operation. On a GPU frames are encoded in batches.
 
     Raises:
         UserError: from the iterator, where a frame cannot be read.
     """
+    tokens = math.prod(side // encoder.patch_size for side in frame_size(*size, protocol))
     if device.type == "cpu":
-        with one_thread_each() as threads, ThreadPoolExecutor(threads) as pool:
+        return_large_blocks()
+        fit = max(1, WORKING_MEMORY // (tokens * encoder.embed_dim * BYTES_A_VALUE))
+        with one_thread_each() as threads, ThreadPoolExecutor(min(threads, fit)) as pool:
             try:
-                yield _one_by_one(pool, threads, encoder, frames, protocol, bfloat16, watch)
+                # One more than there are threads, so that none waits while a frame is propagated.
+                yield _one_by_one(pool, min(threads, fit) + 1, encoder, frames, protocol, bfloat16, watch)
             finally:
                 pool.shutdown(cancel_futures=True)
     else:
         with ThreadPoolExecutor(4) as pool:
             try:
-                yield _in_batches(pool, encoder, frames, protocol, device, bfloat16, watch)
+                batch = max(1, BATCH_TOKENS // tokens)
+                yield _in_batches(pool, batch, encoder, frames, protocol, device, bfloat16, watch)
             finally:
                 pool.shutdown(cancel_futures=True)
 
 
 def _one_by_one(
     pool: ThreadPoolExecutor,
-    threads: int,
+    ahead: int,
     encoder: Encoder,
     frames: Sequence[Path],
     protocol: Protocol,
     bfloat16: bool,
     watch: Stopwatch,
 ) -> Iterator[Tensor]:
-    """Encode one frame a thread; the first one alone tells how many fit into memory."""
+    """Encode one frame a thread; `ahead` frames are under way."""
 
     def work(path: Path) -> tuple[Tensor, float, float]:
         start = time.perf_counter()
@@ -81,21 +90,20 @@ def _one_by_one(
         return encode(encoder, image, bfloat16)[0], decoded - start, time.perf_counter() - decoded
 
     waiting: deque[Future] = deque()
-    todo, ahead = iter(frames), 1
+    todo = iter(frames)
     while True:
-        waiting.extend(pool.submit(work, path) for path in itertools.islice(todo, max(0, ahead - len(waiting))))
+        waiting.extend(pool.submit(work, path) for path in itertools.islice(todo, ahead - len(waiting)))
         if not waiting:
             return
         features, decoding, encoding = waiting.popleft().result()
         watch.add("decoding", decoding)
         watch.add("encoder", encoding)
-        # One more than there are threads, so that none waits while a frame is propagated.
-        ahead = 1 + max(1, min(threads, WORKING_MEMORY // (features.numel() * BYTES_A_VALUE)))
         yield features
 
 
 def _in_batches(
     pool: ThreadPoolExecutor,
+    size: int,
     encoder: Encoder,
     frames: Sequence[Path],
     protocol: Protocol,
@@ -103,19 +111,16 @@ def _in_batches(
     bfloat16: bool,
     watch: Stopwatch,
 ) -> Iterator[Tensor]:
-    """Decode in threads, encode several frames together; the first one alone tells how many."""
+    """Decode in threads, encode `size` frames together."""
     waiting: deque[Future] = deque()
-    todo, size = iter(frames), 1
+    todo = iter(frames)
     while True:
-        ahead = size * BATCHES_AHEAD
-        waiting.extend(
-            pool.submit(read_frame, path, protocol) for path in itertools.islice(todo, max(0, ahead - len(waiting)))
-        )
+        more = itertools.islice(todo, size * BATCHES_AHEAD - len(waiting))
+        waiting.extend(pool.submit(read_frame, path, protocol) for path in more)
         if not waiting:
             return
         with watch.phase("decoding"):
             images = torch.stack([waiting.popleft().result() for _ in range(min(size, len(waiting)))])
         with watch.phase("encoder"):
             features = encode(encoder, images.to(device), bfloat16)
-        size = max(1, BATCH_TOKENS // features[0, ..., 0].numel())
         yield from features

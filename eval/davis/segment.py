@@ -80,7 +80,7 @@ def segment_video(
     context = None
     with (
         ThreadPoolExecutor(2) as writers,
-        encode_ahead(encoder, video.frames, protocol, device, bfloat16, watch) as ahead,
+        encode_ahead(encoder, video.frames, video.size, protocol, device, bfloat16, watch) as ahead,
     ):
         written = [writers.submit(write_mask, unfinished / video.masks[0].name, read_mask(video.masks[0]), palette)]
         for index, features in enumerate(ahead):

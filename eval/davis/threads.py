@@ -1,10 +1,12 @@
-"""Threads that each run torch operations on one core."""
+"""Threads that each run torch operations on one core, and the memory that they hold."""
 
+import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
+_M_MMAP_THRESHOLD = -3  # glibc's malloc.h
 _cores: list[int] = []  # of the outermost `one_thread_each` that is active
 
 
@@ -26,3 +28,14 @@ def one_thread_each() -> Iterator[int]:
     finally:
         torch.set_num_threads(threads)
         _cores.pop()
+
+
+def return_large_blocks() -> None:
+    """Let memory of 4 MiB and more go back to the system as soon as it is freed, where the C library is glibc.
+
+    By itself each thread would keep what it once used, for an encoder hundreds of MiB.
+    """
+    try:
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 4 * 2**20)
+    except (AttributeError, OSError, TypeError):  # another C library
+        return
