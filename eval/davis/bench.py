@@ -136,7 +136,6 @@ def _run_fast(encoder: Any, path: Path, context: Any, protocol: Protocol) -> dic
                 with watch.phase("output"):
                     mask = labels_to_mask(labels, encoder.patch_size, SIZE)
                     writers.submit(write_mask, path.with_name(f"{index}.png"), mask, PALETTE)
-        watch.phases["encoder"] /= torch.get_num_threads()
         best.append([*(watch.phases[phase] for phase in PHASES), watch.timing().wall_seconds])
     return dict(zip((*PHASES, "end to end"), (np.min(best, axis=0) / frames).tolist()))
 

@@ -63,7 +63,7 @@ def segment_video(
         out: folder for one palette PNG a frame, named as its annotation; frame 0 is the annotation itself.
         device: where to compute.
         bfloat16: encode in bfloat16 (the propagation stays in float32).
-        watch: gets the seconds of the phases decoding, encoder (summed over threads), propagation and output.
+        watch: gets the seconds of the phases decoding, encoder, propagation and output.
         on_frame: called after each frame.
 
     Raises:
