@@ -64,6 +64,7 @@ def train_and_score(arguments: argparse.Namespace) -> None:
         )
     if not is_main():
         return
+    metadata = read_detector_metadata(detector)
     score(
         truth,
         detections,
@@ -74,7 +75,8 @@ def train_and_score(arguments: argparse.Namespace) -> None:
         model=loaded.model_fields(arguments.name),
         watch=watch,
         files={"detections": "detections.json", "config": "config.py", "detector": detector.name},
-        warnings=loaded.warnings + read_detector_metadata(detector)["warnings"],
+        warnings=metadata["warnings"],
+        trained_on=metadata["images"],
     )
 
 

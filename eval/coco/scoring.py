@@ -19,7 +19,8 @@ from flsl.files import sha256_of_file
 from results.bootstrap import percentile_interval
 from results.record import Dataset, Metric, Record
 
-OFFICIAL = {"val": (5000, 36781, 80), "train": (118287, 860001, 80)}  # images, annotations, categories of COCO 2017
+OFFICIAL = (5000, 36781, 80)  # images, annotations, categories of COCO's val2017
+TRAIN_IMAGES = 118287  # of its train2017
 
 
 def read_detections(path: Path, truth: Annotations) -> list[dict[str, Any]]:
@@ -50,6 +51,7 @@ def score(
     watch: Stopwatch,
     files: dict[str, str],
     warnings: list[str],
+    trained_on: int | None = None,
 ) -> Record:
     """Compute the metrics of detections and write everything that shows them; returns the record.
 
@@ -64,6 +66,7 @@ def score(
         watch: times the phases.
         files: what the run has written so far, for the record.
         warnings: likewise.
+        trained_on: number of training images, if known.
     """
     with_masks = bool(detections) and all("segmentation" in detection for detection in detections)
     kinds = ("box", "mask") if with_masks or recipe.model.detector == "mask-rcnn" else ("box",)
@@ -82,13 +85,16 @@ def score(
         if draw_overlay(out / "overlay.png", truth, detections, images):
             files["overlay"] = "overlay.png"
     print_scores(evaluations)
+    dataset = _dataset(truth, arguments.data)
+    if dataset.official and trained_on not in (None, TRAIN_IMAGES):
+        warnings = [*warnings, f"trained on {trained_on} images, not on the {TRAIN_IMAGES} of COCO's train2017"]
     return finish_record(
         out / "record.json",
         arguments=arguments,
         model=model,
         benchmark="coco",
         protocol=recipe.protocol,
-        dataset=_dataset(truth, arguments.data),
+        dataset=dataset,
         metrics=metrics,
         headline="box_AP",
         timing=watch.timing(len(truth.images)),
@@ -123,7 +129,7 @@ def _dataset(truth: Annotations, data: Path) -> Dataset:
     """Describe the split: official only if it is COCO's own; synthetic data carry their name in a marker file."""
     found = (len(truth.images), truth.count(), len(truth.categories))
     marker = data / "dataset.json"
-    official = found == OFFICIAL["val"] and not marker.is_file()
+    official = found == OFFICIAL and not marker.is_file()
     name = json.loads(marker.read_text())["name"] if marker.is_file() else data.resolve().name
     return Dataset(
         name="coco2017" if official else name,

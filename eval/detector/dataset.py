@@ -33,7 +33,7 @@ class CocoFile(BaseDataset):
         """Return one dictionary an image, in the order of image ids."""
         content = read_annotations(self.ann_file, self.data_prefix["img"], self.masks)
         self._metainfo.update(classes=tuple(content.category_names), category_ids=content.category_ids)
-        self.warnings = content.warnings
+        self.warnings, self.listed = content.warnings, len(content.images)
         return [self._entry(content, image) for image in content.images]
 
     def _entry(self, content: Annotations, image: dict[str, Any]) -> dict[str, Any]:

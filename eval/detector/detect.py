@@ -3,35 +3,31 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import ConfigDict
+from mmengine.dataset import pseudo_collate
+from mmengine.dist import get_dist_info
+from pycocotools import mask as rle
+from torch.utils.data import DataLoader, Subset
 
-from eval.detector.operators import install_operators
+from eval.detector import components  # noqa: F401  (registers with mmdet)
+from eval.detector.distributed import gather, is_main, join
+from eval.detector.model import detector_config
+from eval.detector.pipeline import test_pipeline
+from eval.detector.recipe import Recipe, resolve_precision
+from eval.detector.runner import Progress, quiet
+from eval.detector.weights import read_detector
+from flsl.architecture import EncoderConfig
+from flsl.checkpoint import load_strictly
+from flsl.errors import UserError
+from flsl.files import write_atomic
 
-install_operators()  # before anything imports mmcv.ops
-
-from mmdet.registry import DATASETS, MODELS  # noqa: E402
-from mmdet.structures import DetDataSample  # noqa: E402
-from mmengine.config import ConfigDict  # noqa: E402
-from mmengine.dataset import pseudo_collate  # noqa: E402
-from mmengine.dist import get_dist_info  # noqa: E402
-from mmengine.registry import init_default_scope  # noqa: E402
-from pycocotools import mask as rle  # noqa: E402
-from torch.utils.data import DataLoader, Subset  # noqa: E402
-
-from eval.detector import backbone, dataset, neck  # noqa: E402, F401  (register with mmdet)
-from eval.detector.distributed import gather, is_main, join  # noqa: E402
-from eval.detector.model import detector_config  # noqa: E402
-from eval.detector.pipeline import test_pipeline  # noqa: E402
-from eval.detector.recipe import Recipe, resolve_precision  # noqa: E402
-from eval.detector.runner import Progress, quiet  # noqa: E402
-from eval.detector.weights import read_detector  # noqa: E402
-from flsl.architecture import EncoderConfig  # noqa: E402
-from flsl.checkpoint import load_strictly  # noqa: E402
-from flsl.errors import UserError  # noqa: E402
-from flsl.files import write_atomic  # noqa: E402
+if TYPE_CHECKING:
+    from mmdet.structures import DetDataSample
 
 
 def load_detector(recipe: Recipe, path: Path, device: torch.device) -> tuple[torch.nn.Module, list[dict[str, Any]]]:
@@ -43,7 +39,6 @@ def load_detector(recipe: Recipe, path: Path, device: torch.device) -> tuple[tor
     metadata, weights = read_detector(Path(path))
     categories = metadata["categories"]
     config = detector_config(recipe.model, recipe.testing, EncoderConfig(**metadata["encoder"]), len(categories))
-    init_default_scope("mmdet")
     model = MODELS.build(ConfigDict(config))
     load_strictly(model, weights, str(path))
     model = model.to(device).eval()
@@ -119,7 +114,7 @@ def detect(
     return detections
 
 
-def coco_results(sample: DetDataSample, categories: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def coco_results(sample: "DetDataSample", categories: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield one image's detections as COCO results, best first."""
     found = sample.pred_instances.cpu().numpy()
     boxes = found.bboxes.astype(np.float64)

@@ -103,7 +103,7 @@ def detector_config(
                 "roi_feat_size": 7,
                 "num_classes": classes,
                 "bbox_coder": _box_coder(0.1, 0.2),
-                "reg_class_agnostic": False,
+                "reg_class_agnostic": model.class_agnostic,
                 "loss_cls": {"type": "CrossEntropyLoss", "use_sigmoid": False},
                 "loss_bbox": {"type": "L1Loss"},
             },
@@ -128,6 +128,7 @@ def detector_config(
                 "in_channels": channels,
                 "conv_out_channels": model.mask_channels,
                 "norm_cfg": norm,
+                "class_agnostic": model.class_agnostic,
                 "num_classes": classes,
                 "loss_mask": {"type": "CrossEntropyLoss", "use_mask": True},
             },
@@ -189,5 +190,5 @@ def _train_config(model: ModelSection) -> dict[str, Any]:
     return {
         "rpn": stage(0.7, 0.3, 0.3, model.rpn_samples, 0.5, rcnn=False) | {"allowed_border": -1},
         "rpn_proposal": _proposals(model.train_proposals),
-        "rcnn": stage(0.5, 0.5, 0.5, model.roi_samples, 0.25, rcnn=True) | {"mask_size": 28},
+        "rcnn": stage(0.5, 0.5, 0.5, model.roi_samples, model.roi_positives, rcnn=True) | {"mask_size": 28},
     }

@@ -29,12 +29,14 @@ class ModelSection:
     box_convs: int = 0  # shared convolutions of the box head, before its fully connected layers
     fc_layers: int = 2
     fc_channels: int = 1024
+    class_agnostic: bool = False  # one box and one mask a region in place of one a category: learns from fewer objects
     head_norm: Literal["GN"] | None = None  # group normalisation in pyramid and heads: learns faster from scratch
     mask_channels: int = 256
     mask_convs: int = 4
     anchor_scale: int = 8  # an anchor's side on a level of stride s is anchor_scale * s
     rpn_samples: int = 256
     roi_samples: int = 512
+    roi_positives: float = 0.25  # at most this share of them
     train_proposals: tuple[int, int] = (2000, 1000)  # before and after non-maximum suppression
     test_proposals: tuple[int, int] = (1000, 1000)
     ignore_overlap: float | None = None  # candidates covered this far by an ignored region take no part in training

@@ -9,33 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import ConfigDict
+from mmengine.dataset import pseudo_collate, worker_init_fn
+from mmengine.dist import get_rank
+from mmengine.hooks import EMAHook, Hook
+from torch.utils.data import DataLoader
 
-from eval.detector.operators import install_operators
-
-install_operators()  # before anything imports mmcv.ops
-
-from mmdet.registry import DATASETS, MODELS  # noqa: E402
-from mmengine.config import ConfigDict  # noqa: E402
-from mmengine.dataset import pseudo_collate, worker_init_fn  # noqa: E402
-from mmengine.dist import get_rank  # noqa: E402
-from mmengine.hooks import EMAHook, Hook  # noqa: E402
-from mmengine.registry import init_default_scope  # noqa: E402
-from torch.utils.data import DataLoader  # noqa: E402
-
-from eval.detector import backbone, neck  # noqa: E402, F401  (register with mmdet)
-from eval.detector.dataset import CocoFile  # noqa: E402
-from eval.detector.distributed import is_main, join, share, wait, world_size  # noqa: E402
-from eval.detector.hooks import FingerprintHook, FiniteLossHook, ProgressHook  # noqa: E402
-from eval.detector.model import detector_config  # noqa: E402
-from eval.detector.recipe import Recipe  # noqa: E402
-from eval.detector.runner import QuietRunner, quiet  # noqa: E402
-from eval.detector.sampler import EndlessAspectSampler  # noqa: E402
-from eval.detector.schedule import dataset_config, training_config  # noqa: E402
-from eval.detector.weights import read_detector_metadata, write_detector  # noqa: E402
-from flsl.checkpoint import fingerprint, load_encoder  # noqa: E402
-from flsl.config import dump_config  # noqa: E402
-from flsl.errors import UserError  # noqa: E402
-from flsl.files import write_atomic  # noqa: E402
+from eval.detector import components  # noqa: F401  (registers with mmdet)
+from eval.detector.dataset import CocoFile
+from eval.detector.distributed import is_main, join, share, wait, world_size
+from eval.detector.hooks import FingerprintHook, FiniteLossHook, ProgressHook
+from eval.detector.model import detector_config
+from eval.detector.recipe import Recipe
+from eval.detector.runner import QuietRunner, quiet
+from eval.detector.sampler import EndlessAspectSampler
+from eval.detector.schedule import dataset_config, training_config
+from eval.detector.weights import read_detector_metadata, write_detector
+from flsl.checkpoint import fingerprint, load_encoder
+from flsl.config import dump_config
+from flsl.errors import UserError
+from flsl.files import write_atomic
 
 
 def train_detector(
@@ -84,7 +78,6 @@ def train_detector(
         return finished
     join(device)
     with quiet(out / "train" / "train.log") as console:
-        init_default_scope("mmdet")
         data = dataset_config(recipe, annotations, images)
         dataset = DATASETS.build(data)
         classes = dataset.metainfo["classes"]
@@ -120,6 +113,7 @@ def train_detector(
             "training": identity,
             "encoder": loaded.encoder.config.to_dict(),
             "categories": [{"id": key, "name": name} for key, name in zip(dataset.metainfo["category_ids"], classes)],
+            "images": dataset.listed,
             "iterations": runner.iter,
             "warnings": loaded.warnings + dataset.warnings,
         }
@@ -149,7 +143,7 @@ def _start(out: Path, identity: dict[str, Any], config: dict, model: dict, data:
     batch = share(identity["recipe"]["training"]["batch"])
     loader = {"batch_size": batch, "dataset": data, "sampler": {"type": "EndlessAspectSampler", "batch": batch}}
     whole = {
-        "custom_imports": {"imports": ["eval.detector.train"]},
+        "custom_imports": {"imports": ["eval.detector.components"]},
         "model": model,
         "train_dataloader": loader,
     } | config

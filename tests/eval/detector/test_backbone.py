@@ -6,17 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from eval.detector.operators import install_operators
-
-install_operators()
-
-from eval.detector.backbone import EncoderBackbone  # noqa: E402
-from eval.detector.pyramid import default_blocks  # noqa: E402
-from flsl.architecture import EncoderConfig  # noqa: E402
-from flsl.checkpoint import fingerprint, load_encoder, save_encoder  # noqa: E402
-from flsl.encoder import build_encoder  # noqa: E402
-from flsl.errors import UserError  # noqa: E402
-from flsl.timm_encoder import create_network, describe_network  # noqa: E402
+from eval.detector import components  # noqa: F401  (mmcv's operators, before mmdet)
+from eval.detector.backbone import EncoderBackbone
+from eval.detector.pyramid import default_blocks
+from flsl.architecture import EncoderConfig
+from flsl.checkpoint import fingerprint, load_encoder, save_encoder
+from flsl.encoder import build_encoder
+from flsl.errors import UserError
+from flsl.timm_encoder import create_network, describe_network
 
 TINY = {"architecture": "custom", "embed_dim": 24, "depth": 4, "num_heads": 2, "image_size": 112}
 

@@ -4,12 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from eval.detector.operators import install_operators
-
-install_operators()
-
-from eval.detector.backbone import EncoderBackbone  # noqa: E402
-from eval.detector.optimizer import parameter_groups  # noqa: E402
+from eval.detector import components  # noqa: F401  (mmcv's operators, before mmdet)
+from eval.detector.backbone import EncoderBackbone
+from eval.detector.optimizer import parameter_groups
 
 TINY = {"architecture": "custom", "embed_dim": 24, "depth": 4, "num_heads": 2, "position_embedding": "learned"}
 

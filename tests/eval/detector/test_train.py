@@ -13,7 +13,6 @@ from eval.detector import hooks
 from eval.detector.detect import detect
 from eval.detector.runner import quiet
 from eval.detector.sampler import EndlessAspectSampler
-from eval.detector.train import train_detector  # noqa: F401  (installs the operators before mmdet is imported)
 from eval.detector.weights import read_detector, read_detector_metadata
 from flsl.checkpoint import fingerprint, load_encoder
 from flsl.errors import UserError
