@@ -16,6 +16,7 @@
 `checkpoint` is what `flsl.checkpoint.load_encoder` takes. `annotations` is a COCO instances JSON whose `file_name`s lie
 below `images`; annotations with `iscrowd` 1 are ignored regions (`model.ignore_overlap` says from which overlap on
 candidates are ignored in training). Progress goes to standard output, everything else to OUT/train/train.log.
-`train_detector` returns at once if OUT/detector.safetensors is finished, and resumes OUT/train if it was interrupted.
+`train_detector` returns at once if OUT/detector.safetensors is finished, and resumes OUT/train if it was interrupted;
+`discard(OUT)` removes both, to start anew.
 Importing these modules takes seconds (torch, mmdet): do it inside a command's `run`.
 """

@@ -30,7 +30,7 @@ class ProgressHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Show one line, now and then."""
-        rate = max(group["lr"] for group in runner.optim_wrapper.optimizer.param_groups)
+        rate = max(group["lr"] for group in runner.optim_wrapper.optimizer.param_groups if group["params"])
         self.progress.update(runner.iter + 1, f"loss {outputs['loss'].item():.3f}  lr {rate:.1e}  ")
 
 

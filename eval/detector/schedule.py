@@ -62,6 +62,13 @@ def training_config(recipe: Recipe, images: int, device: torch.device) -> dict[s
         hooks.append(
             {"type": "EMAHook", "ema_type": "ExpMomentumEMA", "momentum": training.ema, "update_buffers": True}
         )
+    warmup = {
+        "type": "LinearLR",
+        "start_factor": training.warmup_factor,
+        "by_epoch": False,
+        "begin": 0,
+        "end": training.warmup_iterations,
+    }
     return {
         "default_scope": "mmdet",
         "launcher": "pytorch" if world_size() > 1 else "none",
@@ -80,13 +87,7 @@ def training_config(recipe: Recipe, images: int, device: torch.device) -> dict[s
             "paramwise_cfg": {"layer_decay": training.layer_decay},
         },
         "param_scheduler": [
-            {
-                "type": "LinearLR",
-                "start_factor": training.warmup_factor,
-                "by_epoch": False,
-                "begin": 0,
-                "end": training.warmup_iterations,
-            },
+            *([warmup] if training.warmup_iterations else []),
             {"type": "MultiStepLR", "by_epoch": False, "milestones": milestones, "gamma": 0.1},
         ],
         "default_hooks": {

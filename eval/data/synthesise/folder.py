@@ -17,7 +17,7 @@ from flsl.files import write_atomic
 
 MARKER = "dataset.json"
 UNFINISHED = "dataset.unfinished.json"
-DRAWING_VERSION = 1  # to be raised whenever the same seed no longer gives the same bytes
+DRAWING_VERSION = 2  # to be raised whenever the same seed no longer gives the same bytes
 
 
 def generator(seed: int, *names: object) -> np.random.Generator:
