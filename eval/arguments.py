@@ -48,3 +48,18 @@ def add_config_arguments(parser: argparse.ArgumentParser, default: str) -> None:
         dest="overrides",
         help="change one value of the recipe",
     )
+
+
+def add_detector_modes(parser: argparse.ArgumentParser) -> None:
+    """Add what a detection adapter can do besides a whole run, and --metric-backend."""
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--plan", action="store_true", help="print what would run, from a 20-step probe; keep nothing")
+    mode.add_argument("--bench", action="store_true", help="measure the parts of a run; keep nothing")
+    mode.add_argument("--test-only", action="store_true", help="use the trained detector in --out; train nothing")
+    mode.add_argument("--score-only", action="store_true", help="score saved detections; train and detect nothing")
+    parser.add_argument(
+        "--metric-backend",
+        choices=("faster", "pycocotools"),
+        default="faster",
+        help="of COCO's metrics: faster-coco-eval, or pycocotools, which gives the same (default: %(default)s)",
+    )

@@ -2,11 +2,12 @@
 
 import argparse
 import contextlib
+import hashlib
 import resource
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,28 @@ class Stopwatch:
             peak_memory_mib=peak / (2**20 if sys.platform == "darwin" else 2**10),
             phases=dict(self.phases),
         )
+
+
+def outside_model(name: str, kind: str, files: Iterable[Path]) -> dict[str, Any]:
+    """Return the record's model fields for a method of which only the predictions are known.
+
+    Args:
+        name: shown in tables.
+        kind: "detector" or "method".
+        files: the predictions; their contents identify the model. A file that is not there counts as empty.
+    """
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update((path.read_bytes() if path.is_file() else b"") + b"\0")
+    return {
+        "name": name,
+        "method": f"outside {kind}",
+        "architecture": "unknown",
+        "patch_size": 0,
+        "parameters": 0,
+        "fingerprint": digest.hexdigest(),
+        "source": "scored from saved predictions",
+    }
 
 
 def finish_record(

@@ -15,31 +15,19 @@ command goes on where an interrupted one stopped.
 import argparse
 from pathlib import Path
 
-from eval.arguments import add_common_arguments, add_config_arguments
+from eval.arguments import add_common_arguments, add_config_arguments, add_detector_modes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the adapter's arguments."""
     add_common_arguments(parser, checkpoint_required=False)
     add_config_arguments(parser, "configs/coco/mask-rcnn_vit-s16_flsl_1x.py")
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--plan", action="store_true", help="print what would run, from a 20-step probe; keep nothing")
-    mode.add_argument(
-        "--bench", action="store_true", help="measure step, data wait, detection and scoring; keep nothing"
-    )
-    mode.add_argument("--test-only", action="store_true", help="use the trained detector in --out; train nothing")
-    mode.add_argument("--score-only", action="store_true", help="score saved detections; train and detect nothing")
+    add_detector_modes(parser)
     parser.add_argument(
         "--predictions",
         type=Path,
         metavar="FILE",
         help="with --score-only: COCO results (default: OUT/detections.json)",
-    )
-    parser.add_argument(
-        "--metric-backend",
-        choices=("faster", "pycocotools"),
-        default="faster",
-        help="faster-coco-eval, or pycocotools, which gives the same (default: %(default)s)",
     )
 
 
@@ -58,9 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.data.is_dir():
         raise UserError(f"--data {arguments.data} is not a folder. It must hold annotations/ and the image folders.")
     if arguments.plan or arguments.bench:
-        from eval.coco.probe import bench, plan
+        from eval.coco.probe import plan
 
-        (plan if arguments.plan else bench)(arguments)
+        plan(arguments)
         return 0
     if already_done(arguments.out, arguments.when_exists):
         return 0

@@ -9,12 +9,12 @@ from eval.coco.recipe import CocoRecipe
 from eval.coco.scoring import read_detections, score
 from eval.detector.annotations import read_annotations
 from eval.detector.recipe import read_recipe
-from eval.run import Stopwatch
+from eval.run import Stopwatch, outside_model
 from flsl.checkpoint import load_encoder
 from flsl.config import dump_config
 from flsl.device import choose_device
 from flsl.errors import UserError
-from flsl.files import sha256_of_file, write_atomic
+from flsl.files import write_atomic
 from results.store import read_record
 
 
@@ -106,15 +106,7 @@ def score_saved(arguments: argparse.Namespace) -> None:
         model = asdict(record.model) | ({"name": arguments.name} if arguments.name else {})
         config, recipe = record.config, dataclasses.replace(recipe, protocol=record.protocol)
     else:
-        model = {
-            "name": arguments.name or path.stem,
-            "method": "outside detector",
-            "architecture": "unknown",
-            "patch_size": 0,
-            "parameters": 0,
-            "fingerprint": sha256_of_file(path),
-            "source": "scored from saved detections",
-        }
+        model = outside_model(arguments.name or path.stem, "detector", [path])
         recipe = dataclasses.replace(recipe, protocol="coco/outside@1")
     score(
         truth,

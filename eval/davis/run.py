@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from eval.davis.scoring import (
     sums_over_objects,
     write_objects,
 )
-from eval.run import Stopwatch, finish_record
+from eval.run import Stopwatch, finish_record, outside_model
 from flsl.config import dump_config
 from flsl.device import choose_device
 from flsl.errors import UserError
@@ -104,7 +103,8 @@ def score_saved(arguments: argparse.Namespace) -> None:
         model["name"] = arguments.name or model["name"]
         warnings = made_here.warnings
     else:
-        model = _outside_model(arguments.name, videos, predictions)
+        masks = [predictions / video.name / mask.name for video in videos for mask in video.scored_masks]
+        model = outside_model(arguments.name or predictions.resolve().name, "method", masks)
     if not (arguments.out / "config.py").is_file():
         write_atomic(arguments.out / "config.py", lambda path: path.write_text(dump_config(config)))
     _score(arguments, dataset, videos, predictions, protocol, model, config, warnings, watch)
@@ -206,21 +206,3 @@ def _draw(
             write_animation(video, predictions, out / "overlays" / f"{video.name}.webp")
         files["overlays"] = "overlays"
     return files
-
-
-def _outside_model(name: str | None, videos: list[Video], predictions: Path) -> dict[str, Any]:
-    """Describe a method of which only its masks are known."""
-    digest = hashlib.sha256()
-    for video in videos:
-        for mask in video.scored_masks:
-            path = predictions / video.name / mask.name
-            digest.update(path.read_bytes() if path.is_file() else b"")
-    return {
-        "name": name or predictions.resolve().name,
-        "method": "outside method",
-        "architecture": "unknown",
-        "patch_size": 0,
-        "parameters": 0,
-        "fingerprint": digest.hexdigest(),
-        "source": "scored from saved masks",
-    }

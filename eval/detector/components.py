@@ -6,6 +6,6 @@ from eval.detector.operators import install_operators
 
 install_operators()  # before anything imports mmcv.ops, which the modules below do
 
-from eval.detector import backbone, dataset, neck, optimizer, sampler  # noqa: E402, F401
+from eval.detector import backbone, dataset, heads, neck, optimizer, sampler  # noqa: E402, F401
 
 init_default_scope("mmdet")

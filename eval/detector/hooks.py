@@ -78,11 +78,13 @@ class TimingHook(Hook):
 
     def __init__(self):
         """Start with nothing measured."""
+        self.images = 0  # of the training set
         self.steps: list[float] = []
         self.waits: list[float] = []
 
     def before_train(self, runner: Runner) -> None:
         """Start the clock."""
+        self.images = len(runner.train_dataloader.dataset)
         self.last = time.perf_counter()
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:

@@ -76,7 +76,7 @@ def detector_config(
             "norm_cfg": norm,
         },
         "rpn_head": {
-            "type": "RPNHead",
+            "type": "Float32RPNHead",
             "in_channels": channels,
             "feat_channels": channels,
             "anchor_generator": {
@@ -93,7 +93,7 @@ def detector_config(
             "type": "StandardRoIHead",
             "bbox_roi_extractor": _roi_extractor(7, channels),
             "bbox_head": {
-                "type": "ConvFCBBoxHead",
+                "type": "Float32BoxHead",
                 "num_shared_convs": model.box_convs,
                 "num_shared_fcs": model.fc_layers,
                 "conv_out_channels": channels,
@@ -123,7 +123,7 @@ def detector_config(
         config["roi_head"] |= {
             "mask_roi_extractor": _roi_extractor(14, channels),
             "mask_head": {
-                "type": "FCNMaskHead",
+                "type": "Float32MaskHead",
                 "num_convs": model.mask_convs,
                 "in_channels": channels,
                 "conv_out_channels": model.mask_channels,

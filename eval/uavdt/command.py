@@ -1,6 +1,7 @@
 """Fine-tune Faster R-CNN on an encoder and evaluate it on UAVDT, by the official and the COCO protocol.
 
     python -m eval uavdt --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
+    python -m eval uavdt ... --plan                                     what would run: steps, time, memory, disk
     python -m eval uavdt ... --test-only                                detect and score with OUT/detector.safetensors
     python -m eval uavdt --score-only --predictions DIR --data DIR --out DIR [--name NAME]
 
@@ -19,31 +20,23 @@ knows no categories.
 import argparse
 from pathlib import Path
 
-from eval.arguments import add_common_arguments, add_config_arguments
+from eval.arguments import add_common_arguments, add_config_arguments, add_detector_modes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the adapter's arguments."""
     add_common_arguments(parser, checkpoint_required=False)
     add_config_arguments(parser, "configs/uavdt/faster-rcnn_vit-s16_flsl_1x.py")
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--test-only", action="store_true", help="use the trained detector in --out; train nothing")
-    mode.add_argument("--score-only", action="store_true", help="score saved detections; train and detect nothing")
+    add_detector_modes(parser)
     parser.add_argument(
         "--predictions", type=Path, metavar="DIR", help="with --score-only: the detections (default: OUT/detections)"
-    )
-    parser.add_argument(
-        "--metric-backend",
-        choices=("faster", "pycocotools"),
-        default="faster",
-        help="computes uavdt/coco: faster-coco-eval, or pycocotools, which gives the same (default: %(default)s)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the evaluation; returns the exit code."""
     from eval.run import already_done
-    from eval.uavdt.run import score_saved, train_and_score
+    from eval.uavdt.run import plan, score_saved, train_and_score
     from flsl.errors import UserError
 
     if not arguments.score_only and arguments.checkpoint is None:
@@ -53,6 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.predictions is not None and not arguments.score_only:
         raise UserError("--predictions goes with --score-only; without it the detections are made by this run.")
+    if arguments.plan or arguments.bench:
+        plan(arguments)
+        return 0
     if already_done(arguments.out, arguments.when_exists):
         return 0
     if arguments.score_only:

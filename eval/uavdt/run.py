@@ -2,14 +2,14 @@
 
 import argparse
 import dataclasses
-import hashlib
 import json
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.run import Stopwatch
+from eval.run import Stopwatch, outside_model
 from eval.uavdt.coco_format import coco_document
 from eval.uavdt.detections import SequenceDetections, write_detections
 from eval.uavdt.layout import Layout, open_layout
@@ -17,6 +17,9 @@ from eval.uavdt.scoring import read_results, score
 from flsl.device import choose_device
 from flsl.files import write_atomic
 from results.store import read_record
+
+if TYPE_CHECKING:
+    from eval.uavdt.recipe import UavdtRecipe
 
 DETECTIONS = "detections"
 
@@ -44,19 +47,14 @@ def train_and_score(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.device)
     join(device)
     loaded = load_encoder(arguments.checkpoint, seed=arguments.seed)
-    there = layout.sequences("train")
-    sequences, stride = there[: recipe.frames.train_sequences], recipe.frames.train_stride
-    # The name tells one choice of training frames from another, so that an interrupted training is not mixed up.
-    train = arguments.out / "annotations" / f"train_{len(sequences)}_sequences_stride_{stride}.json"
-    test = arguments.out / "annotations" / "test.json"
+    train, test = _split_files(layout, recipe, arguments.out)
     if is_main():
         finished = (arguments.out / "record.json").exists()
         if arguments.when_exists == "overwrite" and finished and not arguments.test_only:
             discard(arguments.out)
         write_atomic(arguments.out / "config.py", lambda path: path.write_text(dump_config(config)))
         with watch.phase("annotations"):
-            _write_annotations(layout, sequences, stride, True, train)
-            _write_annotations(layout, layout.sequences("test"), 1, False, test)
+            _write_splits(layout, recipe, train, test)
     wait()
     detector = arguments.out / "detector.safetensors"
     if not arguments.test_only:
@@ -84,8 +82,9 @@ def train_and_score(arguments: argparse.Namespace) -> None:
     for detections in _by_sequence(json.loads(test.read_bytes())["images"], found, layout.sequences("test")):
         write_detections(arguments.out / DETECTIONS, detections)
     warnings = list(read_detector_metadata(detector)["warnings"])
-    if layout.marker is None and len(there) < 30:
-        warnings.append(f"only {len(there)} of the 30 official training sequences were there to train on")
+    there = len(layout.sequences("train"))
+    if layout.marker is None and there < 30:
+        warnings.append(f"only {there} of the 30 official training sequences were there to train on")
     score(
         read_results(layout, arguments.out / DETECTIONS),
         out=arguments.out,
@@ -127,7 +126,8 @@ def score_saved(arguments: argparse.Namespace) -> None:
         model["name"] = arguments.name or model["name"]
         config = record.config
     else:
-        model = _outside_model(arguments.name, folder, [truth.name for truth in results.truths])
+        listed = [folder / f"{truth.name}.txt" for truth in results.truths]
+        model = outside_model(arguments.name or folder.resolve().name, "detector", listed)
     score(
         results,
         out=arguments.out,
@@ -140,10 +140,58 @@ def score_saved(arguments: argparse.Namespace) -> None:
     )
 
 
-def _write_annotations(layout: Layout, sequences: list[str], stride: int, clip: bool, path: Path) -> None:
-    truths = [layout.read_truth(sequence) for sequence in sequences]
-    document = coco_document(layout, truths, stride=stride, clip=clip)
-    write_atomic(path, lambda temporary: temporary.write_text(json.dumps(document)))
+def plan(arguments: argparse.Namespace) -> None:
+    """Print what the command would do (`--plan`), or how fast its parts are (`--bench`), from a 20-step probe.
+
+    Raises:
+        UserError: whatever would stop the run itself.
+    """
+    layout = open_layout(arguments.data)
+    layout.require_frames()
+    from eval.detector.probe import print_bench, print_plan, probe
+    from eval.detector.recipe import read_recipe
+    from eval.uavdt.recipe import UavdtRecipe
+
+    recipe, _ = read_recipe(arguments.config, arguments.overrides, UavdtRecipe)
+    device = choose_device(arguments.device)
+    with tempfile.TemporaryDirectory(prefix="flsl-probe-") as folder:  # each process writes its own
+        train, test = _split_files(layout, recipe, Path(folder))
+        _write_splits(layout, recipe, train, test)
+        measured = probe(
+            recipe,
+            arguments.checkpoint,
+            train=(train, layout.root),
+            test=(test, layout.root),
+            seed=arguments.seed,
+            device=device,
+        )
+        images = len(json.loads(test.read_bytes())["images"])
+    if arguments.bench:
+        print_bench(measured)
+    else:
+        print_plan(measured, recipe, arguments.checkpoint, images, device)
+
+
+def _split_files(layout: Layout, recipe: "UavdtRecipe", out: Path) -> tuple[Path, Path]:
+    """Return where the annotations of the training and test frames go.
+
+    The name tells one choice of training frames from another, so that an interrupted training is not mixed up.
+    """
+    sequences = len(layout.sequences("train")[: recipe.frames.train_sequences])
+    name = f"train_{sequences}_sequences_stride_{recipe.frames.train_stride}.json"
+    return out / "annotations" / name, out / "annotations" / "test.json"
+
+
+def _write_splits(layout: Layout, recipe: "UavdtRecipe", train: Path, test: Path) -> None:
+    """Write both splits as COCO documents."""
+    chosen = layout.sequences("train")[: recipe.frames.train_sequences]
+    for path, sequences, stride, clip in (
+        (train, chosen, recipe.frames.train_stride, True),
+        (test, layout.sequences("test"), 1, False),
+    ):
+        truths = [layout.read_truth(sequence) for sequence in sequences]
+        document = coco_document(layout, truths, stride=stride, clip=clip)
+        write_atomic(path, lambda temporary: temporary.write_text(json.dumps(document)))  # noqa: B023
 
 
 def _by_sequence(
@@ -165,19 +213,3 @@ def _by_sequence(
         frame, category = table[:, 0].astype(int), table[:, 6].astype(int)
         detections.append(SequenceDetections(sequence, frame, table[:, 1:5].round(3), table[:, 5].round(6), category))
     return detections
-
-
-def _outside_model(name: str | None, folder: Path, sequences: list[str]) -> dict[str, Any]:
-    """Describe a detector of which only its detections are known."""
-    digest = hashlib.sha256()
-    for sequence in sequences:
-        digest.update((folder / f"{sequence}.txt").read_bytes() + b"\0")
-    return {
-        "name": name or folder.resolve().name,
-        "method": "outside detector",
-        "architecture": "unknown",
-        "patch_size": 0,
-        "parameters": 0,
-        "fingerprint": digest.hexdigest(),
-        "source": "scored from saved detections",
-    }

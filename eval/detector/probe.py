@@ -1,0 +1,156 @@
+"""What a detector's run would cost: a few real steps and images in a temporary folder, of which nothing is kept."""
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from mmengine import dist
+
+from eval.detector.detect import detect
+from eval.detector.distributed import is_main, join, wait, world_size
+from eval.detector.hooks import TimingHook
+from eval.detector.optimizer import scaled_learning_rate
+from eval.detector.recipe import Recipe
+from eval.detector.schedule import steps
+from eval.detector.train import train_detector
+
+STEPS, WARM_UP, IMAGES = 20, 2, 8
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What twenty steps and eight images showed; seconds and MiB."""
+
+    train_images: int  # that have something to learn from
+    step: float
+    wait: float  # part of the step
+    image: float
+    memory: float  # of a process, at its peak
+    state: float  # a resumable state on disk
+    detector: float  # the finished detector on disk
+
+
+def probe(
+    recipe: Recipe,
+    checkpoint: str,
+    *,
+    train: tuple[Path, Path],
+    test: tuple[Path, Path],
+    seed: int,
+    device: torch.device,
+) -> Probe:
+    """Train a few steps and detect on a few images.
+
+    Args:
+        recipe: see `eval.detector.recipe`.
+        checkpoint: what `flsl.checkpoint.load_encoder` takes.
+        train: COCO instances JSON of the training split, and the folder of its images.
+        test: likewise, of the split that is evaluated.
+        seed: of weights, order and augmentation.
+        device: where to compute. Under torchrun every process calls this function.
+
+    Raises:
+        UserError: whatever would stop the run itself.
+    """
+    join(device)
+    timing, short = TimingHook(), replace(recipe.training, iterations=STEPS + WARM_UP)
+    with _common_folder() as folder:
+        detector = train_detector(
+            replace(recipe, training=short),
+            checkpoint,
+            annotations=train[0],
+            images=train[1],
+            out=folder,
+            seed=seed,
+            device=device,
+            hooks=[timing],
+        )
+        times = []
+        for images in (WARM_UP, WARM_UP + IMAGES):  # their difference leaves out reading and building
+            start = time.perf_counter()
+            detect(
+                recipe,
+                detector,
+                annotations=test[0],
+                images=test[1],
+                out=folder / "detections.json",
+                device=device,
+                limit=images * world_size(),
+            )
+            times.append(time.perf_counter() - start)
+        state = max(file.stat().st_size for file in (folder / "train").glob("*.pth"))
+        size = detector.stat().st_size
+        wait()
+    step, waited = timing.median()
+    return Probe(
+        train_images=timing.images,
+        step=step,
+        wait=waited,
+        image=max(times[1] - times[0], 0.0) / IMAGES,
+        memory=_peak_memory(device),
+        state=state / 2**20,
+        detector=size / 2**20,
+    )
+
+
+def print_plan(probe: Probe, recipe: Recipe, checkpoint: str, test_images: int, device: torch.device) -> None:
+    """Print steps, time, memory and disk of the run that was probed."""
+    if not is_main():
+        return
+    training = recipe.training
+    total, milestones = steps(training, probe.train_images)
+    # About 100 bytes a detection, and 200 more for its mask.
+    each = 300 if recipe.model.detector == "mask-rcnn" else 100
+    detections = test_images * recipe.testing.max_detections * each / 2**20
+    kept = f"2 x {probe.state:.0f} MiB of states, {probe.detector:.0f} MiB detector"
+    print(f"{recipe.protocol} with {checkpoint} on {world_size()} x {device}")
+    print(
+        f"  train   {probe.train_images} images, batch {training.batch}: {total} iterations, learning rate "
+        f"{scaled_learning_rate(training):g}, a tenth after {' and '.join(map(str, milestones))}"
+    )
+    print(
+        f"          {probe.step:.2f} s a step ({probe.wait:.2f} s of it waiting for data): {_hours(total * probe.step)}"
+    )
+    print(
+        f"  detect  {test_images} images, {probe.image:.2f} s each: {_hours(test_images * probe.image / world_size())}"
+    )
+    print(f"  memory  {probe.memory:.0f} MiB a process at its peak")
+    print(f"  disk    {kept}, up to {detections:.0f} MiB detections")
+    print(f"Measured over {STEPS} steps and {IMAGES} images. Nothing was started.")
+
+
+def print_bench(probe: Probe) -> None:
+    """Print where a run's time goes."""
+    if is_main():
+        print(
+            f"step {probe.step:.3f} s, of which {probe.wait:.3f} s waiting for data; {probe.memory:.0f} MiB at the peak"
+        )
+        print(f"detection {probe.image:.3f} s an image, of {world_size()} at a time")
+
+
+@contextmanager
+def _common_folder() -> Iterator[Path]:
+    """Yield a temporary folder that all processes share; a node's own disk will do for one node."""
+    with tempfile.TemporaryDirectory(prefix="flsl-probe-") as own:
+        name = [own]
+        if world_size() > 1:
+            dist.broadcast_object_list(name)
+        yield Path(name[0])
+
+
+def _peak_memory(device: torch.device) -> float:
+    """Return MiB of the device's memory, or of the process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _hours(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{seconds / 60:.1f} min"

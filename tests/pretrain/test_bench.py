@@ -1,0 +1,21 @@
+"""`python -m pretrain bench` times both sides of the step and of the loader, and prints their ratios."""
+
+import re
+
+from pretrain.__main__ import main
+
+
+def test_bench_prints_every_ratio(recipe_file, images, capsys):
+    words = ["bench", str(recipe_file), "--against", "plain", "--batch", "2", "--rounds", "1", "--images", "2"]
+    assert main([*words, "--data", str(images), "--device", "cpu"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("tiny, batch 2, cpu, float32")
+    assert re.search(r"peak memory of the process so far: \d+ MiB", printed)
+    lines = re.findall(r"^  (\S.*?)  +[\d.]+ ms +[\d.]+ images/s(?:  [\d.]+x plain)?$", printed, re.MULTILINE)
+    assert lines == ["fast", "plain", "crops only (device)", "crops and colour (workers)", "plain"]
+    assert printed.count("x plain") == 3
+
+
+def test_bench_names_a_key_that_no_recipe_has(recipe_file, capsys):
+    assert main(["bench", str(recipe_file), "--set", "training.precison=fp32"]) == 2
+    assert "Did you mean 'precision'?" in capsys.readouterr().err
