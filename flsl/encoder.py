@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from flsl.architecture import EncoderConfig
+from flsl.attention import EncoderAttention
 from flsl.errors import UserError
 from flsl.position import resize_positions, sincos_table
 
@@ -42,6 +43,7 @@ class Encoder(VisionTransformer):
             drop_path_rate=drop_path,
             norm_layer=partial(nn.LayerNorm, eps=config.norm_eps),
             mlp_layer=SwiGLUPacked if config.mlp == "swiglu" else Mlp,
+            attn_layer=EncoderAttention,
             act_layer=nn.SiLU if config.mlp == "swiglu" else nn.GELU,
         )
         self.config = config

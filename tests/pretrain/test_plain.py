@@ -94,3 +94,17 @@ def test_empty_centroids_stay_finite():
     assert (output.p_bar == 0).any()
     assert torch.isfinite(output.loss)
     assert all(torch.isfinite(p.grad).all() for p in model.student.parameters() if p.grad is not None)
+
+
+def test_explicit_attention_equals_the_fused_one():
+    """In bfloat16 training on a CPU short sequences take another path; the gradients are the same up to rounding."""
+    torch.manual_seed(0)
+    encoder = FLSL(ENCODER, HeadConfig(16, 32, 16)).student.backbone
+    gradients = []
+    for precision in (torch.float32, torch.bfloat16):
+        encoder.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision is torch.bfloat16):
+            encoder(draw_batch(0, torch.float32).views[0])[:, ::2].float().pow(2).mean().backward()
+        gradients.append(encoder.blocks[0].attn.qkv.weight.grad.clone())
+    assert (gradients[1] - gradients[0]).norm() < 0.05 * gradients[0].norm()
+    assert all(block.attn.fused_attn for block in encoder.blocks)

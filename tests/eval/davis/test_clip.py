@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 
 from eval.__main__ import main
+from eval.davis.dataset import open_dataset
+from eval.davis.scoring import score_video
 from results.store import read_record
 
 
@@ -63,5 +65,9 @@ def test_masks_and_scores_of_the_public_script(name, clip, dog, tmp_path):
     for metric in "JF":
         for key, statistic in ((metric, "mean"), (f"{metric}_recall", "recall"), (f"{metric}_decay", "decay")):
             assert record.metrics[key].value == pytest.approx(100 * expect[metric][statistic], abs=0.1)
+    (video,) = open_dataset(dog).choose()
+    for folder, tolerance in ((out / "predictions" / "dog", 1e-3), (clip / name, 1e-9)):
+        for values, metric in zip(score_video(video, folder).values[:, 0], "JF"):
+            assert values == pytest.approx(expect[metric]["frames"], abs=tolerance), (folder, metric)
     assert record.protocol == "davis2017/dino@1"
     assert not record.dataset.official

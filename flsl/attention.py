@@ -1,0 +1,26 @@
+"""Self-attention of the encoder's blocks, by the kernel that is fastest where it runs."""
+
+import torch
+from timm.layers import Attention
+
+# Up to so many tokens a CPU's matrix units beat torch's fused kernel in bfloat16 (its backward pass by far); beyond,
+# reading and writing the attention matrix costs more than it saves.
+EXPLICIT_TOKENS = 400
+
+
+class EncoderAttention(Attention):
+    """timm's attention. Where gradients are computed in bfloat16 on a CPU, short sequences get their matrix explicitly."""
+
+    def forward(self, x: torch.Tensor, *arguments, **keywords) -> torch.Tensor:
+        """Attend within `x` `(B, N, D)`; same shape."""
+        chosen, self.fused_attn = self.fused_attn, self.fused_attn and not _explicit_is_faster(x)
+        try:
+            return super().forward(x, *arguments, **keywords)
+        finally:
+            self.fused_attn = chosen
+
+
+def _explicit_is_faster(x: torch.Tensor) -> bool:
+    if x.device.type != "cpu" or x.shape[1] > EXPLICIT_TOKENS or not torch.is_grad_enabled():
+        return False
+    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.bfloat16
