@@ -36,6 +36,7 @@ class Evaluation:
     recipe: str  # pattern of the full-size recipe; empty where the protocol fixes everything
     gpu_time: str  # for ViT-S/16; rough, to tell minutes from days
     cpu_time: str
+    verified: bool = True  # `python -m eval data verify` knows the data
 
 
 EVALUATIONS = {
@@ -44,6 +45,7 @@ EVALUATIONS = {
         "coco", ("coco", "coco2017", "COCO"), "configs/coco/*vit-{size}_*1x.py", "a day on 8 GPUs", "months"
     ),
     "uavdt": Evaluation("uavdt", ("uavdt", "UAVDT"), "configs/uavdt/*vit-{size}_*1x.py", "hours on 8 GPUs", "weeks"),
+    "ablations": Evaluation("knn", ("imagenet", "ImageNet", "ILSVRC2012"), "", "an hour", "days", verified=False),
 }
 
 
@@ -122,7 +124,7 @@ def _plan_run(table, checkpoint, model, data, folder, config, options, alone) ->
     checks = _machine()
     gpu = largest_gpu(checks)
     able = {check.name: check for check in abilities(checks, gpu)}
-    needed = able["davis" if table == "davis" else "coco, uavdt: smoke"]
+    needed = able["coco, uavdt: smoke" if how.recipe else "davis"]
     if needed.state == "missing":
         return Step(table, "leave out", f"this machine {needed.found}; see: python -m results doctor")
     found = _data_folder(data, how, alone)
@@ -130,11 +132,8 @@ def _plan_run(table, checkpoint, model, data, folder, config, options, alone) ->
         names = " or ".join(how.folders)
         place = f"{data} holds no folder {names}" if data else "--data is not given"
         return Step(table, "leave out", f"no data: {place}")
-    verify = [sys.executable, "-m", "eval", "data", "verify", how.command, str(found), "--quick"]
-    checked = subprocess.run(verify, capture_output=True, text=True)
-    if checked.returncode != 0:
-        said = (checked.stderr.strip() or checked.stdout.strip()).splitlines() or ["no reason given"]
-        return Step(table, "leave out", f"data in {found}: {said[0].removeprefix('error: ')}")
+    if how.verified and (fault := _verify(how.command, found)):
+        return Step(table, "leave out", f"data in {found}: {fault}")
     recipe: list[str] = []
     if how.recipe:
         size = f"{SIZES.get(model['architecture'], model['architecture']).lower()}{model['patch_size']}"
@@ -146,6 +145,16 @@ def _plan_run(table, checkpoint, model, data, folder, config, options, alone) ->
     command += ["--out", str(folder), "--when-exists", "overwrite", *recipe, *options]
     time = how.gpu_time if gpu else how.cpu_time
     return Step(table, "run", "no finished record yet", tuple(command), folder / "record.json", time)
+
+
+def _verify(benchmark: str, data: Path) -> str:
+    """Return what `python -m eval data verify` finds wrong first, empty if nothing."""
+    verify = [sys.executable, "-m", "eval", "data", "verify", benchmark, str(data), "--quick"]
+    checked = subprocess.run(verify, capture_output=True, text=True)
+    if checked.returncode == 0:
+        return ""
+    said = (checked.stderr.strip() or checked.stdout.strip()).splitlines() or ["no reason given"]
+    return said[0].removeprefix("error: ")
 
 
 @cache

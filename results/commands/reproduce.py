@@ -1,8 +1,8 @@
 """Check published claims on a checkpoint: plan, run what is missing, write a report.
 
-    python -m results reproduce davis|coco|uavdt|all --checkpoint CHECKPOINT --data DIR [--out runs/reproduction]
+    python -m results reproduce davis|coco|uavdt|ablations|all --checkpoint CHECKPOINT --data DIR [--out runs/reproduction]
 
---data is the benchmark's folder, or one that holds folders named davis2017, coco and uavdt; what is not there is left
+--data is the benchmark's folder, or one that holds folders named davis2017, coco, uavdt and imagenet; what is not there is left
 out, and the report says so. Writes reproduction.html and reproduction.json. Exit code 0 if all checked claims hold, 1 if
 one does not, 2 if something could not be checked.
 """

@@ -176,3 +176,20 @@ def test_runs_what_is_missing_and_then_skips_it(tmp_path, cli):
     code, out, _ = cli(*arguments)
     assert code == 2
     assert "is complete, of this encoder and protocol" in out.replace("\n", " ").replace("│", "")
+
+
+@pytest.mark.slow
+def test_a_detector_is_trained_and_features_are_classified_where_only_these_data_are_there(tmp_path, cli):
+    drawn = [sys.executable, "-m", "eval", "data", "synthesise", "coco", str(tmp_path / "coco")]
+    subprocess.run([*drawn, "--count", "12", "--val-count", "4"], check=True, cwd=ROOT, capture_output=True)
+    (tmp_path / "imagenet").symlink_to(tmp_path / "coco")
+    config = tmp_path / "short.py"
+    config.write_text(f"_base_ = {str(ROOT / 'configs/coco/mask-rcnn_smoke.py')!r}\ntraining = dict(iterations=2)\n")
+    arguments = ["reproduce", "all", "--checkpoint", CHECKPOINT, "--data", tmp_path, "--config", config]
+    code, out, _ = cli(*arguments, "--out", tmp_path / "out")
+    assert code == 2, out
+    data = json.loads((tmp_path / "out" / "reproduction.json").read_text())
+    actions = {step["table"]: step["action"] for step in data["steps"]}
+    assert {table for table, action in actions.items() if action == "run"} == {"coco", "ablations"}
+    records = {path.parent.name.split("-")[0] for path in (tmp_path / "out").glob("*/record.json")}
+    assert records == {"coco", "ablations"}

@@ -138,6 +138,15 @@ def test_overwrite_trains_anew(run, tmp_path, capsys):
     assert "exists" in capsys.readouterr().err
 
 
+def test_bfloat16_keeps_scores_and_boxes_in_full_precision(run, tmp_path):
+    out = tmp_path / "out"
+    assert run(out, **{"training.precision": "bf16", "testing.precision": "bf16"}) == 0
+    found = json.loads((out / "detections.json").read_text())
+    for values in ([d["score"] for d in found], [d["bbox"][2] for d in found]):
+        values = torch.tensor(values)
+        assert (values != values.bfloat16().float()).float().mean() > 0.5
+
+
 def test_plan_counts_and_measures_and_keeps_nothing(run, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(out, "--plan", **{"training.iterations": 900}) == 0

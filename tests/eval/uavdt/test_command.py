@@ -183,6 +183,12 @@ def test_training_to_records(make_copy, evaluate, tmp_path):
     assert "train " not in printed
     assert read_record(out / "record.json").metrics == record.metrics
 
+    code, printed, planned = evaluate(data, *arguments, "--plan", out=tmp_path / "planned")
+    assert code == 0, printed
+    for words in ("train   3 images", "detect  4 images", "s a step", "Nothing was started"):
+        assert words in printed
+    assert not planned.exists()
+
     # A broken training frame stops the run with its name before anything is trained.
     (data / FRAMES / "M0101" / "img000003.jpg").write_bytes(b"broken")
     code, printed, _ = evaluate(data, *arguments, out=tmp_path / "other")
