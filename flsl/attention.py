@@ -13,11 +13,13 @@ class EncoderAttention(Attention):
 
     def forward(self, x: torch.Tensor, *arguments, **keywords) -> torch.Tensor:
         """Attend within `x` `(B, N, D)`; same shape."""
-        chosen, self.fused_attn = self.fused_attn, self.fused_attn and not _explicit_is_faster(x)
+        if not self.fused_attn or not _explicit_is_faster(x):
+            return super().forward(x, *arguments, **keywords)
+        self.fused_attn = False
         try:
             return super().forward(x, *arguments, **keywords)
         finally:
-            self.fused_attn = chosen
+            self.fused_attn = True
 
 
 def _explicit_is_faster(x: torch.Tensor) -> bool:

@@ -80,9 +80,6 @@ class Loop:
         if found:
             check_unchanged(found[2], self.recipe.to_dict(), allowed, self.out)
         model = build_model(self.recipe).to(self.ranks.device)
-        if self.recipe.training.compile:
-            model.student.backbone.compile()
-            model.teacher.backbone.compile()
         schedules = Schedules.of(self.recipe, self.order.steps_per_epoch)
         self.step = TrainingStep(
             model, self.recipe, schedules, self.ranks.device, lambda module: data_parallel(module, self.ranks)

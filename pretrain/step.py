@@ -73,6 +73,9 @@ class TrainingStep:
         self.parameters = [p for p in model.student.parameters() if p.requires_grad]
         self.dtype = autocast_dtype(recipe.training.precision, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
+        if recipe.training.compile:  # in place, so that parameters keep their names
+            model.student.backbone.compile()
+            model.teacher.backbone.compile()
         self.wrapped = wrap(model)
 
     def __call__(self, batches: list[Batch], step: int) -> dict[str, torch.Tensor]:

@@ -1,7 +1,10 @@
 """The fast training step equals the plain one; skipped steps leave the weights alone."""
 
 import copy
+import shutil
+from dataclasses import replace
 
+import pytest
 import torch
 
 from flsl.architecture import EncoderConfig
@@ -108,3 +111,20 @@ def test_explicit_attention_equals_the_fused_one():
         gradients.append(encoder.blocks[0].attn.qkv.weight.grad.clone())
     assert (gradients[1] - gradients[0]).norm() < 0.05 * gradients[0].norm()
     assert all(block.attn.fused_attn for block in encoder.blocks)
+
+
+@pytest.mark.slow
+def test_compiled_step_equals_plain_step():
+    """torch.compile needs a C++ compiler on a CPU."""
+    if not shutil.which("g++"):
+        pytest.skip("no g++")
+    torch.manual_seed(0)
+    recipe, schedules = setting()
+    model = FLSL(ENCODER, HeadConfig(16, 32, 16))
+    compiled = replace(recipe, training=replace(recipe.training, compile=True))
+    fast = TrainingStep(copy.deepcopy(model), compiled, schedules, torch.device("cpu"))
+    plain = PlainStep(copy.deepcopy(model), recipe, schedules)
+    for step in range(3):
+        ours, theirs = (side([draw_batch(step, torch.float32)], step) for side in (fast, plain))
+        assert float(ours["loss"]) == pytest.approx(theirs["loss"], rel=1e-4), step
+    assert list(fast.model.state_dict()) == list(model.state_dict())
