@@ -5,7 +5,7 @@ import pytest
 import torch
 from support.flsl_case import SHARED, Case, case_files
 
-from pretrain.recipe import Recipe
+from pretrain.recipe import Optimiser, Recipe, Training
 from pretrain.schedules import Schedules
 from pretrain.step import Batch, TrainingStep
 
@@ -37,8 +37,7 @@ def test_steps_equal_the_published_computation(path, dtype):
         tau_teacher=np.full(epochs, case.config["temperatures"]["tau_t"]),
     )
     overrides = {"clip": training["clip_per_parameter_norm"], "freeze_last_layer": training["freeze_last_layer_epochs"]}
-    recipe = Recipe()
-    recipe = type(recipe)(**{**vars(recipe), "optimiser": type(recipe.optimiser)(**overrides)})
+    recipe = Recipe(optimiser=Optimiser(**overrides), training=Training(precision="fp32"))
     step = TrainingStep(model, recipe, schedules, torch.device("cpu"))
     names = [{id(p): n for n, p in model.student.named_parameters()}[id(p)] for p in step.parameters]
     decayed = training["optimiser"]["groups"][0]
