@@ -31,11 +31,11 @@ def one_thread_each() -> Iterator[int]:
 
 
 def return_large_blocks() -> None:
-    """Let memory of 4 MiB and more go back to the system as soon as it is freed, where the C library is glibc.
+    """Let memory of half a MiB and more go back to the system as soon as it is freed, where the C library is glibc.
 
     By itself each thread would keep what it once used, for an encoder hundreds of MiB.
     """
     try:
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 4 * 2**20)
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**19)
     except (AttributeError, OSError, TypeError):  # another C library
         return
