@@ -37,6 +37,11 @@ def already_done(out: Path, when_exists: str, file: str = "record.json") -> bool
     return True
 
 
+def peak_memory() -> float:
+    """Return the largest resident memory of this process so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
 class Stopwatch:
     """Wall clock of a run and of its phases."""
 
@@ -60,11 +65,10 @@ class Stopwatch:
     def timing(self, items: int | None = None) -> Timing:
         """Return the record's timing section; `items` evaluated give the throughput."""
         wall = time.perf_counter() - self.start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return Timing(
             wall_seconds=wall,
             items_per_second=items / wall if items else None,
-            peak_memory_mib=peak / (2**20 if sys.platform == "darwin" else 2**10),
+            peak_memory_mib=peak_memory(),
             phases=dict(self.phases),
         )
 

@@ -1,5 +1,7 @@
 """Self-attention of the encoder's blocks, by the kernel that is fastest where it runs."""
 
+from typing import Any
+
 import torch
 from timm.layers import Attention
 
@@ -11,7 +13,7 @@ EXPLICIT_TOKENS = 400
 class EncoderAttention(Attention):
     """timm's attention. Where gradients are computed in bfloat16 on a CPU, short sequences get their matrix explicitly."""
 
-    def forward(self, x: torch.Tensor, *arguments, **keywords) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, *arguments: Any, **keywords: Any) -> torch.Tensor:
         """Attend within `x` `(B, N, D)`; same shape."""
         if not self.fused_attn or not _explicit_is_faster(x):
             return super().forward(x, *arguments, **keywords)

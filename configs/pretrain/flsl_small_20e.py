@@ -1,7 +1,8 @@
 # FLSL at laptop size: a ViT 192 wide with 6 blocks on about a thousand photographs, 20 epochs. No published score.
 # Cost: 8 minutes on 2 CPU cores with bfloat16 units, 20 to 40 without, for 1,000 images with a short side of 224.
 # Expected: the inter-view loss falls from the first epoch on; label propagation on real clips improves a little over the
-# same network at initialisation (DAVIS `dog` and `dogs-jump`: J&F 38.8 before, 40.3 after). That is no verdict: two clips, one seed, and rate and scales were chosen on these clips.
+# same network at initialisation (DAVIS `dog` and `dogs-jump`: J&F 38.8 before, 40.3 after). That is no verdict: two
+# clips, one seed, and rate and scales were chosen on these clips.
 # Mean-shift scales are the published ones for this width; fewer centroids and sharper teacher assignments than published
 # for the reasons in flsl_demo.py. A four times higher learning rate gets a lower loss and worse features (J&F 35.8).
 name = "FLSL small"

@@ -8,8 +8,6 @@ import functools
 import itertools
 import multiprocessing
 import os
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,7 +25,7 @@ from eval.davis.masks import write_mask
 from eval.davis.metrics import score_frame_plain
 from eval.davis.packed_metrics import score_frame
 from eval.davis.protocol import Protocol, get_protocol
-from eval.run import Stopwatch
+from eval.run import Stopwatch, peak_memory
 
 SIZE = (480, 854)  # of a frame, in pixels; it becomes 480 x 832
 OBJECTS = 3
@@ -80,7 +78,7 @@ def _measure(patch_size: int, fast: bool) -> dict[str, float]:
     encoder = load_encoder(f"random:vit_small/{patch_size}").encoder
     for block in encoder.blocks:
         block.attn.fused_attn = fast  # the plain form makes the attention matrix
-    loaded = _peak_memory()
+    loaded = peak_memory()
     with torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "00000.jpg"
         cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8))
@@ -90,7 +88,7 @@ def _measure(patch_size: int, fast: bool) -> dict[str, float]:
         for _ in range(protocol.context_frames):
             context.add(normalise(torch.randn(*grid, encoder.embed_dim)), labels)
         seconds = (_run_fast if fast else _run_plain)(encoder, path, context, protocol)
-    peak = _peak_memory()
+    peak = peak_memory()
     return seconds | {"peak memory, MiB": peak, "of it after loading, MiB": peak - loaded}
 
 
@@ -138,11 +136,6 @@ def _run_fast(encoder: Any, path: Path, context: Any, protocol: Protocol) -> dic
                     writers.submit(write_mask, path.with_name(f"{index}.png"), mask, PALETTE)
         best.append([*(watch.phases[phase] for phase in PHASES), watch.timing().wall_seconds])
     return dict(zip((*PHASES, "end to end"), (np.min(best, axis=0) / frames).tolist()))
-
-
-def _peak_memory() -> float:
-    """Largest resident memory of this process so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _measure_metric() -> list[tuple[str, float, float]]:

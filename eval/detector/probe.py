@@ -1,7 +1,5 @@
 """What a detector's run would cost: a few real steps and images in a temporary folder, of which nothing is kept."""
 
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +17,7 @@ from eval.detector.optimizer import scaled_learning_rate
 from eval.detector.recipe import Recipe
 from eval.detector.schedule import steps
 from eval.detector.train import train_detector
+from eval.run import peak_memory
 
 STEPS, WARM_UP, IMAGES = 20, 2, 8
 
@@ -93,7 +92,7 @@ def probe(
         step=step,
         wait=waited,
         image=max(times[1] - times[0], 0.0) / IMAGES,
-        memory=_peak_memory(device),
+        memory=torch.cuda.max_memory_reserved(device) / 2**20 if device.type == "cuda" else peak_memory(),
         state=state / 2**20,
         detector=size / 2**20,
     )
@@ -142,13 +141,6 @@ def _common_folder() -> Iterator[Path]:
         if world_size() > 1:
             dist.broadcast_object_list(name)
         yield Path(name[0])
-
-
-def _peak_memory(device: torch.device) -> float:
-    """Return MiB of the device's memory, or of the process on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_reserved(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _hours(seconds: float) -> str:

@@ -184,14 +184,15 @@ def _split_files(layout: Layout, recipe: "UavdtRecipe", out: Path) -> tuple[Path
 
 def _write_splits(layout: Layout, recipe: "UavdtRecipe", train: Path, test: Path) -> None:
     """Write both splits as COCO documents."""
-    chosen = layout.sequences("train")[: recipe.frames.train_sequences]
-    for path, sequences, stride, clip in (
-        (train, chosen, recipe.frames.train_stride, True),
-        (test, layout.sequences("test"), 1, False),
-    ):
-        truths = [layout.read_truth(sequence) for sequence in sequences]
-        document = coco_document(layout, truths, stride=stride, clip=clip)
-        write_atomic(path, lambda temporary: temporary.write_text(json.dumps(document)))  # noqa: B023
+    frames = recipe.frames
+    _write_annotations(layout, layout.sequences("train")[: frames.train_sequences], frames.train_stride, True, train)
+    _write_annotations(layout, layout.sequences("test"), 1, False, test)
+
+
+def _write_annotations(layout: Layout, sequences: list[str], stride: int, clip: bool, path: Path) -> None:
+    truths = [layout.read_truth(sequence) for sequence in sequences]
+    document = coco_document(layout, truths, stride=stride, clip=clip)
+    write_atomic(path, lambda temporary: temporary.write_text(json.dumps(document)))
 
 
 def _by_sequence(

@@ -2,9 +2,9 @@
 
     python -m results reproduce davis|coco|uavdt|ablations|all --checkpoint CHECKPOINT --data DIR [--out runs/reproduction]
 
---data is the benchmark's folder, or one that holds folders named davis2017, coco, uavdt and imagenet; what is not there is left
-out, and the report says so. Writes reproduction.html and reproduction.json. Exit code 0 if all checked claims hold, 1 if
-one does not, 2 if something could not be checked.
+--data is the benchmark's folder, or one that holds folders named davis2017, coco, uavdt and imagenet; what is not there
+is left out, and the report says so. Writes reproduction.html and reproduction.json. Exit code 0 if all checked claims
+hold, 1 if one does not, 2 if something could not be checked.
 """
 
 import argparse
