@@ -1,5 +1,6 @@
 """The device that a command line names."""
 
+import os
 from typing import TYPE_CHECKING
 
 from flsl.errors import UserError
@@ -8,8 +9,13 @@ if TYPE_CHECKING:
     import torch
 
 
-def choose_device(name: str, local_rank: int = 0) -> "torch.device":
-    """Return the device that --device names; `auto` is this rank's GPU where there is one, else the CPU.
+def choose_device(name: str, local_rank: int | None = None) -> "torch.device":
+    """Return the device that --device names.
+
+    Args:
+        name: `auto` is this rank's GPU where there is one, else the CPU; `cuda` is this rank's GPU; any other name is taken
+            as it stands.
+        local_rank: this process's number on its machine; None asks torchrun's environment (0 without torchrun).
 
     Raises:
         UserError: the name is unknown or the device is not there.
@@ -17,9 +23,11 @@ def choose_device(name: str, local_rank: int = 0) -> "torch.device":
     import torch  # takes seconds: not before a device is really needed
 
     if name == "auto":
-        return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) if local_rank is None else local_rank)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]

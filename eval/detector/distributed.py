@@ -15,12 +15,15 @@ def world_size() -> int:
 
 
 def join(device: torch.device) -> None:
-    """Join the process group that torchrun announced in the environment; each process takes the GPU of its number."""
+    """Join the process group that torchrun announced in the environment.
+
+    `device` is this process's own (`flsl.device.choose_device`): two processes cannot share a GPU.
+    """
     if world_size() == 1 or dist.is_distributed():
         return
     # Not mmengine's init_dist, which wants a GPU in any case.
     if device.type == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
     torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
 
