@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from eval.coco.metrics import AREAS, Evaluation
+from eval.coco.metrics import AREAS, RECALLS, Evaluation
 from eval.detector.annotations import Annotations
 from flsl.files import write_atomic
 
 COLOURS = [(230, 60, 60), (60, 160, 240), (250, 180, 40), (170, 90, 230), (60, 200, 160), (240, 120, 200)]
 TRUTH_COLOUR = (60, 220, 80)
-RECALLS = np.linspace(0.0, 1.0, 101)
 
 
 def draw_curves(path: Path, evaluations: list[Evaluation]) -> Path:

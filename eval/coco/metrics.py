@@ -1,14 +1,15 @@
 """COCO's 12 box and 12 mask numbers from saved detections, by faster-coco-eval or by pycocotools, which give the same."""
 
 import contextlib
+import gc
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from eval.detector.annotations import Annotations
-from flsl.errors import UserError
 
 Backend = Literal["faster", "pycocotools"]
 Kind = Literal["box", "mask"]
@@ -16,6 +17,8 @@ Kind = Literal["box", "mask"]
 NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 AREAS = ("all", "small", "medium", "large")
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0.0, 1.0, 101)
+MAX_DETECTIONS = 100  # of an image and category
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def evaluate(
 
     Args:
         truth: the annotations of all images that were looked at.
-        detections: COCO results; see `check_detections`.
+        detections: COCO results; see `eval.coco.detections`.
         kind: overlap of boxes or of masks.
         backend: faster-coco-eval, or pycocotools, the reference.
     """
@@ -66,7 +69,7 @@ def run_evaluator(
     detections: list[dict[str, Any]],
     kind: Kind,
     backend: Backend = "faster",
-    max_detections: int = 100,
+    max_detections: int = MAX_DETECTIONS,
 ) -> Any:
     """Return an evaluator after `evaluate` and `accumulate`; its `eval["precision"][..., -1]` is at `max_detections`.
 
@@ -78,47 +81,46 @@ def run_evaluator(
         max_detections: the best so many of an image and category count.
     """
     if backend == "faster":
-        from faster_coco_eval import COCO
-        from faster_coco_eval import COCOeval_faster as Evaluator
+        from faster_coco_eval import COCO, COCOeval_faster
+
+        from eval.coco.mask_overlap import MaskEvaluator
     else:
         from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval as Evaluator
+        from pycocotools.cocoeval import COCOeval
 
-    with contextlib.redirect_stdout(io.StringIO()):  # both report each of their steps
+    with contextlib.redirect_stdout(io.StringIO()), _no_cycle_search():  # both report each of their steps
         ground, found = COCO(), COCO()
         ground.dataset = document
         ground.createIndex()
-        if detections:
-            # loadRes adds fields to what it is given.
-            found = ground.loadRes([dict(detection) for detection in detections])
+        results = [dict(detection) for detection in detections]  # loadRes adds fields to what it is given
+        if kind == "mask" and backend == "pycocotools":
+            for result in results:
+                result.pop("bbox")  # else a mask's size would be taken from its box
+        if results:
+            found = ground.loadRes(results)
         else:
             found.dataset = ground.dataset | {"annotations": []}
             found.createIndex()
-        evaluator = Evaluator(ground, found, "bbox" if kind == "box" else "segm")
+        if backend == "pycocotools":
+            evaluator = COCOeval(ground, found, "bbox" if kind == "box" else "segm")
+        else:
+            evaluator = COCOeval_faster(ground, found, "bbox") if kind == "box" else MaskEvaluator(ground, found)
         evaluator.params.maxDets = [1, 10, max_detections]
         evaluator.evaluate()
         evaluator.accumulate()
     return evaluator
 
 
-def check_detections(truth: Annotations, detections: Any, where: str, masks: bool) -> None:
-    """Check COCO results against the annotations that they are to be scored with.
-
-    Raises:
-        UserError: not a list of results, a key is missing, or an image or category is unknown.
-    """
-    if not isinstance(detections, list):
-        raise UserError(f"{where} must hold a list of COCO results, [{{image_id, category_id, bbox, score}}, ...]")
-    images, categories = {image["id"] for image in truth.images}, set(truth.category_ids)
-    needed = ("image_id", "category_id", "bbox", "score", *(["segmentation"] if masks else []))
-    for index, detection in enumerate(detections):
-        missing = [key for key in needed if key not in detection]
-        if missing:
-            raise UserError(f"{where}: result {index} lacks the key {missing[0]!r}")
-        if detection["image_id"] not in images:
-            raise UserError(f"{where}: result {index} is for image {detection['image_id']}, not in {truth.path}")
-        if detection["category_id"] not in categories:
-            raise UserError(f"{where}: result {index} has category {detection['category_id']}, not in {truth.path}")
+@contextlib.contextmanager
+def _no_cycle_search() -> Iterator[None]:
+    """Keep Python from looking for unreachable cycles among a million small objects again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _percent(values: np.ndarray) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from eval.coco.mask_overlap import compressed
 from eval.coco.metrics import evaluate
 from eval.coco.recipe import CocoRecipe
 from eval.coco.run import data_files
@@ -58,10 +59,10 @@ def _bench_scoring(truth: Annotations) -> None:
 
 
 def drawn_detections(truth: Annotations, images: int, seed: int = 0) -> tuple[Annotations, list[dict[str, Any]]]:
-    """Repeat the annotations to so many images, and draw about two shifted detections for each object.
+    """Repeat the annotations to so many images, and draw two detections for each object: it, but shifted.
 
     Returns:
-        Annotations with new ids, and COCO results for them whose masks are the objects' own.
+        Annotations with new ids, and COCO results for them with boxes and masks.
     """
     rng = np.random.default_rng(seed)
     repeated: dict[int, list[dict[str, Any]]] = {}
@@ -72,32 +73,23 @@ def drawn_detections(truth: Annotations, images: int, seed: int = 0) -> tuple[An
         repeated[number] = []
         for annotation in truth.of_image.get(image["id"], ()):
             repeated[number].append(annotation | {"id": len(results) + 1, "image_id": number})
-            code = _mask(annotation, image)
-            for _ in range(2):
-                box = np.array(annotation["bbox"], float) * rng.uniform(0.9, 1.1, 4)
+            x, y, width, height = annotation["bbox"]
+            for dx, dy in rng.normal(0, 0.1, (2, 2)) * (width, height):
                 results.append(
                     {
                         "image_id": number,
                         "category_id": annotation["category_id"],
-                        "bbox": box.round(2).tolist(),
+                        "bbox": [round(x + dx, 2), round(y + dy, 2), width, height],
                         "score": float(rng.random()),
-                        "segmentation": code,
+                        "segmentation": compressed(_shifted(annotation, dx, dy), image["height"], image["width"]),
                     }
                 )
     return replace(truth, images=entries, of_image=repeated), results
 
 
-def _mask(annotation: dict[str, Any], image: dict[str, Any]) -> dict[str, Any]:
-    """Return an object's mask as compressed RLE; that of its box where it has none."""
-    from pycocotools import mask as rle
-
-    code = annotation.get("segmentation") or [box_polygon(annotation["bbox"])]
-    if isinstance(code, list):
-        return rle.merge(rle.frPyObjects(code, image["height"], image["width"]))
-    return rle.frPyObjects(code, *code["size"]) if isinstance(code["counts"], list) else code
-
-
-def box_polygon(box: list[float]) -> list[float]:
-    """Return a box [x, y, width, height] as a polygon."""
-    x, y, width, height = box
-    return [x, y, x + width, y, x + width, y + height, x, y + height]
+def _shifted(annotation: dict[str, Any], dx: float, dy: float) -> list | dict[str, Any]:
+    """Return an object's segmentation (its box where it has none), shifted if it is a polygon."""
+    x, y, width, height = annotation["bbox"]
+    box = [[x, y, x + width, y, x + width, y + height, x, y + height]]
+    shape = annotation.get("segmentation") or box
+    return shape if isinstance(shape, dict) else [np.add(np.reshape(part, (-1, 2)), (dx, dy)).ravel() for part in shape]

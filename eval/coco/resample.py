@@ -1,18 +1,102 @@
-"""The bootstrap of AP over images: matches are made once, a resample only counts them again."""
+"""The bootstrap of AP over images: matches are made once, a resample only weighs each image by how often it is drawn."""
 
 from collections.abc import Callable
+from itertools import product
+from typing import Any
 
 import numpy as np
 
-from eval.coco.metrics import IOU_THRESHOLDS, Evaluation
+from eval.coco.metrics import IOU_THRESHOLDS, MAX_DETECTIONS, RECALLS, Evaluation
 from eval.detector.annotations import Annotations
+from eval.detector.matching import Candidates, assign
 
-RECALLS = np.linspace(0.0, 1.0, 101)
-MAX_DETECTIONS = 100
+
+class ApResampler:
+    """COCO's AP (mean over ten thresholds, then categories) of images drawn with repeats.
+
+    All curves (one a threshold and category) lie one after the other in flat arrays, whatever their lengths.
+    """
+
+    def __init__(
+        self,
+        images: int,
+        objects: tuple[np.ndarray, np.ndarray],
+        detections: Candidates,
+        category: np.ndarray,
+        counted: np.ndarray,
+    ):
+        """Match once.
+
+        Args:
+            images: number of images.
+            objects: image and category of each object, (objects,) int each, 0-based.
+            detections: with their pairs of the same category; `image` is 0-based.
+            category: (detections,) int, 0-based.
+            counted: (objects,) bool, False for crowds.
+        """
+        self.images, self._categories = images, 1 + max(int(c.max(initial=0)) for c in (category, objects[1]))
+        self._object_image, self._object_category = (column[counted] for column in objects)
+        order = np.lexsort((-detections.score, category))  # stable: equal scores stay in the order of images
+        self._image, category = detections.image[order], category[order]
+        begin = np.searchsorted(category, np.arange(self._categories))  # of each category's detections
+        columns = []
+        ignored_at, seen = [], 0
+        for number, threshold in enumerate(IOU_THRESHOLDS):
+            state = assign(detections, counted, threshold)[order]
+            right, ignored = np.flatnonzero(state == 1), np.flatnonzero(state == -1)
+            ignored_before = seen + np.searchsorted(ignored, right)
+            ignored_begin = seen + np.searchsorted(ignored, begin)[category[right]]
+            curve = number * self._categories + category[right]
+            columns.append((right, curve, begin[category[right]], ignored_before, ignored_begin))
+            ignored_at.append(ignored)
+            seen += len(ignored)
+        self._ignored_at = np.concatenate(ignored_at)
+        # One entry a right detection and threshold: its place in the ranking, its curve, the begin of its category's
+        # ranking, and the same two places among the ignored detections.
+        self._right_at, curve, self._begin, self._ignored_before, self._ignored_begin = map(
+            np.concatenate, zip(*columns)
+        )
+        self._curve_category = curve % self._categories
+        self._curve_begin = np.searchsorted(curve, curve)
+        self._is_first = self._curve_begin == np.arange(len(curve))
+        # Lifts each curve above those behind it, so that one running maximum from the end serves all of them.
+        self._lift = 2.0 * (curve[-1:] - curve)
+
+    def __call__(self, drawn: np.ndarray) -> float:
+        """Return the AP in percent of drawn images (ints in 0..images-1, with repeats); NaN if no object was drawn."""
+        times = np.bincount(drawn, minlength=self.images)
+        objects = np.bincount(self._object_category, times[self._object_image], self._categories)
+        if not objects.any():
+            return np.nan
+        weight = times[self._image]
+        ranked, right = _running(weight), _running(weight[self._right_at])
+        found = right[1:] - right[self._curve_begin]
+        counted = ranked[self._right_at + 1] - ranked[self._begin]
+        if len(self._ignored_at):
+            ignored = _running(weight[self._ignored_at])
+            counted -= ignored[self._ignored_before] - ignored[self._ignored_begin]
+        precision = np.maximum.accumulate((found / np.maximum(counted, 1) + self._lift)[::-1])[::-1] - self._lift
+        levels = _levels(found / np.maximum(objects, 1)[self._curve_category])
+        gained = np.diff(levels, prepend=0)
+        gained[self._is_first] = levels[self._is_first]
+        gained[(objects == 0)[self._curve_category]] = 0
+        return 100.0 * float(precision @ gained) / (len(RECALLS) * len(IOU_THRESHOLDS) * np.count_nonzero(objects))
+
+
+def _running(values: np.ndarray) -> np.ndarray:
+    """Return the sums of the first 0, 1, 2, ... values."""
+    return np.concatenate([[0], np.cumsum(values)])
+
+
+def _levels(recall: np.ndarray) -> np.ndarray:
+    """Return how many of the 101 `RECALLS` are reached; the same as a binary search in them, but faster."""
+    levels = (recall * (len(RECALLS) - 1)).astype(int)  # at most one off, by rounding
+    levels += recall >= RECALLS[levels]
+    return levels + (recall >= np.append(RECALLS, 2.0)[levels])
 
 
 def ap_resampler(
-    truth: Annotations, detections: list[dict], evaluation: Evaluation
+    truth: Annotations, detections: list[dict[str, Any]], evaluation: Evaluation
 ) -> tuple[int, Callable[[np.ndarray], float]]:
     """Prepare the bootstrap of an evaluation's AP.
 
@@ -25,85 +109,35 @@ def ap_resampler(
         The number of images n, and a function that maps drawn images (ints in 0..n-1, with repeats) to AP in percent
         (NaN if no object was drawn). Drawing each image once gives the evaluation's AP.
     """
-    place = {image["id"]: index for index, image in enumerate(truth.images)}
-    scores: dict[tuple[int, int], list[float]] = {}
-    for detection in detections:
-        scores.setdefault((detection["image_id"], detection["category_id"]), []).append(detection["score"])
-    crowds: dict[tuple[int, int], list[bool]] = {}
-    for image, annotations in truth.of_image.items():
-        for annotation in annotations:
-            key = (image, annotation["category_id"])
-            crowds.setdefault(key, []).append(bool(annotation.get("iscrowd", 0)))
+    places = {image["id"]: index for index, image in enumerate(truth.images)}
+    labels = {category: index for index, category in enumerate(truth.category_ids)}
 
-    classes = []
-    for category in truth.category_ids:
-        objects = np.zeros(len(place), int)  # of each image, crowds left out
-        images, values, states = [], [], []
-        for image, index in place.items():
-            crowd = np.array(crowds.get((image, category), ()), bool)
-            objects[index] = np.count_nonzero(~crowd)
-            score = np.sort(scores.get((image, category), ()))[::-1][:MAX_DETECTIONS]
-            if not len(score):
-                continue
-            ious = np.asarray(evaluation.ious[image, category]).reshape(len(score), len(crowd))
-            images.append(np.full(len(score), index))
-            values.append(score)
-            states.append(match(ious, crowd))
-        if objects.any():
-            order = np.argsort(-np.concatenate(values), kind="stable") if values else np.zeros(0, int)
-            image_of = np.concatenate(images)[order] if values else order
-            state = np.concatenate(states, axis=1)[:, order] if values else np.zeros((len(IOU_THRESHOLDS), 0), int)
-            classes.append((objects, image_of, state == 1, state != -1))
+    def numbered(entries: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+        """Return image and category of each entry, 0-based."""
+        pairs = [(places[entry["image_id"]], labels[entry["category_id"]]) for entry in entries]
+        return tuple(np.array(pairs, int).reshape(-1, 2).T)
 
-    def average_precision(drawn: np.ndarray) -> float:
-        times = np.bincount(drawn, minlength=len(place))
-        values = []
-        for objects, image_of, right, counted in classes:
-            total = int(times @ objects)
-            if total:
-                weight = times[image_of]
-                values.append(_average_precision(weight * right, weight * counted, total))
-        return 100.0 * float(np.mean(values)) if values else np.nan
+    annotations = [annotation for image in truth.images for annotation in truth.of_image.get(image["id"], ())]
+    counted = np.array([not annotation.get("iscrowd", 0) for annotation in annotations], bool)
+    object_image, object_category = numbered(annotations)
+    image, category = numbered(detections)
+    score = np.array([detection["score"] for detection in detections], float)
 
-    return len(place), average_precision
-
-
-def match(ious: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    """Match one image's detections of one category, greedily by score, as COCO does.
-
-    Args:
-        ious: (detections by falling score, objects) overlaps.
-        crowd: (objects,) which objects are crowd regions: they take any number of detections, which then count as
-            neither right nor wrong.
-
-    Returns:
-        (10 thresholds, detections): 1 right, 0 wrong, -1 not counted.
-    """
-    state = np.zeros((len(IOU_THRESHOLDS), len(ious)), int)
-    if not len(crowd):
-        return state
-    proper = np.flatnonzero(~crowd)
-    crowded = ious[:, crowd].max(axis=1) if crowd.any() else np.zeros(len(ious))
-    free = np.ones((len(IOU_THRESHOLDS), len(proper)), bool)
-    rows = np.arange(len(IOU_THRESHOLDS))
-    for number, overlaps in enumerate(ious[:, proper]):
-        if len(proper):
-            open_overlaps = np.where(free, overlaps, -1.0)
-            # The last of equal overlaps, as in COCO's loop.
-            best = len(proper) - 1 - np.argmax(open_overlaps[:, ::-1], axis=1)
-            hit = open_overlaps[rows, best] >= IOU_THRESHOLDS
-            free[rows[hit], best[hit]] = False
-            state[hit, number] = 1
-        state[(state[:, number] == 0) & (crowded[number] >= IOU_THRESHOLDS), number] = -1
-    return state
-
-
-def _average_precision(right: np.ndarray, counted: np.ndarray, total: int) -> float:
-    """Return COCO's mean precision at 101 recalls, averaged over thresholds; inputs (thresholds, detections)."""
-    right, counted = np.cumsum(right, axis=1), np.cumsum(counted, axis=1)
-    precision = right / np.maximum(counted, 1)
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    envelope = np.concatenate([envelope, np.zeros((len(envelope), 1))], axis=1)
-    return float(
-        np.mean([envelope[k, np.searchsorted(right[k] / total, RECALLS, side="left")] for k in range(len(right))])
-    )
+    order = np.lexsort((-score, category, image))
+    pair = (image * len(labels) + category)[order]
+    kept = np.arange(len(pair)) - np.searchsorted(pair, pair) < MAX_DETECTIONS
+    order, pair = order[kept], pair[kept]
+    object_order = np.argsort(object_image * len(labels) + object_category, kind="stable")
+    object_pair = (object_image * len(labels) + object_category)[object_order]
+    first, first_object = (np.searchsorted(p, np.arange(len(places) * len(labels))) for p in (pair, object_pair))
+    found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
+    for number, key in enumerate(product(places, labels)):
+        overlaps = evaluation.ious.get(key, ())
+        if len(overlaps):
+            rows, columns = np.nonzero(np.asarray(overlaps) >= IOU_THRESHOLDS[0])
+            found.append((rows + first[number], columns + first_object[number], overlaps[rows, columns]))
+    rows, columns, overlap = (np.concatenate(column) for column in zip(*found))
+    # Of a crowd the evaluators give the share of the detection as its overlap.
+    candidates = Candidates(image[order], score[order], rows, object_order[columns], overlap, overlap)
+    resampler = ApResampler(len(places), (object_image, object_category), candidates, category[order], counted)
+    return len(places), resampler

@@ -5,8 +5,9 @@ import dataclasses
 from dataclasses import asdict
 from pathlib import Path
 
+from eval.coco.detections import read_detections
 from eval.coco.recipe import CocoRecipe
-from eval.coco.scoring import read_detections, score
+from eval.coco.scoring import score
 from eval.detector.annotations import read_annotations
 from eval.detector.recipe import read_recipe
 from eval.run import Stopwatch, outside_model

@@ -8,35 +8,18 @@ from typing import Any
 import numpy as np
 
 from eval.coco.figures import draw_curves, draw_overlay
-from eval.coco.metrics import Evaluation, check_detections, evaluate
+from eval.coco.metrics import Evaluation, evaluate
 from eval.coco.resample import ap_resampler
 from eval.coco.tables import write_class_table
 from eval.detector.annotations import Annotations
 from eval.detector.recipe import Recipe
 from eval.run import Stopwatch, finish_record
-from flsl.errors import UserError
 from flsl.files import sha256_of_file
 from results.bootstrap import percentile_interval
 from results.record import Dataset, Metric, Record
 
 OFFICIAL = (5000, 36781, 80)  # images, annotations, categories of COCO's val2017
 TRAIN_IMAGES = 118287  # of its train2017
-
-
-def read_detections(path: Path, truth: Annotations) -> list[dict[str, Any]]:
-    """Read a COCO results JSON.
-
-    Raises:
-        UserError: no such file, or it does not fit the annotations (`check_detections`).
-    """
-    if not path.is_file():
-        raise UserError(f"there are no saved detections {path}. --predictions names a COCO results JSON.")
-    try:
-        detections = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UserError(f"detections {path} are not valid JSON: {error}") from error
-    check_detections(truth, detections, str(path), masks=False)
-    return detections
 
 
 def score(
@@ -57,7 +40,7 @@ def score(
 
     Args:
         truth: annotations of the images that were looked at.
-        detections: COCO results; masks are scored where every detection has one.
+        detections: COCO results; masks are scored where they have them.
         recipe: names the protocol.
         config: resolved recipe, for the record.
         arguments: the command's.
@@ -68,8 +51,9 @@ def score(
         warnings: likewise.
         trained_on: number of training images, if known.
     """
-    with_masks = bool(detections) and all("segmentation" in detection for detection in detections)
-    kinds = ("box", "mask") if with_masks or recipe.model.detector == "mask-rcnn" else ("box",)
+    # Where nothing was detected, the recipe says whether masks were looked for.
+    with_masks = "segmentation" in detections[0] if detections else recipe.model.detector == "mask-rcnn"
+    kinds = ("box", "mask") if with_masks else ("box",)
     out, metrics = arguments.out, {}
     with watch.phase("metrics"):
         evaluations = {kind: evaluate(truth, detections, kind, arguments.metric_backend) for kind in kinds}

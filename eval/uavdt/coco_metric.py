@@ -1,16 +1,17 @@
 """Protocol `uavdt/coco@1`: COCO's AP over car, truck and bus, up to 500 detections an image, ignore regions as crowd."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from eval.coco.metrics import IOU_THRESHOLDS, Backend, run_evaluator, summarise
-from eval.coco.resample import RECALLS
+from eval.coco.resample import ApResampler
 from eval.uavdt.coco_format import image_ids
 from eval.uavdt.detections import NO_CATEGORY, SequenceDetections
 from eval.uavdt.ground_truth import CATEGORIES, SequenceTruth
-from eval.uavdt.matching import assign, find_candidates
+from eval.uavdt.matching import find_candidates
 
 MAX_DETECTIONS = 500
 
@@ -63,7 +64,6 @@ def ap_resampler(
         (NaN if no box was drawn). Drawing each frame once gives what `precisions` and `summarise` give.
     """
     offsets = np.cumsum([0, *(truth.length for truth in truths)])
-    frames = int(offsets[-1])
 
     def joined(items: list, field: str) -> np.ndarray:
         return np.concatenate([getattr(item, field) for item in items])
@@ -71,54 +71,33 @@ def ap_resampler(
     def numbered(items: list, field: str) -> np.ndarray:
         return np.concatenate([getattr(item, field) - 1 + at for item, at in zip(items, offsets)])
 
-    truth_frame, truth_box, truth_class = numbered(truths, "frame"), joined(truths, "box"), joined(truths, "category")
     # A region after its sequence's last frame has no effect.
     within = np.concatenate([truth.ignore_frame <= truth.length for truth in truths])
-    region_frame, region_box = numbered(truths, "ignore_frame")[within], joined(truths, "ignore_box")[within]
+    regions = int(within.sum())
+    # Each category is matched on its own, with all ignore regions: as if its frames were other frames.
+    kinds, frames = np.array(list(CATEGORIES)), int(offsets[-1])
+    truth_category = np.searchsorted(kinds, np.append(joined(truths, "category"), np.repeat(kinds, regions)))
+    truth_frame = np.append(numbered(truths, "frame"), np.tile(numbered(truths, "ignore_frame")[within], len(kinds)))
+    boxes = np.concatenate([joined(truths, "box"), np.tile(joined(truths, "ignore_box")[within], (len(kinds), 1))])
+    counted = np.arange(len(boxes)) < len(boxes) - regions * len(kinds)
+    category = np.searchsorted(kinds, joined(detections, "category"))
     frame, box, score = numbered(detections, "frame"), joined(detections, "box"), joined(detections, "score")
-    category = joined(detections, "category")
-
-    curves = []
-    for key in CATEGORIES:
-        mine = truth_class == key
-        if not mine.any():
-            continue
-        box_frame = np.concatenate([truth_frame[mine], region_frame])
-        boxes = np.concatenate([truth_box[mine], region_box])
-        counted = np.arange(len(box_frame)) < mine.sum()
-        kept = _best_of_each_frame(frame, score, category == key)
-        candidates = find_candidates(box_frame, boxes, frame[kept], box[kept], score[kept], IOU_THRESHOLDS[0])
-        order = np.argsort(-candidates.score, kind="stable")
-        boxes_by_frame = np.bincount(truth_frame[mine], minlength=frames)
-        for threshold in IOU_THRESHOLDS:
-            state = assign(candidates, counted, threshold)[order]
-            ranked = state != -1
-            curves.append((boxes_by_frame, candidates.frame[order][ranked], np.flatnonzero(state[ranked] == 1)))
-
-    def average_precision(drawn: np.ndarray) -> float:
-        times = np.bincount(drawn, minlength=frames)
-        values = [
-            _interpolated(times[detection_frame], right_at, total)
-            for boxes_by_frame, detection_frame, right_at in curves
-            if (total := int(times @ boxes_by_frame))
-        ]
-        return 100.0 * float(np.mean(values)) if values else np.nan
-
-    return frames, average_precision
+    kept = _best_of_each_frame(category * frames + frame, score)
+    found = find_candidates(
+        truth_category * frames + truth_frame,
+        boxes,
+        (category * frames + frame)[kept],
+        box[kept],
+        score[kept],
+        IOU_THRESHOLDS[0],
+    )
+    category, frame = np.divmod(found.image, frames)
+    found = dataclasses.replace(found, image=frame)
+    return frames, ApResampler(frames, (truth_frame, truth_category), found, category, counted)
 
 
-def _best_of_each_frame(frame: np.ndarray, score: np.ndarray, mine: np.ndarray) -> np.ndarray:
-    """Indices of the (at most 500) best detections of each frame among `mine`, in their original order."""
-    rows = np.flatnonzero(mine)
-    order = rows[np.lexsort((-score[rows], frame[rows]))]
+def _best_of_each_frame(frame: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Indices of the (at most 500) best detections of each frame, in their original order."""
+    order = np.lexsort((-score, frame))
     rank = np.arange(len(order)) - np.searchsorted(frame[order], frame[order])
     return np.sort(order[rank < MAX_DETECTIONS])
-
-
-def _interpolated(weight: np.ndarray, right_at: np.ndarray, boxes: int) -> float:
-    """COCO's mean precision at 101 recalls. `weight` says how often each detection (by falling score) was drawn;
-    precision peaks at the right ones, so only they are looked at."""
-    right = np.cumsum(weight[right_at])
-    precision = right / np.maximum(np.cumsum(weight)[right_at], 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(np.append(envelope, 0.0)[np.searchsorted(right / boxes, RECALLS)].mean())

@@ -1,13 +1,13 @@
-"""Matching detections to boxes by the official toolkit's rules, vectorised over the frames of a sequence.
+"""Which detections may be matched to which boxes by the official toolkit's rules, vectorised over a sequence's frames.
 
 `eval/uavdt/reference.py` says the same in plain loops; a test holds both equal.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from eval.detector.matching import Candidates
 from eval.uavdt.detections import SequenceDetections
 from eval.uavdt.ground_truth import SequenceTruth
 
@@ -15,21 +15,6 @@ IOU_THRESHOLD = 0.7
 
 # Pairs of boxes looked at together: small enough to stay in the processor's cache (2**20 takes half as long again).
 _PAIRS_AT_ONCE = 1 << 16
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """Pairs of a detection and a ground-truth box of the same frame that overlap enough to be matched.
-
-    Detections are numbered in the toolkit's order: by frame, then by falling score, ties in file order.
-    """
-
-    frame: np.ndarray  # (detections,) int, in the toolkit's order
-    score: np.ndarray  # (detections,) float64, in the toolkit's order
-    detection: np.ndarray  # (pairs,) int, number of the detection
-    truth: np.ndarray  # (pairs,) int, row of the ground truth
-    iou: np.ndarray  # (pairs,) intersection over union
-    cover: np.ndarray  # (pairs,) intersection over the detection's area
 
 
 def outside_ignore(truth: SequenceTruth, detections: SequenceDetections) -> np.ndarray:
@@ -67,42 +52,6 @@ def find_candidates(
         near = (iou >= threshold) | (cover >= threshold)
         found.append((d[near], g[near], iou[near], cover[near]))
     return Candidates(frame, score[order], *(np.concatenate(column) for column in zip(*found)))
-
-
-def assign(candidates: Candidates, counted: np.ndarray, threshold: float = IOU_THRESHOLD) -> np.ndarray:
-    """Match greedily by score: each detection takes the free box with the highest IoU, each box is taken once.
-
-    Args:
-        candidates: the pairs.
-        counted: (boxes,) bool; boxes that are not counted are ignored: a detection without a match that lies in one
-            (share of the detection's area >= the threshold) is neither right nor wrong, and they are never used up.
-        threshold: smallest IoU of a match.
-
-    Returns:
-        (detections,) int8 in the toolkit's order: 1 right, 0 wrong, -1 ignored.
-    """
-    state = np.zeros(len(candidates.frame), np.int8)
-    lies_in_ignored = ~counted[candidates.truth] & (candidates.cover >= threshold)
-    state[candidates.detection[lies_in_ignored]] = -1
-
-    possible = counted[candidates.truth] & (candidates.iou >= threshold)
-    detection, truth, iou = candidates.detection[possible], candidates.truth[possible], candidates.iou[possible]
-    # Within a detection the best box comes last; of equal ones the toolkit keeps the later row.
-    order = np.lexsort((truth, iou, detection))
-    detection, truth = detection[order], truth[order]
-    earliest = np.empty(len(counted), int)
-    taken = np.zeros(len(counted), bool)
-    while len(detection):
-        # A detection may take its best free box at once if no earlier detection could still want that box. The first
-        # open detection of each frame always may, so this ends; a few rounds do.
-        best = np.append(detection[1:] != detection[:-1], True)
-        earliest[truth[::-1]] = detection[::-1]
-        settled = best & (earliest[truth] == detection)
-        state[detection[settled]] = 1
-        taken[truth[settled]] = True
-        open_pairs = ~taken[truth] & (state[detection] != 1)
-        detection, truth = detection[open_pairs], truth[open_pairs]
-    return state
 
 
 def _touching_pairs(

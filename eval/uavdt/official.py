@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eval.detector.matching import Candidates, assign
 from eval.uavdt.detections import SequenceDetections
 from eval.uavdt.ground_truth import SequenceTruth
-from eval.uavdt.matching import Candidates, assign, find_candidates, outside_ignore
+from eval.uavdt.matching import IOU_THRESHOLD, find_candidates, outside_ignore
 
 # The toolkit's driver does not read the ignore files of these two test sequences.
 WITHOUT_IGNORE = frozenset({"M0209", "M0801"})
@@ -39,7 +40,7 @@ def score_sequence(truth: SequenceTruth, detections: SequenceDetections) -> Sequ
         keep = outside_ignore(truth, detections)
     d = detections
     candidates = find_candidates(truth.frame, truth.box, d.frame[keep], d.box[keep], d.score[keep])
-    state = assign(candidates, np.ones(len(truth.frame), bool))
+    state = assign(candidates, np.ones(len(truth.frame), bool), IOU_THRESHOLD)
     return SequenceScore(truth, candidates, int((~keep).sum()), int((state == 1).sum()), state)
 
 
@@ -80,7 +81,7 @@ class FrameResampler:
         score = np.concatenate([s.candidates.score for s in scores])
         order = np.argsort(-score, kind="stable")
         right = np.concatenate([s.state for s in scores])[order] == 1
-        frame = np.concatenate([s.candidates.frame - 1 + at for s, at in zip(scores, offsets)])[order]
+        frame = np.concatenate([s.candidates.image - 1 + at for s, at in zip(scores, offsets)])[order]
         # Precision peaks where a detection is right; whatever follows the last one changes nothing.
         self._right_at = np.flatnonzero(right)
         self._frame = frame[: self._right_at[-1] + 1] if len(self._right_at) else frame[:0]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from eval.detector.matching import assign
 from eval.uavdt.ground_truth import CATEGORIES, OCCLUSIONS, OUT_OF_VIEW
-from eval.uavdt.matching import assign
+from eval.uavdt.matching import IOU_THRESHOLD
 from eval.uavdt.official import SequenceScore, pool, precision_recall
 from eval.uavdt.sequences import ATTRIBUTES, official_sequences
 from flsl.files import write_atomic
@@ -55,7 +56,7 @@ def _row(table: str, group: str, scores: list[SequenceScore]) -> dict[str, objec
 def _box_row(table: str, key: int, group: str, scores: list[SequenceScore]) -> dict[str, object]:
     """One row of a table by an attribute of the boxes, e.g. all trucks."""
     counted = [getattr(score.truth, table) == key for score in scores]
-    state = np.concatenate([assign(score.candidates, counts) for score, counts in zip(scores, counted)])
+    state = np.concatenate([assign(score.candidates, counts, IOU_THRESHOLD) for score, counts in zip(scores, counted)])
     score = np.concatenate([score.candidates.score for score in scores])
     boxes = sum(int(counts.sum()) for counts in counted)
     area = precision_recall(score, state, boxes).average_precision

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle
 
-from eval.coco.metrics import NAMES, check_detections, evaluate
+from eval.coco.detections import check_detections
+from eval.coco.metrics import NAMES, evaluate
 from eval.coco.probe import drawn_detections
 from eval.coco.resample import ap_resampler
 from eval.detector.annotations import Annotations, read_annotations
@@ -101,6 +102,25 @@ def test_the_bootstrap_counts_as_the_evaluator_does(case, kind, backend):
     )
 
 
+def test_the_size_of_a_mask_is_its_own_not_that_of_its_box(case):
+    """A thin frame fills 396 pixels of a box of 10,000: as a mask it is small, as a box large."""
+    image = {"id": 1, "file_name": "1.jpg", "height": 120, "width": 120}
+    inside = np.zeros((120, 120), np.uint8, order="F")
+    inside[10:110, 10:110] = 1
+    inside[11:109, 11:109] = 0
+    code = rle.encode(inside)
+    mask = {"size": code["size"], "counts": code["counts"].decode()}
+    object_ = {"bbox": [10, 10, 100, 100], "segmentation": mask, "image_id": 1, "category_id": 1}
+    far = shape(2, 2, 5, 5, 120, 120)
+    small = {"id": 1, "iscrowd": 0, "image_id": 1, "category_id": 1} | far
+    truth = Annotations("thin.json", [{"id": 1, "name": "thin"}], [image], {1: [small]}, [])
+    missed = [object_ | {"score": 0.9}, {k: small[k] for k in ("bbox", "segmentation", "image_id", "category_id")}]
+    missed[1]["score"] = 0.5
+    for backend in ("faster", "pycocotools"):
+        assert evaluate(truth, missed, "mask", backend).scores["APs"] == pytest.approx(50)
+        assert evaluate(truth, missed, "box", backend).scores["APs"] == pytest.approx(100)
+
+
 def test_perfect_and_absent_detections(case):
     truth, _ = case
     perfect = [
@@ -145,16 +165,30 @@ def test_each_category_is_scored_on_its_own(case):
     [
         ({"image_id": 1}, "result 0 is for image 1, not in"),
         ({"category_id": 1}, "result 0 has category 1, not in"),
+        ({"score": float("nan")}, "result 0 must have a finite number as score, but has nan"),
+        ({"bbox": [1, 2, 3]}, r"result 0 must have a bbox .* but has \[1, 2, 3\]"),
+        ({"segmentation": [[1, 2, 3, 4, 5, 6]]}, "result 0 must have its mask as compressed RLE"),
+        (
+            {"segmentation": {"size": [9, 9], "counts": "0"}},
+            "result 0 has a mask of size .9, 9., but its image is .90, 120.",
+        ),
     ],
 )
 def test_detections_that_do_not_fit_are_refused(case, damage, message):
     truth, detections = case
     with pytest.raises(UserError, match=message):
-        check_detections(truth, [detections[0] | damage], "d.json", masks=False)
+        check_detections(truth, [detections[0] | damage], "d.json")
     with pytest.raises(UserError, match="must hold a list"):
-        check_detections(truth, {"a": 1}, "d.json", masks=False)
+        check_detections(truth, {"a": 1}, "d.json")
+    only_box = {key: value for key, value in detections[1].items() if key != "segmentation"}
+    with pytest.raises(UserError, match="result 1 lacks the key 'segmentation' that others have"):
+        check_detections(truth, [detections[0], only_box], "d.json")
+    without = {k: [{x: y for x, y in a.items() if x != "segmentation"} for a in v] for k, v in truth.of_image.items()}
+    check_detections(Annotations("b.json", truth.categories, truth.images, without, []), [only_box], "d.json")
+    with pytest.raises(UserError, match=r"d.json has masks, but annotation 1 of b.json has no segmentation"):
+        check_detections(Annotations("b.json", truth.categories, truth.images, without, []), detections, "d.json")
     with pytest.raises(UserError, match="lacks the key 'score'"):
-        check_detections(truth, [{k: v for k, v in detections[0].items() if k != "score"}], "d.json", masks=False)
+        check_detections(truth, [{k: v for k, v in detections[0].items() if k != "score"}], "d.json")
 
 
 def test_evaluators_agree_on_real_annotations(data_dir):
