@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from flsl.commands.arguments import add_overrides
+from flsl.errors import UserError
 
 
 def add_common_arguments(
@@ -35,11 +36,12 @@ def add_common_arguments(
     )
 
 
-def add_config_arguments(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add --config and --set; `default` is the recipe used when --config is not given."""
+def add_config_arguments(parser: argparse.ArgumentParser, default: str, small: str) -> None:
+    """Add --config and --set; `default` is the recipe used when --config is not given, `small` the one of `bench`."""
     parser.add_argument(
-        "--config", type=Path, default=Path(default), metavar="CONFIG", help="recipe (default: %(default)s)"
+        "--config", type=Path, metavar="CONFIG", help=f"recipe (default: {default}; of bench without --data: {small})"
     )
+    parser.set_defaults(default_config=Path(default), small_config=Path(small))
     parser.add_argument(
         "--set",
         action="append",
@@ -52,9 +54,9 @@ def add_config_arguments(parser: argparse.ArgumentParser, default: str) -> None:
 
 def add_detector_modes(parser: argparse.ArgumentParser) -> None:
     """Add what a detection adapter can do besides a whole run, and --metric-backend."""
+    parser.add_argument("mode", nargs="?", choices=("bench",), help="measure the parts of a run; keep nothing")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--plan", action="store_true", help="print what would run, from a 20-step probe; keep nothing")
-    mode.add_argument("--bench", action="store_true", help="measure the parts of a run; keep nothing")
     mode.add_argument("--test-only", action="store_true", help="use the trained detector in --out; train nothing")
     mode.add_argument("--score-only", action="store_true", help="score saved detections; train and detect nothing")
     parser.add_argument(
@@ -63,3 +65,28 @@ def add_detector_modes(parser: argparse.ArgumentParser) -> None:
         default="faster",
         help="of COCO's metrics: faster-coco-eval, or pycocotools, which gives the same (default: %(default)s)",
     )
+
+
+def check_arguments(arguments: argparse.Namespace, predictions: str) -> None:
+    """Check that what an adapter needs is given, and that its options go together; set the recipe if none is named.
+
+    Args:
+        arguments: of an adapter with the options of `add_common_arguments`, --score-only and --predictions.
+        predictions: what it saves and scores again, for the messages: "detections", "masks".
+
+    Raises:
+        UserError: the first option that is missing or has no use.
+    """
+    if hasattr(arguments, "default_config"):
+        arguments.config = arguments.config or arguments.default_config
+    plan = getattr(arguments, "plan", False)
+    for name in ("data",) if plan else ("data", "out"):
+        if getattr(arguments, name) is None:
+            raise UserError(f"--{name} DIR is missing. `python -m eval {arguments.command} --help` shows the commands.")
+    if not arguments.score_only and arguments.checkpoint is None:
+        raise UserError(
+            "--checkpoint is missing: give an encoder's checkpoint file or random:ARCHITECTURE/PATCH, "
+            f"or --score-only to score saved {predictions}."
+        )
+    if arguments.predictions is not None and not arguments.score_only:
+        raise UserError(f"--predictions goes with --score-only; without it the {predictions} are made by this run.")

@@ -5,23 +5,27 @@
     python -m eval coco ... --plan                                      what would run: steps, time, memory, disk
     python -m eval coco ... --test-only                                 detect and score with OUT/detector.safetensors
     python -m eval coco --score-only --data DIR --out DIR               score OUT/detections.json, or --predictions FILE
+    python -m eval coco bench [--checkpoint CHECKPOINT --data DIR --config CONFIG]      how fast the parts are
 
 The data are COCO's layout: annotations/instances_{train,val}2017.json, train2017/ and val2017/ (the recipe's `data`
 section names them; categories come from the annotation file). --out receives detector.safetensors, detections.json
 (COCO results), record.json, classes.csv, curves.png, overlay.png, config.py, mmdet_config.py and train/. The same
 command goes on where an interrupted one stopped.
+
+bench measures training steps, detection, scoring by both backends and memory; without --data on drawn scenes, at the
+smoke recipe's size unless --config names another.
 """
 
 import argparse
 from pathlib import Path
 
-from eval.arguments import add_common_arguments, add_config_arguments, add_detector_modes
+from eval.arguments import add_common_arguments, add_config_arguments, add_detector_modes, check_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the adapter's arguments."""
-    add_common_arguments(parser, checkpoint_required=False)
-    add_config_arguments(parser, "configs/coco/mask-rcnn_vit-s16_flsl_1x.py")
+    add_common_arguments(parser, checkpoint_required=False, folders_required=False)
+    add_config_arguments(parser, "configs/coco/mask-rcnn_vit-s16_flsl_1x.py", small="configs/coco/mask-rcnn_smoke.py")
     add_detector_modes(parser)
     parser.add_argument(
         "--predictions",
@@ -36,16 +40,15 @@ def run(arguments: argparse.Namespace) -> int:
     from eval.run import already_done
     from flsl.errors import UserError
 
-    if not arguments.score_only and arguments.checkpoint is None:
-        raise UserError(
-            "--checkpoint is missing: give an encoder's checkpoint file or random:ARCHITECTURE/PATCH, "
-            "or --score-only to score saved detections."
-        )
-    if arguments.predictions is not None and not arguments.score_only:
-        raise UserError("--predictions goes with --score-only; without it the detections are made by this run.")
+    if arguments.mode == "bench":
+        from eval.coco.probe import bench
+
+        bench(arguments)
+        return 0
+    check_arguments(arguments, "detections")
     if not arguments.data.is_dir():
         raise UserError(f"--data {arguments.data} is not a folder. It must hold annotations/ and the image folders.")
-    if arguments.plan or arguments.bench:
+    if arguments.plan:
         from eval.coco.probe import plan
 
         plan(arguments)

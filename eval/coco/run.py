@@ -53,6 +53,7 @@ def train_and_score(arguments: argparse.Namespace) -> None:
                 out=out,
                 seed=arguments.seed,
                 device=device,
+                evaluated=truth,
             )
     with watch.phase("detection"):
         detections = detect(

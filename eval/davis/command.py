@@ -16,7 +16,7 @@ bench times the plain and the fast form of everything side by side on drawn fram
 import argparse
 from pathlib import Path
 
-from eval.arguments import add_common_arguments
+from eval.arguments import add_common_arguments, check_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,16 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         from eval.davis.bench import bench
 
         return bench(arguments.patch_sizes)
-    for name in ("data", "out"):
-        if getattr(arguments, name) is None:
-            raise UserError(f"--{name} DIR is missing. `python -m eval davis --help` shows the commands.")
-    if not arguments.score_only and arguments.checkpoint is None:
-        raise UserError(
-            "--checkpoint is missing: give an encoder's checkpoint file or random:ARCHITECTURE/PATCH, "
-            "or --score-only --predictions DIR to score saved masks."
-        )
-    if arguments.predictions is not None and not arguments.score_only:
-        raise UserError("--predictions goes with --score-only; without it the masks are made by this run.")
+    check_arguments(arguments, "masks")
     if arguments.processes < 1:
         raise UserError(f"--processes {arguments.processes} must be 1 or more")
     if already_done(arguments.out, arguments.when_exists):

@@ -32,7 +32,7 @@ class CocoFile(BaseDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         """Return one dictionary an image, in the order of image ids."""
         content = read_annotations(self.ann_file, self.data_prefix["img"], self.masks)
-        self._metainfo.update(classes=tuple(content.category_names), category_ids=content.category_ids)
+        self.categories = [{"id": entry["id"], "name": entry["name"]} for entry in content.categories]  # by label
         self.warnings, self.listed = content.warnings, len(content.images)
         return [self._entry(content, image) for image in content.images]
 

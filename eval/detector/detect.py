@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +12,20 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.config import ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import get_dist_info
-from pycocotools import mask as rle
 from torch.utils.data import DataLoader, Subset
 
 from eval.detector import components  # noqa: F401  (registers with mmdet)
+from eval.detector.annotations import require_same_categories
 from eval.detector.distributed import gather, is_main, join
+from eval.detector.mask_code import encode_mask
 from eval.detector.model import detector_config
 from eval.detector.pipeline import test_pipeline
 from eval.detector.recipe import Recipe, resolve_precision
 from eval.detector.runner import Progress, quiet
 from eval.detector.weights import read_detector
+from eval.run import Stopwatch
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_strictly
-from flsl.errors import UserError
 from flsl.files import write_atomic
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ def detect(
     out: Path,
     device: torch.device | None = None,
     limit: int | None = None,
+    timings: list[dict[str, float]] | None = None,
 ) -> list[dict[str, Any]]:
     """Detect objects on every image of an annotation file.
 
@@ -67,6 +70,8 @@ def detect(
         out: file that the detections are written to.
         device: where to compute; the CPU if not given. Under torchrun the images are shared by the processes.
         limit: look at the first so many images only, to measure how long one takes.
+        timings: gets an entry a batch of this process: its number of `images`, and the seconds that it took to wait for
+            `data`, for the `network`, for pasting masks into the image (`pasting`) and for their code (`encoding`).
 
     Returns:
         COCO results, by image: `image_id`, `category_id`, `bbox` [x, y, width, height] in pixels of the original image,
@@ -89,7 +94,7 @@ def detect(
                 "pipeline": test_pipeline(recipe.images),
             }
         )
-        _require_same_categories(categories, data.metainfo, annotations)
+        require_same_categories(categories, data.categories, annotations)
         detections = []
         rank, world = get_dist_info()
         loader = DataLoader(
@@ -99,12 +104,19 @@ def detect(
             collate_fn=pseudo_collate,
         )
         dtype = resolve_precision(recipe.testing.precision, device)
-        progress, done = Progress(console, "detect", len(loader)), 0
-        for done, batch in enumerate(loader, 1):
-            with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        progress, batches = Progress(console, "detect", len(loader)), iter(loader)
+        for done in range(1, len(loader) + 1):
+            watch = Stopwatch()
+            with watch.phase("data"):
+                batch = next(batches)
+            split = nullcontext() if timings is None else _pasting_timed(model, device, watch)
+            with watch.phase("network"), torch.inference_mode(), _cast(device, dtype), split:
                 samples = model.test_step(batch)
-            for sample in samples:
-                detections += coco_results(sample, categories)
+            with watch.phase("encoding"):
+                for sample in samples:
+                    detections += coco_results(sample, categories)
+            if timings is not None:
+                timings.append({"images": len(samples)} | watch.phases)
             if rank == 0:
                 progress.update(done)
     detections = gather(detections)
@@ -112,6 +124,39 @@ def detect(
     if is_main():
         write_atomic(Path(out), lambda path: path.write_text(json.dumps(detections)))
     return detections
+
+
+def _cast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+@contextmanager
+def _pasting_timed(model: torch.nn.Module, device: torch.device, watch: Stopwatch) -> Iterator[None]:
+    """Take the time of pasting masks out of the phase `network` and into one of its own."""
+    head = getattr(model.roi_head, "mask_head", None)
+    if head is None:
+        yield
+        return
+    paste = head.predict_by_feat
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        _finish_queued(device)
+        with watch.phase("pasting"):
+            result = paste(*args, **kwargs)
+            _finish_queued(device)
+        return result
+
+    head.predict_by_feat = timed
+    try:
+        yield
+    finally:
+        del head.predict_by_feat
+        watch.add("network", -watch.phases.get("pasting", 0.0))
+
+
+def _finish_queued(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def coco_results(sample: "DetDataSample", categories: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -128,17 +173,5 @@ def coco_results(sample: "DetDataSample", categories: list[dict[str, Any]]) -> I
             "score": float(found.scores[index]),
         }
         if masks is not None:
-            code = rle.encode(np.asfortranarray(masks[index], dtype=np.uint8))
-            result["segmentation"] = {"size": code["size"], "counts": code["counts"].decode()}
+            result["segmentation"] = encode_mask(masks[index])
         yield result
-
-
-def _require_same_categories(categories: list[dict[str, Any]], metainfo: dict[str, Any], annotations: Path) -> None:
-    wanted = {category["id"]: category["name"] for category in categories}
-    given = dict(zip(metainfo["category_ids"], metainfo["classes"]))
-    if wanted != given:
-        unknown = sorted(set(wanted.items()) ^ set(given.items()))[:3]
-        raise UserError(
-            f"{annotations} and the annotations that the detector was trained on differ in their categories, "
-            f"e.g. {unknown}. Train and evaluate on the same categories."
-        )

@@ -1,8 +1,9 @@
 """What a detector's run would cost: a few real steps and images in a temporary folder, of which nothing is kept."""
 
+import argparse
+import contextlib
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,21 +19,28 @@ from eval.detector.recipe import Recipe
 from eval.detector.schedule import steps
 from eval.detector.train import train_detector
 from eval.run import peak_memory
+from flsl.config import read_config
 
 STEPS, WARM_UP, IMAGES = 20, 2, 8
+PHASES = ("data", "network", "pasting", "encoding")
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What twenty steps and eight images showed; seconds and MiB."""
+    """What twenty steps and about eight images showed; seconds and MiB."""
 
     train_images: int  # that have something to learn from
     step: float
     wait: float  # part of the step
-    image: float
+    detection: dict[str, float]  # of an image, by what it goes into (see `detect`)
     memory: float  # of a process, at its peak
     state: float  # a resumable state on disk
     detector: float  # the finished detector on disk
+
+    @property
+    def image(self) -> float:
+        """Seconds that a process takes to detect on an image."""
+        return sum(self.detection.values())
 
 
 def probe(
@@ -70,19 +78,18 @@ def probe(
             device=device,
             hooks=[timing],
         )
-        times = []
-        for images in (WARM_UP, WARM_UP + IMAGES):  # their difference leaves out reading and building
-            start = time.perf_counter()
-            detect(
-                recipe,
-                detector,
-                annotations=test[0],
-                images=test[1],
-                out=folder / "detections.json",
-                device=device,
-                limit=images * world_size(),
-            )
-            times.append(time.perf_counter() - start)
+        timings: list[dict[str, float]] = []
+        # So short a training finds nothing; without a threshold every image has as many detections as it can have.
+        detect(
+            replace(recipe, testing=replace(recipe.testing, score_threshold=0.0)),
+            detector,
+            annotations=test[0],
+            images=test[1],
+            out=folder / "detections.json",
+            device=device,
+            limit=(recipe.testing.batch + IMAGES) * world_size(),
+            timings=timings,
+        )
         state = max(file.stat().st_size for file in (folder / "train").glob("*.pth"))
         size = detector.stat().st_size
         wait()
@@ -91,11 +98,18 @@ def probe(
         train_images=timing.images,
         step=step,
         wait=waited,
-        image=max(times[1] - times[0], 0.0) / IMAGES,
+        detection=_of_an_image(timings),
         memory=torch.cuda.max_memory_reserved(device) / 2**20 if device.type == "cuda" else peak_memory(),
         state=state / 2**20,
         detector=size / 2**20,
     )
+
+
+def _of_an_image(timings: list[dict[str, float]]) -> dict[str, float]:
+    """Return the mean seconds of an image by phase; the first batch only warms up, unless it is the only one."""
+    measured = timings[1:] or timings
+    images = sum(timing["images"] for timing in measured)
+    return {name: sum(timing[name] for timing in measured) / images for name in PHASES if name in measured[0]}
 
 
 def print_plan(probe: Probe, recipe: Recipe, checkpoint: str, test_images: int, device: torch.device) -> None:
@@ -121,16 +135,37 @@ def print_plan(probe: Probe, recipe: Recipe, checkpoint: str, test_images: int, 
     )
     print(f"  memory  {probe.memory:.0f} MiB a process at its peak")
     print(f"  disk    {kept}, up to {detections:.0f} MiB detections")
-    print(f"Measured over {STEPS} steps and {IMAGES} images. Nothing was started.")
+    print(f"Measured over {STEPS} steps and up to {IMAGES} images. Nothing was started.")
 
 
 def print_bench(probe: Probe) -> None:
     """Print where a run's time goes."""
     if is_main():
-        print(
-            f"step {probe.step:.3f} s, of which {probe.wait:.3f} s waiting for data; {probe.memory:.0f} MiB at the peak"
-        )
-        print(f"detection {probe.image:.3f} s an image, of {world_size()} at a time")
+        parts = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in probe.detection.items())
+        print(f"step {probe.step:.3f} s, of which {probe.wait:.3f} s waiting for data")
+        print(f"detection {probe.image:.3f} s an image ({parts}), of {world_size()} at a time")
+        print(f"memory {probe.memory:.0f} MiB a process at its peak")
+
+
+@contextmanager
+def bench_input(arguments: argparse.Namespace, draw: Callable[[Path], object]) -> Iterator[argparse.Namespace]:
+    """Fill in what `bench` was not given: drawn data in a temporary folder, the small recipe, random weights.
+
+    Args:
+        arguments: the command's, changed in place.
+        draw: draws the benchmark's data into a new folder; every process draws its own.
+    """
+    with tempfile.TemporaryDirectory(prefix="flsl-bench-") as folder:
+        if arguments.config is None:
+            arguments.config = arguments.default_config if arguments.data else arguments.small_config
+        if arguments.data is None:
+            arguments.data = Path(folder) / "data"
+            with contextlib.redirect_stdout(None):
+                draw(arguments.data)
+        if arguments.checkpoint is None:
+            named = read_config(arguments.config, arguments.overrides).get("model", {}).get("encoder")
+            arguments.checkpoint = f"random:{named or 'vit_micro/16'}"
+        yield arguments
 
 
 @contextmanager

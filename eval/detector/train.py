@@ -17,6 +17,7 @@ from mmengine.hooks import EMAHook, Hook
 from torch.utils.data import DataLoader
 
 from eval.detector import components  # noqa: F401  (registers with mmdet)
+from eval.detector.annotations import Annotations, require_same_categories
 from eval.detector.dataset import CocoFile
 from eval.detector.distributed import is_main, join, share, wait, world_size
 from eval.detector.hooks import FingerprintHook, FiniteLossHook, ProgressHook
@@ -41,6 +42,7 @@ def train_detector(
     out: Path,
     seed: int = 0,
     device: torch.device | None = None,
+    evaluated: Annotations | None = None,
     hooks: Sequence[Hook] = (),
 ) -> Path:
     """Fine-tune the recipe's detector on the encoder of `checkpoint`.
@@ -54,6 +56,7 @@ def train_detector(
             configuration), `train/train.log` and resumable states in `train/` on the way.
         seed: of weights, order and augmentation.
         device: where to train; the CPU if not given. Under torchrun every process calls this function.
+        evaluated: annotations that the detector will be evaluated on, to notice before training that they do not fit.
         hooks: further mmengine hooks, such as one that measures.
 
     Returns:
@@ -80,12 +83,13 @@ def train_detector(
     with quiet(out / "train" / "train.log") as console:
         data = dataset_config(recipe, annotations, images)
         dataset = DATASETS.build(data)
-        classes = dataset.metainfo["classes"]
+        if evaluated is not None:
+            require_same_categories(dataset.categories, evaluated.categories, evaluated.path)
         model = detector_config(
             recipe.model,
             recipe.testing,
             loaded.encoder.config,
-            len(classes),
+            len(dataset.categories),
             checkpoint=str(checkpoint),
             seed=seed,
             checkpoint_activations=recipe.runtime.checkpoint_activations,
@@ -112,7 +116,7 @@ def train_detector(
         metadata = {
             "training": identity,
             "encoder": loaded.encoder.config.to_dict(),
-            "categories": [{"id": key, "name": name} for key, name in zip(dataset.metainfo["category_ids"], classes)],
+            "categories": dataset.categories,
             "images": dataset.listed,
             "iterations": runner.iter,
             "warnings": loaded.warnings + dataset.warnings,

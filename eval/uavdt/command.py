@@ -3,6 +3,7 @@
     python -m eval uavdt --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
     python -m eval uavdt ... --plan                                     what would run: steps, time, memory, disk
     python -m eval uavdt ... --test-only                                detect and score with OUT/detector.safetensors
+    python -m eval uavdt bench [--checkpoint CHECKPOINT --data DIR --config CONFIG]     how fast the parts are
     python -m eval uavdt --score-only --predictions DIR --data DIR --out DIR [--name NAME]
 
 The data are the official layout: UAV-benchmark-M/<sequence>/img000001.jpg and
@@ -20,13 +21,15 @@ knows no categories.
 import argparse
 from pathlib import Path
 
-from eval.arguments import add_common_arguments, add_config_arguments, add_detector_modes
+from eval.arguments import add_common_arguments, add_config_arguments, add_detector_modes, check_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the adapter's arguments."""
-    add_common_arguments(parser, checkpoint_required=False)
-    add_config_arguments(parser, "configs/uavdt/faster-rcnn_vit-s16_flsl_1x.py")
+    add_common_arguments(parser, checkpoint_required=False, folders_required=False)
+    add_config_arguments(
+        parser, "configs/uavdt/faster-rcnn_vit-s16_flsl_1x.py", small="configs/uavdt/faster-rcnn_smoke.py"
+    )
     add_detector_modes(parser)
     parser.add_argument(
         "--predictions", type=Path, metavar="DIR", help="with --score-only: the detections (default: OUT/detections)"
@@ -35,24 +38,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the evaluation; returns the exit code."""
-    from eval.run import already_done
-    from eval.uavdt.run import plan, score_saved, train_and_score
-    from flsl.errors import UserError
+    if arguments.mode == "bench":
+        from eval.uavdt.probe import bench
 
-    if not arguments.score_only and arguments.checkpoint is None:
-        raise UserError(
-            "--checkpoint is missing: give an encoder's checkpoint file or random:ARCHITECTURE/PATCH, "
-            "or --score-only --predictions DIR to score saved detections."
-        )
-    if arguments.predictions is not None and not arguments.score_only:
-        raise UserError("--predictions goes with --score-only; without it the detections are made by this run.")
-    if arguments.plan or arguments.bench:
+        bench(arguments)
+        return 0
+    check_arguments(arguments, "detections")
+    if arguments.plan:
+        from eval.uavdt.probe import plan
+
         plan(arguments)
         return 0
+    from eval.run import already_done
+
     if already_done(arguments.out, arguments.when_exists):
         return 0
-    if arguments.score_only:
-        score_saved(arguments)
-    else:
-        train_and_score(arguments)
+    from eval.uavdt.run import score_saved, train_and_score
+
+    (score_saved if arguments.score_only else train_and_score)(arguments)
     return 0

@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,14 +46,14 @@ def train_and_score(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.device)
     join(device)
     loaded = load_encoder(arguments.checkpoint, seed=arguments.seed)
-    train, test = _split_files(layout, recipe, arguments.out)
+    train, test = split_files(layout, recipe, arguments.out)
     if is_main():
         finished = (arguments.out / "record.json").exists()
         if arguments.when_exists == "overwrite" and finished and not arguments.test_only:
             discard(arguments.out)
         write_atomic(arguments.out / "config.py", lambda path: path.write_text(dump_config(config)))
         with watch.phase("annotations"):
-            _write_splits(layout, recipe, train, test)
+            write_splits(layout, recipe, train, test)
     wait()
     detector = arguments.out / "detector.safetensors"
     if not arguments.test_only:
@@ -140,39 +139,7 @@ def score_saved(arguments: argparse.Namespace) -> None:
     )
 
 
-def plan(arguments: argparse.Namespace) -> None:
-    """Print what the command would do (`--plan`), or how fast its parts are (`--bench`), from a 20-step probe.
-
-    Raises:
-        UserError: whatever would stop the run itself.
-    """
-    layout = open_layout(arguments.data)
-    layout.require_frames()
-    from eval.detector.probe import print_bench, print_plan, probe
-    from eval.detector.recipe import read_recipe
-    from eval.uavdt.recipe import UavdtRecipe
-
-    recipe, _ = read_recipe(arguments.config, arguments.overrides, UavdtRecipe)
-    device = choose_device(arguments.device)
-    with tempfile.TemporaryDirectory(prefix="flsl-probe-") as folder:  # each process writes its own
-        train, test = _split_files(layout, recipe, Path(folder))
-        _write_splits(layout, recipe, train, test)
-        measured = probe(
-            recipe,
-            arguments.checkpoint,
-            train=(train, layout.root),
-            test=(test, layout.root),
-            seed=arguments.seed,
-            device=device,
-        )
-        images = len(json.loads(test.read_bytes())["images"])
-    if arguments.bench:
-        print_bench(measured)
-    else:
-        print_plan(measured, recipe, arguments.checkpoint, images, device)
-
-
-def _split_files(layout: Layout, recipe: "UavdtRecipe", out: Path) -> tuple[Path, Path]:
+def split_files(layout: Layout, recipe: "UavdtRecipe", out: Path) -> tuple[Path, Path]:
     """Return where the annotations of the training and test frames go.
 
     The name tells one choice of training frames from another, so that an interrupted training is not mixed up.
@@ -182,7 +149,7 @@ def _split_files(layout: Layout, recipe: "UavdtRecipe", out: Path) -> tuple[Path
     return out / "annotations" / name, out / "annotations" / "test.json"
 
 
-def _write_splits(layout: Layout, recipe: "UavdtRecipe", train: Path, test: Path) -> None:
+def write_splits(layout: Layout, recipe: "UavdtRecipe", train: Path, test: Path) -> None:
     """Write both splits as COCO documents."""
     frames = recipe.frames
     _write_annotations(layout, layout.sequences("train")[: frames.train_sequences], frames.train_stride, True, train)

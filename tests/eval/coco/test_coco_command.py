@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -156,6 +157,53 @@ def test_plan_counts_and_measures_and_keeps_nothing(run, tmp_path, capsys):
     for word in ("s a step", "detect  4 images", "memory", "disk", "Nothing was started"):
         assert word in shown
     assert not out.exists()
+
+
+def test_bench_reports_every_part_and_keeps_nothing(run, tmp_path, capsys, monkeypatch):
+    from eval.coco import probe
+
+    monkeypatch.setattr(probe, "SCORED_IMAGES", 20)
+    out = tmp_path / "out"
+    assert run(out, "bench") == 0
+    shown = capsys.readouterr().out
+    for words in ("step ", "waiting for data", "detection ", "pasting", "encoding", "memory ", "scoring 20 images"):
+        assert words in shown
+    for kind in ("box", "mask"):
+        assert re.search(rf"{kind} +faster \S+ s, pycocotools \S+ s \(\S+ times\); interval", shown)
+    assert not out.exists()
+
+
+def test_bench_needs_nothing(tmp_path, capsys, monkeypatch):
+    from eval.coco import probe
+
+    monkeypatch.setattr(probe, "SCORED_IMAGES", 20)
+    monkeypatch.setattr("eval.detector.probe.STEPS", 3)
+    sets = [f"--set={key}={value}" for key, value in TINY.items()]
+    assert main(["coco", "bench", *sets]) == 0
+    assert "interval" in capsys.readouterr().out
+
+
+def test_boxes_alone_are_scored_as_boxes_alone(run, finished, tmp_path):
+    """A box is no mask: results without masks get no mask figures, whatever the recipe's detector."""
+    found = json.loads((finished / "detections.json").read_text())
+    predictions = tmp_path / "boxes.json"
+    predictions.write_text(json.dumps([{k: v for k, v in d.items() if k != "segmentation"} for d in found]))
+    assert run(tmp_path / "out", "--score-only", "--predictions", str(predictions), checkpoint=None) == 0
+    metrics = read_record(tmp_path / "out" / "record.json").metrics
+    assert len(metrics) == 12
+    assert metrics["box_AP"].value == read_record(finished / "record.json").metrics["box_AP"].value
+
+
+def test_splits_with_other_categories_are_refused_before_training(run, data, tmp_path, capsys):
+    broken = break_annotations(data, tmp_path / "data", lambda content: None)
+    path = broken / "annotations" / "instances_val2017.json"
+    content = json.loads(path.read_text())
+    content["categories"][0]["name"] = "oval"
+    path.write_text(json.dumps(content))
+    assert run(tmp_path / "out", data=broken) == 2
+    shown = capsys.readouterr()
+    assert "differ in their categories" in shown.err
+    assert "train 1/" not in shown.out
 
 
 def break_annotations(data, folder, change):

@@ -189,6 +189,13 @@ def test_training_to_records(make_copy, evaluate, tmp_path):
         assert words in printed
     assert not planned.exists()
 
+    code, printed, planned = evaluate(data, "bench", *arguments, out=tmp_path / "planned")
+    assert code == 0, printed
+    for words in ("waiting for data", "detection ", "encoding", "memory "):
+        assert words in printed
+    assert "pasting" not in printed  # there are no masks
+    assert not planned.exists()
+
     # A broken training frame stops the run with its name before anything is trained.
     (data / FRAMES / "M0101" / "img000003.jpg").write_bytes(b"broken")
     code, printed, _ = evaluate(data, *arguments, out=tmp_path / "other")
