@@ -16,6 +16,8 @@ TABLE ?= all
 ARGS ?=
 
 LAUNCH = $(if $(filter-out 1,$(GPUS)),$(RUN) -m torch.distributed.run --standalone --nproc_per_node $(GPUS),$(RUN))
+# Results go beside a checkpoint file; those of a name such as random:vit_small/16 go to runs/.
+BESIDE = $(if $(wildcard $(CHECKPOINT)),$(basename $(CHECKPOINT)),runs/$(subst /,-,$(subst :,-,$(CHECKPOINT))))
 need = $(if $($(1)),,$(error $(1) is not set. Usage: $(2)))
 
 .DEFAULT_GOAL := help
@@ -56,14 +58,13 @@ pretrain: $(INSTALLED) ## CONFIG=... DATA=... OUT=... [GPUS=8] [ARGS='--set key=
 	$(LAUNCH) -m pretrain $(CONFIG) --data $(DATA) --out $(OUT) $(ARGS)
 
 eval-coco eval-uavdt eval-davis: $(INSTALLED)
-	$(call need,CHECKPOINT,make $@ CHECKPOINT=runs/s16/encoder.safetensors DATA=folder OUT=folder)
-	$(call need,DATA,make $@ CHECKPOINT=... DATA=folder OUT=folder)
-	$(call need,OUT,make $@ CHECKPOINT=... DATA=... OUT=folder)
-	$(LAUNCH) -m eval $(@:eval-%=%) --checkpoint $(CHECKPOINT) --data $(DATA) --out $(OUT) $(if $(CONFIG),--config $(CONFIG)) $(ARGS)
+	$(call need,CHECKPOINT,make $@ CHECKPOINT=runs/s16/encoder.safetensors DATA=folder [OUT=folder])
+	$(call need,DATA,make $@ CHECKPOINT=... DATA=folder [OUT=folder])
+	$(LAUNCH) -m eval $(@:eval-%=%) --checkpoint $(CHECKPOINT) --data $(DATA) --out $(or $(OUT),$(BESIDE)-$(@:eval-%=%)) $(if $(CONFIG),--config $(CONFIG)) $(ARGS)
 
-eval-coco: ## CHECKPOINT=... DATA=... OUT=... [CONFIG=...] [GPUS=8] [ARGS=...]
-eval-uavdt: ## CHECKPOINT=... DATA=... OUT=... [CONFIG=...] [GPUS=8] [ARGS=...]
-eval-davis: ## CHECKPOINT=... DATA=... OUT=... [ARGS=...]
+eval-coco: ## CHECKPOINT=... DATA=... [OUT=...] [CONFIG=...] [GPUS=8] [ARGS=...]
+eval-uavdt: ## CHECKPOINT=... DATA=... [OUT=...] [CONFIG=...] [GPUS=8] [ARGS=...]
+eval-davis: ## CHECKPOINT=... DATA=... [OUT=...] [ARGS=...]
 
 leaderboard: $(INSTALLED) ## [RECORDS=runs] -> results/leaderboard.csv and .html
 	$(RUN) -m results leaderboard --records $(RECORDS) --out results/leaderboard.csv

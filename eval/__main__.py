@@ -25,8 +25,8 @@ COMMANDS = {
 }
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the command line and run one sub-command; returns its exit code."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command-line parser; `run` of what it parses is the sub-command's function."""
     parser = argparse.ArgumentParser(
         prog="python -m eval", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -39,7 +39,12 @@ def main(argv: list[str] | None = None) -> int:
         )
         module.add_arguments(command)
         command.set_defaults(run=module.run)
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line and run one sub-command; returns its exit code."""
+    arguments = build_parser().parse_args(argv)
     if getattr(arguments, "checkpoint", None) is not None:
         arguments.checkpoint = join_spec(arguments.checkpoint, overrides(arguments))
     return run_command(lambda: arguments.run(arguments), ResultsError)

@@ -1,10 +1,12 @@
 """Command-line arguments that every adapter shares."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from flsl.commands.arguments import add_overrides
 from flsl.errors import UserError
+from flsl.slurm import add_launcher, adopt_ranks, submit
 
 
 def add_common_arguments(
@@ -65,6 +67,12 @@ def add_detector_modes(parser: argparse.ArgumentParser) -> None:
         default="faster",
         help="of COCO's metrics: faster-coco-eval, or pycocotools, which gives the same (default: %(default)s)",
     )
+    add_launcher(parser)
+
+
+def submit_self(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> None:
+    """Submit a command's own `run` to Slurm: the same run, without the launcher."""
+    submit(run, argparse.Namespace(**(vars(arguments) | {"launcher": "none"})))
 
 
 def check_arguments(arguments: argparse.Namespace, predictions: str) -> None:
@@ -78,6 +86,7 @@ def check_arguments(arguments: argparse.Namespace, predictions: str) -> None:
         UserError: the first option that is missing or has no use.
     """
     if hasattr(arguments, "default_config"):
+        adopt_ranks()
         arguments.config = arguments.config or arguments.default_config
     plan = getattr(arguments, "plan", False)
     for name in ("data",) if plan else ("data", "out"):

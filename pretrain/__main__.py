@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from flsl.errors import run_command
+from flsl.slurm import add_launcher, submit
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,12 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="KEY",
         help="permit this key or section to differ from the run that is resumed",
     )
-    slurm = parser.add_argument_group("launcher", "torchrun starts the ranks itself; slurm submits a job and returns")
-    slurm.add_argument("--launcher", choices=("none", "slurm"), default="none", help="(default: %(default)s)")
-    slurm.add_argument("--nodes", type=int, default=1, help="of the Slurm job (default: %(default)s)")
-    slurm.add_argument("--gpus", type=int, default=8, help="a node (default: %(default)s)")
-    slurm.add_argument("--hours", type=int, default=24, help="time limit, after which it is requeued (default: 24)")
-    slurm.add_argument("--partition", help="Slurm partition")
+    add_launcher(parser)
     return parser
 
 
@@ -75,9 +71,9 @@ def start(arguments: argparse.Namespace) -> int:
     """Train here, or submit a job that does; returns the exit code."""
     if arguments.launcher == "none":
         return train(arguments)
-    from pretrain.slurm import submit
+    from pretrain.__main__ import train as run  # the job must find it by its module's name
 
-    submit(arguments)
+    submit(run, arguments)
     return 0
 
 

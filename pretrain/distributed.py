@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from flsl.device import choose_device
+from flsl.slurm import adopt_ranks
 
 
 @dataclass(frozen=True)
@@ -29,17 +30,10 @@ def start_ranks(device: str = "auto") -> Ranks:
     """Join the process group that torchrun or Slurm describes (single process otherwise) and choose the device.
 
     Raises:
-        UserError: the device is not there.
+        UserError: the device is not there, or Slurm's tasks cannot meet.
     """
-    environment = os.environ
-    if "RANK" in environment and "WORLD_SIZE" in environment:
-        rank, world, local = (int(environment[k]) for k in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    elif (
-        int(environment.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in environment and "MASTER_ADDR" in environment
-    ):
-        rank, world, local = (int(environment[k]) for k in ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"))
-    else:
-        rank, world, local = 0, 1, 0
+    adopt_ranks()
+    rank, world, local = (int(os.environ.get(*k)) for k in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
     chosen = choose_device(device, local)
     if world > 1 and not dist.is_initialized():
         if chosen.type == "cuda":

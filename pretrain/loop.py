@@ -1,6 +1,5 @@
 """The training loop: data, steps, states, signals; resumes anywhere, bit for bit."""
 
-import signal
 import sys
 import time
 from collections import deque
@@ -15,6 +14,7 @@ from flsl.config import dump_config
 from flsl.errors import UserError
 from flsl.files import write_atomic
 from flsl.model import FLSL, ObjectiveConfig, StageConfig
+from flsl.preemption import PREEMPTED, StopSignal, leave_signals_to_the_main_process
 from pretrain.dataset import Order, ViewDataset, check_batch, collate, describe, find_images
 from pretrain.distributed import Ranks, any_rank, data_parallel
 from pretrain.journal import Journal
@@ -24,7 +24,6 @@ from pretrain.schedules import Schedules
 from pretrain.state import StateFolder, check_unchanged
 from pretrain.step import TrainingStep, to_device
 
-PREEMPTED = 75  # exit code after SIGTERM or SIGUSR1: state saved, run again to continue
 COLLAPSED = 0.05  # entropy of the mean assignment, as a share of its maximum, that draws a warning
 
 
@@ -66,7 +65,7 @@ class Loop:
         self.unreadable: set[int] = set()
         self.recent: deque[dict[str, Any]] = deque()  # scalars since the last report, still on the device
         self.skipped = 0.0
-        self.stop_requested = False
+        self.signal = StopSignal()
 
     def start(self, resume: str, allowed: list[str]) -> int:
         """Build the model, load the newest state where there is one, and return the first step to run.
@@ -104,7 +103,6 @@ class Loop:
             UserError: too many unreadable images or non-finite steps; a recipe that does not fit the folder.
         """
         first = self.start(resume, allowed or [])
-        training = self.recipe.training
         if self.ranks.is_main:
             self.out.mkdir(parents=True, exist_ok=True)
             text = dump_config(self.recipe.to_dict())
@@ -113,8 +111,12 @@ class Loop:
             self.say(f"skipped: {self.out} already holds all {self.total_steps} steps")
             self.save(first)
             return 0
-        for name in ("SIGTERM", "SIGUSR1", "SIGUSR2"):
-            signal.signal(getattr(signal, name), lambda *_: setattr(self, "stop_requested", True))
+        with self.signal:
+            return self.steps(first)
+
+    def steps(self, first: int) -> int:
+        """Take the steps from `first` on; returns `run`'s code."""
+        training = self.recipe.training
         steps_per_epoch = self.order.steps_per_epoch
         journal = None
         if self.ranks.is_main:
@@ -135,7 +137,7 @@ class Loop:
             if step % training.log_every == 0 or done == self.total_steps:
                 self.report(step, journal)
             stopping = done % min(10, training.log_every) == 0 or self.ranks.world == 1
-            stopping = stopping and any_rank(self.stop_requested, self.ranks)
+            stopping = stopping and any_rank(self.signal.requested, self.ranks)
             if stopping or done % training.checkpoint_every == 0 or done % steps_per_epoch == 0:
                 self.save(done)
             if journal and done % steps_per_epoch == 0:
@@ -279,5 +281,4 @@ def single_thread(_: int) -> None:
 
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    for name in ("SIGTERM", "SIGUSR1", "SIGUSR2", "SIGINT"):
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    leave_signals_to_the_main_process()

@@ -2,6 +2,7 @@
 
     python -m eval coco --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
     torchrun --nproc-per-node 8 -m eval coco ...                        on 8 GPUs; training.batch is all of them together
+    python -m eval coco ... --launcher slurm --nodes 1 --gpus 8         as a Slurm job, requeued where its time ends
     python -m eval coco ... --plan                                      what would run: steps, time, memory, disk
     python -m eval coco ... --test-only                                 detect and score with OUT/detector.safetensors
     python -m eval coco --score-only --data DIR --out DIR               score OUT/detections.json, or --predictions FILE
@@ -19,7 +20,7 @@ smoke recipe's size unless --config names another.
 import argparse
 from pathlib import Path
 
-from eval.arguments import add_common_arguments, add_config_arguments, add_detector_modes, check_arguments
+from eval.arguments import add_common_arguments, add_config_arguments, add_detector_modes, check_arguments, submit_self
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
         plan(arguments)
         return 0
     if already_done(arguments.out, arguments.when_exists):
+        return 0
+    if arguments.launcher == "slurm":
+        submit_self(run, arguments)
         return 0
     from eval.coco.run import score_saved, train_and_score
 

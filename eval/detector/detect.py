@@ -27,6 +27,7 @@ from eval.run import Stopwatch
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_strictly
 from flsl.files import write_atomic
+from flsl.preemption import Preempted, StopSignal
 
 if TYPE_CHECKING:
     from mmdet.structures import DetDataSample
@@ -82,7 +83,7 @@ def detect(
     """
     device = device or torch.device("cpu")
     join(device)
-    with quiet(Path(out).parent / "train" / "train.log") as console:
+    with StopSignal() as signal, quiet(Path(out).parent / "train" / "train.log") as console:
         model, categories = load_detector(recipe, detector, device)
         data = DATASETS.build(
             {
@@ -106,6 +107,10 @@ def detect(
         dtype = resolve_precision(recipe.testing.precision, device)
         progress, batches = Progress(console, "detect", len(loader)), iter(loader)
         for done in range(1, len(loader) + 1):
+            if signal.requested:
+                raise Preempted(
+                    f"stopped by a signal after {done - 1} of {len(loader)} batches; run the same command again"
+                )
             watch = Stopwatch()
             with watch.phase("data"):
                 batch = next(batches)

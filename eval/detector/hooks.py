@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 import torch
-from mmengine.hooks import Hook
+from mmengine import dist
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 
 from eval.detector.runner import Progress
 from flsl.checkpoint import fingerprint
 from flsl.errors import UserError
+from flsl.preemption import Preempted, StopSignal
 
 
 class ProgressHook(Hook):
@@ -71,6 +73,32 @@ class FiniteLossHook(Hook):
 
 def _images(batch: dict[str, Sequence[Any]]) -> list[str]:
     return [sample.img_path for sample in batch["data_samples"]]
+
+
+class PreemptionHook(Hook):
+    """Saves a resumable state and stops, where a signal asks for it."""
+
+    def __init__(self, signal: StopSignal):
+        """Watch `signal`; all processes stop together if it came to any of them."""
+        self.signal, self.stopping = signal, False
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Let the hook that saves states, which runs after this one, save now."""
+        asked = torch.tensor(float(self.signal.requested), device=outputs["loss"].device)
+        dist.all_reduce(asked, "max")
+        if asked.item() and runner.iter + 1 < runner.max_iters:
+            self.stopping = True
+            for hook in runner.hooks:
+                if isinstance(hook, CheckpointHook):
+                    hook.interval = 1
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Raise Preempted: the state is saved."""
+        if self.stopping:
+            raise Preempted(
+                f"stopped by a signal after iteration {runner.iter} of {runner.max_iters}; "
+                "run the same command again to continue"
+            )
 
 
 class TimingHook(Hook):

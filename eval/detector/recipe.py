@@ -24,7 +24,7 @@ class ModelSection:
     drop_path: float = 0.05
     frozen_blocks: int = 0
     window: int | None = None  # attention windows, in tokens; None attends globally
-    global_blocks: tuple[int, ...] = ()
+    global_blocks: tuple[int, ...] = ()  # attend globally all the same
     fpn_channels: int = 256
     box_convs: int = 0  # shared convolutions of the box head, before its fully connected layers
     fc_layers: int = 2
@@ -135,7 +135,7 @@ def read_recipe(path: Path, overrides: Iterable[str] = (), cls: type[R] = Recipe
     Returns:
         The recipe and its resolved form, defaults filled in, for the run's folder and record. An override that changes
         results (any section but `runtime`) turns the protocol's name `x@1` into `x-modified@1`, so that its figures
-        are never ranked with the protocol's own.
+        are never ranked with the protocol's own. Attention windows are named too: `x-window14@1`.
 
     Raises:
         UserError: no such file, or a key or value that a recipe cannot have (the nearest key is named).
@@ -143,9 +143,13 @@ def read_recipe(path: Path, overrides: Iterable[str] = (), cls: type[R] = Recipe
     overrides = list(overrides)
     recipe = parse_section(cls, read_config(path, overrides), "")
     published = parse_section(cls, read_config(path), "") if overrides else recipe
-    if replace(recipe, runtime=published.runtime) != published:
-        name, _, version = recipe.protocol.partition("@")
-        recipe = replace(recipe, protocol=f"{name}-modified@{version or 1}")
+    model = replace(recipe.model, window=published.model.window, global_blocks=published.model.global_blocks)
+    suffix = "-modified" if replace(recipe, runtime=published.runtime, model=model) != published else ""
+    if recipe.model.window is not None:
+        blocks = ".".join(map(str, recipe.model.global_blocks))
+        suffix += f"-window{recipe.model.window}" + (f"-global{blocks}" if blocks else "")
+    name, _, version = recipe.protocol.partition("@")
+    recipe = replace(recipe, protocol=f"{name}{suffix}@{version or 1}")
     return recipe, asdict(recipe)
 
 

@@ -20,7 +20,7 @@ from eval.detector import components  # noqa: F401  (registers with mmdet)
 from eval.detector.annotations import Annotations, require_same_categories
 from eval.detector.dataset import CocoFile
 from eval.detector.distributed import is_main, join, share, wait, world_size
-from eval.detector.hooks import FingerprintHook, FiniteLossHook, ProgressHook
+from eval.detector.hooks import FingerprintHook, FiniteLossHook, PreemptionHook, ProgressHook
 from eval.detector.model import detector_config
 from eval.detector.recipe import Recipe
 from eval.detector.runner import QuietRunner, quiet
@@ -31,6 +31,7 @@ from flsl.checkpoint import fingerprint, load_encoder
 from flsl.config import dump_config
 from flsl.errors import UserError
 from flsl.files import write_atomic
+from flsl.preemption import StopSignal, leave_signals_to_the_main_process
 
 
 def train_detector(
@@ -65,6 +66,7 @@ def train_detector(
     Raises:
         UserError: see `read_annotations`; a recipe for another encoder; `out` holds another training; out of memory;
             a loss that is not finite.
+        Preempted: a signal asked to stop; the state is saved.
     """
     device, out = device or torch.device("cpu"), Path(out)
     finished = out / "detector.safetensors"
@@ -100,18 +102,29 @@ def train_detector(
         if is_main():
             _start(out, identity, config, model, data)
         wait()
+        loader = _loader(dataset, recipe, seed, device)
         torch.manual_seed(seed)  # the Runner does so after the model is built
         runner = QuietRunner(
             model=MODELS.build(ConfigDict(model)),
-            train_dataloader=_loader(dataset, recipe, seed, device),
+            train_dataloader=loader,
             experiment_name=f"detector-{out.resolve()}".replace("/", "-"),
             device=device,
             **config,
         )
         shown = [ProgressHook(console)] if is_main() else []
-        for hook in (FiniteLossHook(), FingerprintHook(identity["encoder"]), *shown, *hooks):
-            runner.register_hook(hook)
-        runner.train()
+        with StopSignal() as signal:
+            for hook in (
+                FiniteLossHook(),
+                FingerprintHook(identity["encoder"]),
+                *shown,
+                PreemptionHook(signal),
+                *hooks,
+            ):
+                runner.register_hook(hook)
+            try:
+                runner.train()
+            finally:
+                _end_workers(loader)
     if is_main():
         metadata = {
             "training": identity,
@@ -165,8 +178,20 @@ def _loader(dataset: CocoFile, recipe: Recipe, seed: int, device: torch.device) 
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
-        worker_init_fn=partial(worker_init_fn, num_workers=workers, rank=get_rank(), seed=seed),
+        worker_init_fn=partial(_start_worker, num_workers=workers, rank=get_rank(), seed=seed),
     )
+
+
+def _end_workers(loader: DataLoader) -> None:
+    """End the loading processes with the training, however it ended: the loader itself keeps them until it is gone."""
+    iterator = getattr(loader, "_iterator", None)
+    if iterator is not None:
+        iterator._shutdown_workers()
+
+
+def _start_worker(worker: int, **numbers: int) -> None:
+    worker_init_fn(worker, **numbers)
+    leave_signals_to_the_main_process()
 
 
 def _final_weights(runner: QuietRunner) -> dict[str, torch.Tensor]:

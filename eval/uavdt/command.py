@@ -1,6 +1,7 @@
 """Fine-tune Faster R-CNN on an encoder and evaluate it on UAVDT, by the official and the COCO protocol.
 
     python -m eval uavdt --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
+    python -m eval uavdt ... --launcher slurm --nodes 1 --gpus 8         as a Slurm job, requeued where its time ends
     python -m eval uavdt ... --plan                                     what would run: steps, time, memory, disk
     python -m eval uavdt ... --test-only                                detect and score with OUT/detector.safetensors
     python -m eval uavdt bench [--checkpoint CHECKPOINT --data DIR --config CONFIG]     how fast the parts are
@@ -21,7 +22,7 @@ knows no categories.
 import argparse
 from pathlib import Path
 
-from eval.arguments import add_common_arguments, add_config_arguments, add_detector_modes, check_arguments
+from eval.arguments import add_common_arguments, add_config_arguments, add_detector_modes, check_arguments, submit_self
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
     from eval.run import already_done
 
     if already_done(arguments.out, arguments.when_exists):
+        return 0
+    if arguments.launcher == "slurm":
+        submit_self(run, arguments)
         return 0
     from eval.uavdt.run import score_saved, train_and_score
 

@@ -130,6 +130,25 @@ def test_test_only_uses_the_trained_detector(run, finished, tmp_path, capsys):
     assert read_record(tmp_path / "record.json").metrics == before.metrics
 
 
+def test_a_slurm_job_does_the_same_run(data, checkpoint, tmp_path):
+    """Under submitit's local executor, one task."""
+    from eval.__main__ import build_parser
+    from flsl.slurm import submit
+
+    out = tmp_path / "out"
+    words = ["coco", "--checkpoint", str(checkpoint), "--data", str(data), "--out", str(out), "--config", str(SMOKE)]
+    words += [f"--set={key}={value}" for key, value in TINY.items()]
+    arguments = build_parser().parse_args([*words, "--gpus", "1", "--hours", "1"])
+    assert submit(arguments.run, arguments, cluster="local").result() == 0
+    assert read_record(out / "record.json").status == "complete"
+
+
+def test_slurm_where_there_is_none_is_explained(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run(tmp_path / "out", "--launcher", "slurm") == 2
+    assert "sbatch" in capsys.readouterr().err
+
+
 def test_overwrite_trains_anew(run, tmp_path, capsys):
     assert run(tmp_path) == 0
     first = (tmp_path / "detector.safetensors").stat().st_ino

@@ -48,6 +48,20 @@ def test_a_changed_constant_is_another_protocol():
     assert other.protocol == "coco/mask-rcnn_smoke-modified@1"
 
 
+def test_attention_windows_are_named_in_the_protocol():
+    window, whole = ["model.window=14"], ["model.window=14", "model.global_blocks=(1, 3)"]
+    names = [
+        read_recipe(SMOKE, sets, cls=CocoRecipe)[0].protocol for sets in (window, whole, [*whole, "training.batch=8"])
+    ]
+    assert names == [
+        "coco/mask-rcnn_smoke-window14@1",
+        "coco/mask-rcnn_smoke-window14-global1.3@1",
+        "coco/mask-rcnn_smoke-modified-window14-global1.3@1",
+    ]
+    own, _ = read_recipe(CONFIGS / "coco" / "mask-rcnn_vit-s8_window_1x.py", cls=CocoRecipe)
+    assert own.protocol == "coco/mask-rcnn_1x-window28-global2.5.8.11@1"
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

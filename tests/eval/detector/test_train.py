@@ -1,12 +1,15 @@
 """Training for real, at a size of seconds: what comes out, what is proven on the way, and how it fails."""
 
 import json
+import os
 import shutil
+import signal
 
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from eval.detector import hooks
@@ -16,6 +19,7 @@ from eval.detector.sampler import EndlessAspectSampler
 from eval.detector.weights import read_detector, read_detector_metadata
 from flsl.checkpoint import fingerprint, load_encoder
 from flsl.errors import UserError
+from flsl.preemption import Preempted
 
 
 def test_a_training_ends_in_a_detector_that_detects(train, recipe, drawn, encoder_file, tmp_path, capsys):
@@ -107,6 +111,25 @@ def test_an_interrupted_training_goes_on_where_it_stopped(train, tmp_path, capsy
     state = torch.load(tmp_path / "out" / "train" / "iter_5.pth", weights_only=False)
     # Milestones at 8/12 and 11/12 of 5 iterations are behind, so the rate is a hundredth, however often it stopped.
     assert state["optimizer"]["param_groups"][0]["lr"] < 1e-5 * 1.01
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_signal_saves_the_state_and_stops(train, tmp_path, capsys, workers):
+    """As Slurm sends it before a job's time ends: nothing since the last regular state is lost."""
+    overrides = ("training.iterations=5", f"runtime.workers={workers}")
+    before = signal.getsignal(signal.SIGUSR1)
+
+    class Sender(Hook):
+        def after_train_iter(self, runner, *args, **kwargs):
+            if runner.iter == 1:
+                os.kill(os.getpid(), signal.SIGUSR1)
+
+    with pytest.raises(Preempted, match="after iteration 3 of 5; run the same command again"):
+        train(*overrides, hooks=[Sender()])
+    assert signal.getsignal(signal.SIGUSR1) is before
+    assert (tmp_path / "out" / "train" / "iter_3.pth").is_file()
+    assert read_detector_metadata(train(*overrides))["iterations"] == 5
+    assert "resuming at iteration 3 of 5" in capsys.readouterr().out
 
 
 def test_the_order_of_images_does_not_depend_on_interruptions(drawn):

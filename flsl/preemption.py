@@ -1,0 +1,45 @@
+"""Signals that ask a long run to save its state and stop; Slurm sends one before a job's time ends."""
+
+import signal
+import threading
+from types import FrameType
+
+SIGNALS = ("SIGTERM", "SIGUSR1", "SIGUSR2")
+GRACE = 10  # seconds
+PREEMPTED = 75  # exit code of a run that was asked to stop: its state is saved, the same command continues it
+
+
+class Preempted(Exception):
+    """A run was asked to stop, and has saved what it needs to go on. Programs print it and exit with `PREEMPTED`."""
+
+
+class StopSignal:
+    """While entered, `requested` tells whether one of `SIGNALS` has come; afterwards they do what they did before."""
+
+    def __init__(self):
+        self.requested = False
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+
+    def __enter__(self) -> "StopSignal":
+        """Listen; only a process's main thread can."""
+        here = threading.current_thread() is threading.main_thread()
+        self._before = {name: signal.signal(getattr(signal, name), self._note) for name in SIGNALS} if here else {}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Listen no longer."""
+        for name, handler in self._before.items():
+            signal.signal(getattr(signal, name), handler or signal.SIG_DFL)
+
+
+def leave_signals_to_the_main_process() -> None:
+    """In a data loader's process, leave signals to the process that it works for.
+
+    SIGTERM comes from Slurm to every process of a job, and from the main process to a worker that it no longer needs. So a
+    worker goes on for a while, in which the main process can finish its step and save, and then ends.
+    """
+    for name in ("SIGUSR1", "SIGUSR2", "SIGINT"):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
