@@ -4,8 +4,6 @@ from typing import Any
 
 from eval.detector.recipe import ImagesSection
 
-ANY = 4200  # a long side that no image reaches: only the short side decides the size
-
 
 def train_pipeline(images: ImagesSection, masks: bool) -> list[dict[str, Any]]:
     """Return the training transforms: read, resize and crop at random, flip, pack (protocols.md, COCO recipe)."""
@@ -40,7 +38,7 @@ def _sizes(images: ImagesSection, masks: bool) -> list[dict[str, Any]]:
         "crop_size": (384, 600),
         "allow_negative_crop": True,
     }
-    zoomed = [resize([(ANY, 400), (ANY, 500), (ANY, 600)]), crop, final]
+    zoomed = [resize([(images.longest_side, side) for side in (400, 500, 600)]), crop, final]
     return [{"type": "RandomChoice", "transforms": [[final], zoomed]}]
 
 

@@ -14,6 +14,7 @@ from eval.run import Stopwatch, finish_record
 from eval.uavdt import coco_metric, official
 from eval.uavdt.coco_format import coco_document
 from eval.uavdt.detections import SequenceDetections, read_detections
+from eval.uavdt.figures import draw_official
 from eval.uavdt.ground_truth import SequenceTruth, missing_ignore_files
 from eval.uavdt.layout import Layout
 from eval.uavdt.overlay import busiest_frame, draw_overlay
@@ -128,6 +129,7 @@ def _score_official(
             frames, resampler.average_precision, unit="images", seed=shared["arguments"].seed
         )
     write_tables(rows, out / "official_tables.csv")
+    draw_official(out / "official.png", curve, rows)
     write_atomic(
         out / "precision_recall.npz",
         lambda path: np.savez_compressed(path, recall=curve.recall, precision=curve.precision),
@@ -137,7 +139,8 @@ def _score_official(
         protocol=OFFICIAL,
         metrics={"AP": Metric(curve.average_precision, interval=interval)},
         per_item={row["group"]: {"AP": row["AP"]} for row in rows if row["table"] == "sequence" and row["boxes"]},
-        files=files | {"tables": "official_tables.csv", "precision_recall": "precision_recall.npz"},
+        files=files
+        | {"tables": "official_tables.csv", "precision_recall": "precision_recall.npz", "curves": "official.png"},
         timing=watch.timing(len(frames)),
         **shared,
     )
