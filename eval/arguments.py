@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flsl.commands.arguments import add_overrides
 from flsl.errors import UserError
-from flsl.slurm import add_launcher, adopt_ranks, submit
+from flsl.slurm import add_launcher, submit
 
 
 def add_common_arguments(
@@ -86,7 +86,6 @@ def check_arguments(arguments: argparse.Namespace, predictions: str) -> None:
         UserError: the first option that is missing or has no use.
     """
     if hasattr(arguments, "default_config"):
-        adopt_ranks()
         arguments.config = arguments.config or arguments.default_config
     plan = getattr(arguments, "plan", False)
     for name in ("data",) if plan else ("data", "out"):

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import hashlib
+import os
 import resource
 import shlex
 import sys
@@ -19,7 +20,7 @@ from results.store import read_record, write_record
 
 
 def already_done(out: Path, when_exists: str, file: str = "record.json") -> bool:
-    """Tell whether `out` holds a finished result that should be kept, printing why it is skipped.
+    """Tell whether `out` holds a finished result that should be kept, printing (once, of several ranks) why it is skipped.
 
     Raises:
         UserError: a result is there and `when_exists` is "fail".
@@ -30,6 +31,8 @@ def already_done(out: Path, when_exists: str, file: str = "record.json") -> bool
     if when_exists == "fail":
         raise UserError(f"{path} exists. Choose another --out, or --when-exists skip|overwrite.")
     record = read_record(path)
+    if os.environ.get("RANK", "0") != "0":
+        return True
     print(
         f"skipped: {path} holds a {record.status} result of {record.model.name} on {record.protocol} "
         f"({record.headline} {_show(record.metrics.get(record.headline))}); --when-exists overwrite runs it again"

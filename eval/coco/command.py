@@ -21,6 +21,7 @@ import argparse
 from pathlib import Path
 
 from eval.arguments import add_common_arguments, add_config_arguments, add_detector_modes, check_arguments, submit_self
+from flsl.slurm import adopt_ranks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from eval.run import already_done
     from flsl.errors import UserError
 
+    adopt_ranks()
     if arguments.mode == "bench":
         from eval.coco.probe import bench
 

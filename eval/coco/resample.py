@@ -53,9 +53,8 @@ class ApResampler:
         self._ignored_at = np.concatenate(ignored_at)
         # One entry a right detection and threshold: its place in the ranking, its curve, the begin of its category's
         # ranking, and the same two places among the ignored detections.
-        self._right_at, curve, self._begin, self._ignored_before, self._ignored_begin = map(
-            np.concatenate, zip(*columns)
-        )
+        right_at, curve, self._begin, self._ignored_before, self._ignored_begin = map(np.concatenate, zip(*columns))
+        self._right_at, self._after_right = right_at, right_at + 1
         self._curve_category = curve % self._categories
         self._curve_begin = np.searchsorted(curve, curve)
         self._is_first = self._curve_begin == np.arange(len(curve))
@@ -71,7 +70,7 @@ class ApResampler:
         weight = times[self._image]
         ranked, right = _running(weight), _running(weight[self._right_at])
         found = right[1:] - right[self._curve_begin]
-        counted = ranked[self._right_at + 1] - ranked[self._begin]
+        counted = ranked[self._after_right] - ranked[self._begin]
         if len(self._ignored_at):
             ignored = _running(weight[self._ignored_at])
             counted -= ignored[self._ignored_before] - ignored[self._ignored_begin]
@@ -79,7 +78,6 @@ class ApResampler:
         levels = _levels(found / np.maximum(objects, 1)[self._curve_category])
         gained = np.diff(levels, prepend=0)
         gained[self._is_first] = levels[self._is_first]
-        gained[(objects == 0)[self._curve_category]] = 0
         return 100.0 * float(precision @ gained) / (len(RECALLS) * len(IOU_THRESHOLDS) * np.count_nonzero(objects))
 
 

@@ -9,6 +9,15 @@ from flsl.errors import UserError
 FPN_STRIDES = [4, 8, 16, 32, 64]
 
 
+def check_encoder(model: ModelSection, encoder: EncoderConfig) -> None:
+    """Raise UserError if the recipe is for another encoder."""
+    if model.encoder not in (None, encoder.name):
+        raise UserError(
+            f"this recipe is for {model.encoder}, but the checkpoint is a {encoder.name}. Choose with --config the recipe "
+            "of that size, or --set model.encoder=None --set model.blocks=None to use this recipe's training for any encoder."
+        )
+
+
 def detector_config(
     model: ModelSection,
     testing: TestingSection,
@@ -34,14 +43,9 @@ def detector_config(
         sync_batch_norm: share BatchNorm statistics between processes.
 
     Raises:
-        UserError: the recipe is for another encoder.
+        UserError: see `check_encoder`.
     """
-    name = encoder.name
-    if model.encoder not in (None, name):
-        raise UserError(
-            f"this recipe is for {model.encoder}, but the checkpoint is a {name}. Choose the recipe of that size, or "
-            "--set model.encoder=None --set model.blocks=None to use this recipe's training for any encoder."
-        )
+    check_encoder(model, encoder)
     with_masks = model.detector == "mask-rcnn"
     channels = model.fpn_channels
     norm = model.head_norm and {"type": "GN", "num_groups": 16, "requires_grad": True}

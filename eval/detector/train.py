@@ -21,7 +21,7 @@ from eval.detector.annotations import Annotations, require_same_categories
 from eval.detector.dataset import CocoFile
 from eval.detector.distributed import is_main, join, share, wait, world_size
 from eval.detector.hooks import FingerprintHook, FiniteLossHook, PreemptionHook, ProgressHook
-from eval.detector.model import detector_config
+from eval.detector.model import check_encoder, detector_config
 from eval.detector.recipe import Recipe
 from eval.detector.runner import QuietRunner, quiet
 from eval.detector.sampler import EndlessAspectSampler
@@ -71,6 +71,7 @@ def train_detector(
     device, out = device or torch.device("cpu"), Path(out)
     finished = out / "detector.safetensors"
     loaded = load_encoder(checkpoint, seed=seed)
+    check_encoder(recipe.model, loaded.encoder.config)
     identity = {
         "recipe": {name: asdict(getattr(recipe, name)) for name in ("model", "images", "training")},
         "encoder": fingerprint(loaded.encoder),
