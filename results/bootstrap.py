@@ -1,15 +1,11 @@
 """Percentile bootstrap: how far a score may move with the items it was measured on (protocols.md, "Uncertainty")."""
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from results.errors import ResultsError
 from results.record import Interval
-
-MOST_THREADS = 8  # each needs memory of its own
 
 
 def percentile_interval(
@@ -25,8 +21,7 @@ def percentile_interval(
 
     Args:
         values: (units, ...), one row a unit; for a costly statistic the rows may be indices of the units.
-        statistic: maps resampled rows (units, ...) to one number; default: the mean over axis 0 of (units,) values. It is
-            called by several threads, since numpy lets them work side by side.
+        statistic: maps resampled rows (units, ...) to one number; default: the mean over axis 0 of (units,) values.
         unit: what one row is (`sequences`, `images`).
         resamples: number of resamples; part of the result.
         seed: of the resampling; the same values and seed give the same interval.
@@ -46,10 +41,9 @@ def percentile_interval(
         raise ResultsError(f"an interval over {unit} cannot be taken: {_first_bad(values)} is not a finite number")
     generator = np.random.default_rng(seed)
     statistic = statistic or _mean
-    # Drawn in order by this thread, so the same seed gives the same interval however many threads compute.
-    rows = [generator.integers(0, len(values), len(values), dtype=np.int32) for _ in range(resamples)]
-    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
-        drawn = np.array(list(pool.map(lambda drawn: statistic(values[drawn]), rows)), dtype=float)
+    drawn = np.array(
+        [statistic(values[generator.integers(0, len(values), len(values))]) for _ in range(resamples)], dtype=float
+    )
     drawn = drawn[np.isfinite(drawn)]
     if len(drawn) < 0.9 * resamples:
         raise ResultsError(f"the statistic is undefined on {resamples - len(drawn)} of {resamples} resamples of {unit}")

@@ -11,10 +11,13 @@ from eval.detector.annotations import Annotations
 from eval.detector.matching import Candidates, assign
 
 
+UNREACHED = 2**60  # more than can be found
+
+
 class ApResampler:
     """COCO's AP (mean over ten thresholds, then categories) of images drawn with repeats.
 
-    All curves (one a threshold and category) lie one after the other in flat arrays, whatever their lengths.
+    All curves (one a threshold and category) lie one behind the other in flat arrays, whatever their lengths.
     """
 
     def __init__(
@@ -39,27 +42,31 @@ class ApResampler:
         order = np.lexsort((-detections.score, category))  # stable: equal scores stay in the order of images
         self._image, category = detections.image[order], category[order]
         begin = np.searchsorted(category, np.arange(self._categories))  # of each category's detections
-        columns = []
-        ignored_at, seen = [], 0
+        rights, curves, ignored_at, ignored_before, ignored_begin, seen = [], [], [], [], [], 0
         for number, threshold in enumerate(IOU_THRESHOLDS):
             state = assign(detections, counted, threshold)[order]
             right, ignored = np.flatnonzero(state == 1), np.flatnonzero(state == -1)
-            ignored_before = seen + np.searchsorted(ignored, right)
-            ignored_begin = seen + np.searchsorted(ignored, begin)[category[right]]
-            curve = number * self._categories + category[right]
-            columns.append((right, curve, begin[category[right]], ignored_before, ignored_begin))
+            rights.append(right)
+            curves.append(number * self._categories + category[right])
             ignored_at.append(ignored)
+            ignored_before.append(seen + np.searchsorted(ignored, right))
+            ignored_begin.append(seen + np.searchsorted(ignored, begin))
             seen += len(ignored)
-        self._ignored_at = np.concatenate(ignored_at)
-        # One entry a right detection and threshold: its place in the ranking, its curve, the begin of its category's
-        # ranking, and the same two places among the ignored detections.
-        right_at, curve, self._begin, self._ignored_before, self._ignored_begin = map(np.concatenate, zip(*columns))
-        self._right_at, self._after_right = right_at, right_at + 1
-        self._curve_category = curve % self._categories
-        self._curve_begin = np.searchsorted(curve, curve)
-        self._is_first = self._curve_begin == np.arange(len(curve))
+        # One entry a right detection and threshold, curve by curve: the image, the place after it in its category's
+        # ranking, the ignored detections before it, and the curve, a threshold's and category's.
+        right_at, self._curve = np.concatenate(rights), np.concatenate(curves)
+        self._right_image, self._after_right = self._image[right_at], right_at + 1
+        self._ignored_before, self._ignored_image = (
+            np.concatenate(ignored_before),
+            self._image[np.concatenate(ignored_at)],
+        )
+        # One entry a curve: where its right, ignored and all its detections begin.
+        edges = np.searchsorted(self._curve, np.arange(len(IOU_THRESHOLDS) * self._categories + 1))
+        self._begin, self._end = edges[:-1], edges[1:]
+        self._ignored_begin, self._ranking_begin = np.concatenate(ignored_begin), np.tile(begin, len(IOU_THRESHOLDS))
         # Lifts each curve above those behind it, so that one running maximum from the end serves all of them.
-        self._lift = 2.0 * (curve[-1:] - curve)
+        self._lift = 2.0 * np.arange(len(self._begin))[::-1]
+        self._lifted = self._lift[self._curve]
 
     def __call__(self, drawn: np.ndarray) -> float:
         """Return the AP in percent of drawn images (ints in 0..images-1, with repeats); NaN if no object was drawn."""
@@ -67,18 +74,22 @@ class ApResampler:
         objects = np.bincount(self._object_category, times[self._object_image], self._categories)
         if not objects.any():
             return np.nan
-        weight = times[self._image]
-        ranked, right = _running(weight), _running(weight[self._right_at])
-        found = right[1:] - right[self._curve_begin]
-        counted = ranked[self._after_right] - ranked[self._begin]
-        if len(self._ignored_at):
-            ignored = _running(weight[self._ignored_at])
-            counted -= ignored[self._ignored_before] - ignored[self._ignored_begin]
-        precision = np.maximum.accumulate((found / np.maximum(counted, 1) + self._lift)[::-1])[::-1] - self._lift
-        levels = _levels(found / np.maximum(objects, 1)[self._curve_category])
-        gained = np.diff(levels, prepend=0)
-        gained[self._is_first] = levels[self._is_first]
-        return 100.0 * float(precision @ gained) / (len(RECALLS) * len(IOU_THRESHOLDS) * np.count_nonzero(objects))
+        if not len(self._curve):
+            return 0.0
+        ranked, ignored, right = (_running(times[of]) for of in (self._image, self._ignored_image, self._right_image))
+        found = right[1:] - right[self._begin][self._curve]
+        counted = ranked[self._after_right]
+        counted -= ignored[self._ignored_before]
+        counted -= (ranked[self._ranking_begin] - ignored[self._ignored_begin])[self._curve]
+        precision = found / np.maximum(counted, 1, out=counted)
+        precision += self._lifted
+        precision = np.maximum.accumulate(precision[::-1])[::-1]
+        # Where each recall is reached, in the running sum over all curves.
+        wanted = np.tile(_needed(objects), (len(IOU_THRESHOLDS), 1)) + right[self._begin][:, None]
+        at = np.maximum(np.searchsorted(right[1:], wanted), self._begin[:, None])
+        reached = at < self._end[:, None]
+        values = precision[np.minimum(at, len(precision) - 1)] - self._lift[:, None]
+        return 100.0 * float(values[reached].sum()) / (len(RECALLS) * len(IOU_THRESHOLDS) * np.count_nonzero(objects))
 
 
 def _running(values: np.ndarray) -> np.ndarray:
@@ -86,11 +97,17 @@ def _running(values: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(values)])
 
 
-def _levels(recall: np.ndarray) -> np.ndarray:
-    """Return how many of the 101 `RECALLS` are reached; the same as a binary search in them, but faster."""
-    levels = (recall * (len(RECALLS) - 1)).astype(int)  # at most one off, by rounding
-    levels += recall >= RECALLS[levels]
-    return levels + (recall >= np.append(RECALLS, 2.0)[levels])
+def _needed(objects: np.ndarray) -> np.ndarray:
+    """Return how many of each category's `objects` must be found to reach each of the 101 `RECALLS`; (categories, 101).
+
+    More than there are where there is none: nothing is reached then.
+    """
+    total = np.maximum(objects, 1)[:, None]
+    needed = np.ceil(RECALLS * total)
+    # The evaluators compare quotients, whose rounding may tip the balance.
+    needed -= (needed - 1) / total >= RECALLS
+    needed += needed / total < RECALLS
+    return np.where(objects[:, None] > 0, needed, UNREACHED).astype(int)
 
 
 def ap_resampler(
