@@ -10,7 +10,6 @@ from eval.coco.metrics import IOU_THRESHOLDS, MAX_DETECTIONS, RECALLS, Evaluatio
 from eval.detector.annotations import Annotations
 from eval.detector.matching import Candidates, assign
 
-
 UNREACHED = 2**60  # more than can be found
 
 

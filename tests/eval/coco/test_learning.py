@@ -44,7 +44,12 @@ def test_eight_photographs_are_learned_by_heart(data_dir, tmp_path):
     places = [f"{name}={'instances.json' if name.endswith('annotations') else 'images'}" for name in files]
     # Nearly the photographs' own size; as many proposals as two giraffes that cover each other need.
     sizes = ["images.train_short_sides=(448,)", "images.test_short_side=448", "images.longest_side=640"]
-    regions = ["model.window=None", "model.global_blocks=()", "model.rpn_samples=256", "model.test_proposals=(1000, 500)"]
+    regions = [
+        "model.window=None",
+        "model.global_blocks=()",
+        "model.rpn_samples=256",
+        "model.test_proposals=(1000, 500)",
+    ]
     changes = [*places, *sizes, *regions, "training.iterations=700", "images.flip=0.0"]
     metrics = train_and_score(data, tmp_path / "out", "random:vit_micro/16", *changes)
     assert metrics["box_AP50"].value >= 90
