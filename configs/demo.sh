@@ -7,10 +7,10 @@ data=$demo/data
 step() { printf '\n$ python -m %s\n' "$*"; python -m "$@"; }
 begin=$SECONDS
 
-step eval data synthesise images "$data/images" --count 480
-step eval data synthesise davis "$data/davis" --sequences 3 --frames 20
-step eval data synthesise coco "$data/coco"
-step eval data synthesise uavdt "$data/uavdt"
+step eval data synthesize images "$data/images" --count 480
+step eval data synthesize davis "$data/davis" --sequences 3 --frames 20
+step eval data synthesize coco "$data/coco"
+step eval data synthesize uavdt "$data/uavdt"
 
 step pretrain configs/pretrain/flsl_demo.py --data "$data/images" --out "$demo/pretrain"
 

@@ -4,7 +4,7 @@ python -m eval davis --checkpoint CHECKPOINT --data DIR --out DIR
 python -m eval coco  --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
 python -m eval uavdt --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
 python -m eval knn   --checkpoint CHECKPOINT --data DIR --out DIR
-python -m eval data  synthesise|verify|prepare BENCHMARK DIR
+python -m eval data  synthesize|verify|prepare BENCHMARK DIR
 """
 
 import argparse
@@ -12,7 +12,7 @@ import sys
 from importlib import import_module
 
 from flsl.commands.arguments import overrides
-from flsl.errors import run_command
+from flsl.runtime.errors import run_command
 from flsl.source import join_spec
 from results.errors import ResultsError
 
@@ -20,7 +20,7 @@ COMMANDS = {
     "davis": "DAVIS 2017 video object segmentation by label propagation (frozen features, no training)",
     "coco": "COCO detection and instance segmentation: fine-tunes Mask R-CNN, then evaluates it",
     "uavdt": "UAVDT vehicle detection: fine-tunes Faster R-CNN, then evaluates it by both protocols",
-    "knn": "classification of tokens inside boxes by their nearest neighbours (frozen features, no training)",
+    "knn": "classification of tokens inside boxes by their nearest neighbors (frozen features, no training)",
     "data": "make synthetic benchmark data, or check a real copy",
 }
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flsl.commands.arguments import add_overrides
-from flsl.errors import UserError
-from flsl.slurm import add_launcher, submit
+from flsl.runtime.errors import UserError
+from flsl.runtime.slurm import add_launcher, submit
 
 
 def add_common_arguments(

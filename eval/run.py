@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 from results.environment import collect_code, collect_environment
 from results.record import Dataset, Metric, Model, Record, Timing
 from results.store import read_record, write_record

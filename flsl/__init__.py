@@ -14,7 +14,7 @@ _PUBLIC = {
     "load_encoder": "flsl.checkpoint",
     "save_encoder": "flsl.checkpoint",
     "fingerprint": "flsl.checkpoint",
-    "UserError": "flsl.errors",
+    "UserError": "flsl.runtime.errors",
 }
 __all__ = list(_PUBLIC)
 

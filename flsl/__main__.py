@@ -14,7 +14,7 @@ import argparse
 import sys
 from importlib import import_module
 
-from flsl.errors import run_command
+from flsl.runtime.errors import run_command
 
 COMMANDS = {
     "inspect": "say what a checkpoint holds and prove that it loads",

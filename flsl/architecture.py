@@ -1,8 +1,10 @@
 """Named encoder sizes and the full description of one encoder."""
 
 import difflib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any, Literal
+
+from flsl.runtime.schema import section
 
 # name -> (width, blocks, heads). Heads are width / 64, but for vit_huge (80 wide in every public one), and never come
 # from a recipe (method.md section 5, trap 3).
@@ -18,7 +20,7 @@ ARCHITECTURES = {
 }
 
 
-@dataclass(frozen=True)
+@section
 class EncoderConfig:
     """What an encoder is: enough to build it and to load its weights strictly.
 
@@ -26,7 +28,7 @@ class EncoderConfig:
     `image_size` is the pretraining size: it fixes the grid of the position table. `position_prefix` is the number of
     rows that the table has for class and register tokens (None: one for the class token). `position_embedding` is
     `sincos` (our fixed table), `learned`, or `fixed` (another table, which a checkpoint brings and training leaves).
-    `image_mean` and `image_std` are the constants that images were normalised with in pretraining. `timm_model` names a
+    `image_mean` and `image_std` are the constants that images were normalized with in pretraining. `timm_model` names a
     timm network that is no plain ViT (rotary positions, ...); `timm_arguments` are what differs from it.
 
     Raises:

@@ -12,14 +12,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 from flsl.architecture import EncoderConfig, named
-from flsl.config import parse_section
 from flsl.encoder import Encoder, build_encoder
-from flsl.errors import UserError
-from flsl.files import write_atomic
-from flsl.formats import recognise
+from flsl.formats import recognize
 from flsl.formats.found import Found
 from flsl.formats.own import FORMAT
 from flsl.infer import infer_config
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import write_atomic
+from flsl.runtime.schema import parse
 from flsl.source import Overrides, locate, split_spec
 from flsl.timm_source import read_timm
 from flsl.weights import read_weights
@@ -50,7 +50,7 @@ class LoadedEncoder:
             "fingerprint": fingerprint(self.encoder),
             "file_sha256": self.file_sha256,
             "source": self.source,
-            "pretraining": self.pretraining | {"format": self.format, "dropped": summarise(self.dropped)},
+            "pretraining": self.pretraining | {"format": self.format, "dropped": summarize(self.dropped)},
         }
 
 
@@ -65,7 +65,7 @@ def fingerprint(weights: nn.Module | dict[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def summarise(keys: list[str]) -> list[str]:
+def summarize(keys: list[str]) -> list[str]:
     """Shorten a list of tensor names: those that share their first two parts become `student.head.* (14)`."""
     groups: dict[str, list[str]] = {}
     for key in keys:
@@ -100,7 +100,7 @@ def load_encoder(
     """Load the encoder that `spec` names.
 
     Args:
-        spec: a checkpoint of any known layout (recognised by content), a name of the model list, `timm:NAME`, or
+        spec: a checkpoint of any known layout (recognized by content), a name of the model list, `timm:NAME`, or
             `random:ARCHITECTURE/PATCH` (an untrained baseline, drawn by `seed`). `SPEC?heads=8&branch=student` changes
             what the file says: see `flsl.source.Overrides`.
         device: where the encoder goes.
@@ -129,7 +129,7 @@ def _random_encoder(spec: str, seed: int, options: Overrides) -> LoadedEncoder:
     if not patch.isdigit():
         raise UserError(f"--checkpoint {spec}: expected random:ARCHITECTURE/PATCH, e.g. random:vit_small/16")
     section = {"architecture": architecture, "patch_size": int(patch)}
-    config, warnings = _override(parse_section(EncoderConfig, section, f"--checkpoint {spec}"), options, spec)
+    config, warnings = _override(parse(EncoderConfig, section, f"--checkpoint {spec}"), options, spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = build_encoder(config)
@@ -144,7 +144,7 @@ def _read(location: str, options: Overrides) -> LoadedEncoder:
     else:
         path, listed = locate(location)
         file = read_weights(path)
-        found = recognise(file, options.branch)
+        found = recognize(file, options.branch)
         if listed is not None:
             found.name, found.method = listed.name, listed.method
             found.pretraining |= {"paper": listed.paper, "license": listed.license}
@@ -186,7 +186,7 @@ def _describe(
     config, warnings = _override(config, options, what)
     if (config.image_mean, config.image_std) != (EncoderConfig.image_mean, EncoderConfig.image_std):
         warnings.append(
-            f"pretrained with images normalised by mean {config.image_mean} and std {config.image_std}, not ImageNet's; "
+            f"pretrained with images normalized by mean {config.image_mean} and std {config.image_std}, not ImageNet's; "
             "a protocol that fixes its constants feeds it others"
         )
     return config, warnings

@@ -11,8 +11,8 @@ from torch.utils.checkpoint import checkpoint
 
 from flsl.architecture import EncoderConfig
 from flsl.attention import EncoderAttention
-from flsl.errors import UserError
 from flsl.position import resize_positions, sincos_table
+from flsl.runtime.errors import UserError
 
 
 class Encoder(VisionTransformer):

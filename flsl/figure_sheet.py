@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from flsl.checkpoint import LoadedEncoder
-from flsl.errors import UserError
 from flsl.figures import cluster_maps, match_clusters, point_attention, principal_components
-from flsl.files import write_atomic
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import write_atomic
 
 
 def read_picture(path: Path) -> Image.Image:
@@ -30,7 +30,7 @@ def read_picture(path: Path) -> Image.Image:
 def feature_map(loaded: LoadedEncoder, picture: Image.Image, side: int, block: int | None) -> torch.Tensor:
     """Return the `(D, h, w)` features of a picture whose shorter side is scaled to about `side` pixels.
 
-    Both sides become multiples of the encoder's patch; colours are normalised as in its pretraining.
+    Both sides become multiples of the encoder's patch; colors are normalized as in its pretraining.
     """
     encoder, config = loaded.encoder, loaded.encoder.config
     factor = side / min(picture.size)
@@ -56,7 +56,7 @@ def draw_sheets(
 ) -> list[Path]:
     """Draw a sheet for each picture into the folder `out`; returns the files.
 
-    Principal components and clusters are computed over all pictures of a checkpoint; clusters take the colours of the
+    Principal components and clusters are computed over all pictures of a checkpoint; clusters take the colors of the
     first checkpoint's that they overlap most.
 
     Raises:
@@ -98,7 +98,7 @@ def _draw(target: Path, image: Image.Image, rows: list, checkpoints: Sequence[Lo
     shape = (cell * len(titles), (cell * image.height / image.width + 0.35) * len(rows))
     figure, axes = pyplot.subplots(len(rows), len(titles), figsize=shape, squeeze=False, layout="constrained")
     extent = (0, image.width, image.height, 0)
-    grey = np.asarray(image.convert("L"))
+    gray = np.asarray(image.convert("L"))
     for row, (loaded, (components, labels, weights)) in enumerate(zip(checkpoints, rows)):
         cells = axes[row]
         cells[0].imshow(image)
@@ -108,7 +108,7 @@ def _draw(target: Path, image: Image.Image, rows: list, checkpoints: Sequence[Lo
         cells[1].imshow(components, extent=extent, interpolation="nearest")
         cells[2].imshow(labels, extent=extent, interpolation="nearest", cmap="tab10", vmin=-0.5, vmax=9.5)
         for column, (x, y), weight in zip(cells[3:], points, weights):
-            column.imshow(grey, cmap="gray")
+            column.imshow(gray, cmap="gray")
             column.imshow(weight / weight.max(), extent=extent, interpolation="nearest", cmap="inferno", alpha=0.65)
             column.plot(x * image.width, y * image.height, "c+", markersize=9, markeredgewidth=1.6)
         for column, title in zip(cells, titles):

@@ -1,4 +1,4 @@
-"""What an encoder sees in a picture: principal components as colours, mean-shift attention, clusters."""
+"""What an encoder sees in a picture: principal components as colors, mean-shift attention, clusters."""
 
 from collections.abc import Sequence
 
@@ -11,26 +11,26 @@ SCALE = 0.2 / 384**0.5
 
 
 def principal_components(maps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Project feature maps onto their three main directions and show them as colours.
+    """Project feature maps onto their three main directions and show them as colors.
 
     Args:
-        maps: one `(D, h, w)` map an image, of one encoder. The directions are common to all, so a colour means the same
+        maps: one `(D, h, w)` map an image, of one encoder. The directions are common to all, so a color means the same
             in every image.
 
     Returns:
         One `(h, w, 3)` picture a map, between 0 and 1: the 1st and 99th percentile of each direction.
     """
     tokens = torch.cat([_tokens(features) for features in maps]).double()
-    centred = tokens - tokens.mean(dim=0)
-    _, _, directions = torch.linalg.svd(centred, full_matrices=False)
+    centered = tokens - tokens.mean(dim=0)
+    _, _, directions = torch.linalg.svd(centered, full_matrices=False)
     directions = directions[:3]
     # A direction's sign is arbitrary: let its largest element be positive, so that a picture is drawn the same twice.
     largest = directions.abs().argmax(dim=1, keepdim=True)
-    colours = centred @ (directions * directions.gather(1, largest).sign()).T
-    low, high = (torch.quantile(colours, share, dim=0) for share in (0.01, 0.99))
-    colours = ((colours - low) / (high - low).clamp(min=1e-12)).clamp(0, 1).float()
+    colors = centered @ (directions * directions.gather(1, largest).sign()).T
+    low, high = (torch.quantile(colors, share, dim=0) for share in (0.01, 0.99))
+    colors = ((colors - low) / (high - low).clamp(min=1e-12)).clamp(0, 1).float()
     sizes = [features.shape[1] * features.shape[2] for features in maps]
-    return [part.reshape(*features.shape[1:], 3) for part, features in zip(colours.split(sizes), maps)]
+    return [part.reshape(*features.shape[1:], 3) for part, features in zip(colors.split(sizes), maps)]
 
 
 def point_attention(
@@ -65,18 +65,18 @@ def cluster_maps(maps: Sequence[torch.Tensor], clusters: int, seed: int = 0) -> 
     """
     tokens = torch.nn.functional.normalize(torch.cat([_tokens(features) for features in maps]), dim=1)
     generator = torch.Generator().manual_seed(seed)
-    centres = tokens[torch.randint(len(tokens), (1,), generator=generator)]
-    while len(centres) < clusters:
-        distance = (1 - (tokens @ centres.T).amax(dim=1)).clamp(min=1e-12)
-        centres = torch.cat([centres, tokens[torch.multinomial(distance, 1, generator=generator)]])
+    centers = tokens[torch.randint(len(tokens), (1,), generator=generator)]
+    while len(centers) < clusters:
+        distance = (1 - (tokens @ centers.T).amax(dim=1)).clamp(min=1e-12)
+        centers = torch.cat([centers, tokens[torch.multinomial(distance, 1, generator=generator)]])
     for _ in range(30):
-        label = (tokens @ centres.T).argmax(dim=1)
-        sums = torch.zeros_like(centres).index_add_(0, label, tokens)
+        label = (tokens @ centers.T).argmax(dim=1)
+        sums = torch.zeros_like(centers).index_add_(0, label, tokens)
         occupied = sums.norm(dim=1, keepdim=True) > 0
-        moved = torch.where(occupied, torch.nn.functional.normalize(sums, dim=1), centres)
-        if torch.equal(moved, centres):
+        moved = torch.where(occupied, torch.nn.functional.normalize(sums, dim=1), centers)
+        if torch.equal(moved, centers):
             break
-        centres = moved
+        centers = moved
     sizes = [features.shape[1] * features.shape[2] for features in maps]
     return [part.reshape(features.shape[1:]) for part, features in zip(label.split(sizes), maps)]
 

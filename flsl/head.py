@@ -8,7 +8,7 @@ from torch import nn
 
 
 class CentroidLayer(nn.Module):
-    """Weight-normalised linear layer without bias; its K rows are the centroids.
+    """Weight-normalized linear layer without bias; its K rows are the centroids.
 
     Each row is `weight_g * weight_v / |weight_v|`; the magnitude `weight_g` stays 1 unless it is trainable.
     """
@@ -26,7 +26,7 @@ class CentroidLayer(nn.Module):
 
 
 class Head(nn.Module):
-    """MLP with GELU, L2 normalisation, centroid layer (method.md section 2, "Head")."""
+    """MLP with GELU, L2 normalization, centroid layer (method.md section 2, "Head")."""
 
     def __init__(
         self,

@@ -3,9 +3,9 @@
 from typing import Any
 
 from flsl.architecture import ARCHITECTURES, EncoderConfig, named
-from flsl.errors import UserError
 from flsl.formats.found import State, is_square, position_rows
 from flsl.position import is_sincos
+from flsl.runtime.errors import UserError
 
 
 def infer_config(state: State, facts: dict[str, Any], what: str, heads: int | None = None) -> EncoderConfig:

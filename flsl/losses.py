@@ -31,7 +31,7 @@ def mean_assignment(student: torch.Tensor) -> torch.Tensor:
 
 
 def volume_loss(p_bar: torch.Tensor, prior: torch.Tensor | None = None) -> torch.Tensor:
-    """Return `KL(p_bar || prior)`, uniform by default: volume maximisation, which keeps clusters non-empty.
+    """Return `KL(p_bar || prior)`, uniform by default: volume maximization, which keeps clusters non-empty.
 
     The logarithm's argument is kept above the smallest float, so an empty centroid adds 0 and a finite gradient.
     """

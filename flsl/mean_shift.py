@@ -4,7 +4,7 @@ import torch
 
 
 def attention(queries: torch.Tensor, tokens: torch.Tensor, scale: float) -> torch.Tensor:
-    """Return `softmax(scale * q Z^T)`, `(B, Q, N)`; nothing is normalised before (method.md section 2)."""
+    """Return `softmax(scale * q Z^T)`, `(B, Q, N)`; nothing is normalized before (method.md section 2)."""
     return torch.softmax(scale * (queries @ tokens.transpose(1, 2)), dim=-1)
 
 
@@ -28,6 +28,6 @@ def sharpened_attention(queries: torch.Tensor, tokens: torch.Tensor, scale: floa
 
 
 def mix_attention(weights: torch.Tensor, constraint: torch.Tensor, mix: float) -> torch.Tensor:
-    """Return `mix * weights + (1 - mix) * constraint`, renormalised to sum 1 over the tokens."""
+    """Return `mix * weights + (1 - mix) * constraint`, renormalized to sum 1 over the tokens."""
     mixed = mix * weights + (1 - mix) * constraint
     return mixed / mixed.sum(dim=-1, keepdim=True)

@@ -12,9 +12,10 @@ from flsl.encoder import Encoder, build_encoder
 from flsl.head import Head
 from flsl.losses import inter_view_loss, intra_view_loss, mean_assignment, mean_over_ranks, volume_loss
 from flsl.mean_shift import attention, mean_shift, mix_attention, sharpened_attention
+from flsl.runtime.schema import section
 
 
-@dataclass(frozen=True)
+@section
 class HeadConfig:
     """Sizes of the head; `centroids` is K."""
 
@@ -32,7 +33,7 @@ class ObjectiveConfig:
     tau_student: float = 0.1
     eta: float = 1.0
     gamma: float = 5.0
-    volume_maximisation: bool = True
+    volume_maximization: bool = True
     prior: tuple[float, ...] | None = None  # of the volume term, K values; None is uniform
     centering: bool = False
     center_momentum: float = 0.9
@@ -173,11 +174,11 @@ class FLSL(nn.Module):
             logits_teacher = at_least_float32(self.teacher.head(self.teacher.norm(rows["mode_teacher"])))
         with torch.autocast(logits_student.device.type, enabled=False):
             student = logits_student / objective.tau_student
-            centred = logits_teacher - self.center if objective.centering else logits_teacher
+            centered = logits_teacher - self.center if objective.centering else logits_teacher
             intra = intra_view_loss(rows["query"], rows["mode"])
-            inter = inter_view_loss(student, centred / values.tau_teacher)
+            inter = inter_view_loss(student, centered / values.tau_teacher)
             p_bar = mean_assignment(student)
-            vmr = volume_loss(p_bar, self.prior) if objective.volume_maximisation else p_bar.new_zeros(())
+            vmr = volume_loss(p_bar, self.prior) if objective.volume_maximization else p_bar.new_zeros(())
             loss = values.upsilon * intra + objective.eta * inter + objective.gamma * vmr
         return StepOutput(
             loss,
@@ -203,7 +204,7 @@ class FLSL(nn.Module):
 
     @torch.no_grad()
     def update_center(self, logits_teacher: torch.Tensor) -> None:
-        """Move the centre towards the mean over rows `(R, K)` and ranks; once a step, after use."""
+        """Move the center towards the mean over rows `(R, K)` and ranks; once a step, after use."""
         momentum = self.objective.center_momentum
         mean = mean_over_ranks(logits_teacher.mean(0, keepdim=True))
         self.center.copy_(self.center * momentum + mean * (1 - momentum))

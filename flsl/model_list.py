@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from flsl.errors import UserError
-from flsl.files import digest_of_file, write_atomic
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import digest_of_file, write_atomic
 
 LIST = Path(__file__).with_name("models.json")
 

@@ -3,8 +3,8 @@
 import torch
 
 from flsl.checkpoint import load_strictly
-from flsl.errors import UserError
 from flsl.model import FLSL
+from flsl.runtime.errors import UserError
 
 
 def load_student_teacher(model: FLSL, checkpoint: dict[str, dict[str, torch.Tensor]], what: str) -> list[str]:

@@ -6,9 +6,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from flsl import model_list
 from flsl.architecture import ARCHITECTURES, EncoderConfig
-from flsl.config import unknown_key
-from flsl.errors import UserError
 from flsl.model_list import ListedModel, listed_models
+from flsl.runtime.errors import UserError, unknown_key
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import nn
 
 from flsl.architecture import EncoderConfig
 from flsl.encoder import check_blocks, check_sides
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 
 class TimmEncoder(nn.Module):

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from flsl.errors import UserError
-from flsl.formats import recognise
+from flsl.formats import recognize
 from flsl.formats.found import Found, drop, tensors_of
 from flsl.model_list import cache_folder, find_cached
+from flsl.runtime.errors import UserError
 from flsl.timm_encoder import create_network, describe_network, is_plain
 from flsl.weights import WeightFile, read_weights
 
@@ -27,7 +27,7 @@ KEPT = (
 def read_timm(name: str) -> tuple[WeightFile, Found]:
     """Return the weight file of a timm name and what it holds. Never touches the network.
 
-    A plain ViT becomes our encoder, with timm's number of heads, epsilon, normalisation constants and resizing of
+    A plain ViT becomes our encoder, with timm's number of heads, epsilon, normalization constants and resizing of
     positions; anything else stays timm's own network (`flsl.timm_encoder`).
 
     Raises:
@@ -39,7 +39,7 @@ def read_timm(name: str) -> tuple[WeightFile, Found]:
     file = read_weights(_find_weights(full_name, network.pretrained_cfg))
     config = describe_network(network, full_name)
     if is_plain(network):
-        found = recognise(file)
+        found = recognize(file)
         found.facts |= {field: getattr(config, field) for field in KEPT}
     else:
         found = _own_network(file, network, config)

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError, safe_open
 
-from flsl.errors import UserError
-from flsl.files import sha256_of_file
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import sha256_of_file
 
 # Classes that a public checkpoint may hold besides tensors and plain values: the arguments of its training run. All
 # are inert. Anything else is refused by name; `weights_only` is never switched off (method.md section 5, trap 7).

@@ -13,8 +13,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from flsl.errors import run_command
-from flsl.slurm import add_launcher, submit
+from flsl.runtime.errors import run_command
+from flsl.runtime.slurm import add_launcher, submit
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -56,7 +56,7 @@ def train(arguments: argparse.Namespace) -> int:
     from pretrain.recipe import read_recipe  # after parsing, so that --help needs no torch
 
     recipe = read_recipe(arguments.config, arguments.overrides)
-    from pretrain.distributed import start_ranks, stop_ranks
+    from flsl.runtime.distributed import start_ranks, stop_ranks
     from pretrain.loop import Loop
 
     ranks = start_ranks(arguments.device)

@@ -3,20 +3,20 @@
 import torch
 import torch.nn.functional as F
 
-from pretrain.photometric import MAX_RADIUS, ORDERS, normalise
+from pretrain.photometric import MAX_RADIUS, ORDERS, normalize
 
 LUMA = (0.299, 0.587, 0.114)
 
 
 def apply_batched(views: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
-    """Apply each view's parameters to it and normalise.
+    """Apply each view's parameters to it and normalize.
 
     Args:
         views: `(B, 3, H, W)` uint8 crops, on any device.
         parameters: `(B, 8)` from `as_tensor`, on the CPU, so that choosing rows needs no wait for the device.
 
     Returns:
-        Normalised float views `(B, 3, H, W)`.
+        Normalized float views `(B, 3, H, W)`.
     """
     x = views.float() / 255
     device = x.device
@@ -37,9 +37,9 @@ def apply_batched(views: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor
         where = rows.to(device, non_blocking=True)
         x[where] = _blur(x[where], parameters[rows, 6].to(device, non_blocking=True))
     rows = torch.nonzero(parameters[:, 7]).flatten().to(device, non_blocking=True)
-    solarised = x[rows]
-    x[rows] = torch.where(solarised >= 128 / 255, 1 - solarised, solarised)
-    return normalise(x)
+    solarized = x[rows]
+    x[rows] = torch.where(solarized >= 128 / 255, 1 - solarized, solarized)
+    return normalize(x)
 
 
 def _luma(x: torch.Tensor) -> torch.Tensor:

@@ -6,11 +6,11 @@ import numpy as np
 from pretrain.photometric import ORDERS, Photometric
 
 LEVELS = np.arange(256)
-SOLARISED = np.where(LEVELS < 128, LEVELS, 255 - LEVELS).astype(np.uint8)
+SOLARIZED = np.where(LEVELS < 128, LEVELS, 255 - LEVELS).astype(np.uint8)
 
 
 def apply_opencv(image: np.ndarray, parameters: Photometric) -> np.ndarray:
-    """Apply one view's parameters to its crop `(H, W, 3)`, uint8 RGB; brightness, contrast and solarisation are
+    """Apply one view's parameters to its crop `(H, W, 3)`, uint8 RGB; brightness, contrast and solarization are
     look-up tables."""
     for step in ORDERS[parameters.order] if parameters.order >= 0 else ():
         if step == 0:
@@ -29,8 +29,8 @@ def apply_opencv(image: np.ndarray, parameters: Photometric) -> np.ndarray:
         image = _gray(image)
     if parameters.blur:
         image = cv2.GaussianBlur(image, (0, 0), parameters.blur, borderType=cv2.BORDER_REPLICATE)
-    if parameters.solarise:
-        image = cv2.LUT(image, SOLARISED)
+    if parameters.solarize:
+        image = cv2.LUT(image, SOLARIZED)
     return image
 
 

@@ -21,6 +21,6 @@ def apply_pil(image: Image.Image, parameters: Photometric) -> Image.Image:
         image = image.convert("L").convert("RGB")
     if parameters.blur:
         image = image.filter(ImageFilter.GaussianBlur(parameters.blur))
-    if parameters.solarise:
+    if parameters.solarize:
         image = ImageOps.solarize(image)
     return image

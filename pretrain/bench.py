@@ -36,14 +36,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the timings."""
-    from flsl.device import choose_device
+    from flsl.runtime.device import choose_device
+    from flsl.runtime.precision import choose_dtype
     from pretrain.recipe import read_recipe
-    from pretrain.step import autocast_dtype
 
     size = ["training.accumulate=1", f"training.batch_size={arguments.batch}", "training.log_every=1000"]
     recipe = read_recipe(arguments.config, [*arguments.overrides, *size])
     device = choose_device(arguments.device)
-    precision = str(autocast_dtype(recipe.training.precision, device) or "float32").removeprefix("torch.")
+    precision = str(choose_dtype(recipe.training.precision, device, float16_on_cpu=True)).removeprefix("torch.")
     print(f"{recipe.name}, batch {arguments.batch}, {device}, {precision}")
     time_steps(recipe, device, arguments)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -73,7 +73,7 @@ def table(title: str, seconds: dict[str, float], images: int, reference: str) ->
 
 
 def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace) -> None:
-    """Time whole optimiser steps on random views."""
+    """Time whole optimizer steps on random views."""
     import torch
 
     from flsl.sampling import draw_queries
@@ -117,7 +117,7 @@ def time_loaders(recipe: Any, arguments: argparse.Namespace) -> None:
     from pretrain.apply_pil import apply_pil
     from pretrain.crops import cut_views_pil, draw_boxes
     from pretrain.dataset import ViewDataset, find_images
-    from pretrain.photometric import draw_photometric, normalise
+    from pretrain.photometric import draw_photometric, normalize
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -133,13 +133,13 @@ def time_loaders(recipe: Any, arguments: argparse.Namespace) -> None:
                     image = file.convert("RGB")
                 for crop in cut_views_pil(image, draw_boxes(*image.size, recipe.views, random)):
                     array = np.array(apply_pil(crop, draw_photometric(random)))
-                    normalise(torch.from_numpy(array).permute(2, 0, 1).float() / 255)
+                    normalize(torch.from_numpy(array).permute(2, 0, 1).float() / 255)
 
         def ours(where: str) -> Callable[[], None]:
             dataset = ViewDataset(paths, recipe, where)
             return lambda: [dataset[0, index] for index in indices]
 
-        sides = {"crops only (device)": ours("device"), "crops and colour (workers)": ours("workers")}
+        sides = {"crops only (device)": ours("device"), "crops and color (workers)": ours("workers")}
         if arguments.against:
             sides["plain"] = pil
         table("one data worker", best(sides, 2), len(indices), "plain")

@@ -36,7 +36,7 @@ def draw_box(width: int, height: int, scale: tuple[float, float], random: np.ran
     """Draw the box of a random resized crop.
 
     The area is uniform in `scale` of the image's, the aspect ratio log-uniform in 3/4..4/3; after ten draws that do
-    not fit, the largest centred box of a permitted ratio is taken.
+    not fit, the largest centered box of a permitted ratio is taken.
     """
     for _ in range(10):
         area = width * height * random.uniform(*scale)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 from flsl.sampling import draw_queries
 from pretrain.apply_opencv import apply_opencv
 from pretrain.crops import cut_views, decode, draw_boxes
@@ -31,7 +31,7 @@ def find_images(root: str | Path) -> list[Path]:
     if not root.is_dir():
         raise UserError(
             f"--data {root} is not a folder. Give ImageNet's folder (with train/<class>/*.JPEG), or any folder of "
-            "images; `python -m eval data synthesise images DIR` draws one."
+            "images; `python -m eval data synthesize images DIR` draws one."
         )
     folder = root / "train" if (root / "train").is_dir() else root
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
@@ -48,7 +48,7 @@ class ViewDataset(Dataset):
     """
 
     def __init__(self, paths: list[Path], recipe: Recipe, photometric: Literal["device", "workers"]):
-        """`photometric` says where colour, blur and solarisation are applied: on the device later, or here."""
+        """`photometric` says where color, blur and solarization are applied: on the device later, or here."""
         self.paths, self.recipe, self.photometric = paths, recipe, photometric
 
     def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class ViewDataset(Dataset):
                 image = decode(self.paths[at])
                 break
             except (OSError, SyntaxError, ValueError):
-                unreadable.append(at)  # its neighbour stands in, so that batches keep their size
+                unreadable.append(at)  # its neighbor stands in, so that batches keep their size
         else:
             image = None
         sample: dict[str, Any] = {"unreadable": unreadable}

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 
 class Journal:

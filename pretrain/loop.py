@@ -10,13 +10,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from flsl.checkpoint import load_encoder, save_encoder
-from flsl.config import dump_config
-from flsl.errors import UserError
-from flsl.files import write_atomic
 from flsl.model import FLSL, ObjectiveConfig, StageConfig
-from flsl.preemption import PREEMPTED, StopSignal, leave_signals_to_the_main_process
+from flsl.runtime.config import dump_config
+from flsl.runtime.distributed import Ranks, any_rank, data_parallel
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import write_atomic
+from flsl.runtime.preemption import PREEMPTED, StopSignal, leave_signals_to_the_main_process
 from pretrain.dataset import Order, ViewDataset, check_batch, collate, describe, find_images
-from pretrain.distributed import Ranks, any_rank, data_parallel
 from pretrain.journal import Journal
 from pretrain.pictures import draw_pictures
 from pretrain.recipe import Recipe
@@ -39,7 +39,7 @@ def build_model(recipe: Recipe) -> FLSL:
         recipe.temperature.student,
         loss.eta,
         loss.gamma,
-        loss.volume_maximisation,
+        loss.volume_maximization,
         centering=loss.centering,
         center_momentum=loss.center_momentum,
         layernorm_on_mode=loss.layernorm_on_mode,
@@ -89,7 +89,7 @@ class Loop:
         for complaint in complaints:
             self.say(f"warning: {complaint}", error=True)
         model.load_state_dict(state["model"])
-        self.step.optimiser.load_state_dict(state["optimiser"])
+        self.step.optimizer.load_state_dict(state["optimizer"])
         self.step.scaler.load_state_dict(state["scaler"])
         self.unreadable, self.skipped = set(state["unreadable"]), state["skipped"]
         self.recent.extend(state.get("recent", []))
@@ -223,7 +223,7 @@ class Loop:
         raise UserError(
             f"{self.skipped:.0f} steps had non-finite gradients (training.max_skipped_steps "
             f"{self.recipe.training.max_skipped_steps}), the last at step {step}. Its inputs are in {path}; the last "
-            f"good state is in {self.states.folder}. Lower optimiser.lr, or use training.precision bf16 or fp32."
+            f"good state is in {self.states.folder}. Lower optimizer.lr, or use training.precision bf16 or fp32."
         )
 
     def save(self, done: int) -> None:
@@ -232,7 +232,7 @@ class Loop:
             return
         state = {
             "model": self.step.model.state_dict(),
-            "optimiser": self.step.optimiser.state_dict(),
+            "optimizer": self.step.optimizer.state_dict(),
             "scaler": self.step.scaler.state_dict(),
             "unreadable": sorted(self.unreadable),
             "skipped": self.skipped,

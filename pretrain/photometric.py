@@ -1,7 +1,7 @@
-"""Colour, blur and solarisation of the views: the draw of parameters, which three paths apply alike.
+"""Color, blur and solarization of the views: the draw of parameters, which three paths apply alike.
 
-Each view, the teacher's too: colour jitter (0.4, 0.4, 0.2, 0.1) with p = 0.8 in random order; grayscale with p = 0.2;
-then with equal chance blur (p = 0.5), or blur (p = 0.1) and solarise (p = 0.2); blur radius uniform in [0.1, 2.0]
+Each view, the teacher's too: color jitter (0.4, 0.4, 0.2, 0.1) with p = 0.8 in random order; grayscale with p = 0.2;
+then with equal chance blur (p = 0.5), or blur (p = 0.1) and solarize (p = 0.2); blur radius uniform in [0.1, 2.0]
 (method.md section 2). `pretrain.apply_batched` works on the device, `apply_opencv` in CPU workers, `apply_pil` is the
 plain path that both are held equal to.
 """
@@ -26,10 +26,10 @@ class Photometric:
     brightness: float
     contrast: float
     saturation: float
-    hue: float  # share of the colour circle, -0.5..0.5
+    hue: float  # share of the color circle, -0.5..0.5
     gray: bool
     blur: float
-    solarise: bool
+    solarize: bool
 
 
 def draw_photometric(random: np.random.Generator) -> Photometric:
@@ -40,8 +40,8 @@ def draw_photometric(random: np.random.Generator) -> Photometric:
     first = random.random() < 0.5
     blurred = random.random() < (0.5 if first else 0.1)
     radius = random.uniform(0.1, MAX_RADIUS)
-    solarise = bool(not first and random.random() < 0.2)
-    return Photometric(order, *factors.tolist(), gray, float(radius) if blurred else 0.0, solarise)
+    solarize = bool(not first and random.random() < 0.2)
+    return Photometric(order, *factors.tolist(), gray, float(radius) if blurred else 0.0, solarize)
 
 
 def as_tensor(parameters: list[Photometric]) -> torch.Tensor:
@@ -49,7 +49,7 @@ def as_tensor(parameters: list[Photometric]) -> torch.Tensor:
     return torch.tensor([astuple(p) for p in parameters], dtype=torch.float32)
 
 
-def normalise(views: torch.Tensor) -> torch.Tensor:
+def normalize(views: torch.Tensor) -> torch.Tensor:
     """Subtract ImageNet's mean and divide by its standard deviation; `(..., 3, H, W)` in 0..1."""
     mean = torch.tensor(MEAN, device=views.device)[:, None, None]
     std = torch.tensor(STD, device=views.device)[:, None, None]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from flsl.encoder import Encoder
 from flsl.figures import cluster_maps, point_attention, principal_components
 from pretrain.crops import decode
-from pretrain.photometric import normalise
+from pretrain.photometric import normalize
 
 POINTS = ((0.5, 0.5), (0.25, 0.25))  # x, y as fractions
 CLUSTERS = 6
@@ -29,13 +29,13 @@ def draw_pictures(encoder: Encoder, paths: list[Path], side: int, device: torch.
     """
     images = [decode(path).float()[None] / 255 for path in paths]
     images = torch.cat([F.interpolate(i, (side, side), mode="bilinear", antialias=True) for i in images])
-    (maps,) = encoder.feature_maps(normalise(images.to(device)))
+    (maps,) = encoder.feature_maps(normalize(images.to(device)))
     maps = list(maps.float().cpu())
-    colours = torch.rand(CLUSTERS, 3, generator=torch.Generator().manual_seed(0))
+    colors = torch.rand(CLUSTERS, 3, generator=torch.Generator().manual_seed(0))
     rows = {
         "image": list(images),
         "principal components": [c.permute(2, 0, 1) for c in principal_components(maps)],
-        "clusters": [colours[c].permute(2, 0, 1) for c in cluster_maps(maps, CLUSTERS)],
+        "clusters": [colors[c].permute(2, 0, 1) for c in cluster_maps(maps, CLUSTERS)],
     }
     attention = [point_attention(features, POINTS) for features in maps]
     for index, point in enumerate(POINTS):

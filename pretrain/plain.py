@@ -31,18 +31,18 @@ class PlainStep:
         plain = [p for n, p in named if n.endswith(".bias") or p.ndim == 1]
         decayed = [p for n, p in named if not (n.endswith(".bias") or p.ndim == 1)]
         groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.0, foreach=False)
+        self.optimizer = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.0, foreach=False)
 
     def __call__(self, batches: list[Batch], step: int) -> dict[str, float]:
         """Run one step; returns the losses as Python numbers."""
         (batch,) = batches
-        schedules, model, options = self.schedules, self.model, self.recipe.optimiser
-        for index, group in enumerate(self.optimiser.param_groups):
+        schedules, model, options = self.schedules, self.model, self.recipe.optimizer
+        for index, group in enumerate(self.optimizer.param_groups):
             group["lr"] = schedules.lr[step]
             if index == 0:
                 group["weight_decay"] = schedules.weight_decay[step]
         losses = plain_losses(model, batch, schedules.values(step))
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         losses["loss"].backward()
         for parameter in model.student.parameters():
             if parameter.grad is not None and options.clip:
@@ -53,7 +53,7 @@ class PlainStep:
             for name, parameter in model.student.named_parameters():
                 if "last_layer" in name:
                     parameter.grad = None
-        self.optimiser.step()
+        self.optimizer.step()
         momentum = schedules.ema_momentum[step]
         with torch.no_grad():
             for student, teacher in zip(model.student.parameters(), model.teacher.parameters()):
@@ -62,7 +62,7 @@ class PlainStep:
 
 
 def plain_losses(model: FLSL, batch: Batch, values: StepValues) -> dict[str, torch.Tensor]:
-    """Compute the objective view by view with explicit matrices (no centring, no earlier stage)."""
+    """Compute the objective view by view with explicit matrices (no centering, no earlier stage)."""
     tau = model.objective.tau_student
     with torch.no_grad():
         tokens_teacher = model.teacher.backbone(batch.views[0])

@@ -1,18 +1,20 @@
 """The sections of a pretraining recipe, as frozen dataclasses; defaults are the published settings."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any, Literal
 
 from flsl.architecture import EncoderConfig
-from flsl.config import parse_section, read_config
-from flsl.errors import UserError
 from flsl.model import HeadConfig
+from flsl.runtime.config import read_config
+from flsl.runtime.errors import UserError
+from flsl.runtime.precision import Precision
+from flsl.runtime.schema import parse, section
 
 Range = tuple[float, float]
 
 
-@dataclass(frozen=True)
+@section
 class Views:
     """Sizes in pixels and area ranges of the random resized crops; all but the teacher's are cut from its crop."""
 
@@ -24,7 +26,7 @@ class Views:
     local_scale: Range = (0.05, 0.4)
 
 
-@dataclass(frozen=True)
+@section
 class SamplingSection:
     """Query sampling: `stride` (published settings) or `random` (paper), and the windows in tokens."""
 
@@ -33,7 +35,7 @@ class SamplingSection:
     window_local: int = 2
 
 
-@dataclass(frozen=True)
+@section
 class MeanShift:
     """Inverse temperatures of both mean-shifts; an optional start value makes a cosine schedule."""
 
@@ -51,7 +53,7 @@ class MeanShift:
             raise ValueError("scale_ca must not be smaller than scale_sa at any time: training collapses")
 
 
-@dataclass(frozen=True)
+@section
 class Temperature:
     """Softmax temperatures; the teacher's rises linearly over the warm-up epochs."""
 
@@ -61,7 +63,7 @@ class Temperature:
     warmup_epochs: int = 30
 
 
-@dataclass(frozen=True)
+@section
 class Loss:
     """Weights and options of the objective."""
 
@@ -69,14 +71,14 @@ class Loss:
     upsilon_start: float | None = None
     eta: float = 1.0
     gamma: float = 5.0
-    volume_maximisation: bool = True
+    volume_maximization: bool = True
     centering: bool = False
     center_momentum: float = 0.9
     layernorm_on_mode: bool = False
 
 
-@dataclass(frozen=True)
-class Optimiser:
+@section
+class Optimizer:
     """AdamW; `lr` is for 256 images a step and scales linearly with the global batch."""
 
     lr: float = 5e-4
@@ -90,7 +92,7 @@ class Optimiser:
     freeze_last_layer: int = 1  # epochs
 
 
-@dataclass(frozen=True)
+@section
 class Stage:
     """Multi-stage training: the semantic constraint of an earlier stage's encoder."""
 
@@ -102,7 +104,7 @@ class Stage:
     mixture_start: float = 0.0
 
 
-@dataclass(frozen=True)
+@section
 class Training:
     """The run: `batch_size` is global, over all ranks and accumulated micro-batches."""
 
@@ -110,7 +112,7 @@ class Training:
     batch_size: int = 512
     accumulate: int = 1
     drop_path: float = 0.1
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 where the hardware multiplies it fast
+    precision: Precision = "auto"  # auto: bf16 where the hardware multiplies it fast
     photometric: Literal["auto", "device", "workers"] = "auto"  # auto: workers on a CPU
     workers: int = 8  # a rank
     seed: int = 0
@@ -130,7 +132,7 @@ class Training:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
 
-@dataclass(frozen=True)
+@section
 class Recipe:
     """One pretraining recipe."""
 
@@ -142,7 +144,7 @@ class Recipe:
     mean_shift: MeanShift = field(default_factory=MeanShift)
     temperature: Temperature = field(default_factory=Temperature)
     loss: Loss = field(default_factory=Loss)
-    optimiser: Optimiser = field(default_factory=Optimiser)
+    optimizer: Optimizer = field(default_factory=Optimizer)
     training: Training = field(default_factory=Training)
     stage: Stage | None = None
 
@@ -173,4 +175,4 @@ def read_recipe(path: str | Path, overrides: list[str]) -> Recipe:
     config = read_config(path, overrides, optional=tuple(names & set(Recipe.__dataclass_fields__)))
     if not config:
         raise UserError(f"config {path} is empty; a recipe has sections such as encoder, head, training")
-    return parse_section(Recipe, config, "")
+    return parse(Recipe, config, "")

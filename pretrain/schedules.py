@@ -45,19 +45,19 @@ class Schedules:
     @classmethod
     def of(cls, recipe: Recipe, steps_per_epoch: int) -> "Schedules":
         """Build the schedules of a recipe. The learning rate follows the linear rule: lr * global batch / 256."""
-        epochs, optimiser, shift = recipe.training.epochs, recipe.optimiser, recipe.mean_shift
+        epochs, optimizer, shift = recipe.training.epochs, recipe.optimizer, recipe.mean_shift
 
         def cosine(start: float | None, final: float) -> np.ndarray:
             return cosine_schedule(final if start is None else start, final, epochs, steps_per_epoch)
 
-        warmup = int(optimiser.warmup_fraction * epochs)
-        peak = optimiser.lr * recipe.training.batch_size / 256
+        warmup = int(optimizer.warmup_fraction * epochs)
+        peak = optimizer.lr * recipe.training.batch_size / 256
         temperature, stage = recipe.temperature, recipe.stage
         return cls(
             steps_per_epoch,
-            lr=cosine_schedule(peak, optimiser.final_lr, epochs, steps_per_epoch, warmup),
-            weight_decay=cosine(optimiser.weight_decay, optimiser.weight_decay_end),
-            ema_momentum=cosine(optimiser.ema_momentum, optimiser.ema_momentum_end),
+            lr=cosine_schedule(peak, optimizer.final_lr, epochs, steps_per_epoch, warmup),
+            weight_decay=cosine(optimizer.weight_decay, optimizer.weight_decay_end),
+            ema_momentum=cosine(optimizer.ema_momentum, optimizer.ema_momentum_end),
             upsilon=cosine(recipe.loss.upsilon_start, recipe.loss.upsilon),
             scale_sa=cosine(shift.scale_sa_start, shift.scale_sa),
             scale_ca=cosine(shift.scale_ca_start, shift.scale_ca),

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from flsl.errors import UserError
-from flsl.files import sha256_of_file, write_atomic
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import sha256_of_file, write_atomic
 
 NAME = re.compile(r"step_(\d+)\.json")
 

@@ -1,4 +1,4 @@
-"""One optimiser step: rates, forward, backward, clip, freeze, AdamW, EMA (method.md section 3)."""
+"""One optimizer step: rates, forward, backward, clip, freeze, AdamW, EMA (method.md section 3)."""
 
 import math
 from collections.abc import Callable
@@ -10,31 +10,17 @@ import torch
 from torch import nn
 
 from flsl.model import FLSL, StepOutput
+from flsl.runtime.precision import choose_dtype
 from pretrain.apply_batched import apply_batched
-from pretrain.optimiser import build_optimiser, clip_gradients, drop_last_layer_gradients, set_rates
-from pretrain.photometric import normalise
+from pretrain.optimizer import build_optimizer, clip_gradients, drop_last_layer_gradients, set_rates
+from pretrain.photometric import normalize
 from pretrain.recipe import Recipe
 from pretrain.schedules import Schedules
-
-DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """Return the autocast type of a precision, None for float32.
-
-    `auto` is bfloat16 where the hardware multiplies it fast (CUDA with bf16, CPUs with matrix units): elsewhere it is
-    several times slower than float32.
-    """
-    if precision != "auto":
-        return DTYPES[precision]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.bfloat16 if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else None
 
 
 @dataclass
 class Batch:
-    """One micro-batch on the device: normalised views (the teacher's first), query indices, crops for multi-stage."""
+    """One micro-batch on the device: normalized views (the teacher's first), query indices, crops for multi-stage."""
 
     views: list[torch.Tensor]
     queries: list[torch.Tensor]
@@ -48,16 +34,16 @@ def to_device(sample: dict[str, Any], device: torch.device, multi_stage: bool) -
         return [t.to(device, non_blocking=True) for t in tensors]
 
     if "views" in sample:
-        views = [normalise(v.float() / 255) for v in move(sample["views"])]
+        views = [normalize(v.float() / 255) for v in move(sample["views"])]
     else:
         parameters = sample["parameters"]
         views = [apply_batched(crop, parameters[:, i]) for i, crop in enumerate(move(sample["crops"]))]
-    crops = [normalise(c.float() / 255) for c in move(sample["crops"])] if multi_stage else None
+    crops = [normalize(c.float() / 255) for c in move(sample["crops"])] if multi_stage else None
     return Batch(views, move(sample["queries"]), crops)
 
 
 class TrainingStep:
-    """Everything that one step changes: model, optimiser, gradient scaler."""
+    """Everything that one step changes: model, optimizer, gradient scaler."""
 
     def __init__(
         self,
@@ -69,9 +55,9 @@ class TrainingStep:
     ):
         """`wrap` puts data parallelism around the model; only the wrapped module's forward is called."""
         self.model, self.recipe, self.schedules, self.device = model, recipe, schedules, device
-        self.optimiser = build_optimiser(model.student)
+        self.optimizer = build_optimizer(model.student)
         self.parameters = [p for p in model.student.parameters() if p.requires_grad]
-        self.dtype = autocast_dtype(recipe.training.precision, device)
+        self.dtype = choose_dtype(recipe.training.precision, device, float16_on_cpu=True)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
         if recipe.training.compile:  # in place, so that parameters keep their names
             model.student.backbone.compile()
@@ -84,30 +70,30 @@ class TrainingStep:
         A non-finite gradient leaves the weights untouched (`skipped` is 1): the decision is made on the device.
         """
         schedules, training = self.schedules, self.recipe.training
-        set_rates(self.optimiser, float(schedules.lr[step]), float(schedules.weight_decay[step]))
-        self.optimiser.zero_grad(set_to_none=True)
+        set_rates(self.optimizer, float(schedules.lr[step]), float(schedules.weight_decay[step]))
+        self.optimizer.zero_grad(set_to_none=True)
         values, outputs = schedules.values(step), []
         for index, batch in enumerate(batches):
             last = index == len(batches) - 1
             later = nullcontext() if last or not hasattr(self.wrapped, "no_sync") else self.wrapped.no_sync()
             with later:
-                with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+                with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
                     output: StepOutput = self.wrapped(batch.views, batch.queries, values, batch.crops)
                 self.scaler.scale(output.loss / len(batches)).backward()
             outputs.append(output)
-        self.scaler.unscale_(self.optimiser)
-        norm = clip_gradients(self.parameters, self.recipe.optimiser.clip)
-        if step // schedules.steps_per_epoch < self.recipe.optimiser.freeze_last_layer:
+        self.scaler.unscale_(self.optimizer)
+        norm = clip_gradients(self.parameters, self.recipe.optimizer.clip)
+        if step // schedules.steps_per_epoch < self.recipe.optimizer.freeze_last_layer:
             drop_last_layer_gradients(self.model.student)
         skipped = (~torch.isfinite(norm)).float()
         if self.scaler.is_enabled():
-            self.scaler.step(self.optimiser)
+            self.scaler.step(self.optimizer)
             self.scaler.update()
             # An overflow while the scaler looks for its scale is its ordinary way of working; a bad loss is not.
             skipped = (~torch.isfinite(torch.stack([o.loss.detach() for o in outputs]).sum())).float()
         else:
-            self.optimiser.grad_scale, self.optimiser.found_inf = None, skipped
-            self.optimiser.step()
+            self.optimizer.grad_scale, self.optimizer.found_inf = None, skipped
+            self.optimizer.step()
         if self.model.objective.centering:
             self.model.update_center(torch.cat([o.logits_teacher for o in outputs]))
         self.model.update_teacher(float(schedules.ema_momentum[step]))

@@ -58,7 +58,7 @@ def drawn(tmp_path_factory):
     """Folders of tiny drawn data by benchmark; k-NN reads COCO's."""
     root = tmp_path_factory.mktemp("drawn")
     for name, options in SMALL.items():
-        assert main(["data", "synthesise", name, str(root / name), *options]) == 0
+        assert main(["data", "synthesize", name, str(root / name), *options]) == 0
     return {**{name: root / name for name in SMALL}, "knn": root / "coco"}
 
 

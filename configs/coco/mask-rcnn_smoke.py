@@ -1,6 +1,6 @@
 # Mask R-CNN at smoke size: shows that the whole chain works, on any small encoder and any small COCO-format data set.
 #
-# Expected: on `python -m eval data synthesise coco` scenes far above the untrained detector, far below a full training.
+# Expected: on `python -m eval data synthesize coco` scenes far above the untrained detector, far below a full training.
 # Cost: about a minute and a half on 2 CPU cores with a ViT 192 wide and 4 to 6 blocks.
 # Differs from the published recipe (mask-rcnn_vit-s16_flsl_1x.py) in everything that costs time: image and head sizes,
 # sampled regions, iterations. Its figures mean nothing beside published ones.

@@ -2,9 +2,9 @@
 # it should is noticed.
 #
 # Expected on 100 scenes after training on 2,000: box AP50 >= 80 and mask AP50 >= 75 with `random:vit_micro/8`.
-# Cost: within 10 minutes on 2 CPU cores. `python -m eval data synthesise coco DIR --count 2000 --val-count 100` draws the
+# Cost: within 10 minutes on 2 CPU cores. `python -m eval data synthesize coco DIR --count 2000 --val-count 100` draws the
 # data in half a minute.
-# Differs from the smoke recipe in what makes learning from scratch fast: group normalisation, one box and mask a region
+# Differs from the smoke recipe in what makes learning from scratch fast: group normalization, one box and mask a region
 # for all categories, more and more often positive regions; and attention inside windows of 64 pixels but for the last block
 # of `vit_micro`, which saves a fifth of a step on a CPU.
 _base_ = "mask-rcnn_smoke.py"

@@ -1,6 +1,6 @@
 # Faster R-CNN at smoke size: shows that the whole chain works, on any small encoder and a small copy of UAVDT.
 #
-# Expected: on `python -m eval data synthesise uavdt` clips a uavdt/coco AP50 of a few percent from a random encoder
+# Expected: on `python -m eval data synthesize uavdt` clips a uavdt/coco AP50 of a few percent from a random encoder
 # (2.8 with random:vit_micro/16), where an untrained detector has 0; far below a full training.
 # Cost: about 80 s of one CPU core with a ViT 192 wide and 4 blocks.
 # Differs from the 1x recipe (faster-rcnn_vit-s16_flsl_1x.py) in everything that costs time: image and head sizes,

@@ -21,7 +21,7 @@ import argparse
 from pathlib import Path
 
 from eval.arguments import add_common_arguments, add_config_arguments, add_detector_modes, check_arguments, submit_self
-from flsl.slurm import adopt_ranks
+from flsl.runtime.slurm import adopt_ranks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the evaluation; returns the exit code."""
     from eval.run import already_done
-    from flsl.errors import UserError
+    from flsl.runtime.errors import UserError
 
     adopt_ranks()
     if arguments.mode == "bench":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.detector.annotations import Annotations
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 
 def read_detections(path: Path, truth: Annotations) -> list[dict[str, Any]]:

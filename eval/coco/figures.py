@@ -8,10 +8,10 @@ from PIL import Image, ImageDraw
 
 from eval.coco.metrics import AREAS, RECALLS, Evaluation
 from eval.detector.annotations import Annotations
-from flsl.files import write_atomic
+from flsl.runtime.files import write_atomic
 
-COLOURS = [(230, 60, 60), (60, 160, 240), (250, 180, 40), (170, 90, 230), (60, 200, 160), (240, 120, 200)]
-TRUTH_COLOUR = (60, 220, 80)
+COLORS = [(230, 60, 60), (60, 160, 240), (250, 180, 40), (170, 90, 230), (60, 200, 160), (240, 120, 200)]
+TRUTH_COLOR = (60, 220, 80)
 
 
 def draw_curves(path: Path, evaluations: list[Evaluation]) -> Path:
@@ -66,17 +66,17 @@ def draw_overlay(path: Path, truth: Annotations, detections: list[dict[str, Any]
     for detection in reversed(best):
         if "segmentation" in detection:
             inside = rle.decode(detection["segmentation"]).astype(bool)
-            colour = np.array(COLOURS[names[detection["category_id"]][0] % len(COLOURS)])
-            pixels[inside] = (pixels[inside] * 0.5 + colour * 0.5).astype(np.uint8)
+            color = np.array(COLORS[names[detection["category_id"]][0] % len(COLORS)])
+            pixels[inside] = (pixels[inside] * 0.5 + color * 0.5).astype(np.uint8)
     picture = Image.fromarray(pixels)
     pen = ImageDraw.Draw(picture)
     for annotation in objects:
-        pen.rectangle(_corners(annotation["bbox"]), outline=TRUTH_COLOUR, width=2)
+        pen.rectangle(_corners(annotation["bbox"]), outline=TRUTH_COLOR, width=2)
     for detection in best:
         index, name = names[detection["category_id"]]
-        colour, corners = COLOURS[index % len(COLOURS)], _corners(detection["bbox"])
-        pen.rectangle(corners, outline=colour)
-        pen.text((corners[0] + 2, max(corners[1] - 11, 0)), f"{name} {detection['score']:.2f}", fill=colour)
+        color, corners = COLORS[index % len(COLORS)], _corners(detection["bbox"])
+        pen.rectangle(corners, outline=color)
+        pen.text((corners[0] + 2, max(corners[1] - 11, 0)), f"{name} {detection['score']:.2f}", fill=color)
     return write_atomic(path, lambda temporary: picture.save(temporary, format="png"))
 
 

@@ -32,10 +32,10 @@ class Evaluation:
 
     def per_class(self) -> list[dict[str, float | None]]:
         """Return AP, AP50, AP75 and AP by size, in percent, of each category."""
-        return [summarise(self.precision[:, :, k : k + 1]) for k in range(self.precision.shape[2])]
+        return [summarize(self.precision[:, :, k : k + 1]) for k in range(self.precision.shape[2])]
 
 
-def summarise(precision: np.ndarray) -> dict[str, float | None]:
+def summarize(precision: np.ndarray) -> dict[str, float | None]:
     """Return AP, AP50, AP75, APs, APm and APl in percent from `Evaluation.precision`; None where it is undefined."""
     values = {"AP": precision[..., 0], "AP50": precision[0, :, :, 0], "AP75": precision[5, :, :, 0]}
     values |= {f"AP{area[0]}": precision[..., k] for k, area in enumerate(AREAS) if k}

@@ -11,12 +11,12 @@ from eval.coco.metrics import evaluate
 from eval.coco.recipe import CocoRecipe
 from eval.coco.resample import ap_resampler
 from eval.coco.run import data_files
-from eval.data.synthesise.coco import synthesise
+from eval.data.synthesize.coco import synthesize
 from eval.detector.annotations import Annotations, read_annotations
-from eval.detector.distributed import is_main
 from eval.detector.probe import Probe, bench_input, print_bench, print_plan, probe
 from eval.detector.recipe import read_recipe
-from flsl.device import choose_device
+from flsl.runtime.device import choose_device
+from flsl.runtime.distributed import is_main
 from results.bootstrap import percentile_interval
 
 SCORED_IMAGES = 5000  # of val2017
@@ -38,7 +38,7 @@ def bench(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: whatever would stop the run itself.
     """
-    draw = partial(synthesise, seed=0, count=32, val_count=16, height=480, width=640)
+    draw = partial(synthesize, seed=0, count=32, val_count=16, height=480, width=640)
     with bench_input(arguments, draw):
         measured, recipe, truth = _measure(arguments)
         print_bench(measured)

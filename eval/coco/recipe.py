@@ -1,11 +1,12 @@
 """A COCO recipe: the detector's sections (`eval.detector.recipe`) and where its data lie."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from eval.detector.recipe import Recipe
+from flsl.runtime.schema import section
 
 
-@dataclass(frozen=True)
+@section
 class DataSection:
     """Files below --data; the defaults are COCO 2017's own layout. Any data set in COCO format will do."""
 
@@ -15,7 +16,7 @@ class DataSection:
     val_images: str = "val2017"
 
 
-@dataclass(frozen=True)
+@section
 class CocoRecipe(Recipe):
     """One recipe of configs/coco/."""
 

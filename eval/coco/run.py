@@ -12,10 +12,10 @@ from eval.detector.annotations import read_annotations
 from eval.detector.recipe import read_recipe
 from eval.run import Stopwatch, outside_model
 from flsl.checkpoint import load_encoder
-from flsl.config import dump_config
-from flsl.device import choose_device
-from flsl.errors import UserError
-from flsl.files import write_atomic
+from flsl.runtime.config import dump_config
+from flsl.runtime.device import choose_device
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import write_atomic
 from results.store import read_record
 
 
@@ -32,11 +32,11 @@ def train_and_score(arguments: argparse.Namespace) -> None:
     truth = read_annotations(files["val_annotations"], files["val_images"], recipe.model.detector == "mask-rcnn")
     # Importing mmdet takes seconds: not before what the command names is known to be there.
     from eval.detector.detect import detect
-    from eval.detector.distributed import is_main, join, wait
     from eval.detector.train import discard, train_detector
     from eval.detector.weights import read_detector_metadata
+    from flsl.runtime.distributed import is_main, start_ranks, wait
 
-    join(device)
+    start_ranks(str(device))
     if is_main():
         if arguments.when_exists == "overwrite" and (out / "record.json").exists() and not arguments.test_only:
             discard(out)

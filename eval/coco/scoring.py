@@ -14,7 +14,7 @@ from eval.coco.tables import write_class_table
 from eval.detector.annotations import Annotations
 from eval.detector.recipe import Recipe
 from eval.run import Stopwatch, finish_record
-from flsl.files import sha256_of_file
+from flsl.runtime.files import sha256_of_file
 from results.bootstrap import percentile_interval
 from results.record import Dataset, Metric, Record
 

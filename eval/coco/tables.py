@@ -7,7 +7,7 @@ from typing import Any
 
 from eval.coco.metrics import Evaluation
 from eval.detector.annotations import Annotations
-from flsl.files import write_atomic
+from flsl.runtime.files import write_atomic
 
 
 def write_class_table(

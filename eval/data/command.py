@@ -1,7 +1,7 @@
 """Draw synthetic benchmark data, check a real or synthetic copy, or convert UAVDT to COCO's format.
 
-    python -m eval data synthesise images|davis|coco|uavdt DIR [--seed N] [size options]
-    python -m eval data synthesise uavdt DIR --from-gt UAVDT_DIR [--frames N]
+    python -m eval data synthesize images|davis|coco|uavdt DIR [--seed N] [size options]
+    python -m eval data synthesize uavdt DIR --from-gt UAVDT_DIR [--frames N]
     python -m eval data verify     images|davis|coco|uavdt DIR [--quick]
     python -m eval data prepare    uavdt DIR --split train|test --out FILE.json
 
@@ -54,9 +54,11 @@ SIZES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verbs, each with one sub-command a benchmark."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    synthesise = verbs.add_parser("synthesise", help="draw synthetic data", description="Draw synthetic data.")
+    synthesize = verbs.add_parser(
+        "synthesize", aliases=["synthesise"], help="draw synthetic data", description="Draw synthetic data."
+    )
     verify = verbs.add_parser("verify", help="check a copy", description="Check a real or synthetic copy.")
-    drawn = synthesise.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
+    drawn = synthesize.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
     checked = verify.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
     for benchmark, text in BENCHMARKS.items():
         command = drawn.add_parser(benchmark, help=text, description=f"Draw {text}.")
@@ -110,26 +112,26 @@ def run(arguments: argparse.Namespace) -> int:
         return _run_from_gt(arguments, given)
     if arguments.benchmark == "davis":
         given["void"] = arguments.void
-    module = import_module(f"eval.data.synthesise.{arguments.benchmark}")
-    return module.synthesise(arguments.root, arguments.seed, **(sizes | given))
+    module = import_module(f"eval.data.synthesize.{arguments.benchmark}")
+    return module.synthesize(arguments.root, arguments.seed, **(sizes | given))
 
 
 def _run_from_gt(arguments: argparse.Namespace, given: dict[str, int]) -> int:
     """Draw frames for ground-truth files; the files decide which sequences there are."""
-    from eval.data.synthesise.from_gt import synthesise_from_gt
-    from flsl.errors import UserError
+    from eval.data.synthesize.from_gt import synthesize_from_gt
+    from flsl.runtime.errors import UserError
 
     for field in ("sequences", "train_sequences"):
         if field in given:
             raise UserError(
                 f"--{field.replace('_', '-')} does not go with --from-gt, which draws every sequence there is."
             )
-    return synthesise_from_gt(arguments.root, arguments.from_gt, arguments.seed, **given)
+    return synthesize_from_gt(arguments.root, arguments.from_gt, arguments.seed, **given)
 
 
 def _run_prepare(arguments: argparse.Namespace) -> int:
     """Write the sequences of one official list as a COCO document; ignore regions become crowds."""
-    from eval.data.synthesise.folder import require_at_least, write_json
+    from eval.data.synthesize.folder import require_at_least, write_json
     from eval.uavdt.coco_format import coco_document
     from eval.uavdt.layout import open_layout
 

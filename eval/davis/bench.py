@@ -70,7 +70,7 @@ def _measure(patch_size: int, fast: bool) -> dict[str, float]:
     """
     import torch
 
-    from eval.davis.propagation import normalise
+    from eval.davis.propagation import normalize
     from eval.davis.segment import Context
     from flsl.checkpoint import load_encoder
 
@@ -84,9 +84,9 @@ def _measure(patch_size: int, fast: bool) -> dict[str, float]:
         cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8))
         grid = [side // patch_size for side in frame_size(*SIZE, protocol)]
         labels = torch.rand(*grid, OBJECTS + 1).softmax(dim=-1)
-        context = Context(normalise(torch.randn(*grid, encoder.embed_dim)), labels, protocol)
+        context = Context(normalize(torch.randn(*grid, encoder.embed_dim)), labels, protocol)
         for _ in range(protocol.context_frames):
-            context.add(normalise(torch.randn(*grid, encoder.embed_dim)), labels)
+            context.add(normalize(torch.randn(*grid, encoder.embed_dim)), labels)
         seconds = (_run_fast if fast else _run_plain)(encoder, path, context, protocol)
     peak = peak_memory()
     return seconds | {"peak memory, MiB": peak, "of it after loading, MiB": peak - loaded}

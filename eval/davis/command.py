@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the evaluation; returns the exit code."""
     from eval.run import already_done
-    from flsl.errors import UserError
+    from flsl.runtime.errors import UserError
 
     if arguments.mode == "bench":
         from eval.davis.bench import bench

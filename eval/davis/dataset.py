@@ -13,9 +13,8 @@ from typing import Any
 
 from PIL import Image
 
-from eval.data.synthesise.folder import read_marker
-from flsl.config import unknown_key
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError, unknown_key
+from flsl.runtime.marker import read_marker
 
 FRAMES, MASKS, LISTS = "JPEGImages/480p", "Annotations/480p", "ImageSets/2017"
 OFFICIAL_FRAMES = 1999
@@ -126,7 +125,7 @@ def _check_folders(root: Path, need_frames: bool) -> None:
         inside = ", ".join(sorted(p.name for p in root.iterdir())[:8]) or "nothing"
         raise UserError(
             f"{root} lacks {', '.join(missing)}; found there: {inside}. Expected is the official layout of "
-            "DAVIS-2017-trainval-480p. For a try-out, `python -m eval data synthesise davis DIR` draws data."
+            "DAVIS-2017-trainval-480p. For a try-out, `python -m eval data synthesize davis DIR` draws data."
         )
 
 
@@ -177,7 +176,7 @@ def _check_pictures(frames: list[Path], masks: list[Path]) -> tuple[int, int]:
         if path.suffix == ".png" and mode != "P":
             raise UserError(
                 f"{path} is a picture of mode {mode}, not a palette PNG. Expected is one byte a pixel that is the "
-                "object's id (0 background, 255 void); colours carry no ids."
+                "object's id (0 background, 255 void); colors carry no ids."
             )
         expected = expected or size
         if size != expected:

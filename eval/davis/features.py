@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from eval.davis.frames import frame_size, read_frame
-from eval.davis.propagation import normalise
+from eval.davis.propagation import normalize
 from eval.davis.protocol import Protocol
 from eval.davis.threads import one_thread_each, return_large_blocks
 from eval.run import Stopwatch
@@ -27,10 +27,10 @@ BATCH_TOKENS, BATCHES_AHEAD = 50_000, 4
 
 @torch.inference_mode()
 def encode(encoder: Encoder, images: Tensor, bfloat16: bool = False) -> Tensor:
-    """Return the normalised features (B, h, w, D) float32 of images (B, 3, H, W): last block, after the final norm."""
+    """Return the normalized features (B, h, w, D) float32 of images (B, 3, H, W): last block, after the final norm."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
         (maps,) = encoder.feature_maps(images)
-    return normalise(maps.float().permute(0, 2, 3, 1)).contiguous()
+    return normalize(maps.float().permute(0, 2, 3, 1)).contiguous()
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def encode_ahead(
     bfloat16: bool,
     watch: Stopwatch,
 ) -> Iterator[Iterator[Tensor]]:
-    """Give an iterator over the normalised features (h, w, D) float32 of each frame, in order.
+    """Give an iterator over the normalized features (h, w, D) float32 of each frame, in order.
 
     `size` is the height and width of the frames as they are on disk.
 

@@ -1,4 +1,4 @@
-"""Frames as the protocol wants them: resized, floored to a multiple, normalised."""
+"""Frames as the protocol wants them: resized, floored to a multiple, normalized."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from eval.davis.protocol import Protocol
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 JPEG_BEGIN, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
@@ -33,13 +33,13 @@ def read_frame(path: Path, protocol: Protocol) -> Tensor:
 
 
 def resize_frame(image: np.ndarray, protocol: Protocol) -> np.ndarray:
-    """Resize a BGR image (H, W, 3) uint8 by OpenCV's bilinear rule; other libraries differ by a grey level or more."""
+    """Resize a BGR image (H, W, 3) uint8 by OpenCV's bilinear rule; other libraries differ by a gray level or more."""
     height, width = frame_size(*image.shape[:2], protocol)
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def to_input(image: np.ndarray, protocol: Protocol) -> Tensor:
-    """Turn a BGR image (H, W, 3) uint8 into a normalised RGB tensor (3, H, W) float32."""
+    """Turn a BGR image (H, W, 3) uint8 into a normalized RGB tensor (3, H, W) float32."""
     pixels = torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1))).float().div_(255)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (protocol.mean, protocol.std))
     return pixels.sub_(mean).div_(std)
@@ -51,7 +51,7 @@ def _decode(path: Path) -> np.ndarray:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None and not data.startswith(JPEG_BEGIN):
         raise UserError(f"{path} is not a readable picture. Copy the frame again from the archive.")
-    # OpenCV may fill what is missing of a JPEG with grey and only print a warning; Pillow refuses.
+    # OpenCV may fill what is missing of a JPEG with gray and only print a warning; Pillow refuses.
     if image is None or not data.rstrip(b"\0\r\n ").endswith(JPEG_END):
         try:
             with Image.open(path) as picture:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 VOID = 255
 
@@ -13,7 +13,7 @@ VOID = 255
 def read_mask(path: Path) -> np.ndarray:
     """Read a mask as it is: (H, W) uint8 indices, void included.
 
-    Raises UserError if the file is missing, damaged, or not one byte a pixel (palette or grey).
+    Raises UserError if the file is missing, damaged, or not one byte a pixel (palette or gray).
     """
     try:
         with Image.open(path) as image:

@@ -20,7 +20,7 @@ def boundary_radius(height: int, width: int) -> int:
 def boundary_map(mask: np.ndarray) -> np.ndarray:
     """Return the one-pixel-wide boundary (H, W) bool of a bool mask.
 
-    A pixel is boundary if it differs from its right, lower or lower right neighbour; past the last row and column the
+    A pixel is boundary if it differs from its right, lower or lower right neighbor; past the last row and column the
     image goes on as it ends.
     """
     grown = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
@@ -74,7 +74,7 @@ def score_frame_plain(truth: np.ndarray, prediction: np.ndarray, objects: int) -
 def statistics(values: np.ndarray) -> tuple[float, float, float]:
     """Return mean, recall (share above 0.5) and decay of one object's values over the frames (frames,).
 
-    Decay is the mean of the first quarter of the frames minus that of the last one; neighbouring quarters share a
+    Decay is the mean of the first quarter of the frames minus that of the last one; neighboring quarters share a
     frame. The public tool's frame numbers wrap at 256, which is wrong for longer videos and not repeated here.
     """
     # The tiny offset makes halves round up: numpy would round them to the even number.

@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 from eval.davis.dataset import Video
 from eval.davis.masks import read_mask, read_truth
 from eval.davis.scoring import VideoScore
-from flsl.files import write_atomic
+from flsl.runtime.files import write_atomic
 
-COLOURS = np.array(
+COLORS = np.array(
     [
         (0, 0, 0), (255, 70, 60), (60, 200, 90), (70, 130, 255), (255, 190, 30), (200, 80, 255),
         (0, 210, 220), (255, 120, 190), (170, 220, 40), (255, 140, 50), (150, 150, 255),
@@ -58,8 +58,8 @@ def write_sheet(rows: Sequence[ObjectRow], predictions: Path, title: str, path: 
     pen.text((6, 4), f"{title}: prediction above, ground truth below", INK, font=font)
     top = 2 * TEXT
     for row, height in zip(rows, heights):
-        colour = tuple(_colour(row.number).tolist())
-        pen.rectangle((6, top + 2, 16, top + 12), fill=colour)
+        color = tuple(_color(row.number).tolist())
+        pen.rectangle((6, top + 2, 16, top + 12), fill=color)
         pen.text((22, top), f"{row.video.name}, object {row.number}: J&F {row.score:.1f}", INK, font=font)
         for column, index in enumerate(_moments(row.values.shape[1])):
             left = 6 + column * (CELL + 6)
@@ -96,9 +96,9 @@ def _moments(frames: int) -> list[int]:
     return np.linspace(0, frames - 1, MOMENTS).round().astype(int).tolist()
 
 
-def _colour(number: int | np.ndarray) -> np.ndarray:
-    """Colour of an object id; ids beyond the list begin it again after the background."""
-    return COLOURS[np.where(np.asarray(number) > 0, (np.asarray(number) - 1) % (len(COLOURS) - 1) + 1, 0)]
+def _color(number: int | np.ndarray) -> np.ndarray:
+    """Color of an object id; ids beyond the list begin it again after the background."""
+    return COLORS[np.where(np.asarray(number) > 0, (np.asarray(number) - 1) % (len(COLORS) - 1) + 1, 0)]
 
 
 def _paint(
@@ -110,7 +110,7 @@ def _paint(
     labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
     shown = labels > 0 if number is None else labels == number
     painted = np.where(
-        shown[..., None], picture // 2 + _colour(labels) // 2, picture if number is None else picture // 2
+        shown[..., None], picture // 2 + _color(labels) // 2, picture if number is None else picture // 2
     )
     outline = cv2.morphologyEx(labels * shown, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     painted[outline & shown] = 255

@@ -1,6 +1,6 @@
 """Label propagation by its definition: each token of a frame takes the labels of its most similar context tokens.
 
-All tensors are channels last, with features L2-normalised (`normalise`) and soft labels:
+All tensors are channels last, with features L2-normalized (`normalize`) and soft labels:
 
     target    (h, w, D)            features of the frame to label
     features  (contexts, h, w, D)  the first frame at index 0, then the last frames
@@ -17,8 +17,8 @@ from torch import Tensor
 from eval.davis.protocol import Protocol
 
 
-def normalise(features: Tensor) -> Tensor:
-    """L2-normalise features (..., D) over their last dimension."""
+def normalize(features: Tensor) -> Tensor:
+    """L2-normalize features (..., D) over their last dimension."""
     return F.normalize(features, dim=-1)
 
 
@@ -33,7 +33,7 @@ def propagate_plain(target: Tensor, features: Tensor, labels: Tensor, protocol: 
     """Return the labels (h, w, C) of the target frame (protocols.md, "DAVIS 2017").
 
     The affinity is exp(cos / temperature) inside the window and 0 outside. Of all context tokens together the `topk`
-    largest for each target token are kept, ties at the threshold all stay; normalised to sum 1, they average the labels.
+    largest for each target token are kept, ties at the threshold all stay; normalized to sum 1, they average the labels.
     Needs several matrices of (contexts h w) x (h w).
     """
     tokens = torch.arange(target.shape[0] * target.shape[1], device=target.device)

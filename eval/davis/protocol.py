@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from flsl.config import unknown_key
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError, unknown_key
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from eval.davis.scoring import (
     write_objects,
 )
 from eval.run import Stopwatch, finish_record, outside_model
-from flsl.config import dump_config
-from flsl.device import choose_device
-from flsl.errors import UserError
-from flsl.files import write_atomic
+from flsl.runtime.config import dump_config
+from flsl.runtime.device import choose_device
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import write_atomic
 from results import record
 from results.bootstrap import percentile_interval
 from results.store import read_record

@@ -16,14 +16,14 @@ from eval.davis.protocol import Protocol
 from eval.davis.tiled_propagation import propagate
 from eval.run import Stopwatch
 from flsl.encoder import Encoder
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 
 class Context:
     """What votes: the first frame and the last `protocol.context_frames` frames with their soft labels."""
 
     def __init__(self, features: Tensor, labels: Tensor, protocol: Protocol):
-        """Begin with the first frame's normalised features (h, w, D) and labels (h, w, C)."""
+        """Begin with the first frame's normalized features (h, w, D) and labels (h, w, C)."""
         frames = 1 + protocol.context_frames
         self._features = features.new_empty(frames, *features.shape)
         self._labels = labels.new_empty(frames, *labels.shape)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 REQUIRED = {
     "images": ("id", "file_name", "height", "width"),

@@ -13,9 +13,9 @@ from eval.detector.pyramid import Pyramid, default_blocks
 from eval.detector.windows import windowed_taps
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_encoder, load_strictly
-from flsl.config import parse_section
 from flsl.encoder import build_encoder
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
+from flsl.runtime.schema import parse
 
 
 @MODELS.register_module()
@@ -23,7 +23,7 @@ class EncoderBackbone(BaseModule):
     """`flsl.encoder.Encoder` without its final norm, and the feature pyramid of protocols.md.
 
     The encoder is the attribute `encoder`: `flsl.checkpoint.fingerprint(backbone.encoder)` equals the checkpoint's.
-    mmengine initialises models after it built them, which would draw an encoder's weights anew; here the weights are
+    mmengine initializes models after it built them, which would draw an encoder's weights anew; here the weights are
     loaded by the constructor and `init_weights` leaves them alone (method.md section 5, traps 4 and 5).
     """
 
@@ -52,7 +52,7 @@ class EncoderBackbone(BaseModule):
             checkpoint_activations: recompute activations in the backward pass: less memory, about a third slower.
             window: side in tokens of attention windows; None attends globally in every block.
             global_blocks: blocks that attend globally all the same.
-            norm_cfg: normalisation inside the pyramid (mmcv's dict); BatchNorm if not given.
+            norm_cfg: normalization inside the pyramid (mmcv's dict); BatchNorm if not given.
             init_cfg: `dict(type="Pretrained", checkpoint=SPEC, seed=0)`, where SPEC is what `load_encoder` takes; None
                 keeps random weights, for a detector whose own weights are loaded afterwards.
 
@@ -60,7 +60,7 @@ class EncoderBackbone(BaseModule):
             UserError: the checkpoint holds another encoder, or blocks that the encoder does not have.
         """
         super().__init__(init_cfg=init_cfg)
-        config = parse_section(EncoderConfig, encoder, "backbone.encoder")
+        config = parse(EncoderConfig, encoder, "backbone.encoder")
         if num_heads not in (None, config.num_heads):
             config = replace(config, architecture="custom", num_heads=num_heads)
         self.encoder = build_encoder(config, drop_path)

@@ -9,7 +9,7 @@ from mmdet.registry import DATASETS, TRANSFORMS
 from mmengine.dataset import BaseDataset
 
 from eval.detector.annotations import Annotations, read_annotations
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 
 @DATASETS.register_module()
@@ -102,7 +102,7 @@ class ReadImage(BaseTransform):
 
 
 def _is_cut_off(content: np.ndarray) -> bool:
-    """Tell whether a JPEG or PNG lacks its end marker: OpenCV decodes such a file without a word, part of it grey."""
+    """Tell whether a JPEG or PNG lacks its end marker: OpenCV decodes such a file without a word, part of it gray."""
     head, tail = content[:4].tobytes(), content[-1024:].tobytes()
     if head.startswith(b"\xff\xd8"):
         return b"\xff\xd9" not in tail

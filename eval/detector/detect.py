@@ -11,23 +11,23 @@ import torch
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import ConfigDict
 from mmengine.dataset import pseudo_collate
-from mmengine.dist import get_dist_info
 from torch.utils.data import DataLoader, Subset
 
 from eval.detector import components  # noqa: F401  (registers with mmdet)
 from eval.detector.annotations import require_same_categories
-from eval.detector.distributed import gather, is_main, join
 from eval.detector.mask_code import encode_mask
 from eval.detector.model import detector_config
 from eval.detector.pipeline import test_pipeline
-from eval.detector.recipe import Recipe, resolve_precision
+from eval.detector.recipe import Recipe
 from eval.detector.runner import Progress, quiet
 from eval.detector.weights import read_detector
 from eval.run import Stopwatch
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_strictly
-from flsl.files import write_atomic
-from flsl.preemption import Preempted, StopSignal
+from flsl.runtime.distributed import gather, is_main, start_ranks, this_rank, world_size
+from flsl.runtime.files import write_atomic
+from flsl.runtime.precision import choose_dtype
+from flsl.runtime.preemption import Preempted, StopSignal
 
 if TYPE_CHECKING:
     from mmdet.structures import DetDataSample
@@ -82,7 +82,7 @@ def detect(
         UserError: see `load_detector` and `read_annotations`; categories that are not the detector's.
     """
     device = device or torch.device("cpu")
-    join(device)
+    start_ranks(str(device))
     with StopSignal() as signal, quiet(Path(out).parent / "train" / "train.log") as console:
         model, categories = load_detector(recipe, detector, device)
         data = DATASETS.build(
@@ -97,14 +97,14 @@ def detect(
         )
         require_same_categories(categories, data.categories, annotations)
         detections = []
-        rank, world = get_dist_info()
+        rank, world = this_rank(), world_size()
         loader = DataLoader(
             Subset(data, range(rank, min(limit or len(data), len(data)), world)),
             batch_size=recipe.testing.batch,
             num_workers=recipe.runtime.workers,
             collate_fn=pseudo_collate,
         )
-        dtype = resolve_precision(recipe.testing.precision, device)
+        dtype = choose_dtype(recipe.testing.precision, device, "testing.precision")
         progress, batches = Progress(console, "detect", len(loader)), iter(loader)
         for done in range(1, len(loader) + 1):
             if signal.requested:

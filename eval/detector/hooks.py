@@ -13,8 +13,8 @@ from mmengine.runner import Runner
 
 from eval.detector.runner import Progress
 from flsl.checkpoint import fingerprint
-from flsl.errors import UserError
-from flsl.preemption import Preempted, StopSignal
+from flsl.runtime.errors import UserError
+from flsl.runtime.preemption import Preempted, StopSignal
 
 
 class ProgressHook(Hook):
@@ -37,7 +37,7 @@ class ProgressHook(Hook):
 
 
 class FingerprintHook(Hook):
-    """Holds that a new training starts from exactly the checkpoint's encoder, whatever initialised the model."""
+    """Holds that a new training starts from exactly the checkpoint's encoder, whatever initialized the model."""
 
     def __init__(self, expected: str):
         """Expect the encoder with this fingerprint."""

@@ -1,4 +1,4 @@
-"""Matching detections to objects greedily by score, as COCO and UAVDT do, vectorised over all images."""
+"""Matching detections to objects greedily by score, as COCO and UAVDT do, vectorized over all images."""
 
 from dataclasses import dataclass
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from eval.detector.recipe import ModelSection, TestingSection
 from flsl.architecture import EncoderConfig
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 FPN_STRIDES = [4, 8, 16, 32, 64]
 
@@ -140,11 +140,11 @@ def detector_config(
     return config
 
 
-def _box_coder(centre_std: float, size_std: float) -> dict[str, Any]:
+def _box_coder(center_std: float, size_std: float) -> dict[str, Any]:
     return {
         "type": "DeltaXYWHBBoxCoder",
         "target_means": [0.0] * 4,
-        "target_stds": [centre_std, centre_std, size_std, size_std],
+        "target_stds": [center_std, center_std, size_std, size_std],
     }
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from eval.detector.roi_align import MOST_CELLS, pool_regions_backward
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 EXTENSION = "mmcv._ext"
 
@@ -119,7 +119,7 @@ def roi_align_forward(
         spatial_scale: features per image pixel.
         sampling_ratio: samples a bin and direction; 0 takes as many as the bin has feature cells.
         pool_mode: 1 average; 0 (maximum) is refused.
-        aligned: shift by half a cell, so that cell centres lie at .5.
+        aligned: shift by half a cell, so that cell centers lie at .5.
 
     Raises:
         NotImplementedError: `pool_mode` is 0.

@@ -46,7 +46,7 @@ def parameter_groups(
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class EncoderOptimizer:
-    """Builds the optimiser wrapper; mmengine calls it with the model (unwrapped or in data parallelism)."""
+    """Builds the optimizer wrapper; mmengine calls it with the model (unwrapped or in data parallelism)."""
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
         """Take mmengine's two dictionaries; `paramwise_cfg` holds `layer_decay`."""

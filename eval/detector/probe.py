@@ -12,14 +12,14 @@ import torch
 from mmengine import dist
 
 from eval.detector.detect import detect
-from eval.detector.distributed import is_main, join, wait, world_size
 from eval.detector.hooks import TimingHook
 from eval.detector.optimizer import scaled_learning_rate
 from eval.detector.recipe import Recipe
 from eval.detector.schedule import steps
 from eval.detector.train import train_detector
 from eval.run import peak_memory
-from flsl.config import read_config
+from flsl.runtime.config import read_config
+from flsl.runtime.distributed import is_main, start_ranks, wait, world_size
 
 STEPS, WARM_UP, IMAGES = 20, 2, 8
 PHASES = ("data", "network", "pasting", "encoding")
@@ -65,7 +65,7 @@ def probe(
     Raises:
         UserError: whatever would stop the run itself.
     """
-    join(device)
+    start_ranks(str(device))
     timing, short = TimingHook(), replace(recipe.training, iterations=STEPS + WARM_UP)
     with _common_folder() as folder:
         detector = train_detector(

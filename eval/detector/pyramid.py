@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 STRIDES = (4, 8, 16, 32)
 # Side in pixels that an image must be a multiple of: the coarsest level pools whole groups of patches.
@@ -22,7 +22,7 @@ class Pyramid(nn.Module):
     """
 
     def __init__(self, embed_dim: int, patch_size: int, norm_cfg: dict | None = None):
-        """Build with torch's default initialisation; `norm_cfg` is mmcv's, BatchNorm if not given.
+        """Build with torch's default initialization; `norm_cfg` is mmcv's, BatchNorm if not given.
 
         Raises:
             UserError: no pyramid is defined for the patch size.

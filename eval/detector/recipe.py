@@ -1,19 +1,16 @@
 """What a detector recipe can say: the sections of configs/coco/*.py and configs/uavdt/*.py."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import torch
-
-from flsl.config import parse_section, read_config
-from flsl.errors import UserError
-
-Precision = Literal["fp32", "fp16", "bf16", "auto"]
+from flsl.runtime.config import read_config
+from flsl.runtime.precision import Precision
+from flsl.runtime.schema import parse, section
 
 
-@dataclass(frozen=True)
+@section
 class ModelSection:
     """The detector; defaults are those of the published 1x recipe (protocols.md, COCO)."""
 
@@ -30,7 +27,7 @@ class ModelSection:
     fc_layers: int = 2
     fc_channels: int = 1024
     class_agnostic: bool = False  # one box and one mask a region in place of one a category: learns from fewer objects
-    head_norm: Literal["GN"] | None = None  # group normalisation in pyramid and heads: learns faster from scratch
+    head_norm: Literal["GN"] | None = None  # group normalization in pyramid and heads: learns faster from scratch
     mask_channels: int = 256
     mask_convs: int = 4
     anchor_scale: int = 8  # an anchor's side on a level of stride s is anchor_scale * s
@@ -46,7 +43,7 @@ class ModelSection:
             raise ValueError(f"window must be at least 2 tokens, not {self.window}")
 
 
-@dataclass(frozen=True)
+@section
 class ImagesSection:
     """Sizes and augmentation."""
 
@@ -59,9 +56,9 @@ class ImagesSection:
     jitter_size: int = 1024
 
 
-@dataclass(frozen=True)
+@section
 class TrainingSection:
-    """Optimisation. `learning_rate` holds at `base_batch`; `auto_scale` multiplies it by batch / base_batch."""
+    """Optimization. `learning_rate` holds at `base_batch`; `auto_scale` multiplies it by batch / base_batch."""
 
     batch: int = 16  # all devices together
     epochs: float = 12
@@ -88,7 +85,7 @@ class TrainingSection:
             raise ValueError(f"milestones {self.milestones} must lie within the {self.epochs:g} epochs")
 
 
-@dataclass(frozen=True)
+@section
 class TestingSection:
     """What counts as a detection."""
 
@@ -99,7 +96,7 @@ class TestingSection:
     precision: Precision = "fp32"
 
 
-@dataclass(frozen=True)
+@section
 class RuntimeSection:
     """What changes speed and memory, and no result: such keys may differ between runs of one protocol."""
 
@@ -109,7 +106,7 @@ class RuntimeSection:
     tensorboard: bool = False
 
 
-@dataclass(frozen=True)
+@section
 class Recipe:
     """One recipe. `protocol` is its name and version; it is part of a result's key."""
 
@@ -141,8 +138,8 @@ def read_recipe(path: Path, overrides: Iterable[str] = (), cls: type[R] = Recipe
         UserError: no such file, or a key or value that a recipe cannot have (the nearest key is named).
     """
     overrides = list(overrides)
-    recipe = parse_section(cls, read_config(path, overrides), "")
-    published = parse_section(cls, read_config(path), "") if overrides else recipe
+    recipe = parse(cls, read_config(path, overrides), "")
+    published = parse(cls, read_config(path), "") if overrides else recipe
     model = replace(recipe.model, window=published.model.window, global_blocks=published.model.global_blocks)
     suffix = "-modified" if replace(recipe, runtime=published.runtime, model=model) != published else ""
     if recipe.model.window is not None:
@@ -151,28 +148,3 @@ def read_recipe(path: Path, overrides: Iterable[str] = (), cls: type[R] = Recipe
     name, _, version = recipe.protocol.partition("@")
     recipe = replace(recipe, protocol=f"{name}{suffix}@{version or 1}")
     return recipe, asdict(recipe)
-
-
-def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """Return the type that convolutions and matrix products run in on `device`.
-
-    `auto` is bfloat16 where the hardware multiplies it (AMX, AVX512-BF16, Ampere and newer), float32 elsewhere.
-
-    Raises:
-        UserError: half precision on a CPU, or bfloat16 on a GPU that lacks it.
-    """
-    if precision == "fp16":
-        if device.type != "cuda":
-            raise UserError("training.precision='fp16' needs a CUDA device; on a CPU use --set training.precision=bf16")
-        return torch.float16
-    if device.type == "cuda":
-        available = torch.cuda.is_bf16_supported(including_emulation=False)
-        if precision == "bf16" and not available:
-            raise UserError("this GPU has no bfloat16; use --set training.precision=fp16")
-    else:
-        # Without these units oneDNN emulates bfloat16, several times slower than float32.
-        units = getattr(torch.cpu, "get_capabilities", dict)()
-        available = units.get("amx_bf16", False) or units.get("avx512_bf16", False)
-    if precision == "bf16" or (precision == "auto" and available):
-        return torch.bfloat16
-    return torch.float32

@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 LOG = "train.log"
 

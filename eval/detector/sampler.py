@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 from mmdet.registry import DATA_SAMPLERS
-from mmengine.dist import get_dist_info
 from torch.utils.data import Sampler
 
 from eval.detector.dataset import CocoFile
+from flsl.runtime.distributed import this_rank, world_size
 
 
 @DATA_SAMPLERS.register_module()
@@ -21,7 +21,7 @@ class EndlessAspectSampler(Sampler):
     def __init__(self, dataset: CocoFile, batch: int, seed: int = 0):
         """`batch` is the number of images a process and step."""
         self.is_wide, self.batch, self.seed = dataset.is_wide, batch, seed
-        self.rank, self.world = get_dist_info()
+        self.rank, self.world = this_rank(), world_size()
         self.skipped = 0
 
     def skip(self, samples: int) -> None:

@@ -1,4 +1,4 @@
-"""From a recipe to mmengine's training configuration: data, steps, learning rate, optimiser, checkpoints."""
+"""From a recipe to mmengine's training configuration: data, steps, learning rate, optimizer, checkpoints."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,11 @@ from typing import Any
 import torch
 
 from eval.detector import optimizer  # noqa: F401  (registers the constructor)
-from eval.detector.distributed import share, world_size
 from eval.detector.optimizer import scaled_learning_rate
 from eval.detector.pipeline import train_pipeline
-from eval.detector.recipe import Recipe, TrainingSection, resolve_precision
+from eval.detector.recipe import Recipe, TrainingSection
+from flsl.runtime.distributed import share, world_size
+from flsl.runtime.precision import choose_dtype
 
 
 def dataset_config(recipe: Recipe, annotations: Path, images: Path) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def training_config(recipe: Recipe, images: int, device: torch.device) -> dict[s
     training, runtime = recipe.training, recipe.runtime
     share(training.batch)
     total, milestones = steps(training, images)
-    dtype = resolve_precision(training.precision, device)
+    dtype = choose_dtype(training.precision, device)
     wrapper: dict[str, Any] = {"type": "OptimWrapper"}
     if dtype == torch.bfloat16:
         wrapper = {"type": "BFloat16OptimWrapper"}

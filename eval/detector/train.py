@@ -12,14 +12,12 @@ import torch
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import ConfigDict
 from mmengine.dataset import pseudo_collate, worker_init_fn
-from mmengine.dist import get_rank
 from mmengine.hooks import EMAHook, Hook
 from torch.utils.data import DataLoader
 
 from eval.detector import components  # noqa: F401  (registers with mmdet)
 from eval.detector.annotations import Annotations, require_same_categories
 from eval.detector.dataset import CocoFile
-from eval.detector.distributed import is_main, join, share, wait, world_size
 from eval.detector.hooks import FingerprintHook, FiniteLossHook, PreemptionHook, ProgressHook
 from eval.detector.model import check_encoder, detector_config
 from eval.detector.recipe import Recipe
@@ -28,10 +26,11 @@ from eval.detector.sampler import EndlessAspectSampler
 from eval.detector.schedule import dataset_config, training_config
 from eval.detector.weights import read_detector_metadata, write_detector
 from flsl.checkpoint import fingerprint, load_encoder
-from flsl.config import dump_config
-from flsl.errors import UserError
-from flsl.files import write_atomic
-from flsl.preemption import StopSignal, leave_signals_to_the_main_process
+from flsl.runtime.config import dump_config
+from flsl.runtime.distributed import is_main, share, start_ranks, this_rank, wait, world_size
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import write_atomic
+from flsl.runtime.preemption import StopSignal, leave_signals_to_the_main_process
 
 
 def train_detector(
@@ -82,7 +81,7 @@ def train_detector(
         _require_same(identity, read_detector_metadata(finished)["training"], out)
         print(f"training is finished already: {finished}", flush=True)
         return finished
-    join(device)
+    start_ranks(str(device))
     with quiet(out / "train" / "train.log") as console:
         data = dataset_config(recipe, annotations, images)
         dataset = DATASETS.build(data)
@@ -179,7 +178,7 @@ def _loader(dataset: CocoFile, recipe: Recipe, seed: int, device: torch.device) 
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
-        worker_init_fn=partial(_start_worker, num_workers=workers, rank=get_rank(), seed=seed),
+        worker_init_fn=partial(_start_worker, num_workers=workers, rank=this_rank(), seed=seed),
     )
 
 

@@ -8,8 +8,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from flsl.errors import UserError
-from flsl.files import write_atomic
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import write_atomic
 
 FORMAT = "flsl-detector"
 

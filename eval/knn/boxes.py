@@ -44,7 +44,7 @@ def largest_box(boxes: np.ndarray) -> int | None:
 
 
 def tokens_in_box(box: np.ndarray, patch: int, protocol: Protocol) -> np.ndarray:
-    """Return the (grid^2,) raster indices of the tokens at the centres of a box's grid cells, row by row.
+    """Return the (grid^2,) raster indices of the tokens at the centers of a box's grid cells, row by row.
 
     Args:
         box: (4,) left, top, right, bottom in pixels of the crop.

@@ -1,4 +1,4 @@
-"""Classify patch tokens inside boxes by their nearest neighbours (frozen features, no training, a quick check).
+"""Classify patch tokens inside boxes by their nearest neighbors (frozen features, no training, a quick check).
 
     python -m eval knn --checkpoint CHECKPOINT --data DIR --out DIR [--limit N]
 
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the evaluation; returns the exit code."""
     from eval.knn.run import classify_and_score
     from eval.run import already_done
-    from flsl.errors import UserError
+    from flsl.runtime.errors import UserError
 
     for name, value in (("--limit", arguments.limit), ("--batch-size", arguments.batch_size)):
         if value is not None and value < 1:

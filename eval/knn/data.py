@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from eval.data.synthesise.folder import read_marker
 from eval.detector.annotations import read_annotations
-from flsl.errors import UserError
-from flsl.files import sha256_of_file
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import sha256_of_file
+from flsl.runtime.marker import read_marker
 
 XML = "Annotations/CLS-LOC"
 # Images with boxes: ImageNet has them for 544,546 training images and every validation image.

@@ -16,7 +16,7 @@ from eval.knn.boxes import boxes_in_crop, crop_corner, largest_box, resized_size
 from eval.knn.data import Example
 from eval.knn.protocol import Protocol
 from flsl.encoder import Encoder
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ class Protocol:
     """Lengths in pixels.
 
     An image's short side is resized to `resize` (bicubic), its middle `crop` x `crop` is encoded. The largest box
-    inside the crop is divided into `grid` x `grid` cells; the tokens at the cells' centres stand for the image, each
+    inside the crop is divided into `grid` x `grid` cells; the tokens at the cells' centers stand for the image, each
     with the box's class.
     """
 
@@ -17,8 +17,8 @@ class Protocol:
     crop: int = 224
     grid: int = 3
     temperature: float = 0.07
-    neighbours: tuple[int, ...] = (10, 20, 100, 200)
-    headline_neighbours: int = 20
+    neighbors: tuple[int, ...] = (10, 20, 100, 200)
+    headline_neighbors: int = 20
 
     @property
     def tokens(self) -> int:

@@ -12,9 +12,9 @@ from eval.knn.protocol import BBOX, Protocol
 from eval.knn.vote import classify
 from eval.run import Stopwatch, finish_record
 from flsl.checkpoint import load_encoder
-from flsl.device import choose_device
-from flsl.errors import UserError
-from flsl.files import write_atomic
+from flsl.runtime.device import choose_device
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import write_atomic
 from results.bootstrap import percentile_interval
 from results.record import Dataset, Metric
 
@@ -43,24 +43,24 @@ def classify_and_score(arguments: argparse.Namespace) -> None:
         if len(found.classes) < len(examples):
             left = len(examples) - len(found.classes)
             warnings.append(f"{left} of {len(examples)} {split} images have no box inside the middle crop: left out")
-    neighbours = tuple(min(k, len(train.classes) * BBOX.tokens) for k in BBOX.neighbours)
-    if neighbours != BBOX.neighbours:
-        warnings.append(f"the bank has only {neighbours[-1]} tokens: larger numbers of neighbours are cut to it")
+    neighbors = tuple(min(k, len(train.classes) * BBOX.tokens) for k in BBOX.neighbors)
+    if neighbors != BBOX.neighbors:
+        warnings.append(f"the bank has only {neighbors[-1]} tokens: larger numbers of neighbors are cut to it")
     names = sorted({*train.classes, *val.classes})
     unknown = sorted(set(val.classes) - set(train.classes))
     if unknown:
         warnings.append(f"classes without a training image, always wrong: {', '.join(unknown[:10])}")
     number = {name: index for index, name in enumerate(names)}
-    with watch.phase("neighbours"):
+    with watch.phase("neighbors"):
         labels = torch.tensor([number[name] for name in train.classes]).repeat_interleave(BBOX.tokens)
         bank = train.features.flatten(0, 1)
-        tokens, images = classify(val.features.to(device), bank, labels, len(names), neighbours, BBOX.temperature)
+        tokens, images = classify(val.features.to(device), bank, labels, len(names), neighbors, BBOX.temperature)
     predictions = {
         "image": np.array([str(path.relative_to(arguments.data)) for path in val.paths]),
         "truth": np.array([number[name] for name in val.classes]),
         "token_prediction": tokens.cpu().numpy(),  # (n, 9, k)
         "vote_prediction": images.cpu().numpy(),  # (n, k)
-        "neighbours": np.array(BBOX.neighbours),
+        "neighbors": np.array(BBOX.neighbors),
         "classes": np.array(names),
     }
     write_atomic(arguments.out / PREDICTIONS, lambda path: np.savez_compressed(path, **predictions))
@@ -70,13 +70,13 @@ def classify_and_score(arguments: argparse.Namespace) -> None:
 def knn_metrics(predictions: dict[str, np.ndarray], protocol: Protocol = BBOX) -> dict[str, Metric]:
     """Score saved predictions, in percent.
 
-    For each number of neighbours k: `vote_k` is the share of images whose tokens, voting together, name the class;
+    For each number of neighbors k: `vote_k` is the share of images whose tokens, voting together, name the class;
     `any_of_9_k` is the share of which at least one token does. The second is the more lenient: it is never below a
     single token's accuracy and is not a classifier, since it picks the right token with hindsight.
     """
     truth = predictions["truth"]
     metrics = {}
-    for column, k in enumerate(protocol.neighbours):
+    for column, k in enumerate(protocol.neighbors):
         vote = predictions["vote_prediction"][:, column] == truth
         any_token = (predictions["token_prediction"][:, :, column] == truth[:, None]).any(axis=1)
         for name, right in ((f"vote_k{k}", vote), (f"any_of_{protocol.tokens}_k{k}", any_token)):
@@ -117,7 +117,7 @@ def _record(
         protocol=BBOX.name,
         dataset=dataset,
         metrics=metrics,
-        headline=f"vote_k{BBOX.headline_neighbours}",
+        headline=f"vote_k{BBOX.headline_neighbors}",
         timing=watch.timing(len(val.classes)),
         config=dataclasses.asdict(BBOX),
         files={"predictions": PREDICTIONS},

@@ -1,4 +1,4 @@
-"""Nearest neighbours of tokens and their votes."""
+"""Nearest neighbors of tokens and their votes."""
 
 import torch
 
@@ -31,11 +31,11 @@ def nearest(queries: torch.Tensor, bank: torch.Tensor, k: int, chunk: int = 3276
 def token_votes(similarity: torch.Tensor, labels: torch.Tensor, classes: int, temperature: float) -> torch.Tensor:
     """Return each query's votes for the classes, (q, classes), summing to 1.
 
-    A neighbour votes for its class with weight exp(similarity / temperature), as in DINO's k-NN evaluation.
+    A neighbor votes for its class with weight exp(similarity / temperature), as in DINO's k-NN evaluation.
 
     Args:
-        similarity: (q, k) of the neighbours.
-        labels: (q, k) class index of the neighbours.
+        similarity: (q, k) of the neighbors.
+        labels: (q, k) class index of the neighbors.
         classes: number of classes.
         temperature: of the weights.
     """
@@ -48,31 +48,31 @@ def classify(
     bank: torch.Tensor,
     bank_labels: torch.Tensor,
     classes: int,
-    neighbours: tuple[int, ...],
+    neighbors: tuple[int, ...],
     temperature: float,
     batch: int = 128,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Classify images by the nearest neighbours of their tokens.
+    """Classify images by the nearest neighbors of their tokens.
 
     Args:
         queries: (n, tokens, D), rows of length 1.
         bank: (m, D), rows of length 1.
         bank_labels: (m,) class index.
         classes: number of classes.
-        neighbours: numbers of neighbours, each at most m.
+        neighbors: numbers of neighbors, each at most m.
         temperature: of the votes.
         batch: images at once.
 
     Returns:
-        What each token votes for most, (n, tokens, len(neighbours)), and what the image's tokens vote for together,
-        each with equal weight, (n, len(neighbours)).
+        What each token votes for most, (n, tokens, len(neighbors)), and what the image's tokens vote for together,
+        each with equal weight, (n, len(neighbors)).
     """
     tokens, images = [], []
     for part in queries.split(batch):
-        similarity, index = nearest(part.flatten(0, 1), bank, max(neighbours))
+        similarity, index = nearest(part.flatten(0, 1), bank, max(neighbors))
         labels = bank_labels.to(index.device)[index]
         token_part, image_part = [], []
-        for k in neighbours:
+        for k in neighbors:
             votes = token_votes(similarity[:, :k], labels[:, :k], classes, temperature)
             votes = votes.view(len(part), -1, classes)
             token_part.append(votes.argmax(dim=-1))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from eval.uavdt.ground_truth import CATEGORIES, SequenceTruth
 from eval.uavdt.layout import FRAMES, Layout
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 OFFICIAL_SIZE = (1024, 540)  # pixels, where no frame tells; COCO's metric does not use it
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.coco.metrics import IOU_THRESHOLDS, Backend, run_evaluator, summarise
+from eval.coco.metrics import IOU_THRESHOLDS, Backend, run_evaluator, summarize
 from eval.coco.resample import ApResampler
 from eval.uavdt.coco_format import image_ids
 from eval.uavdt.detections import NO_CATEGORY, SequenceDetections
@@ -49,9 +49,9 @@ def coco_results(document: dict[str, Any], detections: list[SequenceDetections])
 
 
 def per_class(precision: np.ndarray) -> dict[str, dict[str, float | None]]:
-    """Return the six scores of `summarise` for each category by name."""
+    """Return the six scores of `summarize` for each category by name."""
     names = [CATEGORIES[key] for key in sorted(CATEGORIES)]
-    return {name: summarise(precision[:, :, k : k + 1]) for k, name in enumerate(names)}
+    return {name: summarize(precision[:, :, k : k + 1]) for k, name in enumerate(names)}
 
 
 def ap_resampler(
@@ -61,7 +61,7 @@ def ap_resampler(
 
     Returns:
         The number of frames F, and a function that maps drawn frames (ints in 0..F-1, with repeats) to AP in percent
-        (NaN if no box was drawn). Drawing each frame once gives what `precisions` and `summarise` give.
+        (NaN if no box was drawn). Drawing each frame once gives what `precisions` and `summarize` give.
     """
     offsets = np.cumsum([0, *(truth.length for truth in truths)])
 

@@ -23,7 +23,7 @@ import argparse
 from pathlib import Path
 
 from eval.arguments import add_common_arguments, add_config_arguments, add_detector_modes, check_arguments, submit_self
-from flsl.slurm import adopt_ranks
+from flsl.runtime.slurm import adopt_ranks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,8 +14,8 @@ import numpy as np
 
 from eval.uavdt.ground_truth import CATEGORIES, check_frames
 from eval.uavdt.rows import check_rows, read_rows
-from flsl.errors import UserError
-from flsl.files import write_atomic
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import write_atomic
 
 NO_CATEGORY = -1
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from eval.uavdt.official import Curve
-from flsl.files import write_atomic
+from flsl.runtime.files import write_atomic
 
 
 def draw_official(path: Path, curve: Curve, rows: list[dict[str, object]]) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.uavdt.rows import check_rows, read_rows
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 CATEGORIES = {1: "car", 2: "truck", 3: "bus"}
 OCCLUSIONS = {1: "none", 2: "large", 3: "medium", 4: "small"}

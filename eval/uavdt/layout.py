@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.data.synthesise.folder import read_marker
 from eval.uavdt.ground_truth import SequenceTruth, ignore_path, read_truth, whole_path
 from eval.uavdt.sequences import official_sequences
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
+from flsl.runtime.marker import read_marker
 
 FRAMES = "UAV-benchmark-M"
 TRUTH = "UAV-benchmark-MOTD_v1.0/GT"
@@ -59,7 +59,7 @@ class Layout:
             inside = ", ".join(sorted(path.name for path in place.iterdir())[:8]) or "nothing"
             raise UserError(
                 f"{place} holds none of the {len(wanted)} official {split} sequences ({wanted[0]} ... {wanted[-1]}); "
-                f"found there: {inside}. Check --data, or draw data with `python -m eval data synthesise uavdt DIR`."
+                f"found there: {inside}. Check --data, or draw data with `python -m eval data synthesize uavdt DIR`."
             )
         return found
 
@@ -130,5 +130,5 @@ def open_layout(root: Path) -> Layout:
     raise UserError(
         f"{root} holds no ground truth: expected {root / TRUTH} with one <sequence>_gt_whole.txt a sequence; found "
         f"{inside}. Unpack the official archive UAV-benchmark-MOTD_v1.0.zip there, or draw data with "
-        "`python -m eval data synthesise uavdt DIR`."
+        "`python -m eval data synthesize uavdt DIR`."
     )

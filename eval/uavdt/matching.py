@@ -1,4 +1,4 @@
-"""Which detections may be matched to which boxes by the official toolkit's rules, vectorised over a sequence's frames.
+"""Which detections may be matched to which boxes by the official toolkit's rules, vectorized over a sequence's frames.
 
 `eval/uavdt/reference.py` says the same in plain loops; a test holds both equal.
 """

@@ -7,11 +7,11 @@ from PIL import Image, ImageDraw
 
 from eval.uavdt.detections import SequenceDetections
 from eval.uavdt.ground_truth import CATEGORIES, SequenceTruth
-from flsl.files import write_atomic
+from flsl.runtime.files import write_atomic
 
-TRUTH_COLOUR = (60, 220, 80)
-IGNORE_COLOUR = (150, 150, 150)
-DETECTION_COLOURS = {1: (255, 190, 40), 2: (255, 90, 60), 3: (230, 80, 255), -1: (255, 190, 40)}
+TRUTH_COLOR = (60, 220, 80)
+IGNORE_COLOR = (150, 150, 150)
+DETECTION_COLORS = {1: (255, 190, 40), 2: (255, 90, 60), 3: (230, 80, 255), -1: (255, 190, 40)}
 
 
 def busiest_frame(truths: list[SequenceTruth]) -> tuple[int, int]:
@@ -27,7 +27,7 @@ def busiest_frame(truths: list[SequenceTruth]) -> tuple[int, int]:
 
 
 def draw_overlay(picture: Path, frame: int, truth: SequenceTruth, detections: SequenceDetections, out: Path) -> Path:
-    """Write `out`: ignore regions grey, ground truth green, detections by category, the best ones, with score.
+    """Write `out`: ignore regions gray, ground truth green, detections by category, the best ones, with score.
 
     As many detections are drawn as the frame has boxes (at least 5): more would hide the picture.
     """
@@ -36,21 +36,21 @@ def draw_overlay(picture: Path, frame: int, truth: SequenceTruth, detections: Se
     veil = Image.new("RGBA", image.size)
     pen = ImageDraw.Draw(veil)
     for left, top, right, bottom in _corners(truth.ignore_box[truth.ignore_frame == frame]):
-        pen.rectangle((left, top, right, bottom), fill=(*IGNORE_COLOUR, 130), outline=(*IGNORE_COLOUR, 255))
+        pen.rectangle((left, top, right, bottom), fill=(*IGNORE_COLOR, 130), outline=(*IGNORE_COLOR, 255))
     image.paste(veil, mask=veil)
 
     pen = ImageDraw.Draw(image)
     boxes = truth.box[truth.frame == frame]
     for corners in _corners(boxes):
-        pen.rectangle(corners, outline=TRUTH_COLOUR, width=2)
+        pen.rectangle(corners, outline=TRUTH_COLOR, width=2)
     here = np.flatnonzero(detections.frame == frame)
     here = here[np.argsort(-detections.score[here], kind="stable")][: max(5, len(boxes))]
     for corners, score, category in zip(
         _corners(detections.box[here]), detections.score[here], detections.category[here]
     ):
-        pen.rectangle(corners, outline=DETECTION_COLOURS[int(category)])
+        pen.rectangle(corners, outline=DETECTION_COLORS[int(category)])
         label = f"{CATEGORIES.get(int(category), '')} {score:.2f}".strip()
-        pen.text((corners[0] + 2, corners[1] - 11), label, fill=DETECTION_COLOURS[int(category)])
+        pen.text((corners[0] + 2, corners[1] - 11), label, fill=DETECTION_COLORS[int(category)])
     return write_atomic(out, image.save)
 
 

@@ -6,13 +6,13 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from eval.data.synthesise.uavdt import synthesise
+from eval.data.synthesize.uavdt import synthesize
 from eval.detector.probe import Probe, bench_input, print_bench, print_plan, probe
 from eval.detector.recipe import read_recipe
 from eval.uavdt.layout import open_layout
 from eval.uavdt.recipe import UavdtRecipe
 from eval.uavdt.run import split_files, write_splits
-from flsl.device import choose_device
+from flsl.runtime.device import choose_device
 
 
 def plan(arguments: argparse.Namespace) -> None:
@@ -31,7 +31,7 @@ def bench(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: whatever would stop the run itself.
     """
-    draw = partial(synthesise, seed=0, sequences=1, train_sequences=1, frames=16, height=540, width=1024)
+    draw = partial(synthesize, seed=0, sequences=1, train_sequences=1, frames=16, height=540, width=1024)
     with bench_input(arguments, draw):
         print_bench(_measure(arguments)[0])
 

@@ -1,13 +1,14 @@
 """A UAVDT recipe: the detector's sections (`eval.detector.recipe`) and which training frames it sees."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from eval.detector.recipe import Recipe
+from flsl.runtime.schema import section
 
 
-@dataclass(frozen=True)
+@section
 class FramesSection:
-    """The training frames. Neighbouring frames of a video are nearly the same, so a stride saves time."""
+    """The training frames. Neighboring frames of a video are nearly the same, so a stride saves time."""
 
     train_sequences: int | None = None  # the first so many of the official list; None takes all that are there
     train_stride: int = 1  # every so many frames of a sequence, from its first
@@ -17,7 +18,7 @@ class FramesSection:
             raise ValueError("train_stride and train_sequences must be at least 1")
 
 
-@dataclass(frozen=True)
+@section
 class UavdtRecipe(Recipe):
     """One recipe of configs/uavdt/. The record's protocols are `uavdt/official@1` and `uavdt/coco@1` whatever the
     detector; `protocol` here names the way it was trained, and is kept in the record's config."""

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 
 def read_rows(path: Path, columns: tuple[int, int | None], layout: str) -> np.ndarray:

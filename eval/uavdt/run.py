@@ -13,8 +13,8 @@ from eval.uavdt.coco_format import coco_document
 from eval.uavdt.detections import SequenceDetections, write_detections
 from eval.uavdt.layout import Layout, open_layout
 from eval.uavdt.scoring import read_results, score
-from flsl.device import choose_device
-from flsl.files import write_atomic
+from flsl.runtime.device import choose_device
+from flsl.runtime.files import write_atomic
 from results.store import read_record
 
 if TYPE_CHECKING:
@@ -33,18 +33,18 @@ def train_and_score(arguments: argparse.Namespace) -> None:
     layout.require_frames()
     # Importing torch and mmdet takes seconds: not before the folders are known to be there.
     from eval.detector.detect import detect
-    from eval.detector.distributed import is_main, join, wait
     from eval.detector.recipe import read_recipe
     from eval.detector.train import discard, train_detector
     from eval.detector.weights import read_detector_metadata
     from eval.uavdt.recipe import UavdtRecipe
     from flsl.checkpoint import load_encoder
-    from flsl.config import dump_config
+    from flsl.runtime.config import dump_config
+    from flsl.runtime.distributed import is_main, start_ranks, wait
 
     watch = Stopwatch()
     recipe, config = read_recipe(arguments.config, arguments.overrides, UavdtRecipe)
     device = choose_device(arguments.device)
-    join(device)
+    start_ranks(str(device))
     loaded = load_encoder(arguments.checkpoint, seed=arguments.seed)
     train, test = split_files(layout, recipe, arguments.out)
     if is_main():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.coco.metrics import summarise
+from eval.coco.metrics import summarize
 from eval.run import Stopwatch, finish_record
 from eval.uavdt import coco_metric, official
 from eval.uavdt.coco_format import coco_document
@@ -19,8 +19,8 @@ from eval.uavdt.ground_truth import SequenceTruth, missing_ignore_files
 from eval.uavdt.layout import Layout
 from eval.uavdt.overlay import busiest_frame, draw_overlay
 from eval.uavdt.tables import official_tables, write_tables
-from flsl.errors import UserError
-from flsl.files import write_atomic
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import write_atomic
 from results.bootstrap import percentile_interval
 from results.record import Dataset, Metric
 
@@ -151,7 +151,7 @@ def _score_coco(results: Results, out: Path, watch: Stopwatch, files: dict[str, 
     with watch.phase("coco metric"):
         document = coco_document(results.layout, results.truths)
         precision = coco_metric.precisions(document, results.detections, arguments.metric_backend)
-        summary, classes = summarise(precision), coco_metric.per_class(precision)
+        summary, classes = summarize(precision), coco_metric.per_class(precision)
     with watch.phase("coco interval"):
         frames, average_precision = coco_metric.ap_resampler(results.truths, results.detections)
         interval = percentile_interval(np.arange(frames), average_precision, unit="images", seed=arguments.seed)

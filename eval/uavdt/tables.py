@@ -12,7 +12,7 @@ from eval.uavdt.ground_truth import CATEGORIES, OCCLUSIONS, OUT_OF_VIEW
 from eval.uavdt.matching import IOU_THRESHOLD
 from eval.uavdt.official import SequenceScore, pool, precision_recall
 from eval.uavdt.sequences import ATTRIBUTES, official_sequences
-from flsl.files import write_atomic
+from flsl.runtime.files import write_atomic
 
 COLUMNS = ("table", "group", "sequences", "frames", "boxes", "found", "recall", "AP")
 

@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Load, write, read back and compare."""
-    from flsl.checkpoint import fingerprint, load_encoder, save_encoder, summarise
-    from flsl.errors import UserError
+    from flsl.checkpoint import fingerprint, load_encoder, save_encoder, summarize
+    from flsl.runtime.errors import UserError
 
     if arguments.out.suffix != ".safetensors":
         raise UserError(f"{arguments.out}: our own files are called *.safetensors")
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     origin = {
         "converted_from": loaded.format,
         "source_sha256": loaded.file_sha256,
-        "left_out": summarise(loaded.dropped),
+        "left_out": summarize(loaded.dropped),
         "warnings": loaded.warnings,
     }
     name, method = arguments.name or loaded.name, arguments.method or loaded.method

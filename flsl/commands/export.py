@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Load, write, and print how to load the result."""
     from flsl.checkpoint import load_encoder
-    from flsl.errors import UserError
     from flsl.exports import TARGETS
+    from flsl.runtime.errors import UserError
 
     folder = arguments.to in ("timm", "hf")
     if folder == bool(arguments.out.suffix) or (folder and arguments.out.is_file()):

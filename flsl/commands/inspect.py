@@ -18,11 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Load the checkpoint and print its description."""
-    from flsl.checkpoint import load_encoder, summarise
+    from flsl.checkpoint import load_encoder, summarize
 
     loaded = load_encoder(arguments.checkpoint, overrides=overrides(arguments))
     fields, config = loaded.model_fields(), loaded.encoder.config
-    dropped = loaded.dropped if arguments.all else summarise(loaded.dropped)
+    dropped = loaded.dropped if arguments.all else summarize(loaded.dropped)
     if arguments.json:
         encoder = config.to_dict()
         print(json.dumps(fields | {"encoder": encoder, "dropped": dropped, "warnings": loaded.warnings}, indent=2))
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         "blocks": f"{config.mlp} MLP x{config.mlp_ratio:g}, {norm}" + (", LayerScale" if config.layer_scale else ""),
         "tokens": f"{tokens}, grid {config.grid}x{config.grid} of {config.patch_size}-pixel patches",
         "positions": f"{config.position_embedding}, resized by {config.position_interpolation!r}",
-        "normalisation": f"mean {config.image_mean}, std {config.image_std}",
+        "normalization": f"mean {config.image_mean}, std {config.image_std}",
         "parameters": f"{fields['parameters']:,}",
         "loaded": f"all {len(loaded.encoder.state_dict())} tensors match in name and shape",
         "left out": ", ".join(dropped) or "nothing",

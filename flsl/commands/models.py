@@ -1,4 +1,4 @@
-"""List public checkpoints: who made them, under which licence, where the file comes from and whether it is here.
+"""List public checkpoints: who made them, under which license, where the file comes from and whether it is here.
 
 python -m flsl models
 python -m flsl models NAME
@@ -18,14 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the list, or one entry, or download one."""
-    from flsl.errors import UserError
     from flsl.model_list import cache_folder, download, find_cached, listed_models, suggest
+    from flsl.runtime.errors import UserError
 
     models = listed_models()
     if arguments.name is None:
         if arguments.download:
             raise UserError("--download needs the name of one model")
-        print(f"{'name':<20} {'method':<11} {'architecture':<17} {'licence':<15} here  from")
+        print(f"{'name':<20} {'method':<11} {'architecture':<17} {'license':<15} here  from")
         for model in models.values():
             here = "yes" if find_cached(model.name) else "-"
             size = f"{model.architecture}/{model.patch_size}"
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         "paper": model.paper,
         "page": model.page,
         "file": model.address or "no public address",
-        "licence": model.license,
+        "license": model.license,
         "checksum": f"{model.checksum}..." if model.checksum else "none published",
         "scores": f"`python -m results published` lists {published}" if published else "none in the published figures",
         "content": model.note,

@@ -2,7 +2,7 @@
 
 python -m flsl show --checkpoint CHECKPOINT [--checkpoint ...] IMAGE [IMAGE ...] --out DIR [--point X,Y ...]
 
-Columns: the features' three principal components as colours, k-means clusters (colours matched between checkpoints),
+Columns: the features' three principal components as colors, k-means clusters (colors matched between checkpoints),
 and for each point the weights of one mean-shift step (where its token moves to).
 """
 
@@ -37,8 +37,8 @@ def _point(text: str) -> tuple[float, float]:
 def run(arguments: argparse.Namespace) -> int:
     """Load the checkpoints and draw."""
     from flsl.checkpoint import load_encoder
-    from flsl.errors import UserError
     from flsl.figure_sheet import draw_sheets
+    from flsl.runtime.errors import UserError
 
     if not 2 <= arguments.clusters <= 10:
         raise UserError(f"--clusters must be from 2 to 10, but is {arguments.clusters}")

@@ -7,9 +7,9 @@ import torch
 
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import LoadedEncoder
-from flsl.errors import UserError
 from flsl.exports.write import resizing_note, tensors, write_folder
 from flsl.formats.found import State, rename
+from flsl.runtime.errors import UserError
 
 COMMON = {
     "cls_token": "embeddings.cls_token",

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from flsl.checkpoint import LoadedEncoder
-from flsl.files import write_atomic
 from flsl.formats.found import State
+from flsl.runtime.files import write_atomic
 
 
 def tensors(loaded: LoadedEncoder) -> State:

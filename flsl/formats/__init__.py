@@ -9,8 +9,8 @@ others know better sets `FALLBACK = True`.
 import pkgutil
 from importlib import import_module
 
-from flsl.errors import UserError
 from flsl.formats.found import Found
+from flsl.runtime.errors import UserError
 from flsl.weights import WeightFile
 
 
@@ -20,7 +20,7 @@ def formats() -> dict[str, object]:
     return {name: module for name, module in modules.items() if hasattr(module, "read")}
 
 
-def recognise(file: WeightFile, branch: str | None = None) -> Found:
+def recognize(file: WeightFile, branch: str | None = None) -> Found:
     """Return what the one format that knows this layout makes of it.
 
     Raises:
@@ -41,7 +41,7 @@ def recognise(file: WeightFile, branch: str | None = None) -> Found:
 
 
 def _unknown(file: WeightFile) -> str:
-    """Say what an unrecognised file holds."""
+    """Say what an unrecognized file holds."""
     keys = list(_names(file.tree))
     what = ""
     if any("layer1.0.conv1" in key or "bn1.running_mean" in key for key in keys):

@@ -15,7 +15,7 @@ OTHERS = ("head", "fc_norm", "decoder", "mask", "reg", "dist")  # parts that DIN
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognise a DINO checkpoint."""
+    """Recognize a DINO checkpoint."""
     side = take_side(file, branch)
     state, dropped = drop(side.state, ("head.mlp.", "head.last_layer."))
     if not _fits(state) or any(key.startswith(OTHERS) for key in state):

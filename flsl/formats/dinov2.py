@@ -15,7 +15,7 @@ NAMES = {"register_tokens": "reg_token", ".mlp.w12.": ".mlp.fc1.", ".mlp.w3.": "
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognise a DINOv2 checkpoint."""
+    """Recognize a DINOv2 checkpoint."""
     state, others, side = take_side(file, branch)
     state = {re.sub(r"^blocks\.\d+\.(\d+)\.", r"blocks.\1.", key): value for key, value in state.items()}
     own = "mask_token" in state or "register_tokens" in state

@@ -7,9 +7,9 @@ in the original and therefore left out. Heads are 64 wide, in the 7B model 128.
 import torch
 
 from flsl.architecture import EncoderConfig
-from flsl.errors import UserError
 from flsl.formats.found import Found, State, drop, rename, tensors_of
 from flsl.formats.student_teacher import take_side
+from flsl.runtime.errors import UserError
 from flsl.timm_encoder import create_network, describe_network
 from flsl.weights import WeightFile
 
@@ -20,7 +20,7 @@ NAMES = {"storage_tokens": "reg_token", "ls1.gamma": "gamma_1", "ls2.gamma": "ga
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognise a DINOv3 checkpoint."""
+    """Recognize a DINOv3 checkpoint."""
     state, others, side = take_side(file, branch)
     registers = "storage_tokens" in state or ("reg_token" in state and "blocks.0.gamma_1" in state)
     if not registers or "pos_embed" in state or "patch_embed.proj.weight" not in tensors_of(state):

@@ -13,7 +13,7 @@ FACTS = {"class_token": False, "position_interpolation": "dino", "norm_eps": 1e-
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognise an FLSL checkpoint: alone, or as a side of a training checkpoint."""
+    """Recognize an FLSL checkpoint: alone, or as a side of a training checkpoint."""
     side = take_side(file, branch)
     state, dropped = drop(side.state, ("head.mlp.", "head.last_layer.", "cls_token"))
     if not is_vit(state) or not is_square(position_rows(state)) or "blocks.0.ls1.gamma" in state:

@@ -25,7 +25,7 @@ NAMES = {
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognise a Hugging Face DINOv2."""
+    """Recognize a Hugging Face DINOv2."""
     everything = tensors_of(file.tree)
     prefixes = ("dinov2.", "dinov2_with_registers.")
     prefix = next((p for p in prefixes if f"{p}embeddings.cls_token" in everything), "")

@@ -22,7 +22,7 @@ NAMES = {
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognise a Hugging Face DINOv3."""
+    """Recognize a Hugging Face DINOv3."""
     state = tensors_of(file.tree)
     rotary = any(key.endswith("layer.0.attention.q_proj.weight") for key in state)
     if not rotary or "embeddings.register_tokens" not in state:

@@ -1,12 +1,12 @@
 """Hugging Face's ViT, DeiT and ViTMAE: separate query, key and value, under `vit.`, `deit.` or nothing.
 
-Heads, the norms' epsilon and the image normalisation come from config.json and preprocessor_config.json beside the
+Heads, the norms' epsilon and the image normalization come from config.json and preprocessor_config.json beside the
 file, where present; epsilon is 1e-12 otherwise (the library's default). Positions are resized to the target size
 without antialiasing.
 """
 
-from flsl.errors import UserError
 from flsl.formats.found import Found, drop, inner, join_qkv, rename, tensors_of
+from flsl.runtime.errors import UserError
 from flsl.weights import WeightFile
 
 NAMES = {
@@ -26,7 +26,7 @@ NAMES = {
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognise a Hugging Face ViT."""
+    """Recognize a Hugging Face ViT."""
     everything = tensors_of(file.tree)
     prefix = next((p for p in ("vit.", "deit.") if f"{p}embeddings.cls_token" in everything), "")
     state = inner(everything, prefix)

@@ -14,7 +14,7 @@ FACTS = {"position_interpolation": "dino", "norm_eps": 1e-6}
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognise an iBOT checkpoint."""
+    """Recognize an iBOT checkpoint."""
     wrapped = set(file.tree) == {"state_dict"}
     side = take_side(replace(file, tree=tensors_of(file.tree["state_dict"])) if wrapped else file, branch)
     signs = any(key == "ibot_loss" or ".last_layer2." in key or ".mlp2." in key for key in side.others)

@@ -12,7 +12,7 @@ FACTS = {"position_interpolation": "size_plain", "norm_eps": 1e-6}
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognise an MAE checkpoint: by its decoder, or a headless encoder alone under "model" or with the sine table."""
+    """Recognize an MAE checkpoint: by its decoder, or a headless encoder alone under "model" or with the sine table."""
     state = tensors_of(file.tree.get("model", file.tree))
     if not is_vit(state) or "cls_token" not in state or "pos_embed" not in state:
         return None

@@ -4,8 +4,8 @@ The linear classifier is trained on the base encoder, so that is the default bra
 32, unlike everybody else's. Positions are a fixed sine table whose first half follows the rows, not the columns.
 """
 
-from flsl.errors import UserError
 from flsl.formats.found import Found, drop, inner, is_vit, run_arguments, tensors_of
+from flsl.runtime.errors import UserError
 from flsl.weights import WeightFile
 
 FACTS = {"position_interpolation": "size", "position_embedding": "fixed", "norm_eps": 1e-6}
@@ -13,7 +13,7 @@ BRANCHES = ("base_encoder", "momentum_encoder")
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognise a MoCo v3 checkpoint."""
+    """Recognize a MoCo v3 checkpoint."""
     everything = tensors_of(file.tree.get("state_dict", file.tree))
     everything = {key.removeprefix("module."): value for key, value in everything.items()}
     sides = {name: inner(everything, f"{name}.") for name in BRANCHES}

@@ -4,9 +4,9 @@ mmdetection, where the description lies beside the state dict."""
 import json
 
 from flsl.architecture import EncoderConfig
-from flsl.config import parse_section
-from flsl.errors import UserError
 from flsl.formats.found import Found, State, tensors_of
+from flsl.runtime.errors import UserError
+from flsl.runtime.schema import parse
 from flsl.weights import WeightFile
 
 FORMAT = "flsl-encoder"
@@ -14,7 +14,7 @@ DESCRIPTION = "flsl_encoder"  # key of an exported pickle
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognise a file that `flsl.checkpoint.save_encoder` or `python -m flsl export` wrote."""
+    """Recognize a file that `flsl.checkpoint.save_encoder` or `python -m flsl export` wrote."""
     meta = file.tree.get("meta")
     exported = file.tree.get(DESCRIPTION) or (meta.get(DESCRIPTION) if isinstance(meta, dict) else None)
     state: State = file.tree
@@ -32,5 +32,5 @@ def read(file: WeightFile, branch: str | None) -> Found | None:
         raise UserError(f"checkpoint {file.path}: its description is damaged ({error}). Write it again.") from error
     if not isinstance(pretraining, dict):
         raise UserError(f"checkpoint {file.path}: its origin is no dictionary, but {pretraining!r}")
-    config = parse_section(EncoderConfig, encoder, f"{file.path}: encoder")
+    config = parse(EncoderConfig, encoder, f"{file.path}: encoder")
     return Found("own", method, state, pretraining=pretraining, name=name, config=config)

@@ -11,7 +11,7 @@ FACTS = {"class_token": False, "position_interpolation": "dino", "norm_eps": 1e-
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognise a SelfPatch checkpoint."""
+    """Recognize a SelfPatch checkpoint."""
     state, others, side = take_side(file, branch)
     bare = is_vit(state) and not any(key in state for key in ("cls_token", "norm.weight", "fc_norm.weight"))
     if not bare or not is_square(position_rows(state)) or file.container != "pickle":

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from flsl.errors import UserError
 from flsl.formats.found import State, inner, tensors_of
+from flsl.runtime.errors import UserError
 from flsl.weights import WeightFile
 
 BRANCHES = ("teacher", "student")

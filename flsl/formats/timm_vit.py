@@ -2,14 +2,14 @@
 
 Positions are resized to the target size with antialiasing, as timm does. Whether class and register tokens have rows in
 the position table follows from their number. A timm config.json beside the file names the network: heads, the norms'
-epsilon and the image normalisation are then its own.
+epsilon and the image normalization are then its own.
 """
 
 import timm
 import torch
 
-from flsl.errors import UserError
 from flsl.formats.found import Found, drop, is_vit, rename, run_arguments, tensors_of
+from flsl.runtime.errors import UserError
 from flsl.timm_encoder import create_network, describe_network, is_plain
 from flsl.weights import WeightFile
 
@@ -19,7 +19,7 @@ NAMES = {".gamma_1": ".ls1.gamma", ".gamma_2": ".ls2.gamma", "dist_token": "reg_
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognise a plain ViT: flat, or under "model" or "state_dict"."""
+    """Recognize a plain ViT: flat, or under "model" or "state_dict"."""
     for state in (tensors_of(file.tree), *(tensors_of(file.tree.get(key)) for key in ("model", "state_dict"))):
         state = {key.removeprefix("module.").removeprefix("backbone."): value for key, value in state.items()}
         if is_vit(state):

@@ -12,7 +12,7 @@ from support.plain_vit import plain_features, random_weights
 
 from flsl.__main__ import COMMANDS, main
 from flsl.checkpoint import fingerprint, load_encoder
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 from flsl.source import Overrides, join_spec, split_spec
 
 

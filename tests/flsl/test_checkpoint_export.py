@@ -10,9 +10,9 @@ from torch import nn
 
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
 from flsl.encoder import build_encoder
-from flsl.errors import UserError
 from flsl.exports import TARGETS
 from flsl.infer import infer_config
+from flsl.runtime.errors import UserError
 from flsl.source import Overrides
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))

@@ -15,7 +15,7 @@ from support.layouts import hugging_face_dinov2, hugging_face_vit, layers, prefi
 from support.plain_vit import random_weights
 
 from flsl.checkpoint import load_encoder
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 
 class Bomb:

@@ -1,10 +1,10 @@
-"""Which device a process takes: its own GPU, never its neighbour's."""
+"""Which device a process takes: its own GPU, never its neighbor's."""
 
 import pytest
 import torch
 
-from flsl.device import choose_device
-from flsl.errors import UserError
+from flsl.runtime.device import choose_device
+from flsl.runtime.errors import UserError
 
 
 @pytest.fixture

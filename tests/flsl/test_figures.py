@@ -1,4 +1,4 @@
-"""Figures show what is in the features: known regions, known points, the same colours for the same clusters."""
+"""Figures show what is in the features: known regions, known points, the same colors for the same clusters."""
 
 import numpy as np
 import pytest
@@ -51,14 +51,14 @@ def test_attention_stays_in_the_region_of_its_point():
 
 
 def test_principal_components_separate_regions_and_repeat():
-    (colours,) = principal_components([region_features()])
-    assert colours.shape == (6, 8, 3)
-    assert colours.min() >= 0
-    assert colours.max() <= 1
-    means = torch.stack([colours[region == REGIONS].mean(dim=0) for region in range(3)])
-    spread = max(float(colours[region == REGIONS].std(dim=0)[:2].max()) for region in range(3))
+    (colors,) = principal_components([region_features()])
+    assert colors.shape == (6, 8, 3)
+    assert colors.min() >= 0
+    assert colors.max() <= 1
+    means = torch.stack([colors[region == REGIONS].mean(dim=0) for region in range(3)])
+    spread = max(float(colors[region == REGIONS].std(dim=0)[:2].max()) for region in range(3))
     assert float(torch.pdist(means[:, :2]).min()) > 5 * spread
-    assert torch.equal(colours, principal_components([region_features()])[0])
+    assert torch.equal(colors, principal_components([region_features()])[0])
 
 
 @pytest.fixture

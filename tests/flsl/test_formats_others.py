@@ -9,8 +9,8 @@ from support.layouts import ARGUMENTS, dinov3, hugging_face_dinov2, hugging_face
 from support.plain_vit import check, random_weights
 
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
-from flsl.errors import UserError
 from flsl.position import sincos_table
+from flsl.runtime.errors import UserError
 
 
 def with_sines(weights, rows_first=False):

@@ -9,8 +9,8 @@ from support.layouts import layers, prefixed, renamed, training_checkpoint
 from support.plain_vit import check, plain_features, random_weights
 
 from flsl.checkpoint import load_encoder
-from flsl.errors import UserError
 from flsl.position import sincos_table
+from flsl.runtime.errors import UserError
 
 
 @pytest.mark.parametrize("branch", ["teacher", "student"])

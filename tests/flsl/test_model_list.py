@@ -16,8 +16,8 @@ from flsl import model_list
 from flsl.__main__ import main
 from flsl.architecture import ARCHITECTURES
 from flsl.checkpoint import load_encoder
-from flsl.errors import UserError
 from flsl.model_list import download, listed_models
+from flsl.runtime.errors import UserError
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published" / "published.csv"
 

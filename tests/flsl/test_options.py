@@ -15,9 +15,9 @@ SIZES = dict(architecture="custom", patch_size=8, image_size=48, embed_dim=24, d
 VALUES = StepValues(scale_sa=0.05, scale_ca=0.11, tau_teacher=0.05, upsilon=0.3, mixture=0.6)
 OPTIONS = {
     "published": {},
-    "centring": {"centering": True},
-    "no volume maximisation": {"volume_maximisation": False},
-    "both": {"centering": True, "volume_maximisation": False},
+    "centering": {"centering": True},
+    "no volume maximization": {"volume_maximization": False},
+    "both": {"centering": True, "volume_maximization": False},
     "prior": {"prior": tuple((i + 1) / 36 for i in range(8))},
     "layernorm on mode": {"layernorm_on_mode": True},
     "no final norm": {"final_norm": False},
@@ -25,7 +25,7 @@ OPTIONS = {
     "free magnitude": {"norm_last_layer": False},
     "no local views": {"views": (48, 48)},
     "multi-stage": {"multistage": True},
-    "multi-stage, layernorm on mode, centring": {"multistage": True, "layernorm_on_mode": True, "centering": True},
+    "multi-stage, layernorm on mode, centering": {"multistage": True, "layernorm_on_mode": True, "centering": True},
 }
 
 
@@ -97,7 +97,7 @@ def expected_losses(student, teacher, previous, views, queries, crops, center, o
     inter = -(target * torch.log_softmax(assigned, -1)).sum(-1).mean()
     p = torch.softmax(assigned, -1).mean(0)
     prior = torch.tensor(options.get("prior") or [1 / len(p)] * len(p)).to(p)
-    vmr = (p * (p / prior).log()).sum() if options.get("volume_maximisation", True) else torch.zeros(()).to(p)
+    vmr = (p * (p / prior).log()).sum() if options.get("volume_maximization", True) else torch.zeros(()).to(p)
     return {"loss": 0.3 * intra + inter + 5 * vmr, "intra": intra, "inter": inter, "vmr": vmr}
 
 

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from flsl.errors import UserError
-from flsl.slurm import adopt_ranks
+from flsl.runtime.errors import UserError
+from flsl.runtime.slurm import adopt_ranks
 
 RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 

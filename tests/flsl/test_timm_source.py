@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
 from flsl.encoder import Encoder
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 from flsl.timm_encoder import TimmEncoder
 
 

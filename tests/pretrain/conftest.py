@@ -11,7 +11,7 @@ head = dict(centroids=16, hidden_dim=32, bottleneck_dim=16)
 views = dict(global_size=48, local_size=32, n_local=2)
 sampling = dict(mode="random", window_global=4, window_local=2)
 mean_shift = dict(scale_sa=0.05, scale_ca=0.1)
-optimiser = dict(lr=1e-2)
+optimizer = dict(lr=1e-2)
 training = dict(epochs=2, batch_size=4, drop_path=0.1, precision="fp32", workers=1, log_every=1, checkpoint_every=2)
 """
 

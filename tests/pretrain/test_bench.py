@@ -12,7 +12,7 @@ def test_bench_prints_every_ratio(recipe_file, images, capsys):
     assert printed.startswith("tiny, batch 2, cpu, float32")
     assert re.search(r"peak memory of the process so far: \d+ MiB", printed)
     lines = re.findall(r"^  (\S.*?)  +[\d.]+ ms +[\d.]+ images/s(?:  [\d.]+x plain)?$", printed, re.MULTILINE)
-    assert lines == ["fast", "plain", "crops only (device)", "crops and colour (workers)", "plain"]
+    assert lines == ["fast", "plain", "crops only (device)", "crops and color (workers)", "plain"]
     assert printed.count("x plain") == 3
 
 

@@ -30,7 +30,7 @@ def test_two_ranks_equal_one(tmp_path):
     (alone,) = launch(tmp_path, 1)
     first, second = launch(tmp_path, 2)
     for rank in (first, second):
-        assert_equal(rank, alone)  # weights include both networks and the centre
+        assert_equal(rank, alone)  # weights include both networks and the center
         assert abs(rank["vmr"] - alone["vmr"]) <= 1e-6
     assert alone["weights"]["center"].abs().max() > 0
 

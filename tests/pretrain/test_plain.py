@@ -11,7 +11,7 @@ from flsl.architecture import EncoderConfig
 from flsl.model import FLSL, HeadConfig
 from flsl.sampling import draw_queries
 from pretrain.plain import PlainStep
-from pretrain.recipe import Optimiser, Recipe, Training
+from pretrain.recipe import Optimizer, Recipe, Training
 from pretrain.schedules import Schedules
 from pretrain.step import Batch, TrainingStep
 
@@ -21,7 +21,7 @@ ENCODER = EncoderConfig("custom", 8, 48, embed_dim=32, depth=2, num_heads=2)
 def setting(epochs=2, steps_per_epoch=2):
     recipe = Recipe(
         training=Training(epochs=epochs, batch_size=64, precision="fp32", log_every=1),
-        optimiser=Optimiser(lr=0.05, warmup_fraction=0.0, clip=0.05),
+        optimizer=Optimizer(lr=0.05, warmup_fraction=0.0, clip=0.05),
     )
     return recipe, Schedules.of(recipe, steps_per_epoch)
 
@@ -53,7 +53,7 @@ def test_mixed_precision_stays_close():
     model = FLSL(ENCODER, HeadConfig(16, 32, 16))
     results = []
     for precision in ("fp32", "bf16"):
-        changed = Recipe(training=Training(epochs=2, batch_size=64, precision=precision), optimiser=recipe.optimiser)
+        changed = Recipe(training=Training(epochs=2, batch_size=64, precision=precision), optimizer=recipe.optimizer)
         step = TrainingStep(copy.deepcopy(model), changed, schedules, torch.device("cpu"))
         results.append(float(step([draw_batch(0, torch.float32)], 0)["loss"]))
     assert abs(results[0] - results[1]) < 0.02 * results[0]

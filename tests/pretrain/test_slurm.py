@@ -1,6 +1,6 @@
 """The Slurm launcher's job runs under submitit's local executor as one rank would under Slurm."""
 
-from flsl.slurm import submit
+from flsl.runtime.slurm import submit
 from pretrain.__main__ import build_parser, main, train
 
 

@@ -1,11 +1,11 @@
-"""Six optimiser steps equal the published computation, for every train_steps*.npz in $FLSL_REFERENCE_DIR."""
+"""Six optimizer steps equal the published computation, for every train_steps*.npz in $FLSL_REFERENCE_DIR."""
 
 import numpy as np
 import pytest
 import torch
 from support.flsl_case import SHARED, Case, case_files
 
-from pretrain.recipe import Optimiser, Recipe, Training
+from pretrain.recipe import Optimizer, Recipe, Training
 from pretrain.schedules import Schedules
 from pretrain.step import Batch, TrainingStep
 
@@ -37,12 +37,12 @@ def test_steps_equal_the_published_computation(path, dtype):
         tau_teacher=np.full(epochs, case.config["temperatures"]["tau_t"]),
     )
     overrides = {"clip": training["clip_per_parameter_norm"], "freeze_last_layer": training["freeze_last_layer_epochs"]}
-    recipe = Recipe(optimiser=Optimiser(**overrides), training=Training(precision="fp32"))
+    recipe = Recipe(optimizer=Optimizer(**overrides), training=Training(precision="fp32"))
     step = TrainingStep(model, recipe, schedules, torch.device("cpu"))
     names = [{id(p): n for n, p in model.student.named_parameters()}[id(p)] for p in step.parameters]
-    decayed = training["optimiser"]["groups"][0]
+    decayed = training["optimizer"]["groups"][0]
     assert sorted(
-        n for n, p in zip(names, step.parameters) if any(p is q for q in step.optimiser.param_groups[0]["params"])
+        n for n, p in zip(names, step.parameters) if any(p is q for q in step.optimizer.param_groups[0]["params"])
     ) == sorted(decayed)
 
     batches = training["batches_of_an_epoch"]

@@ -20,7 +20,7 @@ NOTHING = {
     "hue": 0.0,
     "gray": False,
     "blur": 0.0,
-    "solarise": False,
+    "solarize": False,
 }
 # order 0 is brightness, contrast, saturation, hue
 OPERATIONS = {
@@ -32,7 +32,7 @@ OPERATIONS = {
     "gray": ({"gray": True}, 0.6),
     "blur": ({"blur": 1.5}, 1.2),
     "slight blur": ({"blur": 0.3}, 1.2),
-    "solarise": ({"solarise": True}, 0.6),
+    "solarize": ({"solarize": True}, 0.6),
     "all, in another order": (
         {"order": 17, "brightness": 0.7, "contrast": 1.3, "saturation": 0.9, "hue": 0.07, "blur": 0.8},
         2.0,
@@ -47,7 +47,7 @@ def picture(seed=0, size=64):
 
 
 def levels(view):
-    """Undo the normalisation: grey levels `(..., 3, H, W)`."""
+    """Undo the normalization: gray levels `(..., 3, H, W)`."""
     return (view * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]) * 255
 
 
@@ -84,7 +84,7 @@ def test_photometric_draws_have_the_published_distribution():
     assert share(lambda d: d.order >= 0) == pytest.approx(0.8, abs=0.01)
     assert share(lambda d: d.gray) == pytest.approx(0.2, abs=0.01)
     assert share(lambda d: d.blur > 0) == pytest.approx(0.5 * 0.5 + 0.5 * 0.1, abs=0.01)
-    assert share(lambda d: d.solarise) == pytest.approx(0.5 * 0.2, abs=0.01)
+    assert share(lambda d: d.solarize) == pytest.approx(0.5 * 0.2, abs=0.01)
     assert len({d.order for d in draws}) == 25
     for name, low, high in (
         ("brightness", 0.6, 1.4),

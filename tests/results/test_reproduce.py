@@ -164,7 +164,7 @@ def test_doctor_says_what_lacks_where_nothing_is_installed(tmp_path):
 
 @pytest.mark.slow
 def test_runs_what_is_missing_and_then_skips_it(tmp_path, cli):
-    drawn = [sys.executable, "-m", "eval", "data", "synthesise", "davis", str(tmp_path / "davis2017")]
+    drawn = [sys.executable, "-m", "eval", "data", "synthesize", "davis", str(tmp_path / "davis2017")]
     subprocess.run([*drawn, "--sequences", "2", "--frames", "6"], check=True, cwd=ROOT, capture_output=True)
     arguments = ["reproduce", "all", "--checkpoint", CHECKPOINT, "--data", tmp_path, "--out", tmp_path / "out"]
     code, out, _ = cli(*arguments)
@@ -180,7 +180,7 @@ def test_runs_what_is_missing_and_then_skips_it(tmp_path, cli):
 
 @pytest.mark.slow
 def test_a_detector_is_trained_and_features_are_classified_where_only_these_data_are_there(tmp_path, cli):
-    drawn = [sys.executable, "-m", "eval", "data", "synthesise", "coco", str(tmp_path / "coco")]
+    drawn = [sys.executable, "-m", "eval", "data", "synthesize", "coco", str(tmp_path / "coco")]
     subprocess.run([*drawn, "--count", "12", "--val-count", "4"], check=True, cwd=ROOT, capture_output=True)
     (tmp_path / "imagenet").symlink_to(tmp_path / "coco")
     config = tmp_path / "short.py"

@@ -84,7 +84,7 @@ class Case:
             tau_student=self.config["temperatures"]["tau_s"],
             eta=self.config["coefficients"]["eta"],
             gamma=self.config["coefficients"]["gamma"],
-            volume_maximisation=options["vmr"],
+            volume_maximization=options["vmr"],
             centering=options["centering"],
             center_momentum=options["center_momentum"],
             layernorm_on_mode=self.config["mean_shift"]["layernorm_on_mode"],

@@ -1,4 +1,4 @@
-"""Two optimiser steps of a tiny model on one rank of several; what they changed is saved for comparison."""
+"""Two optimizer steps of a tiny model on one rank of several; what they changed is saved for comparison."""
 
 import sys
 from pathlib import Path
@@ -7,9 +7,9 @@ import torch
 
 from flsl.architecture import EncoderConfig
 from flsl.model import FLSL, HeadConfig, ObjectiveConfig
+from flsl.runtime.distributed import data_parallel, start_ranks, stop_ranks
 from flsl.sampling import draw_queries
-from pretrain.distributed import data_parallel, start_ranks, stop_ranks
-from pretrain.recipe import Optimiser, Recipe, Training
+from pretrain.recipe import Optimizer, Recipe, Training
 from pretrain.schedules import Schedules
 from pretrain.step import Batch, TrainingStep
 
@@ -25,7 +25,7 @@ def main(out: Path) -> None:
     model = FLSL(encoder, HeadConfig(16, 32, 16), ObjectiveConfig(centering=True)).double()
     recipe = Recipe(
         training=Training(epochs=STEPS, batch_size=BATCH, log_every=1, precision="fp32"),
-        optimiser=Optimiser(lr=0.5, warmup_fraction=0, freeze_last_layer=0),
+        optimizer=Optimizer(lr=0.5, warmup_fraction=0, freeze_last_layer=0),
     )
     schedules = Schedules.of(recipe, steps_per_epoch=1)
     step = TrainingStep(model, recipe, schedules, ranks.device, lambda module: data_parallel(module, ranks))

@@ -152,6 +152,6 @@ def _linear(tokens, weights, name):
 
 
 def _norm(tokens, weights, name, eps):
-    centred = tokens - tokens.mean(-1, keepdim=True)
-    scaled = centred / torch.sqrt(centred.square().mean(-1, keepdim=True) + eps)
+    centered = tokens - tokens.mean(-1, keepdim=True)
+    scaled = centered / torch.sqrt(centered.square().mean(-1, keepdim=True) + eps)
     return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eval.data.synthesise.folder import count_files, read_marker
-from flsl.errors import UserError
+from eval.data.synthesize.folder import count_files
+from flsl.runtime.errors import UserError
+from flsl.runtime.marker import read_marker
 
 
 @dataclass
@@ -54,7 +55,7 @@ def open_report(root: Path, benchmark: str, expected: dict[str, str]) -> Report:
     if not inside:
         raise UserError(
             f"{root} is empty; expected in it: {', '.join(expected)}. {next(iter(expected.values()))} "
-            f"For a try-out, `python -m eval data synthesise {benchmark} DIR` draws data into a new folder."
+            f"For a try-out, `python -m eval data synthesize {benchmark} DIR` draws data into a new folder."
         )
     marker = read_marker(root)
     if marker and marker.get("benchmark", benchmark) != benchmark:
@@ -74,7 +75,7 @@ def open_report(root: Path, benchmark: str, expected: dict[str, str]) -> Report:
         report.problem(
             ".",
             f"{count_files(root)} files where the synthesis left {marker.get('files')}",
-            f"Delete the folder and run `python -m eval data synthesise {benchmark}` again.",
+            f"Delete the folder and run `python -m eval data synthesize {benchmark}` again.",
         )
     return report
 

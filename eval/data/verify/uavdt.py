@@ -13,13 +13,13 @@ from eval.uavdt.ground_truth import CATEGORIES, OCCLUSIONS, OUT_OF_VIEW, ignore_
 from eval.uavdt.layout import FRAMES, TRUTH
 from eval.uavdt.rows import read_rows
 from eval.uavdt.sequences import official_sequences
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 OFFICIAL_FRAMES, OFFICIAL_BOXES = 40_735, 798_795
 PAGE = "the UAVDT project page (sites.google.com/view/grli-uavdt)"
 GET_FRAMES = f"Get UAV-benchmark-M.zip from {PAGE} and unpack it again."
 GET_TRUTH = f"Get UAV-benchmark-MOTD_v1.0.zip from {PAGE} and unpack it again."
-DRAW = "Without the pictures, `python -m eval data synthesise uavdt NEW_DIR --from-gt DIR` draws some for the boxes."
+DRAW = "Without the pictures, `python -m eval data synthesize uavdt NEW_DIR --from-gt DIR` draws some for the boxes."
 CORRECT = f"Correct the row. {GET_TRUTH}"
 DUPLICATE = f"Delete all boxes of a target in a frame but one. {GET_TRUTH}"
 

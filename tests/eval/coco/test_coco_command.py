@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from eval.__main__ import main
-from eval.data.synthesise.coco import synthesise
+from eval.data.synthesize.coco import synthesize
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
 from flsl.encoder import build_encoder
@@ -36,7 +36,7 @@ TINY = {
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("drawn") / "coco"
-    synthesise(root, 0, count=6, val_count=4, height=96, width=128)
+    synthesize(root, 0, count=6, val_count=4, height=96, width=128)
     return root
 
 
@@ -133,7 +133,7 @@ def test_test_only_uses_the_trained_detector(run, finished, tmp_path, capsys):
 def test_a_slurm_job_does_the_same_run(data, checkpoint, tmp_path):
     """Under submitit's local executor, one task."""
     from eval.__main__ import build_parser
-    from flsl.slurm import submit
+    from flsl.runtime.slurm import submit
 
     out = tmp_path / "out"
     words = ["coco", "--checkpoint", str(checkpoint), "--data", str(data), "--out", str(out), "--config", str(SMOKE)]

@@ -12,7 +12,7 @@ from eval.coco.drawn import drawn_detections
 from eval.coco.metrics import NAMES, evaluate
 from eval.coco.resample import ap_resampler
 from eval.detector.annotations import Annotations, read_annotations
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 
 def blob(rng, height=90, width=120):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eval.data import command
-from flsl.errors import run_command
+from flsl.runtime.errors import run_command
 
 SMALL = {
     "images": "--count 9 --classes 3 --height 48 --width 64",
@@ -24,8 +24,8 @@ def run_data(*words: object) -> int:
     return run_command(lambda: command.run(arguments))
 
 
-def synthesise_small(benchmark: str, root: Path, *more: object) -> int:
-    return run_data("synthesise", benchmark, root, *SMALL[benchmark].split(), *more)
+def synthesize_small(benchmark: str, root: Path, *more: object) -> int:
+    return run_data("synthesize", benchmark, root, *SMALL[benchmark].split(), *more)
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def data_command():
 @pytest.fixture(scope="session")
 def draw_small():
     """`draw(benchmark, root, words...) -> exit code`: a synthesis of a few pictures."""
-    return synthesise_small
+    return synthesize_small
 
 
 @pytest.fixture(scope="session")
@@ -45,5 +45,5 @@ def drawn(tmp_path_factory) -> dict[str, Path]:
     """A finished small copy of each benchmark; to be read only."""
     roots = {benchmark: tmp_path_factory.mktemp("drawn") / benchmark for benchmark in SMALL}
     for benchmark, root in roots.items():
-        assert synthesise_small(benchmark, root) == 0
+        assert synthesize_small(benchmark, root) == 0
     return roots

@@ -14,7 +14,7 @@ def drawn(tmp_path_factory):
     """Two drawn sequences of four frames, with void between the objects. Not to be changed: see `copy`."""
     root = tmp_path_factory.mktemp("davis") / "data"
     size = ["--sequences", "2", "--train-sequences", "0", "--frames", "4", "--height", "120", "--width", "160"]
-    assert main(["data", "synthesise", "davis", str(root), "--void", *size]) == 0
+    assert main(["data", "synthesize", "davis", str(root), "--void", *size]) == 0
     return root
 
 

@@ -22,7 +22,7 @@ def fails(capsys, data, out, *more):
     return message
 
 
-def recolour(path):
+def recolor(path):
     Image.open(path).convert("RGB").save(path)
 
 
@@ -53,7 +53,7 @@ DAMAGE = {
     "half a PNG": (f"{MASKS}/00000.png", halve, "cannot be read"),
     "mask of another size": (f"{MASKS}/00001.png", shrink, "80x60"),
     "frame of another size": (f"{FRAMES}/00003.jpg", shrink, "80x60"),
-    "RGB mask": (f"{MASKS}/00001.png", recolour, "palette"),
+    "RGB mask": (f"{MASKS}/00001.png", recolor, "palette"),
     "no object": (f"{MASKS}/00000.png", empty_mask, "no object"),
     "no list": ("ImageSets/2017/val.txt", lambda path: path.unlink(), "lists the sequences"),
     "empty list": ("ImageSets/2017/val.txt", lambda path: path.write_text("\n"), "no sequence"),
@@ -101,7 +101,7 @@ PREDICTED = {
     "void": (lambda path: rewrite(path, 255), "object id 255"),
     "missing": (lambda path: path.unlink(), "missing"),
     "another size": (shrink, "80x60"),
-    "RGB": (recolour, "mode RGB"),
+    "RGB": (recolor, "mode RGB"),
     "half a file": (halve, "cannot be read"),
 }
 

@@ -13,7 +13,7 @@ from eval.davis.labels import first_labels, labels_to_mask
 from eval.davis.masks import read_truth, write_mask
 from eval.davis.protocol import PROTOCOLS
 from eval.davis.segment import Context
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 DINO = PROTOCOLS["dino"]
 
@@ -61,13 +61,13 @@ def test_frame_size(size, protocol, expect):
     assert frame_size(*size, PROTOCOLS[protocol]) == expect
 
 
-def test_protocols_normalise_with_their_own_deviation():
+def test_protocols_normalize_with_their_own_deviation():
     white = np.full((480, 832, 3), 255, np.uint8)
     for name, red in (("dino", 0.228), ("dinov3", 0.229)):
         assert to_input(white, PROTOCOLS[name])[0, 0, 0].item() == pytest.approx((1 - 0.485) / red, abs=1e-6)
 
 
-def test_a_jpeg_that_opencv_pads_with_grey_is_refused(tmp_path):
+def test_a_jpeg_that_opencv_pads_with_gray_is_refused(tmp_path):
     path = tmp_path / "00000.jpg"
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 256, (480, 854, 3), dtype=np.uint8)).save(path, quality=90)

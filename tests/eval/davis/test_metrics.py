@@ -46,9 +46,9 @@ def blobs(rng, height, width, objects):
     """A label map of overlapping ellipses and stray pixels; some touch the border, some ids may be absent."""
     labels = np.zeros((height, width), np.uint8)
     for number in range(1, objects + 1):
-        centre = (int(rng.integers(-5, width + 5)), int(rng.integers(-5, height + 5)))
+        center = (int(rng.integers(-5, width + 5)), int(rng.integers(-5, height + 5)))
         axes = (int(rng.integers(0, width // 2 + 1)), int(rng.integers(0, height // 2 + 1)))
-        cv2.ellipse(labels, centre, axes, int(rng.integers(180)), 0, 360, number, -1)
+        cv2.ellipse(labels, center, axes, int(rng.integers(180)), 0, 360, number, -1)
         labels[rng.integers(height), rng.integers(width)] = number
     return labels
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from eval.davis.propagation import normalise, propagate_plain
+from eval.davis.propagation import normalize, propagate_plain
 from eval.davis.protocol import PROTOCOLS, get_protocol
 from eval.davis.tiled_propagation import propagate
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 CASES = np.load(Path(__file__).parent / "cases" / "label_propagation.npz")
 CONFIG = json.loads(str(CASES["config"]))
@@ -20,8 +20,8 @@ DINO = PROTOCOLS["dino"]
 
 def random_case(height, width, contexts, channels, dim=16, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    features = normalise(torch.randn(contexts, height, width, dim, generator=generator))
-    target = normalise(features[-1] + 0.5 * torch.randn(height, width, dim, generator=generator))
+    features = normalize(torch.randn(contexts, height, width, dim, generator=generator))
+    target = normalize(features[-1] + 0.5 * torch.randn(height, width, dim, generator=generator))
     labels = torch.rand(contexts, height, width, channels, generator=generator).softmax(-1)
     return target, features, labels
 
@@ -31,9 +31,9 @@ def random_case(height, width, contexts, channels, dim=16, seed=0):
 def test_reference_cases(case, form):
     index, height, width = case["index"], case["h"], case["w"]
     protocol = replace(DINO, radius=case["radius"], topk=case["topk"], temperature=CONFIG["temperature"])
-    target = normalise(torch.from_numpy(CASES[f"{index}/target"])).reshape(height, width, -1)
+    target = normalize(torch.from_numpy(CASES[f"{index}/target"])).reshape(height, width, -1)
     features = torch.from_numpy(CASES[f"{index}/source_features"]).transpose(1, 2)
-    features = normalise(features).reshape(-1, height, width, case["dim"])
+    features = normalize(features).reshape(-1, height, width, case["dim"])
     labels = torch.from_numpy(CASES[f"{index}/source_labels"]).permute(0, 2, 3, 1).contiguous()
     result = form(target, features, labels, protocol).permute(2, 0, 1)
     np.testing.assert_allclose(result, CASES[f"{index}/expect"], atol=1e-6)

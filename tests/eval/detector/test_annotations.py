@@ -5,7 +5,7 @@ import json
 import pytest
 
 from eval.detector.annotations import read_annotations
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from eval.detector.pyramid import default_blocks
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
 from flsl.encoder import build_encoder
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 from flsl.timm_encoder import create_network, describe_network
 
 TINY = {"architecture": "custom", "embed_dim": 24, "depth": 4, "num_heads": 2, "image_size": 112}
@@ -93,7 +93,7 @@ def checkpoint(tmp_path):
     return save_encoder(encoder, tmp_path / "encoder.safetensors", method="test", name="tiny")
 
 
-def test_weights_stay_the_checkpoints_through_initialisation(checkpoint):
+def test_weights_stay_the_checkpoints_through_initialization(checkpoint):
     expected = fingerprint(load_encoder(checkpoint).encoder)
     model = EncoderBackbone(TINY, init_cfg={"type": "Pretrained", "checkpoint": str(checkpoint)}, drop_path=0.3)
     assert fingerprint(model.encoder) == expected

@@ -119,8 +119,8 @@ def test_roi_align_and_its_gradient_equal_the_plain_sum(aligned, ratio):
 def test_the_gradient_by_matrix_products_equals_torchvisions_kernel(aligned, ratio):
     torch.manual_seed(0)
     shape, size, scale = torch.Size((3, 5, 24, 32)), (7, 14), 0.25
-    centre, side = torch.rand(60, 2) * torch.tensor([128.0, 96]), torch.rand(60, 2) * 90
-    corners = torch.cat([centre - side / 2, centre + side / 2], dim=1)
+    center, side = torch.rand(60, 2) * torch.tensor([128.0, 96]), torch.rand(60, 2) * 90
+    corners = torch.cat([center - side / 2, center + side / 2], dim=1)
     rois = torch.cat([torch.randint(0, 2, (60, 1)).float(), corners], dim=1).double()  # the third image has none
     gradient = torch.randn(60, 5, *size, dtype=torch.float64)
     found = pool_regions_backward(gradient, rois, shape, scale, ratio, aligned)

@@ -47,5 +47,5 @@ def test_layer_decay_falls_from_the_last_block_down(detector):
     assert found["backbone.pyramid.fpn2.0.weight"][0] == found["head.weight"][0] == 1.0
 
 
-def test_the_groups_are_a_valid_optimiser(detector):
+def test_the_groups_are_a_valid_optimizer(detector):
     torch.optim.AdamW(parameter_groups(detector, 1e-3, 0.05, 0.7), fused=True)

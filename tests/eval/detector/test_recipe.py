@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from eval.coco.recipe import CocoRecipe
-from eval.detector.recipe import TrainingSection, read_recipe, resolve_precision
+from eval.detector.recipe import TrainingSection, read_recipe
 from eval.uavdt.recipe import UavdtRecipe
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
+from flsl.runtime.precision import choose_dtype
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 RECIPES = sorted([*CONFIGS.glob("coco/*.py"), *CONFIGS.glob("uavdt/*.py")])
@@ -82,11 +83,11 @@ def test_a_wrong_key_or_value_is_named(override, message):
 
 def test_precision_follows_the_device():
     cpu = torch.device("cpu")
-    assert resolve_precision("fp32", cpu) == torch.float32
-    assert resolve_precision("bf16", cpu) == torch.bfloat16
-    assert resolve_precision("auto", cpu) in (torch.float32, torch.bfloat16)
+    assert choose_dtype("fp32", cpu) == torch.float32
+    assert choose_dtype("bf16", cpu) == torch.bfloat16
+    assert choose_dtype("auto", cpu) in (torch.float32, torch.bfloat16)
     with pytest.raises(UserError, match="needs a CUDA device"):
-        resolve_precision("fp16", cpu)
+        choose_dtype("fp16", cpu)
 
 
 def test_steps_and_learning_rate_scale():

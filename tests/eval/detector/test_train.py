@@ -18,8 +18,8 @@ from eval.detector.runner import quiet
 from eval.detector.sampler import EndlessAspectSampler
 from eval.detector.weights import read_detector, read_detector_metadata
 from flsl.checkpoint import fingerprint, load_encoder
-from flsl.errors import UserError
-from flsl.preemption import Preempted
+from flsl.runtime.errors import UserError
+from flsl.runtime.preemption import Preempted
 
 
 def test_a_training_ends_in_a_detector_that_detects(train, recipe, drawn, encoder_file, tmp_path, capsys):
@@ -70,7 +70,7 @@ def test_the_same_seed_gives_the_same_detector(train, tmp_path):
 
 
 def test_the_written_mmdet_configuration_builds_the_same_encoder(train, encoder_file, tmp_path):
-    """mmengine's own Runner, from the file alone: the weights are the checkpoint's before and after initialisation."""
+    """mmengine's own Runner, from the file alone: the weights are the checkpoint's before and after initialization."""
     train()
     config = Config.fromfile(tmp_path / "out" / "mmdet_config.py")
     config.work_dir = str(tmp_path / "again")
@@ -81,7 +81,7 @@ def test_the_written_mmdet_configuration_builds_the_same_encoder(train, encoder_
     model.init_weights()
     for mode in (True, False):
         assert fingerprint(model.train(mode).backbone.encoder) == expected
-    # In test mode mmengine initialises nothing: the constructor must have loaded the weights.
+    # In test mode mmengine initializes nothing: the constructor must have loaded the weights.
     tested = MODELS.build(config.model)
     assert fingerprint(tested.eval().backbone.encoder) == expected
     # A detector without its checkpoint has other weights, so the comparison can fail.

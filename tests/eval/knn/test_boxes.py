@@ -34,7 +34,7 @@ def test_mapped_boxes_frame_what_they_framed(size, tmp_path):
     assert np.allclose(found, mapped, atol=1.01)
 
 
-def test_tokens_are_at_the_centres_of_nine_cells():
+def test_tokens_are_at_the_centers_of_nine_cells():
     assert tokens_in_box(np.array([0, 0, 224, 224]), 16, BBOX).reshape(3, 3).tolist() == [
         [2 * 14 + 2, 2 * 14 + 7, 2 * 14 + 11],
         [7 * 14 + 2, 7 * 14 + 7, 7 * 14 + 11],

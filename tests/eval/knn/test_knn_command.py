@@ -9,10 +9,10 @@ from PIL import Image
 
 from eval.__main__ import COMMANDS
 from eval.knn import command
-from flsl.errors import run_command
+from flsl.runtime.errors import run_command
 
 ENCODER = "random:vit_micro/16"
-COLOURS = {"n01440764": (250, 30, 30), "n01443537": (30, 250, 30), "n02123045": (30, 30, 250)}
+COLORS = {"n01440764": (250, 30, 30), "n01443537": (30, 250, 30), "n02123045": (30, 30, 250)}
 
 
 def run_knn(*words):
@@ -26,16 +26,16 @@ def run_knn(*words):
 
 @pytest.fixture(scope="module")
 def imagenet(tmp_path_factory):
-    """Twelve training and six validation images in ImageNet's layout; a class is the colour inside the box."""
+    """Twelve training and six validation images in ImageNet's layout; a class is the color inside the box."""
     root = tmp_path_factory.mktemp("imagenet")
     rng = np.random.default_rng(0)
     for split, count in (("train", 4), ("val", 2)):
-        for name, colour in COLOURS.items():
+        for name, color in COLORS.items():
             for index in range(count):
                 width, height = int(rng.integers(150, 400)), int(rng.integers(150, 400))
                 pixels = rng.integers(0, 255, (height, width, 3), np.uint8)
                 left, top, right, bottom = (round(s) for s in (0.3 * width, 0.3 * height, 0.7 * width, 0.7 * height))
-                pixels[top:bottom, left:right] = colour
+                pixels[top:bottom, left:right] = color
                 stem = f"{name}_{split}_{index}"
                 folder = root / split / name if split == "train" else root / split
                 folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def test_imagenet_layout(imagenet, tmp_path, capsys):
     record = json.loads((tmp_path / "record.json").read_text())
     assert record["protocol"] == "knn/bbox@1"
     assert record["headline"] == "vote_k20"
-    assert record["metrics"]["vote_k20"]["value"] == 100  # even random features know a colour
+    assert record["metrics"]["vote_k20"]["value"] == 100  # even random features know a color
     assert record["metrics"]["vote_k20"]["interval"]["unit"] == "images"
     assert record["dataset"]["name"] == "imagenet-subset"
     assert record["dataset"]["official"] is False
@@ -81,9 +81,9 @@ def test_limit_gives_a_partial_record(imagenet, tmp_path):
 
 
 def test_coco_layout(tmp_path):
-    from eval.data.synthesise.coco import synthesise
+    from eval.data.synthesize.coco import synthesize
 
-    synthesise(tmp_path / "coco", 0, count=12, val_count=6, height=96, width=128)
+    synthesize(tmp_path / "coco", 0, count=12, val_count=6, height=96, width=128)
     assert run_knn("--checkpoint", ENCODER, "--data", tmp_path / "coco", "--out", tmp_path / "out") == 0
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     assert record["dataset"]["name"] == "synthetic-coco"

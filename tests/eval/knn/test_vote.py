@@ -1,4 +1,4 @@
-"""The chunked neighbour search and the votes equal a plain computation."""
+"""The chunked neighbor search and the votes equal a plain computation."""
 
 import math
 
@@ -32,10 +32,10 @@ def test_nearest_in_chunks(features, chunk):
 
 def test_votes_equal_a_plain_count(features):
     queries, bank, labels = features
-    neighbours = (1, 10, 300)
-    tokens, images = classify(queries, bank, labels, 5, neighbours, BBOX.temperature, batch=3)
+    neighbors = (1, 10, 300)
+    tokens, images = classify(queries, bank, labels, 5, neighbors, BBOX.temperature, batch=3)
     for i, image in enumerate(queries):
-        for column, k in enumerate(neighbours):
+        for column, k in enumerate(neighbors):
             together = [0.0] * 5
             for j, query in enumerate(image):
                 similarity = (bank @ query).tolist()
@@ -49,9 +49,9 @@ def test_votes_equal_a_plain_count(features):
 
 def test_vote_and_any_of_9_are_two_figures():
     """Four images; the class is 0. Tokens: none right, one right, all right, five right."""
-    tokens = np.ones((4, 9, len(BBOX.neighbours)), int)
+    tokens = np.ones((4, 9, len(BBOX.neighbors)), int)
     tokens[1, 0] = tokens[2] = tokens[3, :5] = 0
-    votes = np.array([1, 1, 0, 0])[:, None].repeat(len(BBOX.neighbours), axis=1)
+    votes = np.array([1, 1, 0, 0])[:, None].repeat(len(BBOX.neighbors), axis=1)
     metrics = knn_metrics({"truth": np.zeros(4, int), "token_prediction": tokens, "vote_prediction": votes})
     assert set(metrics) == {f"{name}_k{k}" for name in ("vote", "any_of_9") for k in (10, 20, 100, 200)}
     assert metrics["vote_k20"].value == 50

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.uavdt_case import detections_of, random_case, truth_of
 
-from eval.coco.metrics import summarise
+from eval.coco.metrics import summarize
 from eval.uavdt.coco_format import coco_document
 from eval.uavdt.coco_metric import ap_resampler, has_categories, per_class, precisions
 from eval.uavdt.layout import open_layout
@@ -31,7 +31,7 @@ def test_backends_and_resampler_agree(score, ties):
     pairs = [random_case(3, "M0203", 30, ties), random_case(4, "M0205", 20, ties)]
     fast = score(pairs)
     np.testing.assert_allclose(fast, score(pairs, "pycocotools"), rtol=0, atol=1e-12)
-    summary = summarise(fast)
+    summary = summarize(fast)
     assert 0 < summary["AP75"] < summary["AP50"] < 100
     assert 0 < summary["AP"] < summary["AP50"]
     frames, average_precision = ap_resampler(*zip(*pairs))
@@ -57,7 +57,7 @@ def test_resampled_frames_equal_a_copy_with_these_frames(score):
         kind = zip(found.box[at].tolist(), found.score[at].tolist(), found.category[at].tolist())
         rows += [(i, *box, value, category) for box, value, category in kind]
     copied = [(truth_of("M0203", frames, boxes, regions), detections_of("M0203", rows))]
-    assert average_precision(drawn) == pytest.approx(summarise(score(copied))["AP"], abs=1e-9)
+    assert average_precision(drawn) == pytest.approx(summarize(score(copied))["AP"], abs=1e-9)
 
 
 def test_ignore_regions_are_crowd_for_every_category(score):
@@ -65,7 +65,7 @@ def test_ignore_regions_are_crowd_for_every_category(score):
     wrong = (1, 60, 10, 20, 20, 0.9, 1)  # before the right one
     inside = [(1, 55, 5, 40, 40)]
     right = (*BOX, 0.5, 1)
-    covered = summarise(score([(truth_of("M0203", 1, car, inside), detections_of("M0203", [wrong, right]))]))
+    covered = summarize(score([(truth_of("M0203", 1, car, inside), detections_of("M0203", [wrong, right]))]))
     assert covered["AP"] == pytest.approx(100)
     assert covered["APm"] == pytest.approx(100)
     assert covered["APs"] is None
@@ -73,7 +73,7 @@ def test_ignore_regions_are_crowd_for_every_category(score):
 
 def test_without_ignore_region_it_is_wrong(score):
     wrong, right = (1, 60, 10, 20, 20, 0.9, 1), (*BOX, 0.5, 1)
-    summary = summarise(score([(truth_of("M0203", 1, [(*BOX, 1, 1, 1)]), detections_of("M0203", [wrong, right]))]))
+    summary = summarize(score([(truth_of("M0203", 1, [(*BOX, 1, 1, 1)]), detections_of("M0203", [wrong, right]))]))
     assert summary["AP"] == pytest.approx(50)
 
 
@@ -92,17 +92,17 @@ def test_the_category_matters(score):
 def test_five_hundred_detections_a_frame_count(score):
     # 450 wrong ones go before the right one: COCO's own limit of 100 would lose it.
     found = [(1, 0, 0, 9, 9, 0.9, 1)] * 450 + [(*BOX, 0.5, 1)]
-    summary = summarise(score([(truth_of("M0203", 1, [(*BOX, 1, 1, 1)]), detections_of("M0203", found))]))
+    summary = summarize(score([(truth_of("M0203", 1, [(*BOX, 1, 1, 1)]), detections_of("M0203", found))]))
     assert summary["AP"] == pytest.approx(100 / 451)
     truth = truth_of("M0203", 1, [(*BOX, 1, 1, 1)])
     too_many = detections_of("M0203", [(1, 0, 0, 9, 9, 0.9, 1)] * 500 + [(*BOX, 0.5, 1)])
-    assert summarise(score([(truth, too_many)]))["AP"] == 0
+    assert summarize(score([(truth, too_many)]))["AP"] == 0
     assert ap_resampler([truth], [too_many])[1](np.array([0])) == 0
 
 
 @pytest.mark.parametrize("backend", ["faster", "pycocotools"])
 def test_no_detection_at_all_scores_zero(score, backend):
     pairs = [(truth_of("M0203", 2, [(*BOX, 1, 1, 3)]), detections_of("M0203"))]
-    summary = summarise(score(pairs, backend))
+    summary = summarize(score(pairs, backend))
     assert (summary["AP"], summary["APm"], summary["APs"]) == (0, 0, None)
     assert np.isnan(ap_resampler(*zip(*pairs))[1](np.array([1])))

@@ -8,7 +8,7 @@ from eval.uavdt.coco_format import coco_document, image_size
 from eval.uavdt.detections import read_detections, write_detections
 from eval.uavdt.ground_truth import missing_ignore_files, read_truth
 from eval.uavdt.layout import FRAMES, TRUTH, open_layout
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 
 @pytest.fixture

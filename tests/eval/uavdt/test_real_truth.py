@@ -41,7 +41,7 @@ def test_perfect_detections_score_100(truths):
 def test_small_jitter_costs_nothing_and_large_jitter_everything(truths):
     # A shift by s of the width leaves an IoU of (1 - s) / (1 + s): 0.709 at 0.17, 0.695 at 0.18.
     scores = [np.ones(len(t.frame)) for t in truths]
-    assert ap(truths, [0.17, 0.17], scores) == pytest.approx(100, abs=0.1)  # a few fall on a neighbour
+    assert ap(truths, [0.17, 0.17], scores) == pytest.approx(100, abs=0.1)  # a few fall on a neighbor
     assert ap(truths, [0.18, 0.18], scores) == pytest.approx(0, abs=0.1)
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from eval.data.synthesise.canvas import encode_jpeg
-from eval.data.synthesise.folder import draw_all, fill_folder, generator, require_at_least, write_bytes
-from eval.data.synthesise.scene import Scene, draw_scene, draw_thing
+from eval.data.synthesize.canvas import encode_jpeg
+from eval.data.synthesize.folder import draw_all, fill_folder, generator, require_at_least, write_bytes
+from eval.data.synthesize.scene import Scene, draw_scene, draw_thing
 from eval.davis.dataset import FRAMES, LISTS, MASKS
 from eval.davis.masks import VOID, write_mask
 
 
-def synthesise(
+def synthesize(
     root: Path, seed: int, *, sequences: int, train_sequences: int, frames: int, height: int, width: int, void: bool
 ) -> int:
     """Draw clips into `root`; returns 0. Raises UserError (`fill_folder`)."""
@@ -24,7 +24,7 @@ def synthesise(
         "train": [f"drawn-train-{index:02d}" for index in range(train_sequences)],
         "val": [f"drawn-{index:02d}" for index in range(sequences)],
     }
-    colours = palette_colours()
+    colors = palette_colors()
 
     def draw(name: str) -> None:
         scene = draw_clip(generator(seed, "davis", name), height, width)
@@ -34,7 +34,7 @@ def synthesise(
             labels = view.labels.astype(np.uint8)
             if void:
                 labels[_borders(labels)] = VOID
-            write_mask(root / f"{MASKS}/{name}/{time:05d}.png", labels, colours)
+            write_mask(root / f"{MASKS}/{name}/{time:05d}.png", labels, colors)
 
     def write() -> dict:
         for split, names in splits.items():
@@ -56,8 +56,8 @@ def synthesise(
 def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
     """Return a scene of two to four objects, all well visible in the first frame, that cross later.
 
-    Objects and background share a hue, coloured light swings, objects move by a tenth of their size a frame, and an
-    unlabelled object of the same kind passes in front: neither place nor colour alone tells them apart.
+    Objects and background share a hue, colored light swings, objects move by a tenth of their size a frame, and an
+    unlabeled object of the same kind passes in front: neither place nor color alone tells them apart.
     """
     side = min(height, width)
     while True:
@@ -67,7 +67,7 @@ def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
             draw_thing(
                 rng,
                 label,
-                centre=(width * rng.uniform(0.2, 0.8), height * rng.uniform(0.25, 0.75)),
+                center=(width * rng.uniform(0.2, 0.8), height * rng.uniform(0.25, 0.75)),
                 radius=side * rng.uniform(0.13, 0.22),
                 speed=speed,
                 suppleness=0.1,
@@ -75,22 +75,22 @@ def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
             )
             for label in range(1, int(rng.integers(2, 5)) + 1)
         ]
-        centre = (width * rng.uniform(0.2, 0.8), height / 2)
-        hider = draw_thing(rng, 0, centre, side * 0.1, speed=speed, suppleness=0.1, hues=hues)
+        center = (width * rng.uniform(0.2, 0.8), height / 2)
+        hider = draw_thing(rng, 0, center, side * 0.1, speed=speed, suppleness=0.1, hues=hues)
         scene = draw_scene(rng, [*things, hider], height, width, speed=0.01 * side, hues=hues, flicker=0.35)
         first = scene.view(0)
         if all(first.visible_share(thing.label) > 0.5 for thing in things):
             return scene
 
 
-def palette_colours() -> list[int]:
+def palette_colors() -> list[int]:
     """Return the palette of PASCAL VOC and DAVIS, 768 numbers: the bits of the index, spread over red, green and blue."""
     index = np.arange(256)
-    colours = np.zeros((256, 3), np.uint8)
+    colors = np.zeros((256, 3), np.uint8)
     for bit in range(8):
         for channel in range(3):
-            colours[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
-    return colours.ravel().tolist()
+            colors[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
+    return colors.ravel().tolist()
 
 
 def _borders(labels: np.ndarray) -> np.ndarray:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.data.synthesise.davis import draw_clip
-from eval.data.synthesise.folder import generator
-from eval.data.synthesise.polygons import mask_to_polygons, mask_to_runs
-from eval.data.synthesise.traffic import clipped_box, occlusion, out_of_view
+from eval.data.synthesize.davis import draw_clip
+from eval.data.synthesize.folder import generator
+from eval.data.synthesize.polygons import mask_to_polygons, mask_to_runs
+from eval.data.synthesize.traffic import clipped_box, occlusion, out_of_view
 
 
 def test_images_have_a_folder_per_class(drawn):
@@ -44,7 +44,7 @@ def test_davis_void_is_optional(draw_small, tmp_path):
     assert {0, 1, 255} <= set(np.unique(mask).tolist())
 
 
-def test_davis_clips_are_not_solved_by_place_or_colour():
+def test_davis_clips_are_not_solved_by_place_or_color():
     overlaps, hue_gaps = [], []
     for seed in range(6):
         scene = draw_clip(generator(seed, "test"), 120, 216)
@@ -57,7 +57,7 @@ def test_davis_clips_are_not_solved_by_place_or_colour():
         means = [first.image[first.labels == thing.label].mean(axis=0) for thing in scene.things if thing.label]
         hue_gaps.append(min(np.abs(a - b).max() for i, a in enumerate(means) for b in means[:i]))
     assert np.mean(overlaps) < 0.6  # a copy of the first mask is no answer
-    assert np.median(hue_gaps) < 60  # of 255: some objects nearly share their mean colour
+    assert np.median(hue_gaps) < 60  # of 255: some objects nearly share their mean color
 
 
 def test_coco_annotations_decode_to_what_they_say(drawn):

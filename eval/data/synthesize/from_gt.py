@@ -2,20 +2,20 @@
 
 from pathlib import Path
 
-from eval.data.synthesise.canvas import encode_jpeg
-from eval.data.synthesise.folder import draw_all, fill_folder, generator, require_at_least, write_bytes
-from eval.data.synthesise.truth_clip import TruthClip
-from eval.data.synthesise.uavdt import LAYOUT, frame_path
+from eval.data.synthesize.canvas import encode_jpeg
+from eval.data.synthesize.folder import draw_all, fill_folder, generator, require_at_least, write_bytes
+from eval.data.synthesize.truth_clip import TruthClip
+from eval.data.synthesize.uavdt import LAYOUT, frame_path
 from eval.uavdt.ground_truth import SequenceTruth, ignore_path, read_truth, whole_path
 from eval.uavdt.layout import TRUTH
 from eval.uavdt.sequences import official_sequences
-from flsl.errors import UserError
-from flsl.files import sha256_of_file
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import sha256_of_file
 
 NAME = "synthetic-uavdt-from-gt"
 
 
-def synthesise_from_gt(
+def synthesize_from_gt(
     root: Path, source: Path, seed: int, *, frames: int | None = None, height: int = 540, width: int = 1024
 ) -> int:
     """Copy the ground truth of the UAVDT copy `source` to `root` and draw a vehicle into every box; returns 0.

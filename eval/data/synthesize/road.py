@@ -5,12 +5,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from eval.data.synthesise.canvas import Canvas, placement
-from eval.data.synthesise.scene import Sway
-from eval.data.synthesise.shape import bend, draw_outline
-from eval.data.synthesise.texture import cloud_noise
-from eval.data.synthesise.traffic import CONCRETE, LANE, Hider, Traffic, Vehicle, draw_ground
-from eval.data.synthesise.vehicle import BUS, CAR, SIZES, TRUCK, draw_vehicle
+from eval.data.synthesize.canvas import Canvas, placement
+from eval.data.synthesize.scene import Sway
+from eval.data.synthesize.shape import bend, draw_outline
+from eval.data.synthesize.texture import cloud_noise
+from eval.data.synthesize.traffic import CONCRETE, LANE, Hider, Traffic, Vehicle, draw_ground
+from eval.data.synthesize.vehicle import BUS, CAR, SIZES, TRUCK, draw_vehicle
 
 WHITE = (215, 215, 210)
 
@@ -149,5 +149,5 @@ def draw_crown(rng: np.random.Generator, pixels: int = 96) -> tuple[np.ndarray, 
     points = np.round((outline * 0.47 + 0.5) * pixels * 16).astype(np.int32)
     alpha = cv2.fillPoly(np.zeros((pixels, pixels), np.uint8), [points], 255, cv2.LINE_AA, shift=4)
     leaves = 0.35 + 0.9 * cloud_noise(rng, pixels, pixels, coarsest=10, octaves=3)[..., None]
-    colour = np.float32([45, 95, 60]) * rng.uniform(0.7, 1.2) * rng.uniform(0.9, 1.1, 3).astype(np.float32)
-    return np.clip(colour * leaves, 0, 255).astype(np.uint8), alpha
+    color = np.float32([45, 95, 60]) * rng.uniform(0.7, 1.2) * rng.uniform(0.9, 1.1, 3).astype(np.float32)
+    return np.clip(color * leaves, 0, 255).astype(np.uint8), alpha

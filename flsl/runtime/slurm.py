@@ -13,8 +13,8 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-from flsl.errors import UserError, run_command
-from flsl.preemption import PREEMPTED
+from flsl.runtime.errors import UserError, run_command
+from flsl.runtime.preemption import PREEMPTED
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:

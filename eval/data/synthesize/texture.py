@@ -17,12 +17,12 @@ def cloud_noise(rng: np.random.Generator, height: int, width: int, coarsest: int
     return cv2.normalize(total, None, 0, 1, cv2.NORM_MINMAX)
 
 
-def palette(rng: np.random.Generator, hue: float | None = None, colours: int = 3, muted: bool = False) -> np.ndarray:
-    """Return (colours, 3) float32 BGR values in 0..255 around one hue (0..180, None for any), of different brightness."""
+def palette(rng: np.random.Generator, hue: float | None = None, colors: int = 3, muted: bool = False) -> np.ndarray:
+    """Return (colors, 3) float32 BGR values in 0..255 around one hue (0..180, None for any), of different brightness."""
     hue = rng.uniform(0, 180) if hue is None else hue
-    saturation = rng.uniform(30, 90, colours) if muted else rng.uniform(110, 240, colours)
-    value = rng.permutation(np.linspace(70, 170, colours) if muted else np.linspace(75, 245, colours))
-    hsv = np.stack([(hue + rng.uniform(-25, 25, colours)) % 180, saturation, value], axis=-1).astype(np.uint8)[None]
+    saturation = rng.uniform(30, 90, colors) if muted else rng.uniform(110, 240, colors)
+    value = rng.permutation(np.linspace(70, 170, colors) if muted else np.linspace(75, 245, colors))
+    hsv = np.stack([(hue + rng.uniform(-25, 25, colors)) % 180, saturation, value], axis=-1).astype(np.uint8)[None]
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0].astype(np.float32)
 
 
@@ -32,12 +32,12 @@ def draw_texture(
     """Return one texture, (height, width, 3) uint8 BGR.
 
     Args:
-        rng: decides the colours, the direction and the period of the pattern.
+        rng: decides the colors, the direction and the period of the pattern.
         kind: one of `TEXTURES`.
         height: pixels.
         width: pixels.
-        hue: the colour to stay near (0..180 as in OpenCV), None for any.
-        muted: pale colours, for backgrounds.
+        hue: the color to stay near (0..180 as in OpenCV), None for any.
+        muted: pale colors, for backgrounds.
     """
     y = np.arange(height, dtype=np.float32)[:, None]
     x = np.arange(width, dtype=np.float32)[None]

@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from flsl.errors import UserError
-from flsl.files import write_atomic
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import write_atomic
+from flsl.runtime.marker import MARKER, UNFINISHED, read_marker
 
-MARKER = "dataset.json"
-UNFINISHED = "dataset.unfinished.json"
 DRAWING_VERSION = 2  # to be raised whenever the same seed no longer gives the same bytes
 
 
@@ -96,27 +95,6 @@ def fill_folder(
     unfinished.unlink()
     print(f"{root}: {count_files(root)} files drawn in {time.perf_counter() - start:.1f} s (seed {seed})")
     return 0
-
-
-def read_marker(root: Path) -> dict[str, Any] | None:
-    """Return the content of `root`'s marker file, None where there is none (real data).
-
-    Raises UserError if the synthesis was interrupted, or the marker is not JSON or lacks its name.
-    """
-    path = root / MARKER
-    if not path.is_file():
-        if (root / UNFINISHED).is_file():
-            raise UserError(
-                f"{root} holds an interrupted synthesis ({UNFINISHED}, no {MARKER}). Run the same "
-                "`python -m eval data synthesise` command again: it draws the folder anew."
-            )
-        return None
-    try:
-        marker = json.loads(path.read_text())
-        marker["name"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path} is not a marker file of synthetic data. Delete it if the data are real.") from error
-    return marker
 
 
 def write_json(path: Path, content: object, indent: int | None = 2) -> None:

@@ -52,7 +52,7 @@ def test_a_folder_of_someone_else_is_left_alone(draw_small, tmp_path, capsys):
 def test_an_interrupted_synthesis_is_noticed_and_drawn_again(
     drawn, draw_small, data_command, tmp_path, monkeypatch, capsys
 ):
-    from eval.data.synthesise import davis
+    from eval.data.synthesize import davis
 
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -95,6 +95,6 @@ def test_the_marker_tells_what_was_drawn(drawn):
 )
 def test_bad_options(words, named, data_command, tmp_path, capsys):
     benchmark, *options = words
-    assert data_command("synthesise", benchmark, tmp_path / "new", *options) == 2
+    assert data_command("synthesize", benchmark, tmp_path / "new", *options) == 2
     assert named in capsys.readouterr().err
     assert not (tmp_path / "new").exists()

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 
-def build_optimiser(student: nn.Module) -> torch.optim.AdamW:
+def build_optimizer(student: nn.Module) -> torch.optim.AdamW:
     """Return AdamW over the student; learning rate and weight decay are set at every step.
 
     Group 0 is decayed: parameters of two or more dimensions whose name does not end in `.bias`. Group 1 is the rest.
@@ -18,11 +18,11 @@ def build_optimiser(student: nn.Module) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, fused=True)
 
 
-def set_rates(optimiser: torch.optim.Optimizer, lr: float, weight_decay: float) -> None:
+def set_rates(optimizer: torch.optim.Optimizer, lr: float, weight_decay: float) -> None:
     """Set the step's learning rate on both groups and its weight decay on the decayed one."""
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = lr
-    optimiser.param_groups[0]["weight_decay"] = weight_decay
+    optimizer.param_groups[0]["weight_decay"] = weight_decay
 
 
 @torch.no_grad()
@@ -44,6 +44,6 @@ def clip_gradients(parameters: list[nn.Parameter], limit: float) -> torch.Tensor
 
 
 def drop_last_layer_gradients(student: nn.Module) -> None:
-    """Remove the gradients of the centroid layer: no step, no decay and no optimiser state for it."""
+    """Remove the gradients of the centroid layer: no step, no decay and no optimizer state for it."""
     for parameter in student.head.last_layer.parameters():
         parameter.grad = None

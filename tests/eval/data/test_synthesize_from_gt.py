@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from eval.data.synthesise.traffic import patch_corners
-from eval.data.synthesise.truth_clip import TruthClip, fit
-from eval.data.synthesise.vehicle import SIZES
+from eval.data.synthesize.traffic import patch_corners
+from eval.data.synthesize.truth_clip import TruthClip, fit
+from eval.data.synthesize.vehicle import SIZES
 from eval.uavdt.ground_truth import SequenceTruth
 
 TRUTH = "UAV-benchmark-MOTD_v1.0/GT"
@@ -59,7 +59,7 @@ def test_real_ground_truth(data_dir, data_command, tmp_path, capsys):
     if not (source / TRUTH / "M0203_gt_whole.txt").is_file():
         pytest.skip(f"UAVDT ground truth absent: {source / TRUTH}")
     root = tmp_path / "uavdt"
-    words = ("synthesise", "uavdt", root, "--from-gt", source, "--frames", 2)
+    words = ("synthesize", "uavdt", root, "--from-gt", source, "--frames", 2)
     assert data_command(*words) == 0
     assert sorted(path.name for path in (root / "UAV-benchmark-M").iterdir()) == ["M0101", "M0203", "M0208"]
     assert cv2.imread(str(root / "UAV-benchmark-M/M0101/img000002.jpg")).shape == (540, 1024, 3)
@@ -70,6 +70,6 @@ def test_real_ground_truth(data_dir, data_command, tmp_path, capsys):
     assert data_command("verify", "uavdt", root) == 0
     assert data_command(*words) == 0
     assert "already complete" in capsys.readouterr().out
-    assert data_command("synthesise", "uavdt", tmp_path / "x", "--from-gt", source, "--sequences", 1) == 2
-    assert data_command("synthesise", "uavdt", tmp_path / "x", "--from-gt", source, "--width", 512) == 2
+    assert data_command("synthesize", "uavdt", tmp_path / "x", "--from-gt", source, "--sequences", 1) == 2
+    assert data_command("synthesize", "uavdt", tmp_path / "x", "--from-gt", source, "--width", 512) == 2
     assert "outside frames of 512x540" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 if TYPE_CHECKING:
     import torch

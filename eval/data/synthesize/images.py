@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.data.synthesise.canvas import encode_jpeg
-from eval.data.synthesise.folder import draw_all, fill_folder, generator, require_at_least, write_bytes
-from eval.data.synthesise.scene import draw_scene, draw_thing
-from eval.data.synthesise.shape import SHAPES
-from eval.data.synthesise.texture import TEXTURES
-from flsl.errors import UserError
+from eval.data.synthesize.canvas import encode_jpeg
+from eval.data.synthesize.folder import draw_all, fill_folder, generator, require_at_least, write_bytes
+from eval.data.synthesize.scene import draw_scene, draw_thing
+from eval.data.synthesize.shape import SHAPES
+from eval.data.synthesize.texture import TEXTURES
+from flsl.runtime.errors import UserError
 
 
-def synthesise(root: Path, seed: int, *, count: int, classes: int, height: int, width: int) -> int:
+def synthesize(root: Path, seed: int, *, count: int, classes: int, height: int, width: int) -> int:
     """Draw `count` pictures of `classes` classes into `root`; returns 0. Raises UserError (`fill_folder`)."""
     require_at_least(1, count=count, classes=classes)
     require_at_least(32, height=height, width=width)
@@ -39,7 +39,7 @@ def draw_picture(rng: np.random.Generator, shape: str, texture: str, height: int
     main = draw_thing(
         rng,
         label=1,
-        centre=(width * rng.uniform(0.35, 0.65), height * rng.uniform(0.35, 0.65)),
+        center=(width * rng.uniform(0.35, 0.65), height * rng.uniform(0.35, 0.65)),
         radius=side * rng.uniform(0.25, 0.38),
         shape=shape,
         texture=texture,

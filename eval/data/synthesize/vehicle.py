@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from eval.data.synthesise.texture import cloud_noise
+from eval.data.synthesize.texture import cloud_noise
 
 # Category (protocols.md, UAVDT) -> length and width in car lengths.
 SIZES = {1: (1.0, 0.46), 2: (1.75, 0.52), 3: (2.4, 0.56)}
@@ -37,11 +37,11 @@ def draw_vehicle(rng: np.random.Generator, category: int) -> tuple[np.ndarray, n
     return np.clip(patch * gloss, 0, 255).astype(np.uint8), alpha
 
 
-def _box(patch: np.ndarray, x: tuple[float, float], y: tuple[float, float], colour: tuple | np.ndarray) -> None:
+def _box(patch: np.ndarray, x: tuple[float, float], y: tuple[float, float], color: tuple | np.ndarray) -> None:
     """Fill a rectangle given in shares of the patch."""
     h, w = patch.shape[:2]
-    colour = tuple(float(np.clip(c, 0, 255)) for c in colour)
-    cv2.rectangle(patch, (round(x[0] * w), round(y[0] * h)), (round(x[1] * w), round(y[1] * h)), colour, cv2.FILLED)
+    color = tuple(float(np.clip(c, 0, 255)) for c in color)
+    cv2.rectangle(patch, (round(x[0] * w), round(y[0] * h)), (round(x[1] * w), round(y[1] * h)), color, cv2.FILLED)
 
 
 def _draw_car(rng: np.random.Generator, patch: np.ndarray, paint: np.ndarray) -> None:

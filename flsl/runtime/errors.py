@@ -1,9 +1,10 @@
 """The one error type that reaches users, and the wrapper that prints it."""
 
+import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from flsl.preemption import PREEMPTED, Preempted
+from flsl.runtime.preemption import PREEMPTED, Preempted
 
 
 class UserError(Exception):
@@ -14,6 +15,18 @@ class UserError(Exception):
     """
 
 
+class SaidElsewhere(UserError):
+    """The main process has said what is wrong; this one only ends."""
+
+
+def unknown_key(what: str, key: str, known: Iterable[str]) -> str:
+    """Return the message for an unknown key or name, naming the nearest valid one."""
+    known = sorted(k for k in known if not k.startswith("_"))
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{what} is not a known key.{hint} Valid keys: {', '.join(known)}."
+
+
 def run_command(main: Callable[[], int | None], *also: type[Exception]) -> int:
     """Run a program's `main`; print a `UserError` (or one of the types in `also`) without a traceback.
 
@@ -22,6 +35,8 @@ def run_command(main: Callable[[], int | None], *also: type[Exception]) -> int:
     """
     try:
         return main() or 0
+    except SaidElsewhere:
+        return 2
     except (UserError, *also) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from eval.data.synthesise.canvas import Canvas, develop, placement
-from eval.data.synthesise.shape import SHAPES, bend, draw_outline
-from eval.data.synthesise.texture import TEXTURES, cloud_noise, draw_texture
+from eval.data.synthesize.canvas import Canvas, develop, placement
+from eval.data.synthesize.shape import SHAPES, bend, draw_outline
+from eval.data.synthesize.texture import TEXTURES, cloud_noise, draw_texture
 
 PATCH_SIDES = (64, 128)  # pixels a side of an object's own texture, for small and large objects
 
@@ -49,9 +49,9 @@ class Thing:
 
     def draw(self, canvas: Canvas, time: float, offset: tuple[float, float]) -> int:
         """Paste the object at a time, seen from a camera at `offset`; returns its pixels inside the frame."""
-        centre = (self.x.at(time) - offset[0], self.y.at(time) - offset[1])
+        center = (self.x.at(time) - offset[0], self.y.at(time) - offset[1])
         scale = 2 * self.radius.at(time) / (0.96 * len(self.texture))
-        matrix = placement(centre, self.angle.at(time), scale, self.texture.shape)
+        matrix = placement(center, self.angle.at(time), scale, self.texture.shape)
         return canvas.paste(self.texture, self.alpha(time), matrix, self.label, shadow=0.35)
 
 
@@ -114,7 +114,7 @@ def draw_background(
 def draw_thing(
     rng: np.random.Generator,
     label: int,
-    centre: tuple[float, float],
+    center: tuple[float, float],
     radius: float,
     shape: str | None = None,
     texture: str | None = None,
@@ -127,13 +127,13 @@ def draw_thing(
     Args:
         rng: decides everything that is not given.
         label: at least 0; things with label 0 hide others and belong to the background.
-        centre: x, y in the frame at rest, pixels.
+        center: x, y in the frame at rest, pixels.
         radius: pixels.
         shape: one of `SHAPES`, None for any.
         texture: one of `TEXTURES`, None for any.
         speed: highest speed along each axis, pixels a frame.
         suppleness: how far the outline bends, as a share of the radius.
-        hues: the colours to choose from (0..180 as in OpenCV), None for any.
+        hues: the colors to choose from (0..180 as in OpenCV), None for any.
     """
     shape = shape or str(rng.choice(SHAPES))
     texture = texture or str(rng.choice(TEXTURES))
@@ -147,8 +147,8 @@ def draw_thing(
         shape=shape,
         outline=draw_outline(rng, shape),
         texture=_shaded(rng, draw_texture(rng, texture, side, side, _choose(rng, hues))),
-        x=sway(centre[0], speed * rng.uniform(0.5, 1)),
-        y=sway(centre[1], speed * rng.uniform(0.2, 0.6)),
+        x=sway(center[0], speed * rng.uniform(0.5, 1)),
+        y=sway(center[1], speed * rng.uniform(0.2, 0.6)),
         radius=sway(radius, radius * min(speed, 1) * rng.uniform(0, 0.015)),
         angle=sway(rng.uniform(0, 2 * np.pi), min(speed, 1) * rng.uniform(0, 0.08)),
         suppleness=suppleness,
@@ -167,7 +167,7 @@ def draw_scene(
 ) -> Scene:
     """Return a scene of `things` (back to front) with its own background.
 
-    The camera moves at `speed` at most; `flicker` is how far the brightness of each colour swings, as a share of it.
+    The camera moves at `speed` at most; `flicker` is how far the brightness of each color swings, as a share of it.
     """
     brightness = rng.uniform(0.85, 1.1)
     period = rng.uniform(60, 120)

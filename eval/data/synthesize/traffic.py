@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from eval.data.synthesise.canvas import Canvas, develop, placement
-from eval.data.synthesise.scene import Sway
-from eval.data.synthesise.texture import cloud_noise
-from eval.data.synthesise.vehicle import SIZES
+from eval.data.synthesize.canvas import Canvas, develop, placement
+from eval.data.synthesize.scene import Sway
+from eval.data.synthesize.texture import cloud_noise
+from eval.data.synthesize.vehicle import SIZES
 
 ASPHALT, GRASS, CONCRETE = (92, 88, 86), (62, 104, 84), (150, 152, 150)  # BGR
 LANE = 0.8  # car lengths
@@ -29,13 +29,13 @@ class Vehicle:
 
     def matrix(self, time: float, camera: np.ndarray) -> np.ndarray:
         """Return the (2, 3) map from the patch to the frame."""
-        travelled = self.speed * time
-        centre = (
-            self.start[0] + travelled * np.cos(self.heading),
-            self.start[1] + travelled * np.sin(self.heading),
+        traveled = self.speed * time
+        center = (
+            self.start[0] + traveled * np.cos(self.heading),
+            self.start[1] + traveled * np.sin(self.heading),
         )
         scale = self.car_length * SIZES[self.category][0] / self.patch.shape[1]
-        return compose(camera, placement(centre, self.heading, scale, self.patch.shape))
+        return compose(camera, placement(center, self.heading, scale, self.patch.shape))
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class Hider:
 
     patch: np.ndarray
     alpha: np.ndarray
-    centre: tuple[float, float]
+    center: tuple[float, float]
     angle: float = 0.0
     scale: float = 1.0
 
     def paste(self, canvas: Canvas, camera: np.ndarray) -> None:
         """Draw it with label 0."""
-        own = placement(self.centre, self.angle, self.scale, self.patch.shape)
+        own = placement(self.center, self.angle, self.scale, self.patch.shape)
         canvas.paste(self.patch, self.alpha, compose(camera, own), 0, shadow=0.4)
 
 
@@ -73,7 +73,7 @@ class Traffic:
     above: tuple[Vehicle, ...]
     trees: tuple[Hider, ...]
     car_park: tuple[float, float, float, float]  # left, top, width, height on the ground
-    camera: tuple[Sway, Sway, Sway, Sway]  # centre x, y, angle, zoom
+    camera: tuple[Sway, Sway, Sway, Sway]  # center x, y, angle, zoom
     height: int
     width: int
     night: bool

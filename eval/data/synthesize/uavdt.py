@@ -3,18 +3,18 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from eval.data.synthesise.canvas import encode_jpeg
-from eval.data.synthesise.folder import draw_all, fill_folder, generator, require_at_least, write_bytes
-from eval.data.synthesise.road import draw_traffic
+from eval.data.synthesize.canvas import encode_jpeg
+from eval.data.synthesize.folder import draw_all, fill_folder, generator, require_at_least, write_bytes
+from eval.data.synthesize.road import draw_traffic
 from eval.uavdt.ground_truth import ignore_path, whole_path
 from eval.uavdt.layout import FRAMES, TRUTH
 from eval.uavdt.sequences import official_sequences
-from flsl.errors import UserError
+from flsl.runtime.errors import UserError
 
 LAYOUT = (FRAMES, TRUTH.split("/")[0])  # the folders in a copy's root
 
 
-def synthesise(
+def synthesize(
     root: Path, seed: int, *, sequences: int, train_sequences: int, frames: int, height: int, width: int
 ) -> int:
     """Draw clips into `root`; returns 0. Raises UserError (`fill_folder`)."""

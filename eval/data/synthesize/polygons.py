@@ -5,7 +5,7 @@ import numpy as np
 
 
 def mask_to_polygons(mask: np.ndarray) -> list[list[float]]:
-    """Return polygons [x0, y0, x1, y1, ...] in pixels whose rasterisation by COCO's tools is the mask again.
+    """Return polygons [x0, y0, x1, y1, ...] in pixels whose rasterization by COCO's tools is the mask again.
 
     Args:
         mask: (H, W) bool. Every separate part becomes a polygon of its own. COCO's polygons know no holes, so a part
@@ -19,8 +19,8 @@ def mask_to_polygons(mask: np.ndarray) -> list[list[float]]:
         if parent >= 0:
             continue
         if child < 0:
-            # Doubled pixel k has its centre at (k + 0.5) / 2: the outline runs a quarter pixel inside the true border,
-            # so it holds the pixels' centres, which is what rasterising asks for.
+            # Doubled pixel k has its center at (k + 0.5) / 2: the outline runs a quarter pixel inside the true border,
+            # so it holds the pixels' centers, which is what rasterizing asks for.
             polygons.append(((contour[:, 0] + 0.5) / 2).ravel().tolist())
             continue
         x, _, w, _ = cv2.boundingRect(contours[child])

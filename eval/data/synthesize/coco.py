@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from eval.data.synthesise.canvas import encode_jpeg
-from eval.data.synthesise.folder import draw_all, fill_folder, generator, require_at_least, write_bytes, write_json
-from eval.data.synthesise.polygons import mask_box, mask_to_polygons, mask_to_runs
-from eval.data.synthesise.scene import Thing, View, draw_scene, draw_thing
+from eval.data.synthesize.canvas import encode_jpeg
+from eval.data.synthesize.folder import draw_all, fill_folder, generator, require_at_least, write_bytes, write_json
+from eval.data.synthesize.polygons import mask_box, mask_to_polygons, mask_to_runs
+from eval.data.synthesize.scene import Thing, View, draw_scene, draw_thing
 
 # Category ids have gaps, as COCO's own do. A category is its shape; the texture agrees with it most of the time.
 CATEGORIES = {"disc": (1, "dots"), "triangle": (3, "stripes"), "star": (4, "checks"), "cross": (9, "waves")}
@@ -17,7 +17,7 @@ EMPTY, CROWDED = 0, 1  # which pictures of a split have no annotation, and the c
 LEAST_VISIBLE = 0.35  # objects hidden further than this are taken out of the picture
 
 
-def synthesise(root: Path, seed: int, *, count: int, val_count: int, height: int, width: int) -> int:
+def synthesize(root: Path, seed: int, *, count: int, val_count: int, height: int, width: int) -> int:
     """Draw two splits into `root`; returns 0. Raises UserError (`fill_folder`)."""
     require_at_least(3, count=count, val_count=val_count)
     require_at_least(64, height=height, width=width)
@@ -82,12 +82,12 @@ def _draw_object(rng: np.random.Generator, label: int, height: int, width: int) 
     """Return one object somewhere in the frame, at most a little over its edge."""
     shape = str(rng.choice(list(CATEGORIES)))
     texture = CATEGORIES[shape][1] if rng.random() < 0.7 else None
-    centre = (width * rng.uniform(0.08, 0.92), height * rng.uniform(0.08, 0.92))
-    return draw_thing(rng, label, centre, min(height, width) * rng.uniform(0.08, 0.24), shape, texture)
+    center = (width * rng.uniform(0.08, 0.92), height * rng.uniform(0.08, 0.92))
+    return draw_thing(rng, label, center, min(height, width) * rng.uniform(0.08, 0.24), shape, texture)
 
 
 def _draw_crowd(rng: np.random.Generator, height: int, width: int) -> list[Thing]:
-    """Return fifteen small discs, too close together to be told apart, labelled from 1."""
+    """Return fifteen small discs, too close together to be told apart, labeled from 1."""
     middle = rng.uniform(0.3, 0.7, 2) * (width, height)
     return [
         draw_thing(rng, label, tuple(middle + rng.normal(0, 0.08, 2) * (width, height)), 0.05 * height, "disc", "dots")

@@ -1,4 +1,4 @@
-"""Closed outlines of objects, centred, within the unit circle."""
+"""Closed outlines of objects, centered, within the unit circle."""
 
 import numpy as np
 

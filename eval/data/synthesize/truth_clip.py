@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-from eval.data.synthesise.canvas import Canvas, develop
-from eval.data.synthesise.road import draw_crown, fill_car_park
-from eval.data.synthesise.traffic import ASPHALT, draw_ground, night_gain
-from eval.data.synthesise.vehicle import SIZES, draw_vehicle
+from eval.data.synthesize.canvas import Canvas, develop
+from eval.data.synthesize.road import draw_crown, fill_car_park
+from eval.data.synthesize.traffic import ASPHALT, draw_ground, night_gain
+from eval.data.synthesize.vehicle import SIZES, draw_vehicle
 from eval.uavdt.ground_truth import SequenceTruth
 
 HIDDEN_SHARE = {1: 0.0, 2: 0.85, 3: 0.5, 4: 0.15}  # of a box, by UAVDT's occlusion code: none, large, medium, small
@@ -110,17 +110,17 @@ def stretch(box: np.ndarray | tuple[float, ...], angle: float, shape: tuple[int,
 
 def track_headings(truth: SequenceTruth) -> np.ndarray:
     """Return the direction of motion of each box, (n, 2): its track's displacement over `SMOOTHING` frames around it."""
-    centre = truth.box[:, :2] + truth.box[:, 2:] / 2
-    heading = np.zeros_like(centre)
+    center = truth.box[:, :2] + truth.box[:, 2:] / 2
+    heading = np.zeros_like(center)
     for target in np.unique(truth.target):
         rows = np.flatnonzero(truth.target == target)
         rows = rows[np.argsort(truth.frame[rows])]
         index = np.arange(len(rows))
         before, after = np.maximum(index - SMOOTHING, 0), np.minimum(index + SMOOTHING, len(rows) - 1)
-        heading[rows] = centre[rows[after]] - centre[rows[before]]
+        heading[rows] = center[rows[after]] - center[rows[before]]
         # A vehicle that waits keeps the direction of its whole track.
         waits = np.abs(heading[rows]).max(axis=1) < 2
-        heading[rows[waits]] = centre[rows[-1]] - centre[rows[0]]
+        heading[rows[waits]] = center[rows[-1]] - center[rows[0]]
     return heading
 
 

@@ -24,7 +24,7 @@ class Canvas:
         Args:
             patch: (h, w, 3) uint8 BGR.
             alpha: (h, w) uint8, 255 inside the object; what comes out above 127 gets the label.
-            matrix: (2, 3) affine map from patch to frame, pixel centres at integers.
+            matrix: (2, 3) affine map from patch to frame, pixel centers at integers.
             label: written into `labels`.
             shadow: darkness, 0..1, of the shadow it throws to its lower right.
         """
@@ -39,7 +39,7 @@ class Canvas:
             return 0
         local = matrix - [[0, 0, left], [0, 0, top]]
         extent = (int(right - left), int(bottom - top))
-        colour = cv2.warpAffine(patch, local, extent, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        color = cv2.warpAffine(patch, local, extent, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         mask = cv2.warpAffine(alpha, local, extent, flags=cv2.INTER_LINEAR)
         region = self.image[top:bottom, left:right]
         if shadow:
@@ -47,18 +47,18 @@ class Canvas:
             dark = cv2.warpAffine(cv2.blur(mask, (5, 5)), throw, extent).astype(np.float32) * (shadow / 255)
             region = cv2.blendLinear(np.zeros_like(region), region, dark, 1 - dark)
         opacity = mask.astype(np.float32) / 255
-        self.image[top:bottom, left:right] = cv2.blendLinear(colour, region, opacity, 1 - opacity)
+        self.image[top:bottom, left:right] = cv2.blendLinear(color, region, opacity, 1 - opacity)
         inside = mask > 127
         self.labels[top:bottom, left:right][inside] = label
         return int(np.count_nonzero(inside))
 
 
-def placement(centre: tuple[float, float], angle: float, scale: float, patch_shape: tuple[int, ...]) -> np.ndarray:
-    """Return the (2, 3) map that turns a patch by `angle` (radians), scales it and puts its middle at `centre` (x, y)."""
+def placement(center: tuple[float, float], angle: float, scale: float, patch_shape: tuple[int, ...]) -> np.ndarray:
+    """Return the (2, 3) map that turns a patch by `angle` (radians), scales it and puts its middle at `center` (x, y)."""
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
     linear = np.array([[cosine, -sine], [sine, cosine]])
     middle = np.array([(patch_shape[1] - 1) / 2, (patch_shape[0] - 1) / 2])
-    return np.column_stack([linear, np.asarray(centre) - linear @ middle])
+    return np.column_stack([linear, np.asarray(center) - linear @ middle])
 
 
 def develop(image: np.ndarray, rng: np.random.Generator, gain: np.ndarray, noise: int = 5) -> np.ndarray:

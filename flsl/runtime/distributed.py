@@ -1,0 +1,167 @@
+"""Process groups: the ranks that torchrun or Slurm started, and what they tell each other.
+
+Without either, every function here is that of a single process and needs no group.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from flsl.runtime.device import choose_device
+from flsl.runtime.errors import SaidElsewhere, UserError
+from flsl.runtime.slurm import adopt_ranks
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+T = TypeVar("T")
+
+
+def _cpu() -> "torch.device":
+    import torch
+
+    return torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among all."""
+
+    rank: int = 0
+    world: int = 1
+    device: "torch.device" = field(default_factory=_cpu)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and prints."""
+        return self.rank == 0
+
+
+def start_ranks(device: str = "auto") -> Ranks:
+    """Join the process group that torchrun or Slurm describes (single process otherwise) and choose the device.
+
+    Joining again is allowed; two processes cannot share a GPU.
+
+    Raises:
+        UserError: the device is not there, or Slurm's tasks cannot meet.
+    """
+    import torch
+    import torch.distributed as dist
+
+    adopt_ranks()
+    chosen = choose_device(device)
+    if world_size() > 1 and not dist.is_initialized():
+        if chosen.type == "cuda":
+            torch.cuda.set_device(chosen)
+        backend = "nccl" if chosen.type == "cuda" else "gloo"
+        dist.init_process_group(backend, rank=this_rank(), world_size=world_size())
+    return Ranks(this_rank(), world_size(), chosen)
+
+
+def stop_ranks() -> None:
+    """Leave the process group, where there is one."""
+    import torch.distributed as dist
+
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def this_rank() -> int:
+    """Return this process's number."""
+    return int(os.environ.get("RANK", 0))
+
+
+def world_size() -> int:
+    """Return how many processes there are."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def is_main() -> bool:
+    """Tell whether this process is the one that writes files and prints."""
+    return this_rank() == 0
+
+
+def wait() -> None:
+    """Wait until every process is here."""
+    if world_size() > 1:
+        import torch.distributed as dist
+
+        dist.barrier()
+
+
+def any_rank(flag: bool, ranks: Ranks) -> bool:
+    """Return whether the flag is set on any rank; every rank must ask at the same step."""
+    if ranks.world == 1:
+        return flag
+    import torch
+    import torch.distributed as dist
+
+    value = torch.tensor(float(flag), device=ranks.device)
+    dist.all_reduce(value, op=dist.ReduceOp.MAX)
+    return bool(value)
+
+
+def gather(items: list[Any]) -> list[Any]:
+    """Return every process's items, in the order of processes."""
+    if world_size() == 1:
+        return items
+    import torch.distributed as dist
+
+    parts: list[list[Any]] = [[] for _ in range(world_size())]
+    dist.all_gather_object(parts, items)
+    return [item for part in parts for item in part]
+
+
+def on_main(decide: Callable[[], T]) -> T:
+    """Call a function on the main process only; every process gets what it returned.
+
+    Raises:
+        UserError: raised by `decide`; the other processes stop too, silently.
+    """
+    if world_size() == 1:
+        return decide()
+    import torch.distributed as dist
+
+    error: BaseException | None = None
+    shared: list[Any] = [None, False]
+    if is_main():
+        try:
+            shared = [decide(), False]
+        except BaseException as raised:  # the others must not wait for an answer that never comes
+            error, shared = raised, [None, True]
+    dist.broadcast_object_list(shared, src=0)
+    if error is not None:
+        raise error
+    if shared[1]:
+        raise SaidElsewhere
+    return shared[0]
+
+
+def share(batch: int, key: str = "training.batch") -> int:
+    """Return each process's part of a global batch.
+
+    Raises:
+        UserError: the batch cannot be divided by the number of processes; `key` is the recipe's.
+    """
+    world = world_size()
+    if batch % world:
+        raise UserError(
+            f"{key}={batch} cannot be shared by {world} processes. "
+            f"--set {key}={max(batch // world, 1) * world} (the learning rate follows)."
+        )
+    return batch // world
+
+
+def data_parallel(module: "nn.Module", ranks: Ranks) -> "nn.Module":
+    """Wrap a module so that gradients are averaged over ranks; unchanged in a single process.
+
+    Buffers (the center) are equal on all ranks by construction and are not broadcast.
+    """
+    if ranks.world == 1:
+        return module
+    from torch.nn.parallel import DistributedDataParallel
+
+    devices = [ranks.device] if ranks.device.type == "cuda" else None
+    return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True)

@@ -1,0 +1,106 @@
+"""Files that are either whole or absent, and digests that tell one set of files from another."""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from flsl.runtime.errors import UserError
+
+TEMPORARY = re.compile(r"\..+\.tmp-[^.]+(\.[^.]+)?")  # names that `write_atomic` gives, until it is done
+SAMPLE = 256  # files whose contents a digest by sizes reads all the same
+
+
+def write_atomic(path: str | Path, write: Callable[[Path], object], *, replace: bool = True) -> Path:
+    """Let `write(temporary_path)` fill a temporary file beside `path`, then move it into place.
+
+    A crash leaves either the old file or the new one, never half of one (temporary file, fsync, rename).
+
+    Args:
+        path: the file; missing folders are made.
+        write: gets the temporary file's path, which has the same suffix.
+        replace: False refuses to replace an existing file, also one that another writer makes at the same moment.
+
+    Raises:
+        UserError: the disk refuses, or the file is there and `replace` is False; the message names it.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.tmp-", suffix=path.suffix)
+        os.close(handle)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}. Choose a folder that can be written to.") from error
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        if replace:
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)  # unlike a rename, it notices that the name is taken
+    except FileExistsError:
+        raise UserError(f"{path} exists already and is not overwritten. Move it away first.") from None
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}. The previous file, if any, is intact."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_text(path: str | Path, text: str, *, replace: bool = True) -> Path:
+    """Write UTF-8 text atomically; see `write_atomic`."""
+    return write_atomic(path, lambda temporary: temporary.write_bytes(text.encode()), replace=replace)
+
+
+def remove_temporary(folder: Path) -> list[Path]:
+    """Remove what killed writers left in a folder and below; only for a folder that nobody writes to now."""
+    left = [path for path in folder.rglob(".*.tmp-*") if TEMPORARY.fullmatch(path.name) and path.is_file()]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return left
+
+
+def sha256_of_file(path: str | Path) -> str:
+    """Return the hexadecimal sha256 of a file's bytes."""
+    return digest_of_file(path, "sha256")
+
+
+def digest_of_file(path: str | Path, kind: str) -> str:
+    """Return the hexadecimal digest of a file's bytes; `kind` is one of `hashlib`'s names, e.g. md5."""
+    digest = hashlib.new(kind)
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def digest_of_files(root: Path, paths: Iterable[Path], *, contents: bool) -> str:
+    """Return a hexadecimal sha256 that tells a set of files from another.
+
+    Args:
+        root: folder that names are taken relative to, so that a copy elsewhere has the same digest.
+        paths: the files, in any order.
+        contents: read every file; otherwise sizes count, and the contents of `SAMPLE` files spread evenly over the list,
+            which is enough to notice that images were replaced and takes seconds for a million of them.
+
+    Raises:
+        UserError: a file is not there or cannot be read.
+    """
+    digest = hashlib.sha256()
+    named = sorted((os.path.relpath(path, root), path) for path in paths)
+    every = 1 if contents else max(len(named) // SAMPLE, 1)
+    for number, (name, path) in enumerate(named):
+        try:
+            digest.update(f"{name}\0{os.path.getsize(path)}\0".encode(errors="surrogateescape"))
+            if number % every == 0:
+                digest.update(bytes.fromhex(sha256_of_file(path)))
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror}). Replace the file.") from error
+    return digest.hexdigest()

@@ -1,0 +1,182 @@
+"""A run's output folder: whose it is, what was made in it and of what, and what a second run in it may do.
+
+`OUT/run.json` holds the identity of the run (everything that its result depends on) and, once it is finished, how far it
+was taken. One rule for pretraining and every evaluation:
+
+    same identity, finished as asked for      done: nothing is computed again
+    same identity, not finished               resume
+    another identity                          an error that lists the differences
+    overwrite                                 start over; what was there is kept until something new is finished
+
+`OUT/.lock` belongs to the process that owns the folder; the operating system releases it however that process ends.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import remove_temporary, write_text
+
+FILE, LOCK, PREVIOUS = "run.json", ".lock", ".previous"
+State = Literal["fresh", "resume", "done"]
+WhenExists = Literal["skip", "overwrite", "fail"]
+
+
+class RunFolder:
+    """An output folder while one run owns it: `with RunFolder(...) as folder: state = folder.begin()`."""
+
+    def __init__(
+        self,
+        out: Path,
+        identity: Mapping[str, Any],
+        *,
+        target: Mapping[str, Any] | None = None,
+        results: Sequence[str],
+        outputs: Sequence[str] = (),
+        when_exists: WhenExists = "skip",
+        allowed: Iterable[str] = (),
+    ):
+        """Describe the run; nothing is touched yet.
+
+        Args:
+            out: the folder.
+            identity: plain values that the result depends on: encoder, protocol, recipe without its runtime keys, data.
+            target: how far the run goes, such as a number of steps or a part of the items. Work towards one target is
+                good for another.
+            results: names in `out` without which the run is not finished.
+            outputs: further names that it makes; they and the results are what `overwrite` puts aside.
+            when_exists: `skip` follows the rule above; `fail` refuses a folder that holds a run.
+            allowed: dotted keys (or sections) of the identity that may differ from what is in the folder.
+        """
+        self.out, self.when_exists, self.allowed = Path(out), when_exists, list(allowed)
+        self.identity, self.target = _plain(identity), _plain(target or {})
+        self.results, self.outputs = list(results), [*results, *outputs]
+        self._lock: int | None = None
+
+    def __enter__(self) -> "RunFolder":
+        """Lock the folder and remove what killed processes left half written.
+
+        Raises:
+            UserError: another process owns it (named by number and host), or it cannot be written to.
+        """
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.out / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise UserError(f"--out {self.out} cannot be used: {error.strerror}. Name a folder to write to.") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(self._lock, 4096, 0).decode(errors="replace").strip() or "another process"
+            os.close(self._lock)
+            self._lock = None
+            raise UserError(f"{self.out} is in use by {owner}. Wait for it, or choose another --out.") from None
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode(), 0)
+        remove_temporary(self.out)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Release the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def begin(self) -> State:
+        """Decide what this run does in the folder, and write down that it is its.
+
+        Raises:
+            UserError: the folder holds another run (the differences are listed), or any with `fail`, or results that do
+                not say what they were made from.
+        """
+        there = [name for name in self.outputs if (self.out / name).exists()]
+        if self.when_exists == "overwrite":
+            self._put_aside(there)
+            self._write(None)
+            return "fresh"
+        found = self._read()
+        if found is None:
+            if there:
+                raise UserError(
+                    f"{self.out} holds {', '.join(there)}, but no {FILE} that says what they were made from. "
+                    "Choose another --out, or overwrite them."
+                )
+            self._write(None)
+            return "fresh"
+        if self.when_exists == "fail":
+            raise UserError(f"{self.out} holds a run already. Choose another --out.")
+        self.require_same(found["identity"])
+        finished = found.get("finished")
+        if finished == self.target and all((self.out / name).exists() for name in self.results):
+            return "done"
+        self._write(finished)
+        return "resume"
+
+    def require_same(self, other: Mapping[str, Any]) -> None:
+        """Raise UserError, listing what differs, unless `other` is this run's identity but for what is allowed."""
+        changed = [
+            line
+            for line in differences(_plain(other), self.identity)
+            if not any(line.split(":")[0] == key or line.startswith(f"{key}.") for key in self.allowed)
+        ]
+        if changed:
+            raise UserError(
+                f"{self.out} holds another run: {'; '.join(changed)} (there -> asked for). Choose another --out, or "
+                "overwrite it."
+            )
+
+    def finish(self) -> None:
+        """Write down that the run has reached its target; what it replaced is deleted."""
+        self._write(self.target)
+        self.forget_previous()
+
+    def forget_previous(self) -> None:
+        """Delete what `overwrite` put aside: there is something new."""
+        shutil.rmtree(self.out / PREVIOUS, ignore_errors=True)
+
+    def _read(self) -> dict[str, Any] | None:
+        path = self.out / FILE
+        try:
+            found = json.loads(path.read_text())
+            return found if isinstance(found["identity"], dict) else None
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} cannot be read ({error}). Choose another --out, or overwrite it.") from error
+
+    def _write(self, finished: Mapping[str, Any] | None) -> None:
+        content = {"identity": self.identity, "finished": finished}
+        write_text(self.out / FILE, json.dumps(content, indent=1) + "\n")
+
+    def _put_aside(self, names: Iterable[str]) -> None:
+        for name in names:
+            target = self.out / PREVIOUS / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir():
+                shutil.rmtree(target)
+            (self.out / name).replace(target)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return the dotted keys whose values differ between two nested dictionaries, as `key: old -> new`."""
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append(f"{prefix}{key}: {before} -> {after}")
+    return found
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping as JSON gives it back: tuples become lists, keys text."""
+    return json.loads(json.dumps(value))

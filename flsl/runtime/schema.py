@@ -1,0 +1,139 @@
+"""Sections of recipes and records: frozen dataclasses that pydantic checks, and its complaints in this project's words."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from flsl.runtime.errors import UserError, unknown_key
+
+T = TypeVar("T")
+
+# Ranges that many keys share.
+PositiveInt = Annotated[int, Field(ge=1, le=2**53)]
+Count = Annotated[int, Field(ge=0, le=2**53)]  # 0 switches something off
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]  # a probability of dropping, a momentum that must move
+
+_SAYS = {  # pydantic's kind of complaint -> what the value must be; {name} comes from the complaint's context
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing_size": "a smaller whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a section",
+    "dataclass_type": "a section",
+    "literal_error": "one of {expected}",
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "too_short": "at least {min_length} values long",
+    "too_long": "at most {max_length} values long",
+    "string_too_short": "at least {min_length} characters long",
+    "string_too_long": "at most {max_length} characters long",
+    "string_unicode": "text that UTF-8 can express",
+}
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
+def section(cls: type[T]) -> type[T]:
+    """Make a class a frozen dataclass whose values are checked: types, ranges (`Annotated[float, Field(gt=0)]`),
+    unknown keys, NaN and infinities. A `ValueError` from `__post_init__` counts as a complaint about the section."""
+    return checked_dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))(cls)
+
+
+def parse(cls: type[T], values: Any, where: str = "") -> T:
+    """Build a section from plain values such as a recipe's: lists become tuples, whole numbers become floats where
+    floats are asked for, and nothing else is converted.
+
+    Args:
+        cls: a class made by `section`; its fields may be sections.
+        values: nested dictionaries.
+        where: dotted name of the section, for messages.
+
+    Raises:
+        UserError: every wrong key at once, each with its value and what it must be; unknown ones with the nearest.
+    """
+    try:
+        text = json.dumps(values)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"{where or 'the config'} holds what is no plain value ({error}): numbers, text, lists"
+        ) from None
+    return parse_json(cls, text, where)
+
+
+def parse_json(cls: type[T], text: str | bytes, where: str = "") -> T:
+    """Build a section from JSON text; see `parse`.
+
+    Raises:
+        UserError: the text is no JSON, or does not fit.
+    """
+    try:
+        return _adapter(cls).validate_json(text, strict=True)
+    except ValidationError as error:
+        raise UserError("; ".join(explain(error, cls, where))) from None
+
+
+def explain(error: ValidationError, cls: type, where: str = "") -> list[str]:
+    """Return a validation error's complaints in plain words, one a key."""
+    said = []
+    for item in error.errors(include_url=False):
+        keys = [key for key in item["loc"] if isinstance(key, (str, int))]
+        name = ".".join(filter(None, [where, _dotted(keys)])) or "the config"
+        kind, context = item["type"], item.get("ctx", {})
+        if kind == "unexpected_keyword_argument":
+            said.append(unknown_key(name, str(keys[-1]), _fields(cls, keys[:-1])))
+        elif kind == "missing":
+            said.append(
+                f"{'.'.join(filter(None, [where, _dotted(keys[:-1])])) or 'the config'} lacks the key {keys[-1]!r}"
+            )
+        elif kind == "value_error":
+            said.append(f"{name}: {context['error']}")
+        elif kind == "json_invalid":
+            said.append(f"{name} is not a JSON document ({context['error']})")
+        else:
+            must = _SAYS.get(kind, item["msg"].removeprefix("Input should be ")).format(**context)
+            said.append(f"{name} must be {must}, but is {_shown(item['input'])}")
+    return said
+
+
+def plain(value: Any) -> Any:
+    """Return a section as nested plain values, in the order of its fields."""
+    return dataclasses.asdict(value)
+
+
+@cache
+def _adapter(cls: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(cls)
+
+
+def _dotted(keys: list[str | int]) -> str:
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
+
+
+def _fields(cls: Any, keys: list[str | int]) -> list[str]:
+    """Return the keys of the section that `keys` lead to."""
+    for key in keys:
+        hint = get_type_hints(cls).get(str(key)) if dataclasses.is_dataclass(cls) else None
+        if hint is None and get_origin(cls) in (dict, list, tuple):
+            hint = get_args(cls)[-1]
+        options = [hint, *get_args(hint)] if hint is not None else []
+        cls = next((option for option in options if dataclasses.is_dataclass(option)), hint)
+    return [field.name for field in dataclasses.fields(cls) if field.init] if dataclasses.is_dataclass(cls) else []
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=repr) if isinstance(value, (Mapping, list)) else repr(value)
+    return text if len(text) < 60 else text[:57] + "..."
