@@ -95,6 +95,9 @@ def explain(error: ValidationError, cls: type, where: str = "") -> list[str]:
         kind, context = item["type"], item.get("ctx", {})
         if kind == "unexpected_keyword_argument":
             said.append(unknown_key(name, str(keys[-1]), _fields(cls, keys[:-1])))
+        elif kind == "missing" and isinstance(keys[-1], int):
+            short = ".".join(filter(None, [where, _dotted(keys[:-1])]))
+            said.append(f"{short} must have more values, but is {_shown(item['input'])}")
         elif kind == "missing":
             said.append(
                 f"{'.'.join(filter(None, [where, _dotted(keys[:-1])])) or 'the config'} lacks the key {keys[-1]!r}"

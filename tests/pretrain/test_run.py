@@ -153,7 +153,7 @@ def test_only_newest_states_are_kept(finished):
     [
         (["--set", "training.epoch=3"], "Did you mean 'epochs'"),
         (["--set", "trainin.epochs=3"], "Did you mean 'training'"),
-        (["--set", "training.epochs=many"], "training.epochs must be int"),
+        (["--set", "training.epochs=many"], "training.epochs must be a whole number"),
         (["--set", "encoder.architecture=vit_smal"], "vit_small"),
         (["--set", "training.batch_size=100"], "fewer than one batch"),
         (["--set", "views.global_size=50"], "no multiple of encoder.patch_size 8"),

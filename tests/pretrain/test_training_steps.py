@@ -40,7 +40,7 @@ def test_steps_equal_the_published_computation(path, dtype):
     recipe = Recipe(optimizer=Optimizer(**overrides), training=Training(precision="fp32"))
     step = TrainingStep(model, recipe, schedules, torch.device("cpu"))
     names = [{id(p): n for n, p in model.student.named_parameters()}[id(p)] for p in step.parameters]
-    decayed = training["optimizer"]["groups"][0]
+    decayed = training["optimiser"]["groups"][0]
     assert sorted(
         n for n, p in zip(names, step.parameters) if any(p is q for q in step.optimizer.param_groups[0]["params"])
     ) == sorted(decayed)

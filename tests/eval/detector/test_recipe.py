@@ -68,8 +68,8 @@ def test_attention_windows_are_named_in_the_protocol():
     [
         ("training.batchsize=8", "training.batchsize is not a known key. Did you mean 'batch'"),
         ("trainin.batch=8", "Did you mean 'training'"),
-        ("training.batch=many", "training.batch must be int"),
-        ("model.detector=yolo", "must be one of 'mask-rcnn', 'faster-rcnn'"),
+        ("training.batch=many", "training.batch must be a whole number"),
+        ("model.detector=yolo", "must be one of 'mask-rcnn' or 'faster-rcnn'"),
         ("model.blocks=(1, 2)", "model.blocks must"),
         ("training.milestones=(20,)", "milestones"),
         ("training.batch=0", "at least 1"),
