@@ -59,9 +59,13 @@ def write_text(path: str | Path, text: str, *, replace: bool = True) -> Path:
     return write_atomic(path, lambda temporary: temporary.write_bytes(text.encode()), replace=replace)
 
 
-def remove_temporary(folder: Path) -> list[Path]:
-    """Remove what killed writers left in a folder and below; only for a folder that nobody writes to now."""
-    left = [path for path in folder.rglob(".*.tmp-*") if TEMPORARY.fullmatch(path.name) and path.is_file()]
+def remove_temporary(folder: Path, below: Iterable[str] = ()) -> list[Path]:
+    """Remove what killed writers left in a folder and anywhere below some of its subfolders.
+
+    Only for what nobody writes to now: other subfolders may be those of a run that is going on.
+    """
+    found = [*folder.glob(".*.tmp-*"), *(path for name in below for path in (folder / name).rglob(".*.tmp-*"))]
+    left = [path for path in found if TEMPORARY.fullmatch(path.name) and path.is_file()]
     for path in left:
         path.unlink(missing_ok=True)
     return left

@@ -8,7 +8,8 @@ was taken. One rule for pretraining and every evaluation:
     another identity                          an error that lists the differences
     overwrite                                 start over; what was there is kept until something new is finished
 
-`OUT/.lock` belongs to the process that owns the folder; the operating system releases it however that process ends.
+`OUT/.lock` belongs to the process that owns the folder; the operating system releases it however that process ends. A
+run may lie inside another's folder: each touches its own files only.
 """
 
 import fcntl
@@ -27,6 +28,16 @@ from flsl.runtime.files import remove_temporary, write_text
 FILE, LOCK, PREVIOUS = "run.json", ".lock", ".previous"
 State = Literal["fresh", "resume", "done"]
 WhenExists = Literal["skip", "overwrite", "fail"]
+_owned: set["RunFolder"] = set()  # by this process
+
+
+def _disown() -> None:
+    """Let go of the locks in a forked child: a data loader's process outlives its killed parent for seconds."""
+    for folder in list(_owned):
+        folder.__exit__()
+
+
+os.register_at_fork(after_in_child=_disown)
 
 
 class RunFolder:
@@ -42,6 +53,7 @@ class RunFolder:
         outputs: Sequence[str] = (),
         when_exists: WhenExists = "skip",
         allowed: Iterable[str] = (),
+        start_over: str = "--when-exists overwrite",
     ):
         """Describe the run; nothing is touched yet.
 
@@ -54,8 +66,10 @@ class RunFolder:
             outputs: further names that it makes; they and the results are what `overwrite` puts aside.
             when_exists: `skip` follows the rule above; `fail` refuses a folder that holds a run.
             allowed: dotted keys (or sections) of the identity that may differ from what is in the folder.
+            start_over: the command's option for `overwrite`, for messages.
         """
         self.out, self.when_exists, self.allowed = Path(out), when_exists, list(allowed)
+        self.advice = f"Choose another --out, or start over with {start_over}."
         self.identity, self.target = _plain(identity), _plain(target or {})
         self.results, self.outputs = list(results), [*results, *outputs]
         self._lock: int | None = None
@@ -66,26 +80,27 @@ class RunFolder:
         Raises:
             UserError: another process owns it (named by number and host), or it cannot be written to.
         """
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.out / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise UserError(f"--out {self.out} cannot be used: {error.strerror}. Name a folder to write to.") from error
-        try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode(), 0)
         except BlockingIOError:
             owner = os.pread(self._lock, 4096, 0).decode(errors="replace").strip() or "another process"
-            os.close(self._lock)
-            self._lock = None
+            self.__exit__()
             raise UserError(f"{self.out} is in use by {owner}. Wait for it, or choose another --out.") from None
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode(), 0)
-        remove_temporary(self.out)
+        except OSError as error:
+            self.__exit__()
+            raise UserError(f"--out {self.out} cannot be used: {error.strerror}. Name a folder to write to.") from error
+        _owned.add(self)
+        remove_temporary(self.out, self.outputs)
         return self
 
     def __exit__(self, *error: object) -> None:
         """Release the folder."""
+        _owned.discard(self)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -107,7 +122,7 @@ class RunFolder:
             if there:
                 raise UserError(
                     f"{self.out} holds {', '.join(there)}, but no {FILE} that says what they were made from. "
-                    "Choose another --out, or overwrite them."
+                    f"{self.advice}"
                 )
             self._write(None)
             return "fresh"
@@ -128,15 +143,16 @@ class RunFolder:
             if not any(line.split(":")[0] == key or line.startswith(f"{key}.") for key in self.allowed)
         ]
         if changed:
-            raise UserError(
-                f"{self.out} holds another run: {'; '.join(changed)} (there -> asked for). Choose another --out, or "
-                "overwrite it."
-            )
+            raise UserError(f"{self.out} holds another run: {'; '.join(changed)} (there -> asked for). {self.advice}")
 
     def finish(self) -> None:
         """Write down that the run has reached its target; what it replaced is deleted."""
         self._write(self.target)
         self.forget_previous()
+
+    def reopen(self) -> None:
+        """Write down that the run is not finished: its results were replaced by what does not answer it."""
+        self._write(None)
 
     def forget_previous(self) -> None:
         """Delete what `overwrite` put aside: there is something new."""
@@ -150,7 +166,7 @@ class RunFolder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} cannot be read ({error}). Choose another --out, or overwrite it.") from error
+            raise UserError(f"{path} cannot be read ({error}). {self.advice}") from error
 
     def _write(self, finished: Mapping[str, Any] | None) -> None:
         content = {"identity": self.identity, "finished": finished}
