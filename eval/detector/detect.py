@@ -15,9 +15,8 @@ from torch.utils.data import DataLoader, Subset
 
 from eval.detector import components  # noqa: F401  (registers with mmdet)
 from eval.detector.annotations import require_same_categories
+from eval.detector.config import detector_config, test_pipeline
 from eval.detector.mask_code import encode_mask
-from eval.detector.model import detector_config
-from eval.detector.pipeline import test_pipeline
 from eval.detector.recipe import Recipe
 from eval.detector.runner import Progress, quiet
 from eval.detector.weights import read_detector

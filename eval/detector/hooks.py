@@ -1,8 +1,6 @@
 """What happens during training besides training: the progress line, and stopping at a loss that is not finite."""
 
 import math
-import statistics
-import time
 from collections.abc import Sequence
 from typing import Any, TextIO
 
@@ -99,34 +97,3 @@ class PreemptionHook(Hook):
                 f"stopped by a signal after iteration {runner.iter} of {runner.max_iters}; "
                 "run the same command again to continue"
             )
-
-
-class TimingHook(Hook):
-    """Measures training steps and how long each waited for its data, in seconds; the first two only warm up."""
-
-    def __init__(self):
-        """Start with nothing measured."""
-        self.images = 0  # of the training set
-        self.steps: list[float] = []
-        self.waits: list[float] = []
-
-    def before_train(self, runner: Runner) -> None:
-        """Start the clock."""
-        self.images = len(runner.train_dataloader.dataset)
-        self.last = time.perf_counter()
-
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Note how long the data took."""
-        self.waits.append(time.perf_counter() - self.last)
-
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Note how long the whole step took."""
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        now = time.perf_counter()
-        self.steps.append(now - self.last)
-        self.last = now
-
-    def median(self) -> tuple[float, float]:
-        """Return the median seconds of a step, and of its wait for data."""
-        return statistics.median(self.steps[2:]), statistics.median(self.waits[2:])

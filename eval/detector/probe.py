@@ -2,20 +2,24 @@
 
 import argparse
 import contextlib
+import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine import dist
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
+from eval.detector.config import steps
 from eval.detector.detect import detect
-from eval.detector.hooks import TimingHook
 from eval.detector.optimizer import scaled_learning_rate
 from eval.detector.recipe import Recipe
-from eval.detector.schedule import steps
 from eval.detector.train import train_detector
 from eval.run import peak_memory
 from flsl.runtime.config import read_config
@@ -41,6 +45,37 @@ class Probe:
     def image(self) -> float:
         """Seconds that a process takes to detect on an image."""
         return sum(self.detection.values())
+
+
+class TimingHook(Hook):
+    """Measures training steps and how long each waited for its data, in seconds; the first two only warm up."""
+
+    def __init__(self):
+        """Start with nothing measured."""
+        self.images = 0  # of the training set
+        self.steps: list[float] = []
+        self.waits: list[float] = []
+
+    def before_train(self, runner: Runner) -> None:
+        """Start the clock."""
+        self.images = len(runner.train_dataloader.dataset)
+        self.last = time.perf_counter()
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Note how long the data took."""
+        self.waits.append(time.perf_counter() - self.last)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Note how long the whole step took."""
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        self.steps.append(now - self.last)
+        self.last = now
+
+    def median(self) -> tuple[float, float]:
+        """Return the median seconds of a step, and of its wait for data."""
+        return statistics.median(self.steps[2:]), statistics.median(self.waits[2:])
 
 
 def probe(

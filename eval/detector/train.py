@@ -17,13 +17,11 @@ from torch.utils.data import DataLoader
 
 from eval.detector import components  # noqa: F401  (registers with mmdet)
 from eval.detector.annotations import Annotations, require_same_categories
-from eval.detector.dataset import CocoFile
+from eval.detector.config import check_encoder, dataset_config, detector_config, training_config
+from eval.detector.dataset import CocoFile, EndlessAspectSampler
 from eval.detector.hooks import FingerprintHook, FiniteLossHook, PreemptionHook, ProgressHook
-from eval.detector.model import check_encoder, detector_config
 from eval.detector.recipe import Recipe
 from eval.detector.runner import QuietRunner, quiet
-from eval.detector.sampler import EndlessAspectSampler
-from eval.detector.schedule import dataset_config, training_config
 from eval.detector.weights import read_detector_metadata, write_detector
 from flsl.checkpoint import fingerprint, load_encoder
 from flsl.runtime.config import dump_config

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from eval.detector.operators import install_operators
-from eval.detector.roi_align import pool_regions_backward
+from eval.detector.operators import install_operators, pool_regions_backward
 
 install_operators()
 

@@ -91,8 +91,8 @@ def test_precision_follows_the_device():
 
 
 def test_steps_and_learning_rate_scale():
+    from eval.detector.config import steps
     from eval.detector.optimizer import scaled_learning_rate
-    from eval.detector.schedule import steps
 
     published = TrainingSection()
     assert steps(published, 117266) == (87950, [58633, 80621])  # mmdet's 1x counts 7,330 an epoch, the last one short

@@ -13,9 +13,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from eval.detector import hooks
+from eval.detector.dataset import EndlessAspectSampler
 from eval.detector.detect import detect
 from eval.detector.runner import quiet
-from eval.detector.sampler import EndlessAspectSampler
 from eval.detector.weights import read_detector, read_detector_metadata
 from flsl.checkpoint import fingerprint, load_encoder
 from flsl.runtime.errors import UserError

@@ -1,12 +1,78 @@
-"""From a recipe to the mmdet configuration of a Mask R-CNN or Faster R-CNN on an encoder."""
+"""From a recipe to mmdet's configuration: data and their transforms, model, learning schedule, optimizer, states."""
 
+from pathlib import Path
 from typing import Any
 
-from eval.detector.recipe import ModelSection, TestingSection
+import torch
+
+from eval.detector.optimizer import scaled_learning_rate
+from eval.detector.recipe import ImagesSection, ModelSection, Recipe, TestingSection, TrainingSection
 from flsl.architecture import EncoderConfig
+from flsl.runtime.distributed import share, world_size
 from flsl.runtime.errors import UserError
+from flsl.runtime.precision import choose_dtype
 
 FPN_STRIDES = [4, 8, 16, 32, 64]
+
+
+def dataset_config(recipe: Recipe, annotations: Path, images: Path) -> dict[str, Any]:
+    """Return the training data set's configuration."""
+    masks = recipe.model.detector == "mask-rcnn"
+    return {
+        "type": "CocoFile",
+        "annotations": str(annotations),
+        "images": str(images),
+        "masks": masks,
+        "keep_empty": recipe.training.keep_empty_images,
+        "pipeline": train_pipeline(recipe.images, masks),
+    }
+
+
+def train_pipeline(images: ImagesSection, masks: bool) -> list[dict[str, Any]]:
+    """Return the training transforms: read, resize and crop at random, flip, pack (protocols.md, COCO recipe)."""
+    load = [{"type": "ReadImage"}, {"type": "LoadAnnotations", "with_bbox": True, "with_mask": masks}]
+    flip = {"type": "RandomFlip", "prob": images.flip}
+    clean = {"type": "FilterAnnotations", "min_gt_bbox_wh": (1, 1), "by_mask": masks, "keep_empty": False}
+    return [*load, *_sizes(images, masks), flip, clean, {"type": "PackDetInputs"}]
+
+
+def _sizes(images: ImagesSection, masks: bool) -> list[dict[str, Any]]:
+    def resize(scales: list[tuple[int, int]]) -> dict[str, Any]:
+        return {"type": "RandomChoiceResize", "scales": scales, "keep_ratio": True}
+
+    if images.scale_jitter:
+        side = (images.jitter_size, images.jitter_size)
+        return [
+            {"type": "RandomResize", "scale": side, "ratio_range": images.scale_jitter, "keep_ratio": True},
+            {
+                "type": "RandomCrop",
+                "crop_type": "absolute",
+                "crop_size": side,
+                "recompute_bbox": masks,
+                "allow_negative_crop": True,
+            },
+        ]
+    final = resize([(images.longest_side, side) for side in images.train_short_sides])
+    if not images.crop:
+        return [final]
+    crop = {
+        "type": "RandomCrop",
+        "crop_type": "absolute_range",
+        "crop_size": (384, 600),
+        "allow_negative_crop": True,
+    }
+    zoomed = [resize([(images.longest_side, side) for side in (400, 500, 600)]), crop, final]
+    return [{"type": "RandomChoice", "transforms": [[final], zoomed]}]
+
+
+def test_pipeline(images: ImagesSection) -> list[dict[str, Any]]:
+    """Return the test transforms: read, resize to one size, pack."""
+    keep = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
+    return [
+        {"type": "ReadImage"},
+        {"type": "Resize", "scale": (images.longest_side, images.test_short_side), "keep_ratio": True},
+        {"type": "PackDetInputs", "meta_keys": keep},
+    ]
 
 
 def check_encoder(model: ModelSection, encoder: EncoderConfig) -> None:
@@ -195,4 +261,87 @@ def _train_config(model: ModelSection) -> dict[str, Any]:
         "rpn": stage(0.7, 0.3, 0.3, model.rpn_samples, 0.5, rcnn=False) | {"allowed_border": -1},
         "rpn_proposal": _proposals(model.train_proposals),
         "rcnn": stage(0.5, 0.5, 0.5, model.roi_samples, model.roi_positives, rcnn=True) | {"mask_size": 28},
+    }
+
+
+def steps(training: TrainingSection, images: int) -> tuple[int, list[int]]:
+    """Return the number of iterations, and those after which the learning rate falls, for so many training images.
+
+    `training.iterations` shortens the run and moves the milestones along.
+    """
+    total = training.iterations or max(1, round(training.epochs * images / training.batch))
+    return total, [max(1, round(total * epoch / training.epochs)) for epoch in training.milestones]
+
+
+def training_config(recipe: Recipe, images: int, device: torch.device) -> dict[str, Any]:
+    """Return what mmengine's Runner takes besides model and data.
+
+    Args:
+        recipe: its `training` and `runtime` sections are used.
+        images: number of training images.
+        device: decides about precision and the backend of data parallelism.
+
+    Raises:
+        UserError: the precision is not available on the device, or the batch cannot be shared.
+    """
+    training, runtime = recipe.training, recipe.runtime
+    share(training.batch)
+    total, milestones = steps(training, images)
+    dtype = choose_dtype(training.precision, device)
+    wrapper: dict[str, Any] = {"type": "OptimWrapper"}
+    if dtype == torch.bfloat16:
+        wrapper = {"type": "BFloat16OptimWrapper"}
+    elif dtype == torch.float16:
+        wrapper = {"type": "AmpOptimWrapper", "dtype": "float16", "loss_scale": "dynamic"}
+    if training.clip_norm is not None:
+        wrapper["clip_grad"] = {"max_norm": training.clip_norm}
+    backends = [{"type": "LocalVisBackend"}] + [{"type": "TensorboardVisBackend"}] * runtime.tensorboard
+    hooks = []
+    if training.ema is not None:
+        hooks.append(
+            {"type": "EMAHook", "ema_type": "ExpMomentumEMA", "momentum": training.ema, "update_buffers": True}
+        )
+    warmup = {
+        "type": "LinearLR",
+        "start_factor": training.warmup_factor,
+        "by_epoch": False,
+        "begin": 0,
+        "end": training.warmup_iterations,
+    }
+    return {
+        "default_scope": "mmdet",
+        "launcher": "pytorch" if world_size() > 1 else "none",
+        "env_cfg": {"dist_cfg": {"backend": "nccl" if device.type == "cuda" else "gloo"}},
+        "train_cfg": {"type": "IterBasedTrainLoop", "max_iters": total, "val_interval": total + 1},
+        "optim_wrapper": wrapper
+        | {
+            "constructor": "EncoderOptimizer",
+            "optimizer": {
+                "type": "AdamW",
+                "lr": scaled_learning_rate(training),
+                "betas": (0.9, 0.999),
+                "fused": True,
+                "weight_decay": training.weight_decay,
+            },
+            "paramwise_cfg": {"layer_decay": training.layer_decay},
+        },
+        "param_scheduler": [
+            *([warmup] if training.warmup_iterations else []),
+            {"type": "MultiStepLR", "by_epoch": False, "milestones": milestones, "gamma": 0.1},
+        ],
+        "default_hooks": {
+            "logger": {"type": "LoggerHook", "interval": 50},
+            "checkpoint": {
+                "type": "CheckpointHook",
+                "by_epoch": False,
+                "interval": runtime.checkpoint_every,
+                # Two: the older one is whole while the newer one is being written.
+                "max_keep_ckpts": 2,
+                "save_last": True,
+            },
+        },
+        "custom_hooks": hooks,
+        "log_processor": {"by_epoch": False},
+        "visualizer": {"type": "DetLocalVisualizer", "vis_backends": backends},
+        "resume": True,
     }
