@@ -1,12 +1,10 @@
 """DINO, FLSL, iBOT and SelfPatch files, laid out as those projects write them, give the features of a plain ViT."""
 
-import json
-
-import numpy as np
 import pytest
 import torch
 from support.layouts import layers, prefixed, renamed, training_checkpoint
 from support.plain_vit import check, plain_features, random_weights
+from support.reference import read_case, reference_files
 
 from flsl.checkpoint import load_encoder
 from flsl.position import sincos_table
@@ -65,12 +63,11 @@ def test_missing_branch_is_named(tmp_path):
         load_encoder(f"{tmp_path / 'teacher.pth'}?branch=student")
 
 
-@pytest.mark.parametrize("kind", ["dino", "flsl"])
-def test_reference_checkpoints(tmp_path, reference_dir, kind):
+@pytest.mark.parametrize("path", reference_files("davis/clip*/checkpoint_*.npz"))
+def test_reference_checkpoints(tmp_path, path):
     """The published layouts of the reference clips; the masks that they must give are tested with DAVIS."""
-    archive = np.load(reference_dir / "davis" / "clip" / f"checkpoint_{kind}.npz")
-    config = json.loads(str(archive["config"]))
-    teacher = {key.removeprefix("teacher/"): torch.from_numpy(archive[key]) for key in archive if key != "config"}
+    arrays, config = read_case(path)
+    teacher = {key.removeprefix("teacher/"): torch.from_numpy(value) for key, value in arrays.items()}
     torch.save({"teacher": teacher}, tmp_path / "checkpoint.pth")
     loaded = load_encoder(tmp_path / "checkpoint.pth")
     weights = {key.removeprefix("backbone."): value.float() for key, value in teacher.items()}

@@ -1,26 +1,23 @@
-"""One FLSL step equals the published computation, for every case file here and in $FLSL_REFERENCE_DIR."""
+"""One FLSL step equals the published computation, for every case file kept here or in the folder of reference cases."""
 
+import numpy as np
 import pytest
 import torch
-from support.flsl_case import SHARED, Case, case_files
+from support.flsl_case import Case, case_files
+from support.reference import read_case
 
 from flsl.checkpoint import load_encoder
+from flsl.sampling import place_queries
 
 TABLES = ("train_steps", "masks", "schedules", "sincos", "pos_interp")
-FILES = [path for path in case_files("*.npz") if not path.stem.startswith(TABLES)]
+FILES = case_files("*.npz", other_than=TABLES)
 # limits for losses, encodings and rows, logits, gradients (relative): README of the reference cases
 LIMITS = {torch.float64: (1e-9, 1e-6, 1e-6, 1e-6), torch.float32: (1e-5, 1e-5, 3e-6, 1e-5)}
 
 
-def test_reference_folder_is_used():
-    if not SHARED.is_dir():
-        pytest.skip(f"reference cases absent: {SHARED} (set FLSL_REFERENCE_DIR); only the project's own copy ran")
-    assert set(SHARED.glob("tiny*.npz")) <= {SHARED / path.name for path in FILES}
-
-
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_step_equals_the_published_computation(path, dtype):
+@pytest.mark.parametrize("path", FILES)
+def test_reference_step_equals_the_published_computation(path, dtype):
     case = Case(path)
     loss_limit, row_limit, logit_limit, gradient_limit = LIMITS[dtype]
     if case.config["mean_shift"]["layernorm_on_mode"] or not case.config["encoder"]["final_layernorm"]:
@@ -69,8 +66,8 @@ def test_step_equals_the_published_computation(path, dtype):
         assert (model.center.double() - after).abs().max() <= logit_limit
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_checkpoint_reader_gives_the_published_encodings(path, tmp_path):
+@pytest.mark.parametrize("path", FILES)
+def test_checkpoint_reader_gives_the_reference_encodings(path, tmp_path):
     case = Case(path)
     settings = case.config["encoder"]
     if case.config["mean_shift"]["layernorm_on_mode"] or not settings["final_layernorm"]:
@@ -85,16 +82,10 @@ def test_checkpoint_reader_gives_the_published_encodings(path, tmp_path):
     assert difference.abs().max() <= 1e-5
 
 
-@pytest.mark.parametrize("path", case_files("masks.npz"), ids=lambda path: path.parent.parent.name)
-def test_sampling_masks(path):
-    import json
-
-    import numpy as np
-
-    from flsl.sampling import place_queries
-
-    arrays = np.load(path, allow_pickle=False)
-    for case in json.loads(str(arrays["config"]))["cases"]:
+@pytest.mark.parametrize("path", case_files("masks*.npz"))
+def test_reference_sampling_masks(path):
+    arrays, config = read_case(path)
+    for case in config["cases"]:
         index = case["index"]
         selections = torch.from_numpy(arrays[f"selections/{index}"]).long()[None]
         corner = torch.tensor([int(case["corner_draw"] * 4)]) if case["corner_drawn"] else torch.tensor([0])

@@ -1,19 +1,17 @@
 """Schedules equal the published ones, and recipes turn into the right ones."""
 
-import json
-
 import numpy as np
 import pytest
 from support.flsl_case import case_files
+from support.reference import read_case
 
 from pretrain.recipe import MeanShift, Recipe, Training
 from pretrain.schedules import Schedules, cosine_schedule, teacher_temperature_schedule
 
 
-@pytest.mark.parametrize("path", case_files("schedules*.npz"), ids=lambda path: path.stem)
-def test_schedules_equal_the_published_ones(path):
-    arrays = np.load(path, allow_pickle=False)
-    config = json.loads(str(arrays["config"]))
+@pytest.mark.parametrize("path", case_files("schedules*.npz"))
+def test_reference_schedules_equal_the_published_ones(path):
+    arrays, config = read_case(path)
     for i, a in enumerate(config["cosine"]):
         values = cosine_schedule(
             a["base"], a["final"], a["epochs"], a["iterations_per_epoch"], a["warmup_epochs"], a["start"]

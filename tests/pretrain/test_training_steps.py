@@ -1,27 +1,20 @@
-"""Six optimizer steps equal the published computation, for every train_steps*.npz in $FLSL_REFERENCE_DIR."""
+"""Six optimizer steps equal the published computation, for every train_steps*.npz kept here or in the reference cases."""
 
 import numpy as np
 import pytest
 import torch
-from support.flsl_case import SHARED, Case, case_files
+from support.flsl_case import Case, case_files
 
 from pretrain.recipe import Optimizer, Recipe, Training
 from pretrain.schedules import Schedules
 from pretrain.step import Batch, TrainingStep
 
-FILES = case_files("train_steps*.npz")
 LIMITS = {torch.float64: (1e-9, 1e-6), torch.float32: (2e-5, 5e-6)}  # losses, parameters
 
 
-def test_reference_folder_is_used():
-    if not SHARED.is_dir():
-        pytest.skip(f"reference cases absent: {SHARED} (set FLSL_REFERENCE_DIR)")
-    assert FILES
-
-
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_steps_equal_the_published_computation(path, dtype):
+@pytest.mark.parametrize("path", case_files("train_steps*.npz"))
+def test_reference_steps_equal_the_published_computation(path, dtype):
     case = Case(path)
     loss_limit, weight_limit = LIMITS[dtype]
     training, arrays = case.config["training"], case.arrays
@@ -40,7 +33,7 @@ def test_steps_equal_the_published_computation(path, dtype):
     recipe = Recipe(optimizer=Optimizer(**overrides), training=Training(precision="fp32"))
     step = TrainingStep(model, recipe, schedules, torch.device("cpu"))
     names = [{id(p): n for n, p in model.student.named_parameters()}[id(p)] for p in step.parameters]
-    decayed = training["optimiser"]["groups"][0]
+    decayed = training["optimiser"]["groups"][0]  # as the case file spells it
     assert sorted(
         n for n, p in zip(names, step.parameters) if any(p is q for q in step.optimizer.param_groups[0]["params"])
     ) == sorted(decayed)

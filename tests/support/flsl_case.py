@@ -3,12 +3,12 @@
 The vocabulary is complete: a key or value that is not known here is an error, never ignored.
 """
 
-import json
-import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from support.reference import read_case, reference_files
 
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_strictly
@@ -16,10 +16,7 @@ from flsl.encoder import build_encoder
 from flsl.model import FLSL, HeadConfig, ObjectiveConfig, StageConfig, StepValues
 from flsl.pretrained import load_student_teacher
 
-OWN = Path(__file__).resolve().parent.parent / "flsl" / "cases"
-SHARED = Path(
-    os.environ.get("FLSL_REFERENCE_DIR", Path(__file__).resolve().parents[3] / "shared" / "reference" / "flsl")
-)
+KEPT = Path(__file__).resolve().parent.parent / "flsl" / "cases"
 KNOWN = {
     "encoder": "patch_size embed_dim depth num_heads mlp_ratio qkv_bias layernorm_eps class_token position_embedding "
     "pretraining_grid final_layernorm stochastic_depth",
@@ -34,18 +31,16 @@ KNOWN = {
 }
 
 
-def case_files(pattern: str) -> list[Path]:
-    """Case files of our own tests and of $FLSL_REFERENCE_DIR that match `pattern`, each name once."""
-    found = {path.name: path for folder in (OWN, SHARED) for path in sorted(folder.glob(pattern))}
-    return list(found.values())
+def case_files(pattern: str, other_than: tuple[str, ...] = ()) -> list[Any]:
+    """Case files of one FLSL step or table, as parameters."""
+    return reference_files(f"flsl/{pattern}", KEPT, other_than)
 
 
 class Case:
     """One case file."""
 
     def __init__(self, path: Path):
-        self.arrays = dict(np.load(path, allow_pickle=False))
-        self.config = json.loads(str(self.arrays.pop("config")))
+        self.arrays, self.config = read_case(path)
         for section, keys in KNOWN.items():
             unknown = set(self.config.get(section) or {}) - set(keys.split())
             assert not unknown, f"{path}: unknown options in {section}: {sorted(unknown)}"

@@ -139,7 +139,7 @@ def test_masks_of_an_outside_method(drawn, finished, tmp_path):
     assert record.protocol == "davis2017/semi-supervised@1"
 
 
-def test_osvos_masks_of_real_data(data_dir, reference_dir, tmp_path):
+def test_osvos_masks_of_real_data(data_dir, tmp_path):
     if not (data_dir / "davis2017" / "results" / "osvos").is_dir():
         pytest.skip(f"OSVOS masks absent under {data_dir}")
     arguments = ["--data", str(data_dir / "davis2017"), "--predictions", str(data_dir / "davis2017/results/osvos")]

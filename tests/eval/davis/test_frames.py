@@ -1,12 +1,11 @@
 """Frames and first masks against the public script's, and what becomes of labels."""
 
-import json
-
 import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.reference import read_case, reference_files
 
 from eval.davis.frames import frame_size, read_frame, resize_frame, to_input
 from eval.davis.labels import first_labels, labels_to_mask
@@ -18,18 +17,15 @@ from flsl.runtime.errors import UserError
 DINO = PROTOCOLS["dino"]
 
 
-@pytest.fixture(scope="module")
-def cases(reference_dir):
-    path = reference_dir / "davis" / "read_frame.npz"
-    if not path.is_file():
-        pytest.skip(f"reference cases absent: {path}")
-    return np.load(path)
+@pytest.mark.parametrize("path", reference_files("davis/read_frame*.npz"))
+def test_reference_frames(path, tmp_path):
+    arrays, config = read_case(path)
+    for entry in config["cases"]:
+        start = f"{entry['index']}/"
+        check_frame({key.removeprefix(start): arrays[key] for key in arrays if key.startswith(start)}, tmp_path)
 
 
-@pytest.mark.parametrize("index", [0, 1, 2])
-def test_reference_frames(index, cases, tmp_path):
-    assert index < len(json.loads(str(cases["config"]))["cases"])
-    case = {key.split("/", 1)[1]: cases[key] for key in cases.files if key.startswith(f"{index}/")}
+def check_frame(case, tmp_path):
     np.testing.assert_array_equal(resize_frame(case["image_bgr"], DINO), case["expect/resized_bgr"])
     # PNG holds the pixels as they are, which JPEG would not.
     cv2.imwrite(str(tmp_path / "frame.png"), case["image_bgr"])

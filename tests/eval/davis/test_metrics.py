@@ -7,31 +7,37 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from support.reference import read_case, reference_files
 
 from eval.davis.metrics import boundary_f, boundary_map, boundary_radius, jaccard, score_frame_plain, statistics
 from eval.davis.packed_metrics import score_frame
 
-CASES = np.load(Path(__file__).parent / "cases" / "metrics.npz")
-CONFIG = json.loads(str(CASES["config"]))
+FILES = reference_files("davis/metrics*.npz", Path(__file__).parent / "cases")
 
 
-@pytest.mark.parametrize("name", CONFIG["cases"])
-def test_reference_mask_pairs(name):
-    truth, prediction, void = (CASES[f"{name}/{what}"] for what in ("gt", "pred", "void"))
-    assert boundary_radius(*truth.shape) == CASES[f"{name}/expect/radius"]
-    np.testing.assert_array_equal(boundary_map(truth), CASES[f"{name}/expect/boundary_gt"])
-    plain = jaccard(truth, prediction), boundary_f(truth, prediction)
-    np.testing.assert_allclose(plain, CASES[f"{name}/expect/J_F"], rtol=0, atol=1e-12)
-    masked = jaccard(truth, prediction, void), boundary_f(truth, prediction, void)
-    np.testing.assert_allclose(masked, CASES[f"{name}/expect/J_F_void"], rtol=0, atol=1e-12)
-    packed = score_frame(truth.astype(np.uint8), prediction.astype(np.uint8), 1)[:, 0]
-    np.testing.assert_allclose(packed, CASES[f"{name}/expect/J_F"], rtol=0, atol=1e-12)
+@pytest.mark.parametrize("path", FILES)
+def test_reference_mask_pairs(path):
+    arrays, config = read_case(path)
+    for name in config["cases"]:
+        truth, prediction, void = (arrays[f"{name}/{what}"] for what in ("gt", "pred", "void"))
+        exact = dict(rtol=0, atol=1e-12, err_msg=name)
+        assert boundary_radius(*truth.shape) == arrays[f"{name}/expect/radius"], name
+        np.testing.assert_array_equal(boundary_map(truth), arrays[f"{name}/expect/boundary_gt"], err_msg=name)
+        plain = jaccard(truth, prediction), boundary_f(truth, prediction)
+        np.testing.assert_allclose(plain, arrays[f"{name}/expect/J_F"], **exact)
+        masked = jaccard(truth, prediction, void), boundary_f(truth, prediction, void)
+        np.testing.assert_allclose(masked, arrays[f"{name}/expect/J_F_void"], **exact)
+        packed = score_frame(truth.astype(np.uint8), prediction.astype(np.uint8), 1)[:, 0]
+        np.testing.assert_allclose(packed, arrays[f"{name}/expect/J_F"], **exact)
 
 
-@pytest.mark.parametrize("name", CONFIG["statistics"])
-def test_reference_statistics(name):
-    expect = CASES[f"statistics/{name}/expect"]
-    np.testing.assert_allclose(statistics(CASES[f"statistics/{name}/values"]), expect, rtol=0, atol=1e-12)
+@pytest.mark.parametrize("path", FILES)
+def test_reference_statistics(path):
+    arrays, config = read_case(path)
+    for name in config["statistics"]:
+        expect = arrays[f"statistics/{name}/expect"]
+        found = statistics(arrays[f"statistics/{name}/values"])
+        np.testing.assert_allclose(found, expect, rtol=0, atol=1e-12, err_msg=name)
 
 
 def test_decay_of_a_video_longer_than_256_frames():
@@ -76,13 +82,14 @@ def test_packed_equals_plain_for_high_resolution():
     np.testing.assert_array_equal(score_frame(truth, prediction, 2), score_frame_plain(truth, prediction, 2))
 
 
-def test_osvos_masks_of_dog(reference_dir, data_dir):
-    masks = data_dir / "davis2017" / "results" / "osvos" / "dog"
-    path = reference_dir / "davis" / "osvos_dog.json"
-    if not (masks.is_dir() and path.is_file()):
-        pytest.skip(f"{masks} or {path} absent")
-    expect = json.loads(path.read_text())["objects"]["dog_1"]
-    truth = data_dir / "davis2017" / "Annotations" / "480p" / "dog"
+@pytest.mark.parametrize("path", reference_files("davis/osvos_*.json"))
+def test_reference_osvos_masks(path, data_dir):
+    sequence = path.stem.removeprefix("osvos_")
+    masks = data_dir / "davis2017" / "results" / "osvos" / sequence
+    if not masks.is_dir():
+        pytest.skip(f"OSVOS masks absent: {masks}")
+    (expect,) = json.loads(path.read_text())["objects"].values()
+    truth = data_dir / "davis2017" / "Annotations" / "480p" / sequence
     names = sorted(file.name for file in truth.glob("*.png"))[1:-1]
     scores = np.array(
         [score_frame(*(np.asarray(Image.open(folder / name)) for folder in (truth, masks)), 1)[:, 0] for name in names]

@@ -1,20 +1,19 @@
 """Label propagation against the reference cases, and the tiled form against the plain one."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from support.reference import read_case, reference_files
 
 from eval.davis.propagation import normalize, propagate_plain
 from eval.davis.protocol import PROTOCOLS, get_protocol
 from eval.davis.tiled_propagation import propagate
 from flsl.runtime.errors import UserError
 
-CASES = np.load(Path(__file__).parent / "cases" / "label_propagation.npz")
-CONFIG = json.loads(str(CASES["config"]))
+KEPT = Path(__file__).parent / "cases"
 DINO = PROTOCOLS["dino"]
 
 
@@ -27,17 +26,19 @@ def random_case(height, width, contexts, channels, dim=16, seed=0):
 
 
 @pytest.mark.parametrize("form", [propagate_plain, propagate])
-@pytest.mark.parametrize("case", CONFIG["cases"], ids=lambda case: f"case{case['index']}")
-def test_reference_cases(case, form):
-    index, height, width = case["index"], case["h"], case["w"]
-    protocol = replace(DINO, radius=case["radius"], topk=case["topk"], temperature=CONFIG["temperature"])
-    target = normalize(torch.from_numpy(CASES[f"{index}/target"])).reshape(height, width, -1)
-    features = torch.from_numpy(CASES[f"{index}/source_features"]).transpose(1, 2)
-    features = normalize(features).reshape(-1, height, width, case["dim"])
-    labels = torch.from_numpy(CASES[f"{index}/source_labels"]).permute(0, 2, 3, 1).contiguous()
-    result = form(target, features, labels, protocol).permute(2, 0, 1)
-    np.testing.assert_allclose(result, CASES[f"{index}/expect"], atol=1e-6)
-    np.testing.assert_allclose(result, CASES[f"{index}/expect_float64"], atol=1e-6)
+@pytest.mark.parametrize("path", reference_files("davis/label_propagation*.npz", KEPT))
+def test_reference_label_propagation(path, form):
+    arrays, config = read_case(path)
+    for case in config["cases"]:
+        index, height, width = case["index"], case["h"], case["w"]
+        protocol = replace(DINO, radius=case["radius"], topk=case["topk"], temperature=config["temperature"])
+        target = normalize(torch.from_numpy(arrays[f"{index}/target"])).reshape(height, width, -1)
+        features = torch.from_numpy(arrays[f"{index}/source_features"]).transpose(1, 2)
+        features = normalize(features).reshape(-1, height, width, case["dim"])
+        labels = torch.from_numpy(arrays[f"{index}/source_labels"]).permute(0, 2, 3, 1).contiguous()
+        result = form(target, features, labels, protocol).permute(2, 0, 1)
+        np.testing.assert_allclose(result, arrays[f"{index}/expect"], atol=1e-6, err_msg=str(case))
+        np.testing.assert_allclose(result, arrays[f"{index}/expect_float64"], atol=1e-6, err_msg=str(case))
 
 
 SHAPES = {

@@ -1,10 +1,9 @@
 """The detection backbone: equal to the published one, and its encoder equal to the checkpoint."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
+from support.reference import read_case, reference_files
 
 from eval.detector import components  # noqa: F401  (mmcv's operators, before mmdet)
 from eval.detector.backbone import EncoderBackbone
@@ -24,20 +23,23 @@ def tiny(patch_size=16, seed=0, **fields):
     return EncoderBackbone({**TINY, "patch_size": patch_size, **arguments}, **fields).eval()
 
 
-@pytest.mark.parametrize("case", ["p16", "p8"])
-def test_maps_equal_the_published_backbone(case, reference_dir):
-    stored = np.load(reference_dir / "detector" / "backbone.npz", allow_pickle=False)
-    config = json.loads(str(stored["config"]))
+@pytest.mark.parametrize("path", reference_files("detector/*.npz"))
+def test_reference_maps_equal_the_published_backbone(path):
+    arrays, config = read_case(path)
+    for case in config["cases"]:
+        check_maps(arrays, config, case["prefix"], case["patch_size"])
+
+
+def check_maps(stored, config, case, patch_size):
     sizes = {key: config[key] for key in ("embed_dim", "depth", "num_heads")}
-    patch = next(entry["patch_size"] for entry in config["cases"] if entry["prefix"] == case)
-    encoder = {**sizes, "architecture": "custom", "patch_size": patch, "position_embedding": "learned"}
+    encoder = {**sizes, "architecture": "custom", "patch_size": patch_size, "position_embedding": "learned"}
     model = EncoderBackbone(encoder, blocks=config["out_indices"]).eval()
     prefix = f"{case}/state/"
     state = {
         ("pyramid." if key.startswith(f"{prefix}fpn") else "encoder.") + key.removeprefix(prefix): torch.tensor(
             stored[key]
         )
-        for key in stored.files
+        for key in stored
         if key.startswith(prefix)
     }
     # The published backbone ends without a norm, so ours is the only thing that may be missing.

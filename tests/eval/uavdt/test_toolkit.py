@@ -1,10 +1,11 @@
-"""`uavdt/official` equals the official toolkit on every case file here and in $FLSL_REFERENCE_ROOT/uavdt."""
+"""`uavdt/official` equals the official toolkit on every case file kept here or in the folder of reference cases."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.reference import reference_files
 from support.uavdt_case import detections_of, truth_of
 
 from eval.uavdt import reference
@@ -15,7 +16,7 @@ from eval.uavdt.official import pool, score_sequence
 CASES = Path(__file__).parent / "cases"
 
 
-def read_case(path: Path):
+def read_boxes(path: Path):
     """Pairs of truth and detections from the arrays of a case file; columns are those of the text files."""
     arrays = np.load(path, allow_pickle=False)
     names = sorted(key.split("/")[0] for key in arrays.files if key.endswith("/detections"))
@@ -42,24 +43,21 @@ def check(pairs, expected, arrays):
         assert len(alone[name].truth.frame) == values["ground_truth"]
 
 
-@pytest.mark.parametrize("path", sorted(CASES.glob("*.npz")), ids=lambda path: path.stem)
-def test_arrays_kept_here(path):
-    pairs, arrays = read_case(path)
+@pytest.mark.parametrize("path", reference_files("uavdt/toolkit_*.npz", CASES))
+def test_reference_arrays(path):
+    pairs, arrays = read_boxes(path)
     expected = json.loads(path.with_suffix(".json").read_text())
     check(pairs, expected, arrays)
     assert reference.average_precision(pairs)[0] == pytest.approx(expected["AP_overall"], abs=1e-9)
 
 
-def test_files_of_the_reference_folder(reference_dir):
-    """The same through the readers of the official layout, for every case folder that is there."""
-    folders = sorted(path for path in (reference_dir / "uavdt").iterdir() if (path / "GT").is_dir())
-    assert folders
-    for folder in folders:
-        expected = json.loads((folder.parent / f"toolkit_{folder.name}.json").read_text())
-        arrays = np.load(folder.parent / f"toolkit_{folder.name}.npz", allow_pickle=False)
-        layout = open_layout(folder)
-        names = layout.sequences("test")
-        (detector,) = (folder / "RES_DET").iterdir()
-        pairs = [(layout.read_truth(n), read_detections(detector, n, layout.length(n))) for n in names]
-        assert len(pairs) == 20
-        check(pairs, expected, arrays)
+@pytest.mark.parametrize("path", reference_files("uavdt/toolkit_*.json"))
+def test_reference_files(path):
+    """The same through the readers of the official layout."""
+    folder = path.with_name(path.stem.removeprefix("toolkit_"))
+    layout = open_layout(folder)
+    names = layout.sequences("test")
+    (detector,) = (folder / "RES_DET").iterdir()
+    pairs = [(layout.read_truth(n), read_detections(detector, n, layout.length(n))) for n in names]
+    assert len(pairs) == 20
+    check(pairs, json.loads(path.read_text()), np.load(path.with_suffix(".npz"), allow_pickle=False))
