@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from eval.coco.mask_overlap import compressed
 from eval.detector.annotations import Annotations
+from eval.metrics.mask_overlap import compressed
 
 
 def drawn_detections(truth: Annotations, images: int, seed: int = 0) -> tuple[Annotations, list[dict[str, Any]]]:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from eval.coco.metrics import AREAS, RECALLS, Evaluation
 from eval.detector.annotations import Annotations
+from eval.metrics.coco import AREAS, RECALLS, Evaluation
 from flsl.runtime.files import write_atomic
 
 COLORS = [(230, 60, 60), (60, 160, 240), (250, 180, 40), (170, 90, 230), (60, 200, 160), (240, 120, 200)]

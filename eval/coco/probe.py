@@ -7,14 +7,14 @@ from functools import partial
 import numpy as np
 
 from eval.coco.drawn import drawn_detections
-from eval.coco.metrics import evaluate
 from eval.coco.recipe import CocoRecipe
-from eval.coco.resample import ap_resampler
 from eval.coco.run import data_files
 from eval.data.synthesize.coco import synthesize
 from eval.detector.annotations import Annotations, read_annotations
 from eval.detector.probe import Probe, bench_input, print_bench, print_plan, probe
 from eval.detector.recipe import read_recipe
+from eval.metrics.coco import evaluate
+from eval.metrics.resample import ap_resampler
 from flsl.runtime.device import choose_device
 from flsl.runtime.distributed import is_main
 from results.bootstrap import percentile_interval

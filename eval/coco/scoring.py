@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from eval.coco.figures import draw_curves, draw_overlay
-from eval.coco.metrics import Evaluation, evaluate
-from eval.coco.resample import ap_resampler
 from eval.coco.tables import write_class_table
 from eval.detector.annotations import Annotations
 from eval.detector.recipe import Recipe
+from eval.metrics.coco import Evaluation, evaluate
+from eval.metrics.resample import ap_resampler
 from eval.run import Stopwatch, finish_record
 from flsl.runtime.files import sha256_of_file
 from results.bootstrap import percentile_interval

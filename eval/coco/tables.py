@@ -5,8 +5,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from eval.coco.metrics import Evaluation
 from eval.detector.annotations import Annotations
+from eval.metrics.coco import Evaluation
 from flsl.runtime.files import write_atomic
 
 

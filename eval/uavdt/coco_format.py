@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from eval.uavdt.ground_truth import CATEGORIES, SequenceTruth
+from eval.uavdt.files import CATEGORIES, SequenceTruth
 from eval.uavdt.layout import FRAMES, Layout
 from flsl.runtime.errors import UserError
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from eval.coco.metrics import IOU_THRESHOLDS, Backend, run_evaluator, summarize
-from eval.coco.resample import ApResampler
+from eval.metrics.coco import IOU_THRESHOLDS, Backend, run_evaluator, summarize
+from eval.metrics.matching import find_candidates
+from eval.metrics.resample import ApResampler
 from eval.uavdt.coco_format import image_ids
-from eval.uavdt.detections import NO_CATEGORY, SequenceDetections
-from eval.uavdt.ground_truth import CATEGORIES, SequenceTruth
-from eval.uavdt.matching import find_candidates
+from eval.uavdt.files import CATEGORIES, NO_CATEGORY, SequenceDetections, SequenceTruth
 
 MAX_DETECTIONS = 500
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.uavdt.ground_truth import SequenceTruth, ignore_path, read_truth, whole_path
+from eval.uavdt.files import SequenceTruth, ignore_path, read_truth, whole_path
 from eval.uavdt.sequences import official_sequences
 from flsl.runtime.errors import UserError
 from flsl.runtime.marker import read_marker
@@ -87,7 +87,7 @@ class Layout:
         return None if self.marker else official_sequences()[sequence].frames
 
     def read_truth(self, sequence: str) -> SequenceTruth:
-        """Read a sequence's ground truth; see `eval.uavdt.ground_truth.read_truth`."""
+        """Read a sequence's ground truth; see `eval.uavdt.files.read_truth`."""
         return read_truth(self.truth, sequence, self.length(sequence))
 
     def is_official(self, truths: list[SequenceTruth]) -> bool:

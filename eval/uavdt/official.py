@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eval.detector.matching import Candidates, assign
-from eval.uavdt.detections import SequenceDetections
-from eval.uavdt.ground_truth import SequenceTruth
-from eval.uavdt.matching import IOU_THRESHOLD, find_candidates, outside_ignore
+from eval.metrics.matching import Candidates, assign, edges, find_candidates, touching_pairs
+from eval.uavdt.files import SequenceDetections, SequenceTruth
 
+IOU_THRESHOLD = 0.7
 # The toolkit's driver does not read the ignore files of these two test sequences.
 WITHOUT_IGNORE = frozenset({"M0209", "M0801"})
 
@@ -39,9 +38,20 @@ def score_sequence(truth: SequenceTruth, detections: SequenceDetections) -> Sequ
     if truth.name not in WITHOUT_IGNORE:
         keep = outside_ignore(truth, detections)
     d = detections
-    candidates = find_candidates(truth.frame, truth.box, d.frame[keep], d.box[keep], d.score[keep])
+    candidates = find_candidates(truth.frame, truth.box, d.frame[keep], d.box[keep], d.score[keep], IOU_THRESHOLD)
     state = assign(candidates, np.ones(len(truth.frame), bool), IOU_THRESHOLD)
     return SequenceScore(truth, candidates, int((~keep).sum()), int((state == 1).sum()), state)
+
+
+def outside_ignore(truth: SequenceTruth, detections: SequenceDetections) -> np.ndarray:
+    """Return a boolean array: False where a detection lies strictly inside one ignore box of its frame."""
+    keep = np.ones(len(detections.frame), bool)
+    found, regions = edges(detections.box), edges(truth.ignore_box)
+    for d, g in touching_pairs(detections.frame, found, truth.ignore_frame, regions):
+        box, region = found[d], regions[g]
+        inside = (box[:, :2] > region[:, :2]).all(axis=1) & (box[:, 2:] < region[:, 2:]).all(axis=1)
+        keep[d[inside]] = False
+    return keep
 
 
 def pool(scores: list[SequenceScore]) -> Curve:

@@ -10,7 +10,7 @@ import numpy as np
 
 from eval.run import Stopwatch, outside_model
 from eval.uavdt.coco_format import coco_document
-from eval.uavdt.detections import SequenceDetections, write_detections
+from eval.uavdt.files import SequenceDetections, write_detections
 from eval.uavdt.layout import Layout, open_layout
 from eval.uavdt.scoring import read_results, score
 from flsl.runtime.device import choose_device

@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from eval.coco.metrics import summarize
+from eval.metrics.coco import summarize
 from eval.run import Stopwatch, finish_record
 from eval.uavdt import coco_metric, official
 from eval.uavdt.coco_format import coco_document
-from eval.uavdt.detections import SequenceDetections, read_detections
-from eval.uavdt.figures import draw_official
-from eval.uavdt.ground_truth import SequenceTruth, missing_ignore_files
+from eval.uavdt.figures import busiest_frame, draw_official, draw_overlay
+from eval.uavdt.files import SequenceDetections, SequenceTruth, missing_ignore_files, read_detections
 from eval.uavdt.layout import Layout
-from eval.uavdt.overlay import busiest_frame, draw_overlay
 from eval.uavdt.tables import official_tables, write_tables
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.detector.matching import assign
-from eval.uavdt.ground_truth import CATEGORIES, OCCLUSIONS, OUT_OF_VIEW
-from eval.uavdt.matching import IOU_THRESHOLD
-from eval.uavdt.official import SequenceScore, pool, precision_recall
+from eval.metrics.matching import assign
+from eval.uavdt.files import CATEGORIES, OCCLUSIONS, OUT_OF_VIEW
+from eval.uavdt.official import IOU_THRESHOLD, SequenceScore, pool, precision_recall
 from eval.uavdt.sequences import ATTRIBUTES, official_sequences
 from flsl.runtime.files import write_atomic
 

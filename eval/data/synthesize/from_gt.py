@@ -6,7 +6,7 @@ from eval.data.synthesize.canvas import encode_jpeg
 from eval.data.synthesize.folder import draw_all, fill_folder, generator, require_at_least, write_bytes
 from eval.data.synthesize.truth_clip import TruthClip
 from eval.data.synthesize.uavdt import LAYOUT, frame_path
-from eval.uavdt.ground_truth import SequenceTruth, ignore_path, read_truth, whole_path
+from eval.uavdt.files import SequenceTruth, ignore_path, read_truth, whole_path
 from eval.uavdt.layout import TRUTH
 from eval.uavdt.sequences import official_sequences
 from flsl.runtime.errors import UserError

@@ -7,7 +7,7 @@ from eval.data.synthesize.canvas import Canvas, develop
 from eval.data.synthesize.road import draw_crown, fill_car_park
 from eval.data.synthesize.traffic import ASPHALT, draw_ground, night_gain
 from eval.data.synthesize.vehicle import SIZES, draw_vehicle
-from eval.uavdt.ground_truth import SequenceTruth
+from eval.uavdt.files import SequenceTruth
 
 HIDDEN_SHARE = {1: 0.0, 2: 0.85, 3: 0.5, 4: 0.15}  # of a box, by UAVDT's occlusion code: none, large, medium, small
 SMOOTHING = 15  # frames over which a track's direction is taken

@@ -6,7 +6,7 @@ from pathlib import Path
 from eval.data.synthesize.canvas import encode_jpeg
 from eval.data.synthesize.folder import draw_all, fill_folder, generator, require_at_least, write_bytes
 from eval.data.synthesize.road import draw_traffic
-from eval.uavdt.ground_truth import ignore_path, whole_path
+from eval.uavdt.files import ignore_path, whole_path
 from eval.uavdt.layout import FRAMES, TRUTH
 from eval.uavdt.sequences import official_sequences
 from flsl.runtime.errors import UserError

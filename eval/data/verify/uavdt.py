@@ -9,11 +9,9 @@ import numpy as np
 
 from eval.data.verify.files import Picture, read_all, read_picture
 from eval.data.verify.report import Report, open_report
-from eval.uavdt.ground_truth import CATEGORIES, OCCLUSIONS, OUT_OF_VIEW, ignore_path, whole_path
+from eval.uavdt.files import Rows, check_ignore, check_whole, ignore_path, whole_path
 from eval.uavdt.layout import FRAMES, TRUTH
-from eval.uavdt.rows import read_rows
 from eval.uavdt.sequences import official_sequences
-from flsl.runtime.errors import UserError
 
 OFFICIAL_FRAMES, OFFICIAL_BOXES = 40_735, 798_795
 PAGE = "the UAVDT project page (sites.google.com/view/grli-uavdt)"
@@ -96,67 +94,25 @@ def _read_frames(report: Report, frames: dict[str, dict[int, Path]], decode: boo
 
 def _check_truth(report: Report, name: str, frames: dict[int, Path] | None, picture: Picture | None) -> int:
     """Check both ground-truth files of a sequence; returns the number of boxes."""
-    path = whole_path(report.root / TRUTH, name)
-    rows, lines = _read_rows(report, path, (9, 9))
-    checks = [
-        ((rows[:, 4:6] > 0).all(axis=1), "a box without area"),
-        (np.isin(rows[:, 6], list(OUT_OF_VIEW)), "out-of-view (column 7) is not 1, 2 or 3"),
-        (np.isin(rows[:, 7], list(OCCLUSIONS)), "occlusion (column 8) is not 1, 2, 3 or 4"),
-        (np.isin(rows[:, 8], list(CATEGORIES)), "category (column 9) is not 1 (car), 2 (truck) or 3 (bus)"),
-    ]
-    ignored = ignore_path(report.root / TRUTH, name)
-    if not ignored.is_file():
-        report.problem(ignored, "the file of ignore regions is missing (it may be empty)", GET_TRUTH)
-    _check_rows(report, path, rows, lines, checks, frames, picture)
-    pairs, times = np.unique(rows[:, :2], axis=0, return_counts=True)
-    for frame, target in pairs[times > 1].astype(int):
-        report.problem(path, f"target {target} has more than one box in frame {frame}", DUPLICATE)
-    if ignored.is_file():
-        regions, lines = _read_rows(report, ignored, (6, None))
-        _check_rows(report, ignored, regions, lines, [], None, None)
-    return len(rows)
-
-
-def _check_rows(
-    report: Report,
-    path: Path,
-    rows: np.ndarray,
-    lines: list[int],
-    checks: list[tuple[np.ndarray, str]],
-    frames: dict[int, Path] | None,
-    picture: Picture | None,
-) -> None:
-    """Report every row that fails a check; rows (n, >= 6), and the line of each in the file."""
-    checks = [*checks, ((rows[:, 0] >= 1) & (rows[:, 0] % 1 == 0), "frames are whole numbers from 1")]
+    whole = check_whole(whole_path(report.root / TRUTH, name), None)
+    frame, left, top, width, height = whole.values[:, [0, 2, 3, 4, 5]].T
     if frames is not None:
-        checks.append((np.isin(rows[:, 0], list(frames)) | (rows[:, 0] < 1), "its frame is not there"))
+        whole.check(np.isin(frame, list(frames)) | (frame < 1), "its frame is not there")
     if picture is not None:
-        left, top, right, bottom = rows[:, 2], rows[:, 3], rows[:, 2] + rows[:, 4], rows[:, 3] + rows[:, 5]
-        inside = (left < picture.width) & (top < picture.height) & (right > 0) & (bottom > 0)
-        checks.append((inside, f"the box lies outside its frame of {picture.size}"))
-    for good, text in checks:
-        for row in np.flatnonzero(~good):
-            report.problem(path, f"line {lines[row]}: {text}", CORRECT)
+        inside = (left < picture.width) & (top < picture.height) & (left + width > 0) & (top + height > 0)
+        whole.check(inside, f"the box lies outside its frame of {picture.size}")
+    _report_rows(report, whole)
+    pairs, times = np.unique(whole.values[:, :2], axis=0, return_counts=True)
+    for frame, target in pairs[times > 1]:
+        report.problem(whole.path, f"target {target:.0f} has more than one box in frame {frame:.0f}", DUPLICATE)
+    ignored = ignore_path(report.root / TRUTH, name)
+    if ignored.is_file():
+        _report_rows(report, check_ignore(ignored))
+    else:
+        report.problem(ignored, "the file of ignore regions is missing (it may be empty)", GET_TRUTH)
+    return len(whole.values)
 
 
-def _read_rows(report: Report, path: Path, columns: tuple[int, int | None]) -> tuple[np.ndarray, list[int]]:
-    """Return the well-formed rows of a ground-truth file and their line numbers, reporting the others."""
-    least, most = columns
-    text = [(n, line) for n, line in enumerate(path.read_text(errors="replace").splitlines(), 1) if line.strip()]
-    try:
-        return read_rows(path, columns, "numbers"), [n for n, _ in text]
-    except UserError:
-        pass
-    rows, lines = [], []
-    for number, line in text:
-        try:
-            values = [float(cell) for cell in line.split(",")]
-        except ValueError:
-            values = []
-        if len(values) < least or (most and len(values) > most) or not np.isfinite(values).all():
-            wanted = f"{least}" if most == least else f"at least {least}"
-            report.problem(path, f"line {number}: not {wanted} comma-separated numbers: {line.strip()[:60]!r}", CORRECT)
-            continue
-        rows.append(values[:9] if most else values[:least])
-        lines.append(number)
-    return np.array(rows, np.float64).reshape(-1, most or least), lines
+def _report_rows(report: Report, rows: Rows) -> None:
+    for line, problem in sorted(rows.problems):
+        report.problem(rows.path, f"line {line}: {problem}", CORRECT)

@@ -9,9 +9,9 @@ from pycocotools import mask as rle
 
 from eval.coco.detections import check_detections
 from eval.coco.drawn import drawn_detections
-from eval.coco.metrics import NAMES, evaluate
-from eval.coco.resample import ap_resampler
 from eval.detector.annotations import Annotations, read_annotations
+from eval.metrics.coco import NAMES, evaluate
+from eval.metrics.resample import ap_resampler
 from flsl.runtime.errors import UserError
 
 

@@ -9,7 +9,7 @@ import pytest
 from eval.data.synthesize.traffic import patch_corners
 from eval.data.synthesize.truth_clip import TruthClip, fit
 from eval.data.synthesize.vehicle import SIZES
-from eval.uavdt.ground_truth import SequenceTruth
+from eval.uavdt.files import SequenceTruth
 
 TRUTH = "UAV-benchmark-MOTD_v1.0/GT"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.uavdt_case import detections_of, random_case, truth_of
 
-from eval.coco.metrics import summarize
+from eval.metrics.coco import summarize
 from eval.uavdt.coco_format import coco_document
 from eval.uavdt.coco_metric import ap_resampler, has_categories, per_class, precisions
 from eval.uavdt.layout import open_layout

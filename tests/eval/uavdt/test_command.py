@@ -11,7 +11,7 @@ from PIL import Image
 from support.uavdt_case import random_case, truth_of
 
 from eval.__main__ import main
-from eval.uavdt.detections import SequenceDetections, write_detections
+from eval.uavdt.files import SequenceDetections, write_detections
 from eval.uavdt.layout import FRAMES, TRUTH
 from flsl.runtime.errors import UserError
 from results.store import read_record

@@ -5,8 +5,7 @@ import pytest
 from support.uavdt_case import random_case, truth_of
 
 from eval.uavdt.coco_format import coco_document, image_size
-from eval.uavdt.detections import read_detections, write_detections
-from eval.uavdt.ground_truth import missing_ignore_files, read_truth
+from eval.uavdt.files import missing_ignore_files, read_detections, read_truth, write_detections
 from eval.uavdt.layout import FRAMES, TRUTH, open_layout
 from flsl.runtime.errors import UserError
 

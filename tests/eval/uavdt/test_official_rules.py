@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 import pytest
+from support import uavdt_reference as reference
 from support.uavdt_case import detections_of, random_case, truth_of
 
-from eval.uavdt import reference
 from eval.uavdt.official import FrameResampler, pool, score_sequence
 
 BOX = (1, 10, 10, 20, 20)  # frame, left, top, width, height

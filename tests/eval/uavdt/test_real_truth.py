@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eval.uavdt.detections import SequenceDetections
+from eval.uavdt.files import SequenceDetections
 from eval.uavdt.layout import open_layout
 from eval.uavdt.official import pool, score_sequence
 

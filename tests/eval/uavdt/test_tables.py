@@ -4,9 +4,9 @@ import csv
 
 import numpy as np
 import pytest
+from support import uavdt_reference as reference
 from support.uavdt_case import detections_of, random_case, truth_of
 
-from eval.uavdt import reference
 from eval.uavdt.official import score_sequence
 from eval.uavdt.sequences import official_sequences
 from eval.uavdt.tables import COLUMNS, official_tables, write_tables

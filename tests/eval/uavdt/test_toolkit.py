@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import uavdt_reference as reference
 from support.reference import reference_files
 from support.uavdt_case import detections_of, truth_of
 
-from eval.uavdt import reference
-from eval.uavdt.detections import read_detections
+from eval.uavdt.files import read_detections
 from eval.uavdt.layout import open_layout
 from eval.uavdt.official import pool, score_sequence
 

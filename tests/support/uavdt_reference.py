@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from eval.uavdt.detections import SequenceDetections
-from eval.uavdt.ground_truth import SequenceTruth
+from eval.uavdt.files import SequenceDetections, SequenceTruth
 from eval.uavdt.official import WITHOUT_IGNORE
 
 

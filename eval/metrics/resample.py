@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from eval.coco.metrics import IOU_THRESHOLDS, MAX_DETECTIONS, RECALLS, Evaluation
 from eval.detector.annotations import Annotations
-from eval.detector.matching import Candidates, assign
+from eval.metrics.coco import IOU_THRESHOLDS, MAX_DETECTIONS, RECALLS, Evaluation
+from eval.metrics.matching import Candidates, assign
 
 UNREACHED = 2**60  # more than can be found
 

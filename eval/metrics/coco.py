@@ -83,7 +83,7 @@ def run_evaluator(
     if backend == "faster":
         from faster_coco_eval import COCO, COCOeval_faster
 
-        from eval.coco.mask_overlap import MaskEvaluator
+        from eval.metrics.mask_overlap import MaskEvaluator
     else:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
