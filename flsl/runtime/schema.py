@@ -4,10 +4,11 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
+from typing_extensions import dataclass_transform
 
 from flsl.runtime.errors import UserError, unknown_key
 
