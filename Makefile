@@ -75,5 +75,5 @@ reproduce: $(INSTALLED) ## TABLE=davis|coco|uavdt|all CHECKPOINT=... DATA=... [O
 	$(RUN) -m results reproduce $(TABLE) --checkpoint $(CHECKPOINT) --data $(DATA) $(if $(OUT),--out $(OUT)) $(ARGS)
 
 clean: ## delete runs/demo and what the tools leave behind; .venv and other runs stay
-	rm -rf $(DEMO) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(DEMO) build *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from flsl.runtime.schema import section
 
 # name -> (width, blocks, heads). Heads are width / 64, but for vit_huge (80 wide in every public one), and never come
-# from a recipe (method.md section 5, trap 3).
+# from a recipe (docs/method.md, "Pitfalls").
 ARCHITECTURES = {
     "vit_micro": (192, 4, 3),
     "vit_mini": (192, 6, 3),

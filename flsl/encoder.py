@@ -16,7 +16,7 @@ from flsl.runtime.errors import UserError
 
 
 class Encoder(VisionTransformer):
-    """timm's ViT with the sine-cosine table, both position interpolations, and dense outputs (method.md section 4).
+    """timm's ViT with the sine-cosine table, three position resizes and dense outputs (docs/method.md, "Encoder").
 
     Parameter names are those of public checkpoints (`blocks.0.attn.qkv.weight`, `pos_embed`, ...). Class and register
     tokens, where the architecture has them, take part in attention and never leave the encoder.

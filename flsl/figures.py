@@ -6,7 +6,7 @@ import torch
 
 from flsl.mean_shift import attention
 
-# The published scale of the teacher-side mean-shift (method.md section 2), for every model, so that maps compare.
+# The published scale of the teacher's mean-shift (docs/method.md, "Mean-shift"), for every model, so that maps compare.
 SCALE = 0.2 / 384**0.5
 
 

@@ -26,7 +26,7 @@ class CentroidLayer(nn.Module):
 
 
 class Head(nn.Module):
-    """MLP with GELU, L2 normalization, centroid layer (method.md section 2, "Head")."""
+    """MLP with GELU, L2 normalization, centroid layer (docs/method.md, "Head")."""
 
     def __init__(
         self,

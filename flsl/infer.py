@@ -70,7 +70,7 @@ def _depth(state: State, what: str) -> int:
 
 
 def _heads(width: int, depth: int, fallback: int | None, what: str) -> int:
-    """Return the heads of a named size, else width / 64 (method.md section 5, trap 3)."""
+    """Return the heads of a named size, else width / 64 (docs/method.md, "Pitfalls")."""
     for size in ARCHITECTURES.values():
         if size[:2] == (width, depth):
             return size[2]

@@ -1,4 +1,4 @@
-"""The three losses of FLSL (method.md section 2). Every mean is over all sampled tokens of all student views."""
+"""The three losses of FLSL (docs/method.md, "Losses"). Every mean is over all sampled tokens of all student views."""
 
 import math
 

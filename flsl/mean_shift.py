@@ -4,7 +4,7 @@ import torch
 
 
 def attention(queries: torch.Tensor, tokens: torch.Tensor, scale: float) -> torch.Tensor:
-    """Return `softmax(scale * q Z^T)`, `(B, Q, N)`; nothing is normalized before (method.md section 2)."""
+    """Return `softmax(scale * q Z^T)`, `(B, Q, N)`; nothing is normalized before (docs/method.md, "Mean-shift")."""
     return torch.softmax(scale * (queries @ tokens.transpose(1, 2)), dim=-1)
 
 

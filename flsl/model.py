@@ -1,4 +1,4 @@
-"""The student-teacher model: one FLSL step from views to losses (method.md sections 1 and 2)."""
+"""The student-teacher model: one FLSL step from views to losses (docs/method.md, "Mean-shift" and "Losses")."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -92,7 +92,7 @@ class Network(nn.Module):
 
 class FLSL(nn.Module):
     """Student, teacher and objective. All that needs gradients goes through `forward`, so that data parallelism sees
-    it (method.md section 5, trap 1)."""
+    it (docs/method.md, "Pitfalls")."""
 
     def __init__(
         self,

@@ -10,10 +10,11 @@ Interpolation = Literal["dino", "size", "size_plain"]
 
 
 def sincos_table(embed_dim: int, grid: int, prefix_tokens: int = 0) -> torch.Tensor:
-    """Return the 2-d sine-cosine table `(1, prefix_tokens + grid * grid, embed_dim)` in float64 (method.md section 4).
+    """Return the 2-d sine-cosine table `(1, prefix_tokens + grid * grid, embed_dim)` in float64.
 
     The first half of the channels encodes the column (x), the second half the row (y); inside each half sines come
-    before cosines, with omega_i = 10000 ** (-i / (embed_dim / 4)). A class token's row is zeros, in front.
+    before cosines, with omega_i = 10000 ** (-i / (embed_dim / 4)) (docs/method.md, "Encoder"). A class token's row is
+    zeros, in front.
 
     Raises:
         ValueError: `embed_dim` is no multiple of 4.
@@ -42,8 +43,8 @@ def resize_positions(
         grid: wanted rows and columns.
         prefix_tokens: leading rows (class token) that are passed through unchanged.
         method: `dino` resizes bicubically by the scale factor (wanted + 0.1) / g, as FLSL and DINO do; `size` resizes
-            to the target size with antialiasing, as timm does. They differ (method.md section 4). `size_plain` is the
-            target size without antialiasing, as MAE and Hugging Face's ViT do.
+            to the target size with antialiasing, as timm does. `size_plain` is the target size without
+            antialiasing, as MAE and Hugging Face's ViT do. They differ (docs/method.md, "Encoder").
 
     Returns:
         `(1, prefix_tokens + rows * columns, D)`; the table itself where the grid does not change.

@@ -1,4 +1,4 @@
-"""Query sampling ("random pooling"): one token of each window of the token grid (method.md section 2)."""
+"""Query sampling ("random pooling"): one token of each window of the token grid (docs/method.md, "Query sampling")."""
 
 from typing import Literal
 

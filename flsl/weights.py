@@ -19,7 +19,7 @@ from flsl.runtime.errors import UserError
 from flsl.runtime.files import sha256_of_file
 
 # Classes that a public checkpoint may hold besides tensors and plain values: the arguments of its training run. All
-# are inert. Anything else is refused by name; `weights_only` is never switched off (method.md section 5, trap 7).
+# are inert. Anything else is refused by name; `weights_only` is never switched off (docs/method.md, "Pitfalls").
 ALLOWED_CLASSES = [argparse.Namespace, pathlib.PosixPath, pathlib.PurePosixPath]
 
 SHARD_INDEX = "model.safetensors.index.json"

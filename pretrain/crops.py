@@ -1,4 +1,4 @@
-"""Geometry of the views: decode an image and cut its random resized crops (method.md section 2)."""
+"""Geometry of the views: decode an image and cut its random resized crops (docs/method.md, "Views")."""
 
 import io
 import math

@@ -2,8 +2,8 @@
 
 Each view, the teacher's too: color jitter (0.4, 0.4, 0.2, 0.1) with p = 0.8 in random order; grayscale with p = 0.2;
 then with equal chance blur (p = 0.5), or blur (p = 0.1) and solarize (p = 0.2); blur radius uniform in [0.1, 2.0]
-(method.md section 2). `pretrain.apply_batched` works on the device, `apply_opencv` in CPU workers, `apply_pil` is the
-plain path that both are held equal to.
+(docs/method.md, "Views"). `pretrain.apply_batched` works on the device, `apply_opencv` in CPU workers, `apply_pil` is
+the plain path that both are held equal to.
 """
 
 from dataclasses import astuple, dataclass

@@ -1,4 +1,4 @@
-"""Schedules of everything that changes during training (method.md section 3)."""
+"""Schedules of everything that changes during training (docs/method.md, "Optimization")."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""One optimizer step: rates, forward, backward, clip, freeze, AdamW, EMA (method.md section 3)."""
+"""One optimizer step: rates, forward, backward, clip, freeze, AdamW, EMA (docs/method.md, "Optimization")."""
 
 import math
 from collections.abc import Callable

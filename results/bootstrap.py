@@ -1,4 +1,4 @@
-"""Percentile bootstrap: how far a score may move with the items it was measured on (protocols.md, "Uncertainty")."""
+"""Percentile bootstrap: how far a score moves with the items it was measured on (docs/protocols.md, "Uncertainty")."""
 
 from collections.abc import Callable
 

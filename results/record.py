@@ -16,7 +16,7 @@ SCHEMA_VERSION = 2
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval of a metric; `unit` is what was resampled (protocols.md, "Uncertainty").
+    """A confidence interval of a metric; `unit` is what was resampled (docs/protocols.md, "Uncertainty").
 
     With a single unit there is nothing to resample: `low == high`, and tables show no interval.
     """

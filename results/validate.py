@@ -1,4 +1,4 @@
-"""The invariants that a record satisfies before it is written and after it is read (protocols.md, "Invariants")."""
+"""Invariants that a record satisfies before it is written and after it is read (docs/protocols.md, "Invariants")."""
 
 import re
 from collections.abc import Mapping

@@ -15,7 +15,7 @@ JPEG_BEGIN, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 def frame_size(height: int, width: int, protocol: Protocol) -> tuple[int, int]:
-    """Return (height, width) in pixels of a frame after resizing (protocols.md, "DAVIS 2017").
+    """Return (height, width) in pixels of a frame after resizing (docs/protocols.md, "DAVIS 2017").
 
     A square image counts as landscape: its height is the short side.
     """

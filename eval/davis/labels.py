@@ -17,7 +17,7 @@ def first_labels(mask: np.ndarray, grid: tuple[int, int]) -> Tensor:
 
 
 def labels_to_mask(labels: Tensor, patch_size: int, size: tuple[int, int]) -> np.ndarray:
-    """Turn soft labels (h, w, C) into object ids (H, W) uint8 of the original frame's `size` (protocols.md, "output")."""
+    """Turn soft labels (h, w, C) into ids (H, W) uint8 of the original `size` (docs/protocols.md, "DAVIS 2017")."""
     maps = labels.permute(2, 0, 1).unsqueeze(0).contiguous()
     maps = F.interpolate(maps, scale_factor=patch_size, mode="bilinear", align_corners=False)[0]
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)

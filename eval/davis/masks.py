@@ -28,7 +28,7 @@ def read_mask(path: Path) -> np.ndarray:
 
 
 def read_truth(path: Path) -> np.ndarray:
-    """Read an annotation with void as background (protocols.md): (H, W) uint8 object ids."""
+    """Read an annotation with void as background (docs/protocols.md, "DAVIS metrics"): (H, W) uint8 object ids."""
     mask = read_mask(path)
     return np.where(mask == VOID, np.uint8(0), mask)
 

@@ -30,7 +30,7 @@ def in_window(rows: Tensor, columns: Tensor, protocol: Protocol) -> Tensor:
 
 
 def propagate_plain(target: Tensor, features: Tensor, labels: Tensor, protocol: Protocol) -> Tensor:
-    """Return the labels (h, w, C) of the target frame (protocols.md, "DAVIS 2017").
+    """Return the labels (h, w, C) of the target frame (docs/protocols.md, "DAVIS 2017").
 
     The affinity is exp(cos / temperature) inside the window and 0 outside. Of all context tokens together the `topk`
     largest for each target token are kept, ties at the threshold all stay; normalized to sum 1, they average the labels.

@@ -8,7 +8,7 @@ from flsl.runtime.errors import UserError, unknown_key
 
 @dataclass(frozen=True)
 class Protocol:
-    """Constants of one label-propagation protocol (protocols.md, "DAVIS 2017"). Lengths are in tokens unless stated."""
+    """Constants of one label-propagation protocol (docs/protocols.md, "DAVIS 2017"); lengths are in tokens."""
 
     name: str
     version: int = 1

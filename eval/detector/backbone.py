@@ -21,11 +21,11 @@ from flsl.runtime.schema import parse
 
 @MODELS.register_module()
 class EncoderBackbone(BaseModule):
-    """`flsl.encoder.Encoder` without its final norm, and the feature pyramid of protocols.md.
+    """`flsl.encoder.Encoder` without its final norm, and the feature pyramid of docs/protocols.md, "COCO 2017".
 
     The encoder is the attribute `encoder`: `flsl.checkpoint.fingerprint(backbone.encoder)` equals the checkpoint's.
     mmengine initializes models after it built them, which would draw an encoder's weights anew; here the weights are
-    loaded by the constructor and `init_weights` leaves them alone (method.md section 5, traps 4 and 5).
+    loaded by the constructor and `init_weights` leaves them alone (docs/method.md, "Pitfalls").
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class EncoderBackbone(BaseModule):
             encoder: fields of `flsl.architecture.EncoderConfig`.
             blocks: four blocks to tap (0-based, ascending); None scales the published (3, 5, 7, 11) to the depth.
             num_heads: None takes the architecture's. Another number is an ablation: the same weights compute another
-                attention (method.md section 5, trap 3).
+                attention (docs/method.md, "Pitfalls").
             drop_path: stochastic depth of the last block, growing linearly from 0 in the first.
             frozen_blocks: the patch embedding and this many first blocks stay as they are; 0 trains everything.
             checkpoint_activations: recompute activations in the backward pass: less memory, about a third slower.

@@ -29,7 +29,7 @@ def dataset_config(recipe: Recipe, annotations: Path, images: Path) -> dict[str,
 
 
 def train_pipeline(images: ImagesSection, masks: bool) -> list[dict[str, Any]]:
-    """Return the training transforms: read, resize and crop at random, flip, pack (protocols.md, COCO recipe)."""
+    """Return the training transforms: read, resize and crop at random, flip, pack (docs/protocols.md, "COCO 2017")."""
     load = [{"type": "ReadImage"}, {"type": "LoadAnnotations", "with_bbox": True, "with_mask": masks}]
     flip = {"type": "RandomFlip", "prob": images.flip}
     clean = {"type": "FilterAnnotations", "min_gt_bbox_wh": (1, 1), "by_mask": masks, "keep_empty": False}
@@ -95,7 +95,7 @@ def detector_config(
     checkpoint_activations: bool = False,
     sync_batch_norm: bool = False,
 ) -> dict[str, Any]:
-    """Return the `model` dictionary that mmdet builds (protocols.md, COCO recipe).
+    """Return the `model` dictionary that mmdet builds (docs/protocols.md, "COCO 2017").
 
     Args:
         model: the recipe's section.

@@ -2,7 +2,7 @@
 
 mmcv's own extension takes long to build and does not build with every torch. The two detectors call three of its
 operators: `nms`, `roi_align_forward` and `roi_align_backward`; torchvision ships the same computations for CPU and
-CUDA (architecture.md, "OpenMMLab"). `install_operators()` must run before the first `import mmcv.ops`.
+CUDA. `install_operators()` must run before the first `import mmcv.ops`.
 """
 
 import importlib.util

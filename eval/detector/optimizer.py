@@ -23,8 +23,9 @@ def parameter_groups(
 ) -> list[dict]:
     """Return AdamW's groups for the trainable parameters of a detector.
 
-    Norms and position embeddings are not decayed (protocols.md). With `layer_decay` d, block i of n learns with
-    learning_rate * d ** (n - i), patch and position embedding with d ** (n + 1); everything else with learning_rate.
+    Norms and position embeddings are not decayed (docs/protocols.md, "COCO 2017"). With `layer_decay` d, block i of n
+    learns with learning_rate * d ** (n - i), patch and position embedding with d ** (n + 1); everything else with
+    learning_rate.
     """
     depth = len(model.backbone.encoder.blocks)
     norms = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)

@@ -1,4 +1,4 @@
-"""Four maps of strides 4, 8, 16 and 32 from four taps of a ViT, which has one stride (protocols.md, COCO recipe)."""
+"""Four maps of strides 4 to 32 from four taps of a ViT, which has one stride (docs/protocols.md, "COCO 2017")."""
 
 from collections.abc import Sequence
 

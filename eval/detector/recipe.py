@@ -12,7 +12,7 @@ from flsl.runtime.schema import parse, section
 
 @section
 class ModelSection:
-    """The detector; defaults are those of the published 1x recipe (protocols.md, COCO)."""
+    """The detector; defaults are those of the published 1x recipe (docs/protocols.md, "COCO 2017")."""
 
     detector: Literal["mask-rcnn", "faster-rcnn"]
     encoder: str | None = None  # e.g. "vit_small/16": the encoder that the recipe is for; None takes any

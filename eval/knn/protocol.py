@@ -1,4 +1,4 @@
-"""The constants of `knn/bbox@1` (protocols.md, "Feature k-NN")."""
+"""The constants of `knn/bbox@1` (docs/protocols.md, "k-NN in boxes")."""
 
 from dataclasses import dataclass
 

@@ -97,7 +97,7 @@ def missing_ignore_files(folder: Path, names: list[str]) -> list[str]:
 
 
 def read_truth(folder: Path, name: str, length: int | None) -> SequenceTruth:
-    """Read the ground truth of one sequence from the folder `GT` (protocols.md, UAVDT data layout).
+    """Read the ground truth of one sequence from the folder `GT` (docs/protocols.md, "UAVDT").
 
     Args:
         folder: the folder with the `_gt_whole.txt` and `_gt_ignore.txt` files.

@@ -1,4 +1,4 @@
-"""Protocol `uavdt/official@1`: the benchmark's own toolkit, all vehicles pooled, AP at IoU 0.7 (protocols.md, UAVDT)."""
+"""Protocol `uavdt/official@1`: the benchmark's toolkit, vehicles pooled, AP at IoU 0.7 (docs/protocols.md, "UAVDT")."""
 
 from dataclasses import dataclass
 

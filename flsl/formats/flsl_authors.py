@@ -1,7 +1,7 @@
 """The FLSL authors' training checkpoint: DINO's frame around an encoder without class token.
 
-The public code keeps an unused `cls_token`; its position table has a row for each patch and none more (method.md
-section 5, trap 2). The table is the fixed sine-cosine one or a learned one, resized by scale factor.
+The public code keeps an unused `cls_token`; its position table has a row for each patch and none more
+(docs/method.md, "Pitfalls"). The table is the fixed sine-cosine one or a learned one, resized by scale factor.
 """
 
 from flsl.formats.found import Found, drop, is_square, is_vit, position_rows, run_arguments

@@ -5,7 +5,7 @@ import numpy as np
 
 from eval.data.synthesize.texture import cloud_noise
 
-# Category (protocols.md, UAVDT) -> length and width in car lengths.
+# Category (docs/protocols.md, "UAVDT") -> length and width in car lengths.
 SIZES = {1: (1.0, 0.46), 2: (1.75, 0.52), 3: (2.4, 0.56)}
 CAR, TRUCK, BUS = SIZES
 PIXELS = 64  # of the patch to a car length

@@ -1,4 +1,4 @@
-"""Check a copy of DAVIS 2017 (protocols.md): lists, frame numbers, sizes, palette masks and object ids."""
+"""Check a copy of DAVIS 2017 (docs/protocols.md, "DAVIS 2017"): lists, frame numbers, sizes, masks and object ids."""
 
 import re
 from collections import Counter

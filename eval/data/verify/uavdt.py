@@ -1,4 +1,4 @@
-"""Check a copy of UAVDT (protocols.md): sequences, frame numbers, sizes, ground-truth rows."""
+"""Check a copy of UAVDT (docs/protocols.md, "UAVDT"): sequences, frame numbers, sizes, ground-truth rows."""
 
 import re
 from collections import Counter

@@ -1,0 +1,49 @@
+"""Every document and section that code, recipes and documents name exists."""
+
+import re
+from pathlib import Path
+
+from support.checkout import ROOT, tracked_files
+
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "docs").glob("*.md")}
+SECTIONS = {name: set(re.findall(r"^#+ (.+)$", text, re.M)) for name, text in PAGES.items()}
+# In text that is joined to one line: a page, and the sections named after it, such as docs/page.md, "One" and "Two".
+NAMED = re.compile(r'(?<![\w/])([\w./-]+\.md)((?:,? (?:and )?"[^"]+")*)')
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(#[^)]*)?\)")
+
+
+def named_in(path):
+    """Pairs of a document's path from the root and a section's name, or None, in one file."""
+    text = re.sub(r"\s*\n\s*(# ?)?", " ", (ROOT / path).read_text())
+    for name, sections in NAMED.findall(text):
+        beside = (path.parent / name).as_posix()
+        found = next((option for option in (name, beside) if (ROOT / option).is_file()), name)
+        yield from ((found, section) for section in re.findall(r'"([^"]+)"', sections) or [None])
+
+
+def test_named_documents_and_sections_exist():
+    wrong, seen = [], set()
+    for path in tracked_files("*.py", "*.sh", "*.md", "Makefile"):
+        for name, section in named_in(path):
+            seen.add((name, section))
+            if not (ROOT / name).is_file() or (section and section not in SECTIONS.get(name, ())):
+                wrong.append(f"{path} names {name}, {section}")
+    assert not wrong, wrong
+    # The pattern finds what it is for.
+    assert {("docs/method.md", "Losses"), ("docs/method.md", "Mean-shift"), ("docs/protocols.md", "UAVDT")} <= seen
+
+
+def test_links_lead_somewhere():
+    wrong = []
+    for path in tracked_files("*.md"):
+        for target, anchor in LINK.findall((ROOT / path).read_text()):
+            file = (ROOT / path.parent / target).resolve()
+            anchors = {slug(section) for section in SECTIONS.get(f"docs/{Path(target).name}", ())}
+            if "://" not in target and not (file.exists() and (not anchor or anchor[1:] in anchors)):
+                wrong.append(f"{path} links to {target}{anchor}")
+    assert not wrong, wrong
+
+
+def slug(section):
+    """The anchor that a heading gets."""
+    return re.sub(r"[^\w -]", "", section.lower()).replace(" ", "-")
