@@ -7,7 +7,7 @@ from support.checkout import ROOT, tracked_files
 
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "docs").glob("*.md")}
 SECTIONS = {name: set(re.findall(r"^#+ (.+)$", text, re.M)) for name, text in PAGES.items()}
-# In text that is joined to one line: a page, and the sections named after it, such as docs/page.md, "One" and "Two".
+# In text that is joined to one line: a page, and the sections named after it, such as docs/method.md, "Views" and "Head".
 NAMED = re.compile(r'(?<![\w/])([\w./-]+\.md)((?:,? (?:and )?"[^"]+")*)')
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(#[^)]*)?\)")
 
