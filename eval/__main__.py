@@ -1,10 +1,7 @@
 """Evaluate a checkpoint on a benchmark, or make and check benchmark data.
 
-python -m eval davis --checkpoint CHECKPOINT --data DIR --out DIR
-python -m eval coco  --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
-python -m eval uavdt --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
-python -m eval knn   --checkpoint CHECKPOINT --data DIR --out DIR
-python -m eval data  synthesize|verify|prepare BENCHMARK DIR
+python -m eval BENCHMARK --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
+python -m eval data synthesize|verify|prepare BENCHMARK DIR
 """
 
 import argparse
@@ -14,15 +11,10 @@ from importlib import import_module
 from flsl.commands.arguments import overrides
 from flsl.runtime.errors import run_command
 from flsl.source import join_spec
-from results.errors import ResultsError
+from results.benchmarks import BENCHMARKS
 
-COMMANDS = {
-    "davis": "DAVIS 2017 video object segmentation by label propagation (frozen features, no training)",
-    "coco": "COCO detection and instance segmentation: fine-tunes Mask R-CNN, then evaluates it",
-    "uavdt": "UAVDT vehicle detection: fine-tunes Faster R-CNN, then evaluates it by both protocols",
-    "knn": "classification of tokens inside boxes by their nearest neighbors (frozen features, no training)",
-    "data": "make synthetic benchmark data, or check a real copy",
-}
+COMMANDS = {benchmark.command: benchmark.summary for benchmark in BENCHMARKS.values()}
+COMMANDS["data"] = "make synthetic benchmark data, or check a real copy"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -47,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     if getattr(arguments, "checkpoint", None) is not None:
         arguments.checkpoint = join_spec(arguments.checkpoint, overrides(arguments))
-    return run_command(lambda: arguments.run(arguments), ResultsError)
+    return run_command(lambda: arguments.run(arguments))
 
 
 if __name__ == "__main__":

@@ -1,23 +1,22 @@
 """Turn result records into tables, a leaderboard and a reproduction report.
 
 python -m results leaderboard --records DIR [--out results/leaderboard.csv]
-python -m results table coco|uavdt|davis|knn|ablations|all --records DIR [--format md|csv|tex|html]
+python -m results table TABLE|all --records DIR [--format md|csv|tex|html]
 python -m results list|validate --records DIR
 python -m results show RECORD
 python -m results compare A B [C ...]
 python -m results published
 python -m results bundle --records DIR --out ZIP
 python -m results import SOURCE --store DIR
-python -m results reproduce davis|coco|uavdt|all --checkpoint CHECKPOINT --data DIR
+python -m results reproduce TABLE|all --checkpoint CHECKPOINT --data DIR
 python -m results doctor
 """
 
 import argparse
-import os
 import sys
 from importlib import import_module
 
-from results.errors import ResultsError
+from flsl.runtime.errors import run_command
 
 COMMANDS = {
     "leaderboard": "rank all complete records: CSV, self-contained HTML page, terminal table",
@@ -50,22 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     arguments = parser.parse_args(argv)
-    try:
-        return arguments.run(arguments)
-    except ResultsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except ModuleNotFoundError as error:
-        print(
-            f"error: the package {error.name!r} is not installed in {sys.executable}. Run: make setup", file=sys.stderr
-        )
-        return 2
-    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    return run_command(lambda: arguments.run(arguments))
 
 
 if __name__ == "__main__":

@@ -5,157 +5,23 @@ runs all follow from here. To add a benchmark, make the folder `eval/COMMAND/` a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from flsl.runtime.errors import UserError, unknown_key
+from results.declaration import (
+    Benchmark,
+    Costs,
+    MetricDeclaration,
+    ProtocolDeclaration,
+    TableDeclaration,
+    columns_of,
+)
 
 if TYPE_CHECKING:
     from results.record import Interval, Metric
 
-Unit = Literal["percent", "percentage points"]
 # What fine-tuning and running an OpenMMLab detector takes, besides what every adapter needs.
 DETECTOR = ("torchvision", "opencv", "mmengine", "mmcv", "mmdet")
-
-
-@dataclass(frozen=True)
-class MetricDeclaration:
-    """One number of a record. `percent` runs over 0..100, `percentage points` over -100..100."""
-
-    name: str  # its key in a record
-    heading: str  # as tables print it
-    unit: Unit = "percent"
-    higher_is_better: bool = True
-    column: bool = True  # whether the leaderboard gives it a column; the rest is in the records alone
-
-
-@dataclass(frozen=True)
-class ProtocolDeclaration:
-    """What the records of some protocols hold: names without version, such as `coco/*`, and their metrics."""
-
-    pattern: str
-    headline: str  # the metric that ranks
-    metrics: tuple[MetricDeclaration, ...]
-
-    def covers(self, protocol: str) -> bool:
-        """Tell whether a record's protocol, such as `coco/mask-rcnn_1x@1`, is one of these."""
-        return fnmatchcase(protocol.partition("@")[0], self.pattern)
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table: a metric by a protocol. Records of that protocol on the official data stand in it."""
-
-    protocol: str
-    metric: MetricDeclaration
-    heading: str = ""  # where the metric's own does not do, because a table has several protocols
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What tells it from the others."""
-        return self.protocol, self.metric.name
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of published figures (`results/published/published.csv`) with our rows beside them."""
-
-    name: str  # its name in published.csv and on the command line
-    title: str
-    columns: tuple[Column, ...]  # left to right
-    epochs: bool = False  # whether it shows for how many epochs a model was pretrained
-
-
-@dataclass(frozen=True)
-class Costs:
-    """How long the evaluation of a ViT-S/16 takes at full size, in words: rough, to tell minutes from days."""
-
-    gpu: str
-    cpu: str
-    gpu_gib: int = 0  # memory of one GPU at full size, an estimate; 0: any will do
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """One benchmark: how `python -m eval COMMAND` measures it and what its records hold."""
-
-    key: str  # `benchmark` of its records
-    command: str  # of `python -m eval`, and its folder in eval/
-    title: str
-    summary: str  # one line for --help
-    protocols: tuple[ProtocolDeclaration, ...]
-    item: str  # what is evaluated one by one, in the plural
-    data_folders: tuple[str, ...]  # names that its data may have in a folder of several benchmarks
-    costs: Costs
-    recipes: str = ""  # pattern of the full-size recipes; empty where the protocol fixes everything
-    needs: tuple[str, ...] = ()  # what it needs besides torch, timm and safetensors, as `results doctor` names it
-    verified: bool = True  # whether `python -m eval data verify COMMAND` knows the data
-    table: Table | None = None
-
-    def declaration_of(self, protocol: str) -> ProtocolDeclaration:
-        """Return what is declared for a record's protocol.
-
-        Raises:
-            UserError: no protocol of this benchmark has that name.
-        """
-        for declared in self.protocols:
-            if declared.covers(protocol):
-                return declared
-        known = [declared.pattern for declared in self.protocols]
-        raise UserError(unknown_key(f"protocol {protocol!r} of {self.key}", protocol.partition("@")[0], known))
-
-    def metrics_of(self, protocol: str) -> tuple[MetricDeclaration, ...]:
-        """Return the metrics that a record of this protocol may hold; UserError if there is no such protocol."""
-        return self.declaration_of(protocol).metrics
-
-    def headline_of(self, protocol: str) -> str:
-        """Return the metric that ranks records of this protocol; UserError if there is no such protocol."""
-        return self.declaration_of(protocol).headline
-
-
-def measured(
-    benchmark: str | Benchmark,
-    protocol: str,
-    values: Mapping[str, float | None],
-    intervals: "Mapping[str, Interval | None]" = {},  # noqa: B006 - read only
-) -> "dict[str, Metric]":
-    """Return a record's metrics from plain values; unit and direction come from the declaration.
-
-    Args:
-        benchmark: key or command, or the declaration.
-        protocol: of the record, e.g. `uavdt/official@1`.
-        values: name -> number in the metric's unit; None where the data hold nothing to measure it on.
-        intervals: name -> confidence interval, for those that have one.
-
-    Raises:
-        UserError: a name is not declared for the protocol (the nearest one is named), or the benchmark is not.
-    """
-    from results.record import Metric  # pydantic is not needed to know what there is
-
-    benchmark = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
-    known = {metric.name: metric for metric in benchmark.metrics_of(protocol)}
-    for name in [*values, *intervals]:
-        if name not in known:
-            raise UserError(unknown_key(f"metric {name!r} of {protocol}", name, known))
-    return {
-        name: Metric(value, known[name].unit, known[name].higher_is_better, intervals.get(name))
-        for name, value in values.items()
-    }
-
-
-def find_benchmark(name: str) -> Benchmark:
-    """Return a benchmark by its key or command. Raises UserError naming the nearest one."""
-    for benchmark in BENCHMARKS.values():
-        if name in (benchmark.key, benchmark.command):
-            return benchmark
-    known = {name for benchmark in BENCHMARKS.values() for name in (benchmark.key, benchmark.command)}
-    raise UserError(unknown_key(f"benchmark {name!r}", name, known))
-
-
-def _by(protocol: str, metrics: tuple[MetricDeclaration, ...]) -> tuple[Column, ...]:
-    """Return columns of one protocol under the metrics' own headings."""
-    return tuple(Column(protocol, metric) for metric in metrics)
 
 
 def _detail(name: str, heading: str, **fields) -> MetricDeclaration:
@@ -205,10 +71,10 @@ BENCHMARKS: dict[str, Benchmark] = {
             data_folders=("davis2017", "DAVIS", "davis"),
             costs=Costs(gpu="minutes", cpu="an hour or more"),
             needs=("opencv",),
-            table=Table(
+            table=TableDeclaration(
                 name="davis",
                 title="Video object segmentation on DAVIS 2017 val by label propagation",
-                columns=_by("davis2017/dino@1", J_AND_F),
+                columns=columns_of("davis2017/dino@1", J_AND_F),
             ),
         ),
         Benchmark(
@@ -223,10 +89,10 @@ BENCHMARKS: dict[str, Benchmark] = {
             # Mask R-CNN on ViT-S/16, 2 images of 800x1333 pixels per GPU, mixed precision.
             costs=Costs(gpu="a day on 8 GPUs", cpu="months", gpu_gib=16),
             needs=DETECTOR,
-            table=Table(
+            table=TableDeclaration(
                 name="coco",
                 title="Mask R-CNN on COCO 2017 val, 1x schedule",
-                columns=_by("coco/mask-rcnn_1x@1", COCO_COLUMNS),
+                columns=columns_of("coco/mask-rcnn_1x@1", COCO_COLUMNS),
                 epochs=True,
             ),
         ),
@@ -244,10 +110,10 @@ BENCHMARKS: dict[str, Benchmark] = {
             recipes="configs/uavdt/*vit-{size}_*1x.py",
             costs=Costs(gpu="hours on 8 GPUs", cpu="weeks", gpu_gib=16),
             needs=DETECTOR,
-            table=Table(
+            table=TableDeclaration(
                 name="uavdt",
                 title="Vehicle detection on UAVDT test, the benchmark's own metric",
-                columns=_by("uavdt/official@1", UAVDT_OFFICIAL_METRICS),
+                columns=columns_of("uavdt/official@1", UAVDT_OFFICIAL_METRICS),
             ),
         ),
         Benchmark(
@@ -260,11 +126,61 @@ BENCHMARKS: dict[str, Benchmark] = {
             data_folders=("imagenet", "ImageNet", "ILSVRC2012"),
             costs=Costs(gpu="an hour", cpu="days"),
             verified=False,
-            table=Table(
+            table=TableDeclaration(
                 name="ablations",
                 title="Number of centroids K, by k-NN on patch tokens in boxes",
-                columns=_by("knn/bbox@1", KNN_METRICS),
+                columns=columns_of("knn/bbox@1", KNN_METRICS),
             ),
         ),
     )
 }
+
+# One of a name, whichever benchmarks share it.
+METRIC_COLUMNS = tuple(
+    dict.fromkeys(
+        metric.name
+        for benchmark in BENCHMARKS.values()
+        for protocol in benchmark.protocols
+        for metric in protocol.metrics
+        if metric.column
+    )
+)
+
+
+def measured(
+    benchmark: str | Benchmark,
+    protocol: str,
+    values: Mapping[str, float | None],
+    intervals: "Mapping[str, Interval | None]" = {},  # noqa: B006 - read only
+) -> "dict[str, Metric]":
+    """Return a record's metrics from plain values; unit and direction come from the declaration.
+
+    Args:
+        benchmark: key or command, or the declaration.
+        protocol: of the record, e.g. `uavdt/official@1`.
+        values: name -> number in the metric's unit; None where the data hold nothing to measure it on.
+        intervals: name -> confidence interval, for those that have one.
+
+    Raises:
+        UserError: a name is not declared for the protocol (the nearest one is named), or the benchmark is not.
+    """
+    from results.record import Metric  # pydantic is not needed to know what there is
+
+    benchmark = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
+    known = {metric.name: metric for metric in benchmark.metrics_of(protocol)}
+    for name in [*values, *intervals]:
+        if name not in known:
+            raise UserError(unknown_key(repr(name), name, known, f"metric of {protocol}"))
+    return {
+        name: Metric(value, known[name].unit, known[name].higher_is_better, intervals.get(name))
+        for name, value in values.items()
+    }
+
+
+def find_benchmark(name: str) -> Benchmark:
+    """Return a benchmark by its key or command. Raises UserError naming the nearest one."""
+    for benchmark in BENCHMARKS.values():
+        if name in (benchmark.key, benchmark.command):
+            return benchmark
+    known = {name for benchmark in BENCHMARKS.values() for name in (benchmark.key, benchmark.command)}
+    raise UserError(unknown_key(repr(name), name, known, "benchmark"))

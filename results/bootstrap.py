@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from results.errors import ResultsError
+from flsl.runtime.errors import UserError
 from results.record import Interval
 
 
@@ -31,14 +31,14 @@ def percentile_interval(
         The interval, in the units of the statistic. A single row gives `low == high`: it has no spread to show.
 
     Raises:
-        ResultsError: no rows, a NaN among them, or a statistic undefined on more than a tenth of the resamples (a few
+        UserError: no rows, a NaN among them, or a statistic undefined on more than a tenth of the resamples (a few
             may be: a resample can miss everything that the metric needs, and is then left out).
     """
     values = np.asarray(values)
     if len(values) == 0:
-        raise ResultsError(f"an interval needs at least one of {unit}, but there are none")
+        raise UserError(f"an interval needs at least one of {unit}, but there are none")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise ResultsError(f"an interval over {unit} cannot be taken: {_first_bad(values)} is not a finite number")
+        raise UserError(f"an interval over {unit} cannot be taken: {_first_bad(values)} is not a finite number")
     generator = np.random.default_rng(seed)
     statistic = statistic or _mean
     drawn = np.array(
@@ -46,7 +46,7 @@ def percentile_interval(
     )
     drawn = drawn[np.isfinite(drawn)]
     if len(drawn) < 0.9 * resamples:
-        raise ResultsError(f"the statistic is undefined on {resamples - len(drawn)} of {resamples} resamples of {unit}")
+        raise UserError(f"the statistic is undefined on {resamples - len(drawn)} of {resamples} resamples of {unit}")
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(
         low=float(low),

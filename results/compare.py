@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from results.errors import ResultsError
+from flsl.runtime.errors import UserError, unknown_key
 from results.record import Record
-from results.schema import unknown_key
 
 FEW_ITEMS = 10  # percentile intervals over fewer are much too short
 
@@ -46,7 +45,7 @@ def compare_records(
         seed: of the resampling.
 
     Raises:
-        ResultsError: other protocol, data or items, or no such scores.
+        UserError: other protocol, data or items, or no such scores.
     """
     _check_same(a, b)
     if metric is None:
@@ -57,14 +56,16 @@ def compare_records(
     for record in (a, b):
         known = sorted({name for scores in record.per_item.values() for name in scores})
         if metric not in known:
-            raise ResultsError(
-                f"record of {record.model.name} has no {metric!r} of single items, which a paired comparison needs; "
-                f"{unknown_key(metric, known) if known else 'it has no scores of single items at all'}."
-            )
+            if not known:
+                raise UserError(
+                    f"record of {record.model.name} has no scores of single items, which a comparison needs."
+                )
+            what = f"record of {record.model.name}: {metric!r}"
+            raise UserError(unknown_key(what, metric, known, "score of its single items, which a comparison needs"))
         values.append({item: scores[metric] for item, scores in record.per_item.items() if metric in scores})
     alone = sorted(values[0].keys() ^ values[1].keys())
     if alone:
-        raise ResultsError(
+        raise UserError(
             f"{a.model.name} and {b.model.name} were not scored on the same items: {len(alone)} have a {metric} in one "
             f"record only ({', '.join(alone[:5])}{', ...' if len(alone) > 5 else ''})."
         )
@@ -110,7 +111,7 @@ def _check_same(a: Record, b: Record) -> None:
         ("annotations", a.dataset.annotation_sha256, b.dataset.annotation_sha256),
     ):
         if one != other:
-            raise ResultsError(
+            raise UserError(
                 f"{a.model.name} and {b.model.name} cannot be compared: the {what} differs ({one} and {other}). "
                 "Give records of one protocol on the same data."
             )

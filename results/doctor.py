@@ -5,17 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from results.benchmarks import BENCHMARKS
 from results.environment import collect_environment
 
 State = Literal["ok", "warning", "missing"]
 OLDEST_PYTHON = (3, 10)
 HEADLESS = "pip uninstall -y opencv-python opencv-python-headless && pip install --no-deps opencv-python-headless"
-DETECTOR_GPU = 16  # GiB: Mask R-CNN on ViT-S/16, 2 images of 800x1333 a GPU, mixed precision (estimate)
+CORE = ("python", "torch", "timm", "safetensors")  # what every adapter and pretraining need
 
 # Runs in its own process: it imports torch and compiled packages, any of which may be broken.
 PROBE = """
@@ -64,28 +65,25 @@ def examine(folder: Path = Path(".")) -> list[Check]:
 def abilities(checks: list[Check], gpu_gib: float) -> list[Check]:
     """Return which programs can run here, from the state of what they need; `gpu_gib` is the largest GPU's memory."""
     state = {check.name: check.state for check in checks}
-    core = [name for name in ("python", "torch", "timm", "safetensors") if state[name] == "missing"]
-    detectors = [name for name in ("torchvision", "opencv", "mmengine", "mmcv", "mmdet") if state[name] == "missing"]
 
-    def ability(name: str, lacking: list[str], found: str) -> Check:
+    def ability(name: str, needs: Sequence[str], found: str) -> Check:
+        lacking = [need for need in needs if state[need] == "missing"]
         if lacking:
             return Check(name, "missing", f"needs {', '.join(lacking)}", "see above")
         return Check(name, "ok", found)
 
-    large = gpu_gib >= DETECTOR_GPU
-    size = Check(
-        "coco, uavdt at full size",
-        "missing" if core or detectors else "ok" if large else "warning",
-        f"largest GPU: {gpu_gib:.0f} GiB" if gpu_gib else "no GPU",
-        "" if large else f"use GPUs of {DETECTOR_GPU} GiB or more (an estimate); on this machine use the smoke recipes",
-    )
-    return [
-        ability("tables, leaderboard", [], "everything is there"),
-        ability("pretrain", core, "on the GPU" if gpu_gib else "demo size; the published recipes need GPUs"),
-        ability("davis", core + ["opencv"] * (state["opencv"] == "missing"), "on the GPU" if gpu_gib else "on the CPU"),
-        ability("coco, uavdt: smoke", core + detectors, "on the GPU" if gpu_gib else "on the CPU, minutes"),
-        size,
+    able = [
+        ability("tables, leaderboard", (), "everything is there"),
+        ability("pretrain", CORE, "on the GPU" if gpu_gib else "demo size; the published recipes need GPUs"),
     ]
+    for benchmark in BENCHMARKS.values():
+        where = ability(benchmark.command, (*CORE, *benchmark.needs), "on the GPU" if gpu_gib else "on the CPU")
+        needed = benchmark.costs.gpu_gib
+        if where.state == "ok" and gpu_gib < needed:
+            remedy = f"full size needs GPUs of {needed} GiB or more (an estimate); on this machine use a smoke recipe"
+            where = Check(where.name, "warning", where.found, remedy)
+        able.append(where)
+    return able
 
 
 def largest_gpu(checks: list[Check]) -> float:

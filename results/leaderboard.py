@@ -10,15 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from results.benchmarks import METRIC_COLUMNS
 from results.record import Metric, Record
 from results.schema import record_to_plain
-
-# Metrics that have a column of their own; a record holds the rest.
-METRIC_COLUMNS = (
-    "J&F", "J", "F",
-    "box_AP", "box_AP50", "box_AP75", "mask_AP", "mask_AP50", "mask_AP75",
-    "AP", "AP50", "AP75",
-)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

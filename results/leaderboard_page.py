@@ -5,17 +5,18 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from results.leaderboard import METRIC_COLUMNS, Leaderboard, Row
+from results.benchmarks import METRIC_COLUMNS
+from results.leaderboard import Leaderboard, Row
 from results.page import make_page
-from results.paper import TABLES
-from results.published import Figure, Tolerance
+from results.paper import TABLES, adapter_of
+from results.published import Figure, Method, Tolerance
 from results.record import Record
 from results.schema import record_to_plain
 from results.verdict import backbone_of, judge
 
 INTRODUCTION = """<p>Rows in <span class="badge measured">measured</span> come from result records; rows in
 <span class="badge published">published</span> are figures from the literature, have no rank, and stand only with
-records of the same protocol on the official data († quoted from a third party, ‡ unverified). Different protocols,
+records of the same protocol on the official data († quoted from a third party). Different protocols,
 protocol versions and data sets are never ranked together. Scores are in percent; bars are 95 % intervals.</p>
 <noscript><p>This page needs JavaScript for its tables. The CSV file beside it holds the measured rows.</p></noscript>
 <main id="app"></main>"""
@@ -25,7 +26,7 @@ def leaderboard_page(
     board: Leaderboard,
     figures: Sequence[Figure],
     tolerances: Mapping[tuple[str, str], Tolerance],
-    methods: Mapping[str, str],
+    methods: Mapping[str, Method],
 ) -> str:
     """Return the HTML of the leaderboard; the same rows give the same bytes."""
     boards: dict[tuple, dict[str, Any]] = {}
@@ -35,14 +36,16 @@ def leaderboard_page(
         boards.setdefault(row.board, _board(row.protocol, row.headline, row.official, _data_of(row)))
         rows.append(_measured(row, list(boards).index(row.board), len(records), figures, tolerances, methods))
         records += [_details(record) for record in row.records]
-    for name, paper in TABLES.items():
-        homes = [i for i, b in enumerate(boards.values()) if b["protocol"] == paper.protocol and b["official"]]
-        published = _published([figure for figure in figures if figure.table == name])
-        if published and not homes:
-            headline = next(iter(paper.columns))
-            boards[name,] = _board(paper.protocol, headline, True, "official data, nothing measured yet")
-            homes = [len(boards) - 1]
-        rows += [{**row, "board": home} for home in homes for row in published]
+    for table in TABLES.values():
+        data = "official data, nothing measured yet" if adapter_of(table.name) else "published figures, no adapter here"
+        for protocol in table.protocols:
+            homes = [i for i, b in enumerate(boards.values()) if b["protocol"] == protocol and b["official"]]
+            published = _published([f for f in figures if (f.table, f.protocol) == (table.name, protocol)])
+            if published and not homes:
+                headline = next(column.metric.name for column in table.columns if column.protocol == protocol)
+                boards[table.name, protocol] = _board(protocol, headline, True, data)
+                homes = [len(boards) - 1]
+            rows += [{**row, "board": home} for home in homes for row in published]
     left_out = [f"<li>{html.escape(sentence.split(': ', 1)[-1])}</li>" for sentence in board.left_out]
     notes = f"<h2>Left out</h2><ul class=quiet>{''.join(sorted(left_out))}</ul>" if left_out else ""
     return make_page(

@@ -1,20 +1,24 @@
 """The result record: what was measured, with which model, on what data, by which protocol, and how surely.
 
-`results.store` writes and reads records; `results.validate` holds their invariants. Names of metrics:
-
-    davis2017        J&F  J  F  J_recall  J_decay  F_recall  F_decay
-    coco             box_AP  box_AP50  box_AP75  box_APs ...  and the same with mask_
-    uavdt/official   AP
-    uavdt/coco       AP  AP50  AP75  APs  APm  APl ...
+`results.store` writes and reads records, which checks them: types and ranges as declared here, relations between values
+in `results.validate`. `results.benchmarks` declares which metrics the records of a benchmark hold.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from flsl.runtime.schema import Count, NotNegative, PositiveInt, section_of_a_record
+from results.declaration import Unit
 
 SCHEMA_VERSION = 2
+# JSON Schema has no other way to tell these two; here `results.validate` says it in better words.
+Protocol = Annotated[str, Field(json_schema_extra={"pattern": r"^[\w.+-]+/[\w.+-]+@[1-9]\d*$"})]
+Time = Annotated[str, Field(json_schema_extra={"description": "ISO 8601 time, UTC"})]
 
 
-@dataclass(frozen=True)
+@section_of_a_record
 class Interval:
     """A confidence interval of a metric; `unit` is what was resampled (docs/protocols.md, "Uncertainty").
 
@@ -23,42 +27,42 @@ class Interval:
 
     low: float
     high: float
-    confidence: float = 0.95
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     method: str = "percentile bootstrap"
-    resamples: int = 1000
+    resamples: PositiveInt = 1000
     seed: int = 0
     unit: str = "items"
-    units: int | None = None  # how many there were to resample
+    units: PositiveInt | None = None  # how many there were to resample
 
 
-@dataclass(frozen=True)
+@section_of_a_record
 class Metric:
     """One number at full precision. `percent` runs over 0..100; `percentage points` are differences and run over
     -100..100 (a DAVIS decay is one). None: the data hold nothing to measure it on (such as AP of small objects
     where there are none)."""
 
     value: float | None
-    unit: Literal["percent", "percentage points"] = "percent"
+    unit: Unit = "percent"
     higher_is_better: bool = True
     interval: Interval | None = None
 
 
-@dataclass(frozen=True)
+@section_of_a_record
 class Model:
     """The encoder that was scored."""
 
     name: str
     method: str
     architecture: str
-    patch_size: int
-    parameters: int
+    patch_size: Count
+    parameters: Count
     fingerprint: str
     file_sha256: str | None = None
     source: str = ""
     pretraining: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@section_of_a_record
 class Dataset:
     """The data. `official` is true only where the split is the benchmark's own and whole; nothing else may be
     compared with published figures."""
@@ -72,23 +76,23 @@ class Dataset:
     annotation_sha256: str | None = None
 
 
-@dataclass(frozen=True)
+@section_of_a_record
 class Timing:
     """Seconds of wall clock in all and by phase, throughput, and peak memory of the process in MiB."""
 
-    wall_seconds: float
-    items_per_second: float | None = None
-    peak_memory_mib: float | None = None
-    phases: dict[str, float] = field(default_factory=dict)
+    wall_seconds: NotNegative
+    items_per_second: NotNegative | None = None
+    peak_memory_mib: NotNegative | None = None
+    phases: dict[str, NotNegative] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@section_of_a_record
 class Record:
     """One result: (model, benchmark, protocol, dataset, seed). Written once, never edited."""
 
     model: Model
     benchmark: str  # davis2017, coco, uavdt, ...
-    protocol: str  # name and version, e.g. davis2017/dino@1
+    protocol: Protocol  # name and version, e.g. davis2017/dino@1
     dataset: Dataset
     metrics: dict[str, Metric]
     headline: str  # key of `metrics`
@@ -104,5 +108,5 @@ class Record:
     status: Literal["complete", "partial", "failed"] = "complete"
     environment: dict[str, Any] = field(default_factory=dict)
     code: dict[str, Any] = field(default_factory=dict)  # git commit and dirty flag
-    created: str = ""  # ISO 8601, UTC
-    schema_version: int = SCHEMA_VERSION
+    created: Time = ""  # ISO 8601, UTC
+    schema_version: Literal[2] = SCHEMA_VERSION

@@ -5,6 +5,7 @@ import html
 import io
 from collections.abc import Sequence
 
+from results.declaration import Column
 from results.tables import MARKS, Cell, Line, Table
 from results.verdict import backbone_of
 
@@ -15,19 +16,19 @@ CSV_COLUMNS = (
 )  # fmt: skip
 TEX_SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "†": r"$^{\dagger}$",
     "±": r"$\pm$", "−": r"$-$", "<": r"$<$", ">": r"$>$",
 }  # fmt: skip
 
 
 def headings(table: Table) -> list[str]:
     """Return the table's column headings, left to right."""
-    epochs = ["Epochs"] if table.paper.epochs else []
-    return ["Method", "Backbone", *epochs, *table.paper.columns.values(), "Difference", "Verdict"]
+    epochs = ["Epochs"] if table.declared.epochs else []
+    return ["Method", "Backbone", *epochs, *(c.heading for c in table.declared.columns), "Difference", "Verdict"]
 
 
 def differences(line: Line) -> str:
-    """Return measured minus published of each metric that has a figure, with its mark, e.g. `+0.2 / −0.1‡`."""
+    """Return measured minus published of each metric that has a figure, with its mark, e.g. `+0.2 / −0.1†`."""
     found = [
         f"{verdict.difference:+.1f}{MARKS[verdict.figure.status]}"
         for verdict in line.verdicts
@@ -43,7 +44,7 @@ def _labels(table: Table, line: Line, notes: list[str]) -> list[str]:
         if line.note not in notes:
             notes.append(line.note)
         method += f" [{notes.index(line.note) + 1}]"
-    epochs = [str(line.epochs or "")] if table.paper.epochs else []
+    epochs = [str(line.epochs or "")] if table.declared.epochs else []
     return [method, line.backbone, *epochs]
 
 
@@ -70,7 +71,7 @@ def _other_cells(table: Table) -> tuple[list[str], list[list[str]]]:
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
-    """Return the tables as GitHub Markdown; measured rows are in italics, the best of a column is bold."""
+    """Return the tables as GitHub Markdown; measured rows are in italics, the best of a column and group is bold."""
 
     def escape(text: str) -> str:
         return text.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
@@ -86,10 +87,10 @@ def to_markdown(tables: Sequence[Table]) -> str:
             labels = [escape(label) for label in _labels(table, line, notes)]
             if line.row:
                 labels[0] = f"*{labels[0]}*"
-            cells = [line.cells.get(metric) for metric in table.paper.columns]
+            cells = [line.cells.get(column.key) for column in table.declared.columns]
             numbers = [f"**{_number(cell)}**" if cell and cell.best else _number(cell) for cell in cells]
             body.append([*labels, *numbers, differences(line), line.verdict])
-        parts += [f"## {table.paper.title}", "", *grid(headings(table), body), ""]
+        parts += [f"## {table.declared.title}", "", *grid(headings(table), body), ""]
         parts += [f"{escape(note)}  " for note in _footnotes(table, notes)] + [""]
         if table.others:
             head, rows = _other_cells(table)
@@ -104,10 +105,16 @@ def to_csv(tables: Sequence[Table]) -> str:
     writer.writeheader()
     for table in tables:
         for line in table.lines:
-            for metric in (metric for metric in table.paper.columns if metric in line.cells):
-                writer.writerow(_csv_line(table, line, metric))
+            for column in table.declared.columns:
+                if column.key in line.cells:
+                    writer.writerow(_csv_line(table, line, column))
         for row in table.others:
-            place = {"table": table.name, "section": "not comparable", "protocol": row.protocol, "dataset": row.dataset}
+            place = {
+                "table": table.declared.name,
+                "section": "not comparable",
+                "protocol": row.protocol,
+                "dataset": row.dataset,
+            }
             model = {
                 "split": row.split,
                 "method": row.method,
@@ -118,9 +125,9 @@ def to_csv(tables: Sequence[Table]) -> str:
     return buffer.getvalue()
 
 
-def _csv_line(table: Table, line: Line, metric: str) -> dict[str, str]:
-    cell = line.cells[metric]
-    cells = {"table": table.name, "section": line.origin, "protocol": table.paper.protocol, "method": line.method}
+def _csv_line(table: Table, line: Line, column: Column) -> dict[str, str]:
+    cell, metric = line.cells[column.key], column.metric.name
+    cells = {"table": table.declared.name, "section": line.origin, "protocol": column.protocol, "method": line.method}
     cells |= {"backbone": line.backbone, "epochs": str(line.epochs or ""), "metric": metric}
     if cell.figure:
         return cells | {"value": f"{cell.value:g}", "status": cell.figure.status, "source": cell.figure.source}
@@ -137,13 +144,13 @@ def _csv_line(table: Table, line: Line, metric: str) -> dict[str, str]:
 
 
 def to_tex(tables: Sequence[Table]) -> str:
-    """Return a LaTeX document that compiles as it is; each `table` environment can be copied out (needs booktabs,
-    xcolor and graphicx)."""
+    """Return a LaTeX document that compiles as it is; each `table` environment can be copied out (needs booktabs
+    and graphicx)."""
 
     def escape(text: str) -> str:
         return "".join(TEX_SPECIAL.get(character, character) for character in text)
 
-    parts = [r"\documentclass{article}", r"\usepackage{booktabs,graphicx,xcolor}", r"\begin{document}"]
+    parts = [r"\documentclass{article}", r"\usepackage{booktabs,graphicx}", r"\begin{document}"]
 
     def environment(title: str, columns: str, head: Sequence[str], body: Sequence[str], notes: Sequence[str]) -> None:
         parts.extend([r"\begin{table}[p]", r"\centering", rf"\caption{{{escape(title)}}}"])
@@ -160,18 +167,17 @@ def to_tex(tables: Sequence[Table]) -> str:
             if line.row:
                 labels[0] = rf"\textit{{{labels[0]}}}"
             numbers = []
-            for cell in (line.cells.get(metric) for metric in table.paper.columns):
+            for cell in (line.cells.get(column.key) for column in table.declared.columns):
                 text = escape(_number(cell))
-                bold = rf"\textbf{{{text}}}" if cell and cell.best else text
-                numbers.append(rf"\textcolor{{gray}}{{{bold}}}" if cell and cell.mark == "‡" else bold)
+                numbers.append(rf"\textbf{{{text}}}" if cell and cell.best else text)
             body.append(" & ".join([*labels, *numbers, escape(differences(line)), line.verdict]) + r" \\")
-        left = "lll" if table.paper.epochs else "ll"
-        columns = left + "r" * len(table.paper.columns) + "rl"
-        environment(table.paper.title, columns, headings(table), body, _footnotes(table, notes))
+        left = "lll" if table.declared.epochs else "ll"
+        columns = left + "r" * len(table.declared.columns) + "rl"
+        environment(table.declared.title, columns, headings(table), body, _footnotes(table, notes))
         if table.others:
             head, rows = _other_cells(table)
             lines = [" & ".join(map(escape, row)) + r" \\" for row in rows]
-            environment(f"{table.paper.title}. {OTHERS}", "llllllrl", head, lines, [])
+            environment(f"{table.declared.title}. {OTHERS}", "llllllrl", head, lines, [])
     return "\n".join([*parts, r"\end{document}"]) + "\n"
 
 
@@ -184,7 +190,7 @@ def to_html(tables: Sequence[Table]) -> str:
         for line in table.lines:
             labels = [html.escape(label) for label in _labels(table, line, notes)]
             cells = [f"<th scope=row>{labels[0]}</th>", *(f"<td>{label}</td>" for label in labels[1:])]
-            for cell in (line.cells.get(metric) for metric in table.paper.columns):
+            for cell in (line.cells.get(column.key) for column in table.declared.columns):
                 kinds = ["number"] + ["best"] * bool(cell and cell.best)
                 kinds += [cell.figure.status] if cell and cell.figure else []
                 cells.append(f'<td class="{" ".join(kinds)}">{_number(cell)}</td>')
@@ -194,7 +200,7 @@ def to_html(tables: Sequence[Table]) -> str:
             )
             body.append(f"<tr class={line.origin}>{''.join(cells)}</tr>")
         head = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in headings(table))
-        parts.append(f"<section><h2>{html.escape(table.paper.title)}</h2><div class=scroll tabindex=0><table>")
+        parts.append(f"<section><h2>{html.escape(table.declared.title)}</h2><div class=scroll tabindex=0><table>")
         parts.append(f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>")
         parts += [f"<p class=footnote>{html.escape(note)}</p>" for note in _footnotes(table, notes)]
         if table.others:

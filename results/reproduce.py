@@ -11,10 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from flsl.runtime.errors import UserError
+from results.declaration import Benchmark
 from results.doctor import Check, abilities, examine, largest_gpu
-from results.errors import ResultsError
 from results.leaderboard import build_leaderboard
-from results.paper import TABLES
+from results.paper import TABLES, adapter_of
 from results.published import read_figures, read_methods, read_tolerances
 from results.record import Record
 from results.store import find_records, load_records
@@ -25,28 +26,6 @@ INSPECT = (
     "import json, sys; from flsl.checkpoint import load_encoder; "
     "print('MODEL ' + json.dumps(load_encoder(sys.argv[1]).model_fields()))"
 )
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How a table's numbers are measured: the `python -m eval` command, its data folder and recipe, rough times."""
-
-    command: str
-    folders: tuple[str, ...]  # names that the benchmark's data may have under --data
-    recipe: str  # pattern of the full-size recipe; empty where the protocol fixes everything
-    gpu_time: str  # for ViT-S/16; rough, to tell minutes from days
-    cpu_time: str
-    verified: bool = True  # `python -m eval data verify` knows the data
-
-
-EVALUATIONS = {
-    "davis": Evaluation("davis", ("davis2017", "DAVIS", "davis"), "", "minutes", "an hour or more"),
-    "coco": Evaluation(
-        "coco", ("coco", "coco2017", "COCO"), "configs/coco/*vit-{size}_*1x.py", "a day on 8 GPUs", "months"
-    ),
-    "uavdt": Evaluation("uavdt", ("uavdt", "UAVDT"), "configs/uavdt/*vit-{size}_*1x.py", "hours on 8 GPUs", "weeks"),
-    "ablations": Evaluation("knn", ("imagenet", "ImageNet", "ILSVRC2012"), "", "an hour", "days", verified=False),
-}
 
 
 @dataclass(frozen=True)
@@ -75,13 +54,13 @@ class Claim:
 def inspect_checkpoint(checkpoint: str) -> dict[str, Any]:
     """Load the checkpoint in a process of its own and return the record's model fields.
 
-    Raises ResultsError with the loader's own words if it is no encoder.
+    Raises UserError with the loader's own words if it is no encoder.
     """
     done = subprocess.run([sys.executable, "-c", INSPECT, checkpoint], capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith("MODEL ")]
     if not lines:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise ResultsError(f"checkpoint {checkpoint} cannot be evaluated: {last.split('UserError: ')[-1]}")
+        raise UserError(f"checkpoint {checkpoint} cannot be evaluated: {last.split('UserError: ')[-1]}")
     return json.loads(lines[-1].removeprefix("MODEL "))
 
 
@@ -101,7 +80,7 @@ def make_plan(
     Args:
         tables: names of `results.paper.TABLES`.
         checkpoint: what is evaluated; `model` are its fields (`inspect_checkpoint`).
-        data: the benchmark's folder, or one that holds folders named davis2017, coco and uavdt.
+        data: the benchmark's folder, or one that holds one per benchmark, named as its declaration says.
         out: runs go to `out/<table>-<fingerprint>`.
         records: further folders in which a finished record may be.
         config: recipe in place of the full-size one.
@@ -110,40 +89,40 @@ def make_plan(
     steps = []
     for table in tables:
         folder = out / f"{table}-{model['fingerprint'][:12]}"
-        if table not in EVALUATIONS:
-            steps.append(Step(table, "leave out", "this project has no evaluation for this table yet"))
+        benchmark = adapter_of(table)
+        if benchmark is None:
+            steps.append(Step(table, "leave out", "no adapter here: this project has no evaluation for this table"))
         elif done := _finished(table, model["fingerprint"], [folder, *records]):
             steps.append(Step(table, "skip", f"{done} is complete, of this encoder and protocol", record=done))
         else:
-            steps.append(_plan_run(table, checkpoint, model, data, folder, config, options, alone=len(tables) == 1))
+            alone = len(tables) == 1
+            steps.append(_plan_run(table, benchmark, checkpoint, model, data, folder, config, options, alone))
     return steps
 
 
-def _plan_run(table, checkpoint, model, data, folder, config, options, alone) -> Step:
-    how = EVALUATIONS[table]
+def _plan_run(table: str, benchmark: Benchmark, checkpoint, model, data, folder, config, options, alone) -> Step:
     checks = _machine()
     gpu = largest_gpu(checks)
-    able = {check.name: check for check in abilities(checks, gpu)}
-    needed = able["coco, uavdt: smoke" if how.recipe else "davis"]
+    needed = next(check for check in abilities(checks, gpu) if check.name == benchmark.command)
     if needed.state == "missing":
         return Step(table, "leave out", f"this machine {needed.found}; see: python -m results doctor")
-    found = _data_folder(data, how, alone)
+    found = _data_folder(data, benchmark, alone)
     if found is None:
-        names = " or ".join(how.folders)
+        names = " or ".join(benchmark.data_folders)
         place = f"{data} holds no folder {names}" if data else "--data is not given"
         return Step(table, "leave out", f"no data: {place}")
-    if how.verified and (fault := _verify(how.command, found)):
+    if benchmark.verified and (fault := _verify(benchmark.command, found)):
         return Step(table, "leave out", f"data in {found}: {fault}")
     recipe: list[str] = []
-    if how.recipe:
+    if benchmark.recipes:
         size = f"{SIZES.get(model['architecture'], model['architecture']).lower()}{model['patch_size']}"
-        fitting = [config] if config else sorted(map(str, Path().glob(how.recipe.format(size=size))))
+        fitting = [config] if config else sorted(map(str, Path().glob(benchmark.recipes.format(size=size))))
         if not fitting:
-            return Step(table, "leave out", f"no recipe {how.recipe.format(size=size)}; name one with --config")
+            return Step(table, "leave out", f"no recipe {benchmark.recipes.format(size=size)}; name one with --config")
         recipe = ["--config", fitting[0]]
-    command = ["python", "-m", "eval", how.command, "--checkpoint", checkpoint, "--data", str(found)]
-    command += ["--out", str(folder), "--when-exists", "overwrite", *recipe, *options]
-    time = how.gpu_time if gpu else how.cpu_time
+    command = ["python", "-m", "eval", benchmark.command, "--checkpoint", checkpoint, "--data", str(found)]
+    command += ["--out", str(folder), *recipe, *options]
+    time = benchmark.costs.gpu if gpu else benchmark.costs.cpu
     return Step(table, "run", "no finished record yet", tuple(command), folder / "record.json", time)
 
 
@@ -164,28 +143,28 @@ def _machine() -> list[Check]:
 
 
 def _finished(table: str, fingerprint: str, folders: Sequence[Path]) -> Path | None:
-    """Return a complete record of the encoder by the table's protocol; one on the official data before others."""
+    """Return a complete record of the encoder by the table's protocols; one on the official data before others."""
     fitting = []
     for folder in folders:
         if folder.exists():
             try:
                 found = load_records(find_records(folder)).records
-            except ResultsError:
+            except UserError:
                 continue
             fitting += [
                 (not record.dataset.official, path)
                 for path, record in found.items()
                 if record.model.fingerprint == fingerprint
-                and record.protocol == TABLES[table].protocol
+                and record.protocol in TABLES[table].protocols
                 and record.status == "complete"
             ]
     return min(fitting)[1] if fitting else None
 
 
-def _data_folder(data: Path | None, how: Evaluation, alone: bool) -> Path | None:
+def _data_folder(data: Path | None, benchmark: Benchmark, alone: bool) -> Path | None:
     if data is None:
         return None
-    inside = [data / name for name in how.folders if (data / name).is_dir()]
+    inside = [data / name for name in benchmark.data_folders if (data / name).is_dir()]
     return inside[0] if inside else data if alone and data.is_dir() else None
 
 
@@ -199,14 +178,14 @@ def run_step(step: Step) -> int:
 def judge_claims(table: str, path: Path, record: Record) -> list[Claim]:
     """Compare every score of a record that its table prints with the published figure of the same model.
 
-    A claim holds if it is reproduced or exceeded; unverified figures and other data leave it open.
+    A claim holds if it is reproduced or exceeded; other data leave it open, as does a figure that nobody has published.
     """
     rows = build_leaderboard({path: record}).rows
     published = read_figures(), read_tolerances(), read_methods()
     claims = []
     for row in rows:
-        for metric in TABLES[table].columns:
-            if metric in row.metrics:
+        for protocol, metric in (column.key for column in TABLES[table].columns):
+            if protocol == row.protocol and metric in row.metrics:
                 verdict = judge(row, metric, *published)
                 holds = None if verdict.word == "no reference" else verdict.word != "below"
                 claims.append(Claim(table, verdict, row_interval(row, metric), path, holds))

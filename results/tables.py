@@ -1,20 +1,22 @@
 """The paper's tables with our rows in them: published lines in the paper's order, each measured one after its own."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from results.declaration import Column, TableDeclaration
 from results.leaderboard import Row
-from results.paper import TABLES, PaperTable
-from results.published import Figure, Tolerance
+from results.paper import TABLES, adapter_of
+from results.published import Figure, Method, Tolerance
 from results.verdict import Verdict, backbone_of, judge, overall
 
-MARKS = {"verified": "", "quoted": "†", "unverified": "‡"}
+MARKS = {"verified": "", "quoted": "†"}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number: percent, with its 95 % interval if measured, `status` if published; `best` of its column."""
+    """One number: percent, with its 95 % interval if measured; `best` of its column among the methods of its group."""
 
     value: float
     interval: tuple[float, float] | None = None
@@ -23,7 +25,7 @@ class Cell:
 
     @property
     def mark(self) -> str:
-        """Return the footnote mark of a quoted or unverified figure."""
+        """Return the footnote mark of a quoted figure."""
         return MARKS[self.figure.status] if self.figure else ""
 
     @property
@@ -35,13 +37,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table. `origin` is what keeps published and measured apart; `note` is a footnote's text."""
+    """One line of a table. `origin` is what keeps published and measured apart; `note` is a footnote's text.
+
+    `cells` go by column, as (protocol, metric); `group` is the method's, empty where methods.csv does not know it.
+    """
 
     origin: Literal["published", "measured"]
     method: str
     backbone: str
     epochs: int | None
-    cells: dict[str, Cell]
+    cells: dict[tuple[str, str], Cell]
+    group: str = ""
     note: str = ""
     verdicts: tuple[Verdict, ...] = ()
     row: Row | None = None
@@ -56,22 +62,18 @@ class Line:
 class Table:
     """A table ready to be written: `lines` are comparable, `others` are rows of the benchmark that are not."""
 
-    name: str
-    paper: PaperTable
+    declared: TableDeclaration
     lines: list[Line]
     others: list[Row] = field(default_factory=list)
 
     def footnotes(self) -> list[str]:
         """Return the text under the table: what the marks mean, with sources; then sources of the other figures."""
         figures = [cell.figure for line in self.lines for cell in line.cells.values() if cell.figure]
-        notes = []
-        for status, lead in (
-            ("quoted", "quoted from a third party"),
-            ("unverified", "unverified, no reference for a verdict"),
-        ):
-            sources = sorted({figure.source for figure in figures if figure.status == status})
-            if sources:
-                notes.append(f"{MARKS[status]} {lead}: {'; '.join(sources)}.")
+        notes = (
+            [] if adapter_of(self.declared.name) else ["No adapter here: this project does not measure these figures."]
+        )
+        if quoted := sorted({figure.source for figure in figures if figure.status == "quoted"}):
+            notes.append(f"{MARKS['quoted']} quoted from a third party: {'; '.join(quoted)}.")
         verified: dict[str, list[str]] = {}
         for figure in figures:
             methods = verified.setdefault(figure.source, []) if figure.status == "verified" else []
@@ -80,17 +82,16 @@ class Table:
         if verified:
             read = "; ".join(f"{', '.join(methods)}: {source}" for source, methods in verified.items())
             notes.append(f"Published figures as read in: {read}.")
+        headings = {column.key: column.heading for column in self.declared.columns}
         tolerances = {
-            (v.metric, v.tolerance.value, v.tolerance.reason)
+            (headings[line.row.protocol, v.metric], v.tolerance.value, v.tolerance.reason)
             for line in self.lines
             for v in line.verdicts
-            if v.tolerance
+            if line.row and v.tolerance
         }
-        notes += [
-            f"Tolerance of {self.paper.columns[metric]}: {value:g} ({reason})."
-            for metric, value, reason in sorted(tolerances)
+        return notes + [
+            f"Tolerance of {heading}: {value:g} ({reason})." for heading, value, reason in sorted(tolerances)
         ]
-        return notes
 
 
 def build_table(
@@ -98,44 +99,45 @@ def build_table(
     rows: Sequence[Row],
     figures: Sequence[Figure],
     tolerances: Mapping[tuple[str, str], Tolerance],
-    methods: Mapping[str, str],
+    methods: Mapping[str, Method],
 ) -> Table:
-    """Build one of the paper's tables (`results.paper.TABLES`).
+    """Build one of the tables of `results.paper`.
 
-    Only rows of the table's protocol on the official data stand beside published ones; other rows of the same
+    Only rows of the table's protocols on the official data stand beside published ones; other rows of the same
     benchmark go to `others`, in leaderboard order. Rows come from `build_leaderboard`, so none is partial.
     """
-    paper = TABLES[name]
+    declared = TABLES[name]
     lines: list[Line] = []
     for figure in (figure for figure in figures if figure.table == name):
-        same = [i for i, line in enumerate(lines) if (line.method, line.backbone, line.epochs) == figure.row[1:]]
+        same = [line for line in lines if (line.method, line.backbone, line.epochs) == figure.row[1:]]
         if not same:
-            lines.append(Line("published", figure.method, figure.backbone, figure.epochs, {}, figure.note))
-            same = [len(lines) - 1]
-        lines[same[0]].cells[figure.metric] = Cell(figure.value, figure=figure)
+            group = methods[figure.method.lower()].group
+            same = [Line("published", figure.method, figure.backbone, figure.epochs, {}, group, figure.note)]
+            lines += same
+        same[0].cells[figure.protocol, figure.metric] = Cell(figure.value, figure=figure)
     others = []
-    for row in rows:
-        if row.benchmark not in paper.benchmarks:
-            continue
-        comparable = row.official and row.protocol == paper.protocol and set(paper.columns) & row.metrics.keys()
-        if not comparable:
+    adapter = adapter_of(name)
+    for row in (row for row in rows if adapter and row.benchmark == adapter.key):
+        mine = [c for c in declared.columns if c.protocol == row.protocol and c.metric.name in row.metrics]
+        if not row.official or not mine:
             others.append(row)
             continue
-        line = _measured(row, paper, figures, tolerances, methods)
+        line = _measured(row, mine, figures, tolerances, methods)
         beside = [i for i, other in enumerate(lines) if (other.method, other.backbone) == (line.method, line.backbone)]
         lines.insert(beside[-1] + 1 if beside else len(lines), line)
-    return Table(name, paper, _mark_best(lines, paper), others)
+    return Table(declared, _mark_best(lines, declared), others)
 
 
-def _measured(row: Row, paper: PaperTable, figures, tolerances, methods) -> Line:
-    metrics = [metric for metric in paper.columns if metric in row.metrics]
-    cells = {metric: Cell(row.metrics[metric], row_interval(row, metric)) for metric in metrics}
+def _measured(row: Row, columns: Sequence[Column], figures, tolerances, methods) -> Line:
+    metrics = [column.metric.name for column in columns]
+    method = methods.get(row.method.lower())
     return Line(
         origin="measured",
-        method=methods.get(row.method.lower(), row.method),
+        method=method.name if method else row.method,
         backbone=backbone_of(row.architecture, row.patch_size),
         epochs=row.records[0].model.pretraining.get("epochs"),
-        cells=cells,
+        cells={column.key: Cell(row.metrics[m], row_interval(row, m)) for column, m in zip(columns, metrics)},
+        group=method.group if method else "",
         verdicts=tuple(judge(row, metric, figures, tolerances, methods) for metric in metrics),
         row=row,
     )
@@ -149,16 +151,14 @@ def row_interval(row: Row, metric: str) -> tuple[float, float] | None:
     return None if interval is None or interval.units == 1 else (interval.low, interval.high)
 
 
-def _mark_best(lines: list[Line], paper: PaperTable) -> list[Line]:
-    """Mark the highest number of each column; an unverified figure cannot be the best."""
-    for metric in paper.columns:
-        values = [
-            round(line.cells[metric].value, 1)
-            for line in lines
-            if metric in line.cells and line.cells[metric].mark != "‡"
-        ]
-        for line in lines:
-            cell = line.cells.get(metric)
-            if cell and cell.mark != "‡" and round(cell.value, 1) == max(values):
-                line.cells[metric] = replace(cell, best=True)
+def _mark_best(lines: list[Line], declared: TableDeclaration) -> list[Line]:
+    """Mark the best number of each column among the methods of one group, by the decimals that are printed."""
+    for column in declared.columns:
+        best: dict[str, float] = {}
+        sign = 1 if column.metric.higher_is_better else -1
+        found = [(line, line.cells[column.key]) for line in lines if line.group and column.key in line.cells]
+        for line, cell in found:
+            best[line.group] = max(best.get(line.group, -math.inf), sign * round(cell.value, 1))
+        for line, cell in found:
+            line.cells[column.key] = replace(cell, best=sign * round(cell.value, 1) == best[line.group])
     return lines

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from results.leaderboard import METRIC_COLUMNS, Row
+from results.benchmarks import METRIC_COLUMNS
+from results.leaderboard import Row
 
 ROWS_SHOWN = 25  # of each ranking; the CSV file has all
 WIDTH_WITHOUT_TERMINAL = 160  # columns, where output goes to a file or a pipe

@@ -1,6 +1,7 @@
 """The one error type that reaches users, and the wrapper that prints it."""
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Iterable
 
@@ -19,16 +20,16 @@ class SaidElsewhere(UserError):
     """The main process has said what is wrong; this one only ends."""
 
 
-def unknown_key(what: str, key: str, known: Iterable[str]) -> str:
-    """Return the message for an unknown key or name, naming the nearest valid one."""
+def unknown_key(what: str, key: str, known: Iterable[str], kind: str = "key") -> str:
+    """Return the message for an unknown key or name, naming the nearest valid one; `what` begins the sentence."""
     known = sorted(k for k in known if not k.startswith("_"))
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{what} is not a known key.{hint} Valid keys: {', '.join(known)}."
+    return f"{what} is not a known {kind}.{hint} Valid: {', '.join(known) or 'none'}."
 
 
-def run_command(main: Callable[[], int | None], *also: type[Exception]) -> int:
-    """Run a program's `main`; print a `UserError` (or one of the types in `also`) without a traceback.
+def run_command(main: Callable[[], int | None]) -> int:
+    """Run a program's `main`; print a `UserError`, or which package is not installed, without a traceback.
 
     Returns the exit code: what `main` returned (None counts as 0), 2 after such an error, 75 after a signal to save and
     stop, 130 after Ctrl-C.
@@ -37,9 +38,16 @@ def run_command(main: Callable[[], int | None], *also: type[Exception]) -> int:
         return main() or 0
     except SaidElsewhere:
         return 2
-    except (UserError, *also) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        needed = f"the package {error.name!r} is not installed in {sys.executable}. Run: make setup"
+        print(f"error: {needed}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Preempted as stop:
         print(stop, file=sys.stderr)
         return PREEMPTED

@@ -47,11 +47,22 @@ _SAYS = {  # pydantic's kind of complaint -> what the value must be; {name} come
 }
 
 
+CHECKS = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
 def section(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass whose values are checked: types, ranges (`Annotated[float, Field(gt=0)]`),
     unknown keys, NaN and infinities. A `ValueError` from `__post_init__` counts as a complaint about the section."""
-    return checked_dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))(cls)
+    return checked_dataclass(frozen=True, config=CHECKS)(cls)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
+def section_of_a_record(cls: type[T]) -> type[T]:
+    """Make a section that is checked where it is read and written, not where it is built: until then a number may be
+    numpy's, and what is wrong is told with the file that it would have gone into."""
+    cls.__pydantic_config__ = CHECKS  # type: ignore[attr-defined]
+    return dataclasses.dataclass(frozen=True)(cls)
 
 
 def parse(cls: type[T], values: Any, where: str = "") -> T:
@@ -75,8 +86,8 @@ def parse(cls: type[T], values: Any, where: str = "") -> T:
     return parse_json(cls, text, where)
 
 
-def parse_json(cls: type[T], text: str | bytes, where: str = "") -> T:
-    """Build a section from JSON text; see `parse`.
+def parse_json(cls: type[T], text: str | bytes, where: str = "", whole: str = "the config") -> T:
+    """Build a section from JSON text; see `parse`. `whole` is what messages call it where `where` is empty.
 
     Raises:
         UserError: the text is no JSON, or does not fit.
@@ -84,15 +95,16 @@ def parse_json(cls: type[T], text: str | bytes, where: str = "") -> T:
     try:
         return _adapter(cls).validate_json(text, strict=True)
     except ValidationError as error:
-        raise UserError("; ".join(explain(error, cls, where))) from None
+        raise UserError("; ".join(explain(error, cls, where, whole))) from None
 
 
-def explain(error: ValidationError, cls: type, where: str = "") -> list[str]:
-    """Return a validation error's complaints in plain words, one a key."""
-    said = []
+def explain(error: ValidationError, cls: type, where: str = "", whole: str = "the config") -> list[str]:
+    """Return a validation error's complaints in plain words, one a key; keys that one section lacks are one complaint."""
+    said: list[str] = []
+    lacking: dict[str, list[str]] = {}
     for item in error.errors(include_url=False):
         keys = [key for key in item["loc"] if isinstance(key, (str, int))]
-        name = ".".join(filter(None, [where, _dotted(keys)])) or "the config"
+        name = ".".join(filter(None, [where, _dotted(keys)])) or whole
         kind, context = item["type"], item.get("ctx", {})
         if kind == "unexpected_keyword_argument":
             said.append(unknown_key(name, str(keys[-1]), _fields(cls, keys[:-1])))
@@ -100,9 +112,7 @@ def explain(error: ValidationError, cls: type, where: str = "") -> list[str]:
             short = ".".join(filter(None, [where, _dotted(keys[:-1])]))
             said.append(f"{short} must have more values, but is {_shown(item['input'])}")
         elif kind == "missing":
-            said.append(
-                f"{'.'.join(filter(None, [where, _dotted(keys[:-1])])) or 'the config'} lacks the key {keys[-1]!r}"
-            )
+            lacking.setdefault(".".join(filter(None, [where, _dotted(keys[:-1])])) or whole, []).append(repr(keys[-1]))
         elif kind == "value_error":
             said.append(f"{name}: {context['error']}")
         elif kind == "json_invalid":
@@ -110,6 +120,7 @@ def explain(error: ValidationError, cls: type, where: str = "") -> list[str]:
         else:
             must = _SAYS.get(kind, item["msg"].removeprefix("Input should be ")).format(**context)
             said.append(f"{name} must be {must}, but is {_shown(item['input'])}")
+    said += [f"{name} lacks the key{'s' * (len(of) > 1)} {', '.join(of)}" for name, of in lacking.items()]
     return said
 
 

@@ -20,13 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the archive; returns 0. A broken record stops it: what is shared should be whole."""
+    from flsl.runtime.errors import UserError
     from results.bundle import write_bundle
-    from results.errors import ResultsError
     from results.store import load_records
 
     loaded = load_records(arguments.records)
     if loaded.broken:
-        raise ResultsError(f"nothing was packed: {' '.join(loaded.broken.values())} Repair or remove it first.")
+        raise UserError(f"nothing was packed: {' '.join(loaded.broken.values())} Repair or remove it first.")
     names = write_bundle(loaded.records, arguments.out, arguments.reports)
     size = arguments.out.stat().st_size / 1024
     print(f"{len(loaded.records)} records, {len(names)} files, {size:.0f} KiB: {arguments.out}")

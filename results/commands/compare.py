@@ -26,15 +26,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the comparisons and, in words, what they say; returns 0."""
     import dataclasses
 
+    from flsl.runtime.errors import UserError
     from results.compare import compare_records, holm
-    from results.errors import ResultsError
     from results.store import read_record
     from results.terminal import print_rows
 
     if len(arguments.records) < 2:
-        raise ResultsError("compare needs at least two records: python -m results compare A/record.json B/record.json")
+        raise UserError("compare needs at least two records: python -m results compare A/record.json B/record.json")
     if arguments.resamples < 100:
-        raise ResultsError(f"--resamples {arguments.resamples} is too few for a 95 % interval; give 100 or more.")
+        raise UserError(f"--resamples {arguments.resamples} is too few for a 95 % interval; give 100 or more.")
     records = [read_record(path / "record.json" if path.is_dir() else path) for path in arguments.records]
     if len({record.model.name for record in records}) < len(records):  # names do not tell them apart, files do
         for index, (record, path) in enumerate(zip(records, arguments.records)):

@@ -24,23 +24,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the leaderboard; returns 0, also if some records were left out (each is named)."""
-    from results.errors import ResultsError
+    from flsl.runtime.errors import UserError
+    from flsl.runtime.files import write_text
     from results.leaderboard import build_leaderboard, to_csv
     from results.leaderboard_page import leaderboard_page
     from results.published import read_figures, read_methods, read_tolerances
-    from results.store import load_records, write_bytes
+    from results.store import load_records
     from results.terminal import print_leaderboard
 
     if arguments.out.suffix != ".csv":
-        raise ResultsError(f"--out {arguments.out} must end in .csv; the page is written beside it.")
+        raise UserError(f"--out {arguments.out} must end in .csv; the page is written beside it.")
     loaded = load_records(arguments.records)
     report_broken(loaded)
     board = build_leaderboard(loaded.records)
     for sentence in board.left_out:
         print(f"left out: {sentence}", file=sys.stderr)
     page = leaderboard_page(board, read_figures(), read_tolerances(), read_methods())
-    write_bytes(arguments.out, to_csv(board.rows).encode())
-    write_bytes(arguments.out.with_suffix(".html"), page.encode())
+    write_text(arguments.out, to_csv(board.rows))
+    write_text(arguments.out.with_suffix(".html"), page)
     print_leaderboard(board.rows)
     print(
         f"{len(board.rows)} rows from {len(loaded.records)} records: {arguments.out} and {arguments.out.with_suffix('.html')}"

@@ -8,31 +8,31 @@
 import argparse
 from pathlib import Path
 
+from results.benchmarks import BENCHMARKS
 from results.commands.arguments import add_records_argument, report_broken
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     add_records_argument(parser)
-    parser.add_argument("--benchmark", help="list one benchmark only, e.g. davis2017, coco, uavdt")
+    parser.add_argument("--benchmark", help=f"list one benchmark only: {', '.join(BENCHMARKS)}")
     parser.add_argument("--status", choices=("complete", "partial", "failed"), help="list one status only")
     parser.add_argument("--out", type=Path, metavar="CSV", help="also write all metrics of these records here")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the list; returns 0, also if some records are broken (each is named)."""
-    from results.errors import ResultsError
-    from results.schema import unknown_key
-    from results.store import load_records, write_bytes
+    from flsl.runtime.errors import UserError, unknown_key
+    from flsl.runtime.files import write_text
+    from results.store import load_records
     from results.terminal import print_rows
 
     loaded = load_records(arguments.records)
     report_broken(loaded)
     names = sorted({record.benchmark for record in loaded.records.values()})
     if arguments.benchmark and arguments.benchmark not in names:
-        raise ResultsError(
-            f"no record of benchmark {arguments.benchmark!r}; {unknown_key(arguments.benchmark, names)}."
-        )
+        what = f"no record is there of {arguments.benchmark!r}, which"
+        raise UserError(unknown_key(what, arguments.benchmark, names, "benchmark among them"))
     shown = {
         path: record
         for path, record in loaded.records.items()
@@ -49,6 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         from results.frame import to_frame
 
-        write_bytes(arguments.out, to_frame(shown).to_csv(index=False, lineterminator="\n").encode())
+        write_text(arguments.out, to_frame(shown).to_csv(index=False, lineterminator="\n"))
         print(f"written: {arguments.out}")
     return 0

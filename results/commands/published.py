@@ -9,11 +9,13 @@ Exit code 2, with every problem and its line number, if the files do not pass th
 import argparse
 from pathlib import Path
 
+from results.paper import TABLES, table_names
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument("--table", help="print one table only: coco, uavdt, davis, knn or ablations")
-    parser.add_argument("--status", choices=("verified", "quoted", "unverified"), help="print one status only")
+    parser.add_argument("--table", default="all", help=f"print one table only: {', '.join(TABLES)}")
+    parser.add_argument("--status", choices=("verified", "quoted"), help="print one status only")
     parser.add_argument("--file", type=Path, metavar="CSV", help="check and print another file of the same form")
 
 
@@ -21,17 +23,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the figures and how many there are of each status."""
     from collections import Counter
 
-    from results.errors import ResultsError
-    from results.paper import TABLES
     from results.published import STATUSES, read_figures, read_tolerances
-    from results.schema import unknown_key
     from results.terminal import print_rows
 
-    if arguments.table and arguments.table not in TABLES:
-        raise ResultsError(f"--table {arguments.table} is unknown; {unknown_key(arguments.table, TABLES)}.")
+    names = table_names(arguments.table)
     figures = read_figures(arguments.file) if arguments.file else read_figures()
     read_tolerances()
-    shown = [f for f in figures if arguments.table in (None, f.table) and arguments.status in (None, f.status)]
+    shown = [f for f in figures if f.table in names and arguments.status in (None, f.status)]
     columns = ("table", "protocol", "method", "backbone", "epochs", "metric", "value", "status", "source", "note")
     print_rows(columns, [[getattr(figure, name) for name in columns] for figure in shown])
     counts = Counter(figure.status for figure in shown)

@@ -1,19 +1,20 @@
 """Check published claims on a checkpoint: plan, run what is missing, write a report.
 
-    python -m results reproduce davis|coco|uavdt|ablations|all --checkpoint CHECKPOINT --data DIR [--out runs/reproduction]
+    python -m results reproduce TABLE|all --checkpoint CHECKPOINT --data DIR [--out runs/reproduction]
 
---data is the benchmark's folder, or one that holds folders named davis2017, coco, uavdt and imagenet; what is not there
-is left out, and the report says so. Writes reproduction.html and reproduction.json. Exit code 0 if all checked claims
+--data is the benchmark's folder, or one that holds one per benchmark (davis2017, coco, ...); what is not there is left out, and the report says so. Writes reproduction.html and reproduction.json. Exit code 0 if all checked claims
 hold, 1 if one does not, 2 if something could not be checked.
 """
 
 import argparse
 from pathlib import Path
 
+from results.paper import TABLES, table_names
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument("table", help="davis, coco, uavdt, knn, ablations or all")
+    parser.add_argument("table", help=f"{', '.join(TABLES)} or all")
     parser.add_argument("--checkpoint", required=True, metavar="PATH", help="encoder, as for python -m eval")
     parser.add_argument("--data", type=Path, metavar="DIR", help="without it only finished records are judged")
     parser.add_argument(
@@ -35,22 +36,17 @@ def run(arguments: argparse.Namespace) -> int:
     import json
     import shlex
 
+    from flsl.runtime.errors import UserError
+    from flsl.runtime.files import write_text
     from results.compare import compare_records, holm
-    from results.errors import ResultsError
-    from results.paper import TABLES
     from results.report import MEANING, report_data, report_page
     from results.reproduce import exit_code, inspect_checkpoint, judge_claims, make_plan, run_step
-    from results.schema import unknown_key
-    from results.store import read_record, write_bytes
+    from results.store import read_record
     from results.terminal import print_rows
 
-    tables = list(TABLES) if arguments.table == "all" else [arguments.table]
-    if tables[0] not in TABLES:
-        raise ResultsError(f"table {tables[0]} is unknown; {unknown_key(tables[0], [*TABLES, 'all'])}.")
+    tables = table_names(arguments.table)
     if arguments.data and not arguments.data.is_dir():
-        raise ResultsError(
-            f"--data {arguments.data} is not a folder. Give the benchmark's folder, or one above several."
-        )
+        raise UserError(f"--data {arguments.data} is not a folder. Give the benchmark's folder, or one above several.")
     against = [read_record(path) for path in arguments.against]
     model = inspect_checkpoint(arguments.checkpoint)
     steps = make_plan(
@@ -79,8 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
             comparisons += [compare_records(record, other) for other in against if other.protocol == record.protocol]
     code = exit_code(steps, claims)
     data = report_data(model, steps, claims, records, holm(comparisons), code)
-    write_bytes(arguments.out / "reproduction.json", (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
-    write_bytes(arguments.out / "reproduction.html", report_page(data).encode())
+    write_text(arguments.out / "reproduction.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    write_text(arguments.out / "reproduction.html", report_page(data))
     rows = [
         [c["table"], c["metric"], c["published"], c["status"], f"{c['measured']:.2f}", c["verdict"], c["reason"]]
         for c in data["claims"]

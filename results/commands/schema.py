@@ -16,12 +16,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Print or write the schema; returns 0."""
     import json
 
+    from flsl.runtime.files import write_text
     from results.json_schema import json_schema
-    from results.store import write_bytes
 
     text = json.dumps(json_schema(), indent=1) + "\n"
     if arguments.out:
-        write_bytes(arguments.out, text.encode())
+        write_text(arguments.out, text)
         print(f"written: {arguments.out}")
     else:
         print(text, end="")

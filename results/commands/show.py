@@ -18,7 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the record; returns 0."""
     import json
 
-    from results.errors import ResultsError
+    from flsl.runtime.errors import UserError
     from results.schema import record_to_plain
     from results.store import find_records, read_record
     from results.terminal import print_rows
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     paths = find_records(arguments.record)
     if len(paths) > 1:
         names = ", ".join(str(path) for path in paths[:10]) + (" ..." if len(paths) > 10 else "")
-        raise ResultsError(f"{arguments.record} holds {len(paths)} records; name one of them: {names}.")
+        raise UserError(f"{arguments.record} holds {len(paths)} records; name one of them: {names}.")
     record = read_record(paths[0])
     plain = record_to_plain(record)
     if arguments.json:

@@ -1,6 +1,6 @@
 """Write the paper's tables with our measured rows beside the published ones.
 
-    python -m results table coco|uavdt|davis|knn|ablations|all [--records DIR] [--format md|csv|tex|html] [--out FILE]
+    python -m results table TABLE|all [--records DIR] [--format md|csv|tex|html] [--out FILE]
 
 Each measured row carries its 95 % interval, the difference to the published figure and a verdict: reproduced, below,
 above, or no reference. Results on other data or by another protocol follow in a section of their own.
@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 
 from results.commands.arguments import add_records_argument, report_broken
+from results.paper import TABLES, table_names
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument("table", help="coco, uavdt, davis, knn, ablations or all")
+    parser.add_argument("table", help=f"{', '.join(TABLES)} or all")
     add_records_argument(parser, required=False)
     parser.add_argument("--format", choices=("md", "csv", "tex", "html"), default="md", help="default: %(default)s")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write here (default: print)")
@@ -23,19 +24,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write or print the table; returns 0."""
+    from flsl.runtime.files import write_text
     from results import render
-    from results.errors import ResultsError
     from results.leaderboard import build_leaderboard
     from results.page import make_page
-    from results.paper import TABLES
     from results.published import read_figures, read_methods, read_tolerances
-    from results.schema import unknown_key
-    from results.store import load_records, write_bytes
+    from results.store import load_records
     from results.tables import build_table
 
-    names = list(TABLES) if arguments.table == "all" else [arguments.table]
-    if names[0] not in TABLES:
-        raise ResultsError(f"table {names[0]} is unknown; {unknown_key(names[0], [*TABLES, 'all'])}.")
+    names = table_names(arguments.table)
     rows = []
     if arguments.records:
         loaded = load_records(arguments.records)
@@ -51,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.format == "html":
         text = make_page("Published and measured results", text)
     if arguments.out:
-        write_bytes(arguments.out, text.encode())
+        write_text(arguments.out, text)
         print(f"{len(tables)} table{'s' * (len(tables) > 1)}: {arguments.out}")
     else:
         print(text, end="")

@@ -2,7 +2,7 @@
 // Everything shown is set as text, never as markup: names in records come from other people's files.
 const data = JSON.parse(document.getElementById("data").textContent);
 const app = document.getElementById("app");
-const MARKS = { quoted: "†", unverified: "‡" };
+const MARKS = { quoted: "†" };
 const state = { board: "", architecture: "", patch: "", origin: "", text: "", sort: {} };
 
 function element(tag, attributes = {}, ...children) {

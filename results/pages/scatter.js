@@ -1,5 +1,5 @@
 "use strict";
-// One point a model that has both metrics; published figures join on method and backbone, measured ones on the encoder.
+// One point per model that has both metrics; published figures join on method and backbone, measured ones on the encoder.
 const axes = data.boards.flatMap((board, index) => {
   const rows = data.rows.filter((row) => row.board === index);
   return metricsOf(board, rows).map((metric) => ({ index, metric, label: `${metric}: ${boardTitle(board)}` }));
@@ -12,7 +12,6 @@ function pointsOf(x, y) {
       if (row.board !== axis.index || row.scores[axis.metric] === undefined) continue;
       const point = points.get(row.key) ?? { name: row.name, origin: row.origin, backbone: [row.architecture, row.patch].filter(Boolean).join("/") };
       point[name] = row.scores[axis.metric];
-      if (row.status && row.status[axis.metric] === "unverified") point.unverified = true;
       points.set(row.key, point);
     }
   }
@@ -50,7 +49,7 @@ function plot(points, x, y) {
   for (const point of points) {
     const words = `${point.name} ${point.backbone}, ${point.origin}: ${x.metric} ${point.x.toFixed(1)}, ${y.metric} ${point.y.toFixed(1)}`;
     const [cx, cy] = [atX(point.x), atY(point.y)];
-    const kind = `point ${point.origin}${point.unverified ? " unverified" : ""}`;
+    const kind = `point ${point.origin}`;
     const mark = point.origin === "measured" ? drawing("circle", { class: kind, cx, cy, r: 5 })
       : drawing("path", { class: kind, d: `M${cx} ${cy - 6} L${cx + 6} ${cy} L${cx} ${cy + 6} L${cx - 6} ${cy} Z` });
     for (const [name, value] of [["tabindex", "0"], ["role", "img"], ["aria-label", words]]) mark.setAttribute(name, value);
@@ -69,7 +68,7 @@ function showScatter() {
   const points = pointsOf(x, y);
   const figure = document.getElementById("scatter-figure");
   figure.replaceChildren(points.length ? plot(points, x, y) : element("p", {}, "No model has both."),
-    element("figcaption", {}, `${points.length} models have both. ● measured   ◇ published (dashed: unverified)`));
+    element("figcaption", {}, `${points.length} models have both. ● measured   ◇ published`));
 }
 
 function startAxes() {

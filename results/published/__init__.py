@@ -6,16 +6,17 @@ python -m results published
 import csv
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from results.errors import ResultsError
+from flsl.runtime.errors import UserError, unknown_key
 from results.paper import TABLES
-from results.schema import unknown_key
-from results.validate import PROTOCOL, metric_problems
+from results.validate import metric_problems
 
 FOLDER = Path(__file__).parent
-STATUSES = ("verified", "quoted", "unverified")
+STATUSES = ("verified", "quoted")
+GROUPS = ("self-supervised", "supervised")
 COLUMNS = ("table", "protocol", "method", "backbone", "epochs", "metric", "value", "status", "source", "note")
 ROUNDING = 0.05  # percent: figures are printed with one decimal
 EXCUSE = "do not average to J&F"  # in a note: the source itself prints a J&F that is not the mean
@@ -43,6 +44,14 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Method:
+    """A method as tables print it, and the group within which its figures can be the best of a column."""
+
+    name: str
+    group: str
+
+
+@dataclass(frozen=True)
 class Tolerance:
     """How far from the published value (percent, either way) still counts as reproduced, and why."""
 
@@ -53,12 +62,12 @@ class Tolerance:
 def read_figures(path: Path = FOLDER / "published.csv", methods: Path = FOLDER / "methods.csv") -> list[Figure]:
     """Read and check the published figures, in file order.
 
-    Raises ResultsError listing every problem with its line number.
+    Raises UserError listing every problem with its line number.
     """
     known = read_methods(methods)
     figures, wrong, seen = [], [], {}
     for line, cells in _read_csv(path, COLUMNS):
-        found = _cell_problems(cells, set(known.values()))
+        found = _cell_problems(cells, {method.name for method in known.values()})
         if not found:
             figure = Figure(
                 **{
@@ -75,29 +84,37 @@ def read_figures(path: Path = FOLDER / "published.csv", methods: Path = FOLDER /
         wrong += [f"line {line}: {problem}" for problem in found]
     wrong += _contradictions(figures)
     if wrong:
-        raise ResultsError(f"{path} is not right: {'; '.join(wrong)}.")
+        raise UserError(f"{path} is not right: {'; '.join(wrong)}.")
     return figures
 
 
-def read_methods(path: Path = FOLDER / "methods.csv") -> dict[str, str]:
-    """Return every name of a method in lower case, aliases included -> the name that tables print."""
-    names: dict[str, str] = {}
-    for line, cells in _read_csv(path, ("method", "aliases", "reference")):
-        for name in (cells["method"], *cells["aliases"].split()):
-            if names.setdefault(name.lower(), cells["method"]) != cells["method"]:
-                raise ResultsError(f"{path} line {line}: the name {name!r} belongs to {names[name.lower()]} already.")
-    return names
+def read_methods(path: Path = FOLDER / "methods.csv") -> dict[str, Method]:
+    """Return every name of a method in lower case, aliases included -> the method.
+
+    Raises UserError naming the line of an unknown group, or of a name that two methods have.
+    """
+    methods: dict[str, Method] = {}
+    for line, cells in _read_csv(path, ("method", "group", "aliases", "reference")):
+        if cells["group"] not in GROUPS:
+            raise UserError(f"{path} line {line}: {unknown_key(repr(cells['group']), cells['group'], GROUPS, 'group')}")
+        method = Method(cells["method"], cells["group"])
+        for name in (method.name, *cells["aliases"].split()):
+            if methods.setdefault(name.lower(), method) != method:
+                raise UserError(
+                    f"{path} line {line}: the name {name!r} belongs to {methods[name.lower()].name} already."
+                )
+    return methods
 
 
 def read_tolerances(path: Path = FOLDER / "tolerances.csv") -> dict[tuple[str, str], Tolerance]:
-    """Return (protocol, metric) -> tolerance. Raises ResultsError naming the line of a wrong value."""
+    """Return (protocol, metric) -> tolerance. Raises UserError naming the line of a wrong value."""
     tolerances = {}
     for line, cells in _read_csv(path, ("protocol", "metric", "tolerance", "reason")):
         key = (cells["protocol"], cells["metric"])
         if not _is_number(cells["tolerance"]) or float(cells["tolerance"]) <= 0:
-            raise ResultsError(f"{path} line {line}: tolerance {cells['tolerance']!r} must be a number above 0.")
+            raise UserError(f"{path} line {line}: tolerance {cells['tolerance']!r} must be a number above 0.")
         if key in tolerances:
-            raise ResultsError(f"{path} line {line}: {key[0]} {key[1]} has a tolerance already.")
+            raise UserError(f"{path} line {line}: {key[0]} {key[1]} has a tolerance already.")
         tolerances[key] = Tolerance(float(cells["tolerance"]), cells["reason"])
     return tolerances
 
@@ -109,27 +126,29 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str,
             reader = csv.reader(file)
             header = next(reader, [])
             if tuple(header) != columns:
-                raise ResultsError(f"{path} must have the columns {','.join(columns)}, but has {','.join(header)}.")
+                raise UserError(f"{path} must have the columns {','.join(columns)}, but has {','.join(header)}.")
             rows = [(reader.line_num, row) for row in reader if row]
     except OSError as error:
-        raise ResultsError(f"{path} cannot be read: {error.strerror}.") from None
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     for line, row in rows:
         if len(row) != len(columns):
-            raise ResultsError(f"{path} line {line} has {len(row)} cells, but the header has {len(columns)}.")
+            raise UserError(f"{path} line {line} has {len(row)} cells, but the header has {len(columns)}.")
     return [(line, dict(zip(columns, (cell.strip() for cell in row)))) for line, row in rows]
 
 
 def _cell_problems(cells: dict[str, str], methods: set[str]) -> list[str]:
     found = []
-    table = TABLES.get(cells["table"])
-    if table is None:
-        found.append(f"unknown table {cells['table']!r}; {unknown_key(cells['table'], TABLES)}")
-    elif cells["metric"] not in table.columns:
-        found.append(f"unknown metric {cells['metric']!r}; {unknown_key(cells['metric'], table.columns)}")
-    if not PROTOCOL.fullmatch(cells["protocol"]):
-        found.append(f"protocol {cells['protocol']!r} must be NAME/VARIANT@VERSION")
+    if cells["table"] not in TABLES:
+        found.append(_unknown("table", cells, TABLES))
+    else:
+        columns = [column.key for column in TABLES[cells["table"]].columns]
+        names = {name for protocol, name in columns if protocol == cells["protocol"]}
+        if not names:
+            found.append(_unknown("protocol", cells, {protocol for protocol, _ in columns}))
+        elif cells["metric"] not in names:
+            found.append(_unknown("metric", cells, names))
     if cells["method"] not in methods:
-        found.append(f"unknown method {cells['method']!r}; {unknown_key(cells['method'], sorted(methods))}")
+        found.append(_unknown("method", cells, methods))
     if cells["epochs"] and not cells["epochs"].isdecimal():
         found.append(f"epochs {cells['epochs']!r} must be a whole number or empty")
     if not _is_number(cells["value"]):
@@ -137,10 +156,14 @@ def _cell_problems(cells: dict[str, str], methods: set[str]) -> list[str]:
     elif impossible := metric_problems({cells["metric"]: float(cells["value"])}):
         found += impossible
     if cells["status"] not in STATUSES:
-        found.append(f"unknown status {cells['status']!r}; {unknown_key(cells['status'], STATUSES)}")
+        found.append(_unknown("status", cells, STATUSES))
     if not cells["source"]:
         found.append("source is empty; say where the figure was read")
     return found
+
+
+def _unknown(what: str, cells: dict[str, str], known: Iterable[str]) -> str:
+    return unknown_key(f"{what} {cells[what]!r}", cells[what], known, what).rstrip(".")
 
 
 def _contradictions(figures: list[Figure]) -> list[str]:

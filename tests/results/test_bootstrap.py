@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from flsl.runtime.errors import UserError
 from results.bootstrap import percentile_interval
-from results.errors import ResultsError
 
 
 def test_mean_of_many_values_has_the_interval_of_the_normal_approximation():
@@ -45,7 +45,7 @@ def test_one_unit_has_no_spread():
 
 @pytest.mark.parametrize(("values", "words"), [([], "at least one"), ([1.0, float("nan")], "row 1")])
 def test_refuses_nothing_and_nan(values, words):
-    with pytest.raises(ResultsError, match=words):
+    with pytest.raises(UserError, match=words):
         percentile_interval(np.array(values), unit="images")
 
 
@@ -57,5 +57,5 @@ def test_leaves_out_a_few_undefined_resamples_and_refuses_many():
         np.arange(3.0), lambda rows: float("nan") if (rows == 0).all() else rows.mean(), unit="images"
     )
     assert 900 < few.resamples < 1000
-    with pytest.raises(ResultsError, match="undefined on"):
+    with pytest.raises(UserError, match="undefined on"):
         percentile_interval(np.arange(3.0), undefined_without_first, unit="images")

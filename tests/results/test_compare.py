@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from flsl.runtime.errors import UserError
 from results.compare import compare_records, holm
-from results.errors import ResultsError
 
 
 @pytest.fixture
@@ -83,16 +83,16 @@ def test_holm_as_in_the_textbook(scored):
     ],
 )
 def test_other_protocols_and_data_are_refused(scored, change, words):
-    with pytest.raises(ResultsError, match=words):
+    with pytest.raises(UserError, match=words):
         compare_records(scored([1.0, 2.0]), scored([1.0, 2.0], **change), "J")
 
 
 def test_other_items_and_metrics_are_refused(scored, make_record):
-    with pytest.raises(ResultsError, match="sequence-02"):
+    with pytest.raises(UserError, match="sequence-02"):
         compare_records(scored([1.0, 2.0, 3.0]), scored([1.0, 2.0]), "J")
-    with pytest.raises(ResultsError, match="'J&F'"):
+    with pytest.raises(UserError, match="'J&F'"):
         compare_records(scored([1.0]), scored([1.0]))
-    with pytest.raises(ResultsError, match="no scores of single items"):
+    with pytest.raises(UserError, match="no scores of single items"):
         compare_records(make_record(per_item={}), scored([1.0]), "J")
 
 

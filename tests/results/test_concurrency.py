@@ -75,11 +75,11 @@ def test_a_writer_killed_200_times_leaves_no_half_record(make_record, tmp_path):
 def test_of_concurrent_writers_that_may_not_replace_exactly_one_wins(make_record, tmp_path):
     template = write_record(make_record(), tmp_path / "template.json")
     code = (
-        "import dataclasses, sys; from results.errors import ResultsError; from results.store import *\n"
+        "import dataclasses, sys; from flsl.runtime.errors import UserError; from results.store import *\n"
         "record = dataclasses.replace(read_record(sys.argv[1]), seed=int(sys.argv[3]))\n"
         "sys.stdin.read()\n"
         "try: write_record(record, sys.argv[2], replace=False); print('won')\n"
-        "except ResultsError as error: print('lost' if 'exists already' in str(error) else error)\n"
+        "except UserError as error: print('lost' if 'exists already' in str(error) else error)\n"
     )
     target = tmp_path / "record.json"
     writers = [

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from results.errors import ResultsError
+from flsl.runtime.errors import UserError
 from results.record import SCHEMA_VERSION, Dataset, Interval, Metric
 from results.store import find_records, load_records, read_record, store_path, write_record
 
@@ -53,7 +53,7 @@ def test_numpy_scalars_tuples_and_paths_become_plain(make_record, tmp_path):
         ({"metrics": {"AP": Metric(3.0, interval=Interval(4.0, 2.0))}}, ["interval of AP", "low 4"]),
         ({"metrics": {"AP": Metric(3.0, interval=Interval(-4.0, 2.0))}}, ["interval", "-4"]),
         ({"metrics": {"AP": Metric(None)}}, ["headline", "no value"]),
-        ({"headline": "JF"}, ["headline 'JF'", "did you mean 'J&F'"]),
+        ({"headline": "JF"}, ["headline 'JF'", "Did you mean 'J&F'"]),
         ({"items_evaluated": 29}, ["29 of 30", "'partial'"]),
         ({"items_evaluated": 31}, ["31", "more than"]),
         ({"items_expected": 0, "items_evaluated": 0}, ["at least one"]),
@@ -74,7 +74,7 @@ def test_numpy_scalars_tuples_and_paths_become_plain(make_record, tmp_path):
 )
 def test_impossible_records_are_not_written(make_record, tmp_path, change, words):
     path = tmp_path / "record.json"
-    with pytest.raises(ResultsError) as caught:
+    with pytest.raises(UserError) as caught:
         write_record(make_record(**change), path)
     for word in ["record.json was not written", *words]:
         assert word in str(caught.value)
@@ -88,10 +88,38 @@ def test_partial_and_failed_records_are_written_as_such(make_record, tmp_path, s
 
 
 def test_decay_may_be_negative_and_undefined_scores_are_null(make_record, tmp_path, davis_scores):
-    metrics = davis_scores() | {"J_decay": Metric(-3.0, higher_is_better=False), "AP_small": Metric(None)}
+    decay = Metric(-3.0, "percentage points", higher_is_better=False)
+    metrics = davis_scores() | {"J_decay": decay, "F_recall": Metric(None)}
     back = read_record(write_record(make_record(metrics=metrics), tmp_path / "record.json"))
     assert back.metrics["J_decay"].value == -3.0
-    assert back.metrics["AP_small"].value is None
+    assert back.metrics["F_recall"].value is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ({"J_rec": Metric(50.0)}, ["metrics.J_rec is not a known metric of davis2017/dino@1", "'J_recall'"]),
+        ({"F_recall": Metric(50.0, "percentage points")}, ["metrics.F_recall.unit", "declares 'percent'"]),
+        ({"F_recall": Metric(50.0, higher_is_better=False)}, ["metrics.F_recall.higher_is_better", "declares True"]),
+    ],
+)
+def test_what_a_benchmark_does_not_declare_is_refused(make_record, davis_scores, tmp_path, edit_record, metric, words):
+    with pytest.raises(UserError) as caught:
+        write_record(make_record(metrics=davis_scores() | metric), tmp_path / "record.json")
+    assert all(word in str(caught.value) for word in words)
+    other = make_record(benchmark="theirs", metrics=davis_scores() | metric)  # nothing is known of this benchmark
+    path = write_record(other, tmp_path / "other.json")
+    assert read_record(path).metrics.keys() == other.metrics.keys()
+    edit_record(path, lambda plain: plain.update(benchmark="davis2017"))
+    with pytest.raises(UserError) as caught:
+        read_record(path)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_a_protocol_that_its_benchmark_does_not_have_is_refused(make_record, tmp_path):
+    metrics = {"AP": Metric(50.0)}
+    with pytest.raises(UserError, match="Did you mean 'uavdt/official'"):
+        write_record(make_record(benchmark="uavdt", protocol="uavdt/offical@1", metrics=metrics), tmp_path / "r.json")
 
 
 def _remove(key):
@@ -101,11 +129,16 @@ def _remove(key):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda plain: plain.update(protocl="x"), ["protocl", "did you mean 'protocol'"]),
+        (lambda plain: plain.update(protocl="x"), ["protocl", "Did you mean 'protocol'"]),
         (lambda plain: plain["dataset"].update(splt="x"), ["dataset", "splt", "'split'"]),
         (_remove("benchmark"), ["lacks the key 'benchmark'"]),
         (lambda plain: plain["metrics"]["J"].update(value="60"), ["metrics.J.value", "'60'"]),
         (lambda plain: plain["model"].update(parameters=1.5), ["model.parameters"]),
+        (lambda plain: plain["model"].update(parameters=-1), ["model.parameters must be at least 0", "-1"]),
+        (lambda plain: plain["timing"].update(wall_seconds=-1.0), ["timing.wall_seconds must be at least 0"]),
+        (lambda plain: plain["metrics"]["J&F"]["interval"].update(confidence=95), ["interval.confidence", "below 1"]),
+        (lambda plain: plain["environment"].update(python=float("nan")), ["NaN"]),
+        (lambda plain: plain.update(seed="0", headline=3), ["seed must be a whole number", "headline must be text"]),
         (lambda plain: plain.update(warnings="none"), ["warnings must be a list"]),
         (lambda plain: plain["config"].update(radius=13), ["config_sha256"]),
         (lambda plain: plain["dataset"].update(items_evaluated=12), ["12 of 30"]),
@@ -114,7 +147,7 @@ def _remove(key):
 )
 def test_edited_records_are_refused_on_reading(make_record, tmp_path, edit_record, change, words):
     path = edit_record(write_record(make_record(), tmp_path / "record.json"), change)
-    with pytest.raises(ResultsError) as caught:
+    with pytest.raises(UserError) as caught:
         read_record(path)
     for word in [str(path), *words]:
         assert word in str(caught.value)
@@ -124,7 +157,7 @@ def test_edited_records_are_refused_on_reading(make_record, tmp_path, edit_recor
 def test_files_that_are_no_record_are_named(tmp_path, text):
     path = tmp_path / "record.json"
     path.write_text(text)
-    with pytest.raises(ResultsError, match=r"record\.json"):
+    with pytest.raises(UserError, match=r"record\.json"):
         read_record(path)
 
 
@@ -141,15 +174,15 @@ def test_records_are_found_at_any_depth_and_broken_ones_do_not_stop_the_rest(mak
 
 
 def test_a_wrong_folder_and_an_empty_one_say_what_to_do(tmp_path):
-    with pytest.raises(ResultsError, match="does not exist"):
+    with pytest.raises(UserError, match="does not exist"):
         find_records(tmp_path / "nowhere" / "deep")
-    with pytest.raises(ResultsError, match=r"no records in .*--out"):
+    with pytest.raises(UserError, match=r"no records in .*--out"):
         find_records(tmp_path)
 
 
 def test_replace_false_never_overwrites(make_record, tmp_path):
     path = write_record(make_record(seed=1), tmp_path / "record.json", replace=False)
-    with pytest.raises(ResultsError, match="exists already"):
+    with pytest.raises(UserError, match="exists already"):
         write_record(make_record(seed=2), path, replace=False)
     assert read_record(path).seed == 1
     assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
@@ -157,7 +190,7 @@ def test_replace_false_never_overwrites(make_record, tmp_path):
 
 def test_a_disk_that_refuses_is_an_error_of_the_users(make_record, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ResultsError, match="cannot write"):
+    with pytest.raises(UserError, match="cannot write"):
         write_record(make_record(), tmp_path / "file" / "record.json")
 
 
