@@ -21,10 +21,10 @@ BESIDE = $(if $(wildcard $(CHECKPOINT)),$(basename $(CHECKPOINT)),runs/$(subst /
 need = $(if $($(1)),,$(error $(1) is not set. Usage: $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint pretrain eval-coco eval-uavdt eval-davis leaderboard reproduce clean
+.PHONY: help setup demo test test-all lint pretrain benchmarks leaderboard reproduce clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(INSTALLED) ## create .venv and install the tested set of packages
 
@@ -57,19 +57,18 @@ pretrain: $(INSTALLED) ## CONFIG=... DATA=... OUT=... [GPUS=8] [ARGS='--set key=
 	$(call need,OUT,make pretrain CONFIG=... DATA=... OUT=folder)
 	$(LAUNCH) -m pretrain $(CONFIG) --data $(DATA) --out $(OUT) $(ARGS)
 
-eval-coco eval-uavdt eval-davis: $(INSTALLED)
+eval-%: $(INSTALLED) ## CHECKPOINT=... DATA=... [OUT=...] [CONFIG=...] [GPUS=8] [ARGS=...]: eval-davis, eval-coco, ... (make benchmarks)
 	$(call need,CHECKPOINT,make $@ CHECKPOINT=runs/s16/encoder.safetensors DATA=folder [OUT=folder])
 	$(call need,DATA,make $@ CHECKPOINT=... DATA=folder [OUT=folder])
-	$(LAUNCH) -m eval $(@:eval-%=%) --checkpoint $(CHECKPOINT) --data $(DATA) --out $(or $(OUT),$(BESIDE)-$(@:eval-%=%)) $(if $(CONFIG),--config $(CONFIG)) $(ARGS)
+	$(LAUNCH) -m eval $* --checkpoint $(CHECKPOINT) --data $(DATA) --out $(or $(OUT),$(BESIDE)-$*) $(if $(CONFIG),--config $(CONFIG)) $(ARGS)
 
-eval-coco: ## CHECKPOINT=... DATA=... [OUT=...] [CONFIG=...] [GPUS=8] [ARGS=...]
-eval-uavdt: ## CHECKPOINT=... DATA=... [OUT=...] [CONFIG=...] [GPUS=8] [ARGS=...]
-eval-davis: ## CHECKPOINT=... DATA=... [OUT=...] [ARGS=...]
+benchmarks: $(INSTALLED) ## which benchmarks there are
+	@$(RUN) -m eval --help
 
 leaderboard: $(INSTALLED) ## [RECORDS=runs] -> results/leaderboard.csv and .html
 	$(RUN) -m results leaderboard --records $(RECORDS) --out results/leaderboard.csv
 
-reproduce: $(INSTALLED) ## TABLE=davis|coco|uavdt|all CHECKPOINT=... DATA=... [OUT=...]: check published claims
+reproduce: $(INSTALLED) ## TABLE=davis|coco|...|all CHECKPOINT=... DATA=... [OUT=...]: check published claims
 	$(call need,CHECKPOINT,make reproduce TABLE=davis CHECKPOINT=file DATA=folder)
 	$(call need,DATA,make reproduce TABLE=davis CHECKPOINT=file DATA=folder)
 	$(RUN) -m results reproduce $(TABLE) --checkpoint $(CHECKPOINT) --data $(DATA) $(if $(OUT),--out $(OUT)) $(ARGS)

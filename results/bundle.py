@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import write_atomic
+from flsl.runtime.files import write_bytes
 from results.record import Record
 from results.store import Loaded, load_records, read_record, store_path
 
@@ -37,7 +37,7 @@ def write_bundle(records: Mapping[Path, Record], out: Path, reports: Iterable[Pa
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in [(MANIFEST, manifest.encode()), *sorted(entries.items())]:
             archive.writestr(zipfile.ZipInfo(name, EPOCH), data, zipfile.ZIP_DEFLATED)
-    write_atomic(out, lambda temporary: temporary.write_bytes(buffer.getvalue()))
+    write_bytes(out, buffer.getvalue())
     return list(files)
 
 
@@ -114,7 +114,7 @@ def store_entries(entries: Mapping[str, bytes], store: Path) -> list[Path]:
         )
     # A record is what makes the others count, so it comes last.
     for name, path in sorted(new.items(), key=lambda item: (item[0].endswith("/record.json"), item[0])):
-        write_atomic(path, lambda temporary, name=name: temporary.write_bytes(entries[name]), replace=False)
+        write_bytes(path, entries[name], replace=False)
     return list(new.values())
 
 

@@ -151,9 +151,10 @@ def _row(records: list[Record]) -> Row:
     """Make the row of one model's records that differ in the seed only."""
     first = records[0]
     headlines = [record.metrics[record.headline] for record in records]
-    values = [metric.value for metric in headlines]
-    bounds = [_bounds(metric) for metric in headlines]
-    shared = set.intersection(*({k for k, m in r.metrics.items() if m.value is not None} for r in records))
+    values = [metric.value for metric in headlines if metric.value is not None]  # a complete record has its headline
+    bounds = [bounds for bounds in map(_bounds, headlines) if bounds]
+    scores = [{name: m.value for name, m in record.metrics.items() if m.value is not None} for record in records]
+    shared = set.intersection(*map(set, scores))
     data, model = first.dataset, first.model
     return Row(
         benchmark=first.benchmark,
@@ -172,13 +173,13 @@ def _row(records: list[Record]) -> Row:
         recipe=first.config_sha256[:8],
         headline=first.headline,
         value=_mean(values),
-        interval_low=None if None in bounds else _mean([low for low, _ in bounds]),
-        interval_high=None if None in bounds else _mean([high for _, high in bounds]),
+        interval_low=_mean([low for low, _ in bounds]) if len(bounds) == len(records) else None,
+        interval_high=_mean([high for _, high in bounds]) if len(bounds) == len(records) else None,
         seeds=len(records),
         seed_std=statistics.stdev(values) if len(values) > 1 else None,
         items=data.items_evaluated,
         item=data.item,
-        metrics={name: _mean([record.metrics[name].value for record in records]) for name in sorted(shared)},
+        metrics={name: _mean([of[name] for of in scores]) for name in sorted(shared)},
         records=tuple(records),
     )
 
@@ -193,7 +194,7 @@ def _rank(rows: list[Row]) -> list[Row]:
     boards: dict[tuple, list[Row]] = defaultdict(list)
     for row in rows:
         boards[row.board].append(row)
-    ranked = []
+    ranked: list[Row] = []
     for board in sorted(boards):
         higher = boards[board][0].records[0].metrics[boards[board][0].headline].higher_is_better
         members = sorted(

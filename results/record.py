@@ -12,7 +12,7 @@ from pydantic import Field
 from flsl.runtime.schema import Count, NotNegative, PositiveInt, section_of_a_record
 from results.declaration import Unit
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION: Literal[2] = 2
 # JSON Schema has no other way to tell these two; here `results.validate` says it in better words.
 Protocol = Annotated[str, Field(json_schema_extra={"pattern": r"^[\w.+-]+/[\w.+-]+@[1-9]\d*$"})]
 Time = Annotated[str, Field(json_schema_extra={"description": "ISO 8601 time, UTC"})]

@@ -32,14 +32,14 @@ def differences(line: Line) -> str:
     found = [
         f"{verdict.difference:+.1f}{MARKS[verdict.figure.status]}"
         for verdict in line.verdicts
-        if verdict.difference is not None
+        if verdict.difference is not None and verdict.figure
     ]
     return " / ".join(found).replace("-", "−")
 
 
 def _labels(table: Table, line: Line, notes: list[str]) -> list[str]:
     """Return the cells left of the numbers; collects the line's footnote into `notes`."""
-    method = line.method if line.origin == "published" else f"{line.method} (ours: {line.row.label})"
+    method = f"{line.method} (ours: {line.row.label})" if line.row else line.method
     if line.note:
         if line.note not in notes:
             notes.append(line.note)
@@ -132,6 +132,7 @@ def _csv_line(table: Table, line: Line, column: Column) -> dict[str, str]:
     if cell.figure:
         return cells | {"value": f"{cell.value:g}", "status": cell.figure.status, "source": cell.figure.source}
     row, verdict = line.row, next(verdict for verdict in line.verdicts if verdict.metric == metric)
+    assert row is not None  # a line is published or measured
     cells |= {"model": row.model, "dataset": row.dataset, "split": row.split, "value": f"{cell.value:.4f}"}
     cells |= {"verdict": verdict.word, "reason": verdict.reason}
     if cell.interval:
@@ -204,8 +205,8 @@ def to_html(tables: Sequence[Table]) -> str:
         parts.append(f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>")
         parts += [f"<p class=footnote>{html.escape(note)}</p>" for note in _footnotes(table, notes)]
         if table.others:
-            head, rows = _other_cells(table)
-            names = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in head)
+            columns, rows = _other_cells(table)
+            names = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in columns)
             lines = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
             parts.append(f"<h3>{html.escape(OTHERS)}</h3><div class=scroll tabindex=0><table class=others>")
             parts.append(f"<thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table></div>")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import write_atomic
+from flsl.runtime.files import write_bytes
 from results.record import Record
 from results.schema import config_hash, record_from_json, record_to_json, record_to_plain
 from results.validate import problems
@@ -35,7 +35,7 @@ def write_record(record: Record, path: str | Path, *, replace: bool = True) -> P
         data = record_to_json(record)
     except UserError as error:
         raise UserError(f"record {path} was not written: {_sentence(error)}") from None
-    return write_atomic(path, lambda temporary: temporary.write_bytes(data), replace=replace)
+    return write_bytes(path, data, replace=replace)
 
 
 def read_record(path: str | Path) -> Record:
@@ -68,9 +68,9 @@ def find_records(folders: str | Path | Iterable[str | Path]) -> list[Path]:
 
     Raises UserError if one does not exist, or nothing is found.
     """
-    folders = [Path(f) for f in ([folders] if isinstance(folders, (str, Path)) else folders)]
+    places = [Path(f) for f in ([folders] if isinstance(folders, (str, Path)) else folders)]
     found: set[str] = set()  # sorting thousands of Paths takes longer than reading them
-    for folder in folders:
+    for folder in places:
         if folder.is_dir():
             found.update(_walk(folder))
         elif folder.is_file():
@@ -84,7 +84,7 @@ def find_records(folders: str | Path | Iterable[str | Path]) -> list[Path]:
                 "wrote to with --out, or any folder above it."
             )
     if not found:
-        names = ", ".join(str(folder) for folder in folders)
+        names = ", ".join(str(folder) for folder in places)
         raise UserError(
             f"no records in {names}: there is no file named record*.json in it or below. "
             "Each `python -m eval ... --out DIR` writes one; give that folder, or any folder above it."

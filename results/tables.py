@@ -146,7 +146,7 @@ def _measured(row: Row, columns: Sequence[Column], figures, tolerances, methods)
 def row_interval(row: Row, metric: str) -> tuple[float, float] | None:
     """Return a metric's interval: the row's for the headline, otherwise that of a single record."""
     if metric == row.headline:
-        return None if row.interval_low is None else (row.interval_low, row.interval_high)
+        return None if row.interval_low is None or row.interval_high is None else (row.interval_low, row.interval_high)
     interval = row.records[0].metrics[metric].interval if row.seeds == 1 else None
     return None if interval is None or interval.units == 1 else (interval.low, interval.high)
 

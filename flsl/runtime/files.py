@@ -56,7 +56,12 @@ def write_atomic(path: str | Path, write: Callable[[Path], object], *, replace: 
 
 def write_text(path: str | Path, text: str, *, replace: bool = True) -> Path:
     """Write UTF-8 text atomically; see `write_atomic`."""
-    return write_atomic(path, lambda temporary: temporary.write_bytes(text.encode()), replace=replace)
+    return write_bytes(path, text.encode(), replace=replace)
+
+
+def write_bytes(path: str | Path, data: bytes, *, replace: bool = True) -> Path:
+    """Write a file atomically; see `write_atomic`."""
+    return write_atomic(path, lambda temporary: temporary.write_bytes(data), replace=replace)
 
 
 def remove_temporary(folder: Path, below: Iterable[str] = ()) -> list[Path]:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flsl.runtime.errors import UserError, unknown_key
 from results.paper import TABLES
@@ -65,17 +66,14 @@ def read_figures(path: Path = FOLDER / "published.csv", methods: Path = FOLDER /
     Raises UserError listing every problem with its line number.
     """
     known = read_methods(methods)
-    figures, wrong, seen = [], [], {}
+    figures: list[Figure] = []
+    wrong: list[str] = []
+    seen: dict[tuple, int] = {}  # what a figure is of -> its line
     for line, cells in _read_csv(path, COLUMNS):
         found = _cell_problems(cells, {method.name for method in known.values()})
         if not found:
-            figure = Figure(
-                **{
-                    **cells,
-                    "value": float(cells["value"]),
-                    "epochs": int(cells["epochs"]) if cells["epochs"] else None,
-                }
-            )
+            values: dict[str, Any] = {"value": float(cells["value"]), "epochs": int(cells["epochs"] or 0) or None}
+            figure = Figure(**cells | values)
             key = (*figure.row, figure.protocol, figure.metric)
             if key in seen:
                 found = [f"{figure.method} {figure.backbone} {figure.metric} is there already, in line {seen[key]}"]
@@ -169,7 +167,7 @@ def _unknown(what: str, cells: dict[str, str], known: Iterable[str]) -> str:
 def _contradictions(figures: list[Figure]) -> list[str]:
     rows: dict[tuple, list[Figure]] = defaultdict(list)
     for figure in figures:
-        rows[(figure.protocol, *figure.row)].append(figure)
+        rows[figure.protocol, figure.row].append(figure)
     found = []
     for members in rows.values():
         values = {figure.metric: figure.value for figure in members}

@@ -59,7 +59,10 @@ def test_every_compared_metric_has_a_tolerance():
     [
         (("FLSL,ViT-S/16,300,mask_AP", "FLSSL,ViT-S/16,300,mask_AP"), ["method 'FLSSL' is not", "'FLSL'", "line "]),
         (("FLSL,ViT-S/16,300,mask_AP", "FLSL,ViT-S/16,300,box_AP"), ["is there already, in line "]),
-        (("Supervised,ResNet-50,,box_AP,38.9", "Supervised,ResNet-50,,box_AP,88.9"), ["box_AP is 88.9, more than box_AP50"]),
+        (
+            ("Supervised,ResNet-50,,box_AP,38.9", "Supervised,ResNet-50,,box_AP,88.9"),
+            ["box_AP is 88.9, more than box_AP50"],
+        ),
         (("J&F,61.8", "J&F,63.8"), ["DINO ViT-S/16", "(J + F) / 2 is 61.8"]),
         (("J&F,61.8", "J&F,161.8"), ["161.8", "0..100"]),
         (("J&F,61.8", "J&F,none"), ["value 'none'"]),
