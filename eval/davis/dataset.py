@@ -15,6 +15,7 @@ from PIL import Image
 
 from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.marker import read_marker
+from flsl.runtime.names import safe_name
 
 FRAMES, MASKS, LISTS = "JPEGImages/480p", "Annotations/480p", "ImageSets/2017"
 OFFICIAL_FRAMES = 1999
@@ -111,6 +112,8 @@ def open_dataset(root: Path, split: str = "val", need_frames: bool = True) -> Da
         there = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))) or "none"
         raise UserError(f"{path} is missing: it lists the sequences of the split. Lists found: {there} (--split NAME).")
     names = list(dict.fromkeys(path.read_text(errors="replace").split()))
+    for name in names:
+        safe_name(name, "a sequence", path)
     if not names:
         raise UserError(f"{path} lists no sequence; expected one name a line")
     videos = tuple(_open_video(root, name, path, need_frames) for name in names)

@@ -13,6 +13,8 @@ from eval.data.verify.files import Picture, describe, read_all, read_picture
 from eval.data.verify.report import Report, open_report
 from eval.davis.dataset import FRAMES, LISTS, MASKS, OFFICIAL_FRAMES, OFFICIAL_VAL
 from eval.davis.masks import VOID
+from flsl.runtime.errors import UserError
+from flsl.runtime.names import safe_name
 
 OFFICIAL = {"val": (len(OFFICIAL_VAL), OFFICIAL_FRAMES), "train": (60, 4209)}  # sequences, frames
 GET = "Get DAVIS-2017-trainval-480p.zip from davischallenge.org (DAVIS 2017, TrainVal, 480p) and unpack it again."
@@ -90,11 +92,16 @@ def _judge(report: Report, sequences: list[Sequence]) -> None:
 
 def _read_list(report: Report, path: Path) -> list[str]:
     """Return the sequences of a list file, each once."""
-    names = path.read_text(errors="replace").split()
-    for name, times in Counter(names).items():
+    names = Counter(path.read_text(errors="replace").split())
+    sound = []
+    for name, times in names.items():
         if times > 1:
             report.problem(path, f"lists {name} {times} times", "List every sequence once.")
-    return list(dict.fromkeys(names))
+        try:
+            sound.append(safe_name(name, "a sequence", path.name))
+        except UserError as error:
+            report.problem(path, str(error), GET)
+    return sound
 
 
 def _find_sequence(root: Path, name: str, split: str) -> Sequence:

@@ -130,3 +130,25 @@ def test_official_backend_that_is_not_installed(drawn, finished, tmp_path, capsy
     saved = ["--score-only", "--predictions", str(finished / "predictions")]
     message = fails(capsys, drawn, tmp_path, *saved, "--metric-backend", "official")
     assert "davis2017-evaluation" in message
+
+
+NAMES = ("../../states", "../../../../out/predictions/drawn-00", "/etc", "..", ".", "drawn-00/../..", "C:\\x", "a/b")
+
+
+@pytest.mark.parametrize("name", [*NAMES, "{root}/Annotations/480p/drawn-00"])
+def test_a_listed_name_never_leads_out_of_its_folder(copy, tmp_path, capsys, name):
+    """Such a name took the ground truth for predictions, or made other folders' files this run's own."""
+    out = tmp_path / "out"
+    (out / "states").mkdir(parents=True)
+    (out / "states" / "kept.txt").write_text("precious")
+    name = name.format(root=copy)
+    (copy / "ImageSets/2017/val.txt").write_text(f"drawn-00\n{name}\n")
+    before = sorted(tmp_path.rglob("*"))
+    for more in ((), ("--score-only", "--predictions", str(out))):
+        message = fails(capsys, copy, out, *more)
+        assert "val.txt" in message
+        assert ascii(name)[:20] in message
+        assert "cannot be the name of a sequence" in message
+    assert sorted(tmp_path.rglob("*")) == before
+    assert main(["data", "verify", "davis", str(copy)]) == 2
+    assert "cannot be the name of a sequence" in capsys.readouterr().out
