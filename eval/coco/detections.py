@@ -1,11 +1,12 @@
 """Saved detections as COCO results: read them, and refuse what cannot be scored, anyone's included."""
 
-import json
-import math
+import sys
 from pathlib import Path
 from typing import Any
 
-from eval.detector.annotations import Annotations
+from eval.detector.annotation_checks import are_numbers, box_fault, code_fault, shown
+from eval.detector.annotations import Annotations, read_json
+from eval.detector.mask_code import pixels_of_codes
 from flsl.runtime.errors import UserError
 
 
@@ -17,10 +18,7 @@ def read_detections(path: Path, truth: Annotations) -> list[dict[str, Any]]:
     """
     if not path.is_file():
         raise UserError(f"there are no saved detections {path}. --predictions names a COCO results JSON.")
-    try:
-        detections = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UserError(f"detections {path} are not valid JSON: {error}") from error
+    detections = read_json(path)
     check_detections(truth, detections, str(path))
     return detections
 
@@ -32,9 +30,9 @@ def check_detections(truth: Annotations, detections: Any, where: str) -> None:
         UserError: not a list of results, a key is missing, a value cannot be, an image or category is unknown, or only
             some of the results have masks.
     """
-    if not isinstance(detections, list):
+    if not isinstance(detections, list) or not all(isinstance(detection, dict) for detection in detections):
         raise UserError(f"{where} must hold a list of COCO results, [{{image_id, category_id, bbox, score}}, ...]")
-    images = {image["id"]: [image["height"], image["width"]] for image in truth.images}
+    sizes = {image["id"]: [image["height"], image["width"]] for image in truth.images}
     categories = set(truth.category_ids)
     masks = any("segmentation" in detection for detection in detections)
     needed = ("image_id", "category_id", "bbox", "score", *(["segmentation"] if masks else []))
@@ -44,32 +42,33 @@ def check_detections(truth: Annotations, detections: Any, where: str) -> None:
         if missing:
             others = " that others have" if missing[0] == "segmentation" else ""
             raise UserError(f"{name} lacks the key {missing[0]!r}{others}")
-        if detection["image_id"] not in images:
-            raise UserError(f"{name} is for image {detection['image_id']}, not in {truth.path}")
-        if detection["category_id"] not in categories:
-            raise UserError(f"{name} has category {detection['category_id']}, not in {truth.path}")
-        if not _are_numbers([detection["score"]]):
-            raise UserError(f"{name} must have a finite number as score, but has {detection['score']!r}")
-        box = detection["bbox"]
-        if not isinstance(box, list) or len(box) != 4 or not _are_numbers(box):
-            raise UserError(f"{name} must have a bbox [x, y, width, height], but has {box!r}")
+        image, category, score = detection["image_id"], detection["category_id"], detection["score"]
+        if type(image) is not int or image not in sizes:
+            raise UserError(f"{name} is for image {shown(image)}, not in {truth.path}")
+        if type(category) is not int or category not in categories:
+            raise UserError(f"{name} has category {shown(category)}, not in {truth.path}")
+        if not are_numbers([score], sys.float_info.max):
+            raise UserError(f"{name} must have a finite number as score, but has {shown(score)}")
+        if fault := box_fault(detection["bbox"]):
+            raise UserError(f"{name}: {fault}")
         if masks:
-            _check_mask(detection["segmentation"], images[detection["image_id"]], name)
+            _check_size(detection["segmentation"], sizes[image], name)
     if masks:
+        pixels = pixels_of_codes([detection["segmentation"]["counts"] for detection in detections]).tolist()
+        for index, (detection, found) in enumerate(zip(detections, pixels)):
+            height, width = sizes[detection["image_id"]]
+            if found != height * width:
+                raise UserError(f"{where}: result {index}: segmentation: {code_fault(found, height * width)}")
         _check_truth(truth, where)
 
 
-def _are_numbers(values: list[Any]) -> bool:
-    return all(isinstance(value, (int, float)) and math.isfinite(value) for value in values)
-
-
-def _check_mask(code: Any, size: list[int], name: str) -> None:
-    if not isinstance(code, dict) or not isinstance(code.get("counts"), (str, bytes)):
+def _check_size(code: Any, size: list[int], name: str) -> None:
+    if not isinstance(code, dict) or not isinstance(code.get("counts"), str):
         raise UserError(
             f"{name} must have its mask as compressed RLE {{size, counts}}; pycocotools.mask.encode makes it"
         )
-    if list(code.get("size", ())) != size:
-        raise UserError(f"{name} has a mask of size {code.get('size')}, but its image is {size} (height, width)")
+    if code.get("size") != size:
+        raise UserError(f"{name} has a mask of size {shown(code.get('size'))}, but its image is {size} (height, width)")
 
 
 def _check_truth(truth: Annotations, where: str) -> None:

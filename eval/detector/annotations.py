@@ -2,19 +2,14 @@
 
 import json
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval.detector.annotation_checks import find_faults, some
 from flsl.runtime.errors import UserError
-
-REQUIRED = {
-    "images": ("id", "file_name", "height", "width"),
-    "categories": ("id", "name"),
-    "annotations": ("id", "image_id", "category_id", "bbox", "area"),
-}
 
 
 @dataclass(frozen=True)
@@ -38,66 +33,49 @@ class Annotations:
         return [category["name"] for category in self.categories]
 
     def document(self) -> dict[str, Any]:
-        """Return the content as COCO's tools want it; the annotations are copies, since those tools write into them."""
-        return {
-            "images": self.images,
-            "categories": self.categories,
-            "annotations": [
-                {"iscrowd": 0} | annotation
-                for image in self.images
-                for annotation in self.of_image.get(image["id"], ())
-            ],
-        }
+        """Return the content as COCO's tools want it; the annotations are copies, since those tools write into them.
+
+        They are numbered from 1: the tools take an annotation with the id 0 for one that was not found.
+        """
+        listed = (annotation for image in self.images for annotation in self.of_image.get(image["id"], ()))
+        annotations = [{"iscrowd": 0} | entry | {"id": number} for number, entry in enumerate(listed, start=1)]
+        return {"images": self.images, "categories": self.categories, "annotations": annotations}
 
     def count(self) -> int:
         """Number of annotations, crowds and boxes without area included."""
         return sum(map(len, self.of_image.values()))
 
 
-def read_annotations(path: str | Path, images: str | Path | None, masks: bool = False) -> Annotations:
+def read_annotations(
+    path: str | Path, images: str | Path | None, masks: bool = False, scored: bool = False
+) -> Annotations:
     """Read and check a COCO instances JSON.
 
     Args:
         path: the JSON file.
         images: folder that the `file_name`s are in; each must exist. None does not look.
         masks: every annotation must have a segmentation.
+        scored: detections will be scored with it, so it must have an object to find.
 
     Raises:
-        UserError: no such file or folder, not JSON, missing keys, duplicate ids, no images or categories, annotations
-            that name an unknown image or category, image files that are missing. Boxes without area are not an error
-            (the official files have some): they are counted in `warnings`, and training leaves them out.
+        UserError: no such file or folder, not JSON, image files that are missing, or the first of `find_faults`. Boxes
+            without area and the like are not an error (the official files have some): they are counted in `warnings`, and
+            training leaves them out.
     """
     path = Path(path)
-    content = _read_json(path)
-    for section, keys in REQUIRED.items():
-        _check_section(path, content, section, keys)
-    for section in ("images", "categories"):
-        if not content[section]:
-            raise UserError(f"{path} lists no {section}: nothing can be trained or scored with it.")
-    image_ids = {image["id"] for image in content["images"]}
-    category_ids = {category["id"] for category in content["categories"]}
+    content = read_json(path)
+    for fault in find_faults(content, masks):
+        if fault.kind != "odd":
+            raise UserError(f"{path}: {fault}. Correct the file, or get it again.")
     of_image, flat = defaultdict(list), 0
     for annotation in content["annotations"]:
-        name = f"{path}: annotation {annotation['id']}"
-        if annotation["image_id"] not in image_ids:
-            raise UserError(
-                f"{name} names image {annotation['image_id']}, which is not in 'images'. "
-                "Remove the annotation or add the image."
-            )
-        if annotation["category_id"] not in category_ids:
-            raise UserError(
-                f"{name} names category {annotation['category_id']}, which is not in 'categories' "
-                f"({_some(sorted(category_ids))}). Add the category or correct the annotation."
-            )
-        if len(annotation["bbox"]) != 4:
-            raise UserError(f"{name} must have a bbox [x, y, width, height], but has {annotation['bbox']}")
-        if masks and not annotation.get("segmentation"):
-            raise UserError(
-                f"{name} has no segmentation, which Mask R-CNN is trained and scored on. Use an instances file with "
-                "masks, or a Faster R-CNN recipe."
-            )
         flat += min(annotation["bbox"][2:]) <= 0
         of_image[annotation["image_id"]].append(annotation)
+    if scored and all(annotation.get("iscrowd", 0) for annotation in content["annotations"]):
+        raise UserError(
+            f"{path} has no annotation of an object (crowds do not count): there is nothing to score detections with. "
+            "Name a file with annotations; data.* of the recipe names the files."
+        )
     if images is not None:
         _check_files(path, Path(images), (image["file_name"] for image in content["images"]))
     warnings = [f"{path.name}: {flat} boxes without area take no part in training"] if flat else []
@@ -129,7 +107,8 @@ def require_same_categories(trained: list[dict[str, Any]], given: list[dict[str,
         )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> Any:
+    """Return the content of a file of annotations or results. Raises UserError if it is not there or no JSON."""
     if not path.is_file():
         near = sorted(p.name for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
         hint = f" {path.parent} holds: {', '.join(near[:5])}." if near else ""
@@ -138,45 +117,20 @@ def _read_json(path: Path) -> dict[str, Any]:
             "data.* of the recipe names the files."
         )
     try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UserError(f"annotation file {path} is not valid JSON: {error}. Download or write it again.") from error
-    if not isinstance(content, dict):
-        raise UserError(f"annotation file {path} must hold an object with images, annotations and categories")
-    return content
-
-
-def _check_section(path: Path, content: dict[str, Any], section: str, keys: tuple[str, ...]) -> None:
-    """Check that a list is there, that its entries have their keys, and that no id comes twice."""
-    if not isinstance(content.get(section), list):
-        raise UserError(f"{path} lacks the list {section!r}; expected is a COCO instances file ({', '.join(REQUIRED)})")
-    for index, entry in enumerate(content[section]):
-        missing = [key for key in keys if key not in entry]
-        if missing:
-            raise UserError(f"{path}: {section}[{index}] lacks the key {missing[0]!r}")
-    counts = Counter(entry["id"] for entry in content[section])
-    twice = [key for key, count in counts.items() if count > 1]
-    if twice:
-        raise UserError(
-            f"{path}: {len(twice)} ids come more than once in {section!r}: {_some(twice)}. Ids must be unique; "
-            "number the entries anew or remove the duplicates."
-        )
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON: {error}. Download or write it again.") from error
 
 
 def _check_files(path: Path, images: Path, names: Iterable[str]) -> None:
     if not images.is_dir():
         raise UserError(f"image folder {images} does not exist; {path.name} names images in it.")
-    present = {entry.name for entry in os.scandir(images)}
+    present = {entry.name for entry in os.scandir(images) if entry.is_file()}
     if not present:
         raise UserError(f"image folder {images} is empty; {path.name} names images in it.")
     missing = [name for name in names if name not in present and not (images / name).is_file()]
     if missing:
         raise UserError(
-            f"{path} names {len(missing)} images that are not in {images}: {_some(missing)}. "
+            f"{path} names {len(missing)} images that are not in {images}: {some(missing)}. "
             "Copy them there, or use an annotation file without them."
         )
-
-
-def _some(values: list[Any]) -> str:
-    shown = ", ".join(map(str, values[:5]))
-    return f"{shown}, ... ({len(values)} in all)" if len(values) > 5 else shown

@@ -1,10 +1,14 @@
-"""A mask as COCO's compressed run lengths, several times faster than encoding the whole image."""
+"""Masks as COCO's compressed run lengths: written several times faster than from the whole image, checked before use."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import cv2
 import numpy as np
 from pycocotools import mask as rle
+
+SYMBOLS_AT_ONCE = 1 << 20  # of codes that are checked together
 
 
 def encode_mask(mask: np.ndarray) -> dict[str, Any]:
@@ -36,3 +40,45 @@ def encode_mask_plainly(mask: np.ndarray) -> dict[str, Any]:
 
 def _as_text(code: dict[str, Any]) -> dict[str, Any]:
     return {"size": code["size"], "counts": code["counts"].decode()}
+
+
+def pixels_of_codes(codes: Sequence[str]) -> np.ndarray:
+    """Return how many pixels each code's runs have in all, (codes,) int64; -1 for what is no code.
+
+    A code of an image of H x W has H * W. COCO's tools look at no code before they use it: they read on behind one
+    that was cut off, and never end on runs that add up to too little.
+    """
+    texts = [code.encode("utf-8", "surrogatepass") for code in codes]
+    part = np.cumsum([len(text) for text in texts]) // SYMBOLS_AT_ONCE
+    bounds = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(texts)]
+    return np.concatenate([_pixels(texts[begin:end]) for begin, end in pairwise(bounds)])
+
+
+def _pixels(texts: list[bytes]) -> np.ndarray:
+    totals = np.full(len(texts), -1, np.int64)
+    symbols = np.frombuffer(b"".join(texts), np.uint8).astype(np.int64) - 48
+    code = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
+    if not len(symbols):
+        return totals
+    # A symbol has five bits of a number, lowest first, and a sixth that is set if the number goes on.
+    ends = symbols & 32 == 0
+    begin = np.flatnonzero((np.diff(code, prepend=-1) > 0) | np.append(True, ends[:-1]))  # of the numbers
+    length = np.diff(begin, append=len(symbols))
+    last = begin + length - 1
+    place = np.minimum(np.arange(len(symbols)) - np.repeat(begin, length), 7)
+    numbers = np.add.reduceat((symbols & 31) << 5 * place, begin)
+    numbers -= np.where(symbols[last] & 16, 1 << 5 * (place[last] + 1), 0)  # the sign
+    # The first three numbers are runs; every later one is the difference to the run before the last.
+    owner = code[begin]
+    first = np.flatnonzero(np.diff(owner, prepend=-1))  # number of each code
+    count = np.diff(first, append=len(numbers))
+    index = np.arange(len(numbers)) - np.repeat(first, count)
+    runs = np.where(index == 0, numbers, 0)
+    for own in (index % 2 == 1, (index % 2 == 0) & (index > 0)):
+        summands = np.where(own, numbers, 0)
+        sums = np.cumsum(summands)
+        runs += np.where(own, sums - np.repeat((sums - summands)[first], count), 0)
+    totals[owner[first]] = np.add.reduceat(runs, first)
+    totals[code[(symbols < 0) | (symbols > 63)]] = -1
+    totals[owner[~ends[last] | (length > 7) | (runs < 0)]] = -1
+    return totals

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flsl.runtime.errors import UserError
@@ -30,6 +30,7 @@ def test_taken():
         safe_name("a/b", "x", "y")
 
 
+@settings(deadline=5000)  # milliseconds an example
 @given(st.text(max_size=40) | st.text("./\\\0:ab", max_size=12))
 def test_whatever_is_taken_stays_inside(name):
     try:

@@ -240,7 +240,7 @@ def break_annotations(data, folder, change):
 ERRORS = {
     "duplicate ids": (lambda c: c["annotations"].append(c["annotations"][0]), "come more than once in 'annotations'"),
     "missing image": (lambda c: c["images"][0].update(file_name="gone.jpg"), "names 1 images that are not in"),
-    "unknown category": (lambda c: c["categories"].pop(), "which is not in 'categories'"),
+    "unknown category": (lambda c: c["categories"].pop(), "is not in 'categories'"),
 }
 
 

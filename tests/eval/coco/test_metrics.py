@@ -1,5 +1,6 @@
 """The 24 numbers: both evaluators agree, simple cases are what they must be, and the bootstrap starts from them."""
 
+import dataclasses
 import json
 import os
 
@@ -140,6 +141,15 @@ def test_perfect_and_absent_detections(case):
             assert statistic(np.arange(count)) == 0
 
 
+def test_annotations_may_be_numbered_from_0(case):
+    truth, detections = case
+    expected = evaluate(truth, detections, "box").scores
+    lowered = {k: [a | {"id": a["id"] - 1} for a in v] for k, v in truth.of_image.items()}
+    for backend in ("faster", "pycocotools"):
+        again = evaluate(dataclasses.replace(truth, of_image=lowered), detections, "box", backend)
+        assert again.scores == pytest.approx(expected, abs=1e-9)
+
+
 def test_what_cannot_be_measured_has_no_value(case):
     truth, detections = case
     small = {k: [a for a in v if a["area"] < 32**2] for k, v in truth.of_image.items()}
@@ -166,8 +176,18 @@ def test_each_category_is_scored_on_its_own(case):
         ({"image_id": 1}, "result 0 is for image 1, not in"),
         ({"category_id": 1}, "result 0 has category 1, not in"),
         ({"score": float("nan")}, "result 0 must have a finite number as score, but has nan"),
-        ({"bbox": [1, 2, 3]}, r"result 0 must have a bbox .* but has \[1, 2, 3\]"),
+        ({"score": True}, "result 0 must have a finite number as score, but has True"),
+        ({"score": 10**400}, "result 0 must have a finite number as score, but has 1000"),
+        ({"image_id": [10]}, r"result 0 is for image \[10\], not in"),
+        ({"category_id": "2"}, "result 0 has category '2', not in"),
+        ({"bbox": [1, 2, 3]}, r"result 0: bbox must be .* but is \[1, 2, 3\]"),
+        ({"bbox": [1, 2, 3, float("inf")]}, r"result 0: bbox must be .* but is \[1, 2, 3, inf\]"),
+        ({"bbox": [1, 2, 3, -4]}, r"result 0: bbox \[1, 2, 3, -4\] has a negative width or height"),
         ({"segmentation": [[1, 2, 3, 4, 5, 6]]}, "result 0 must have its mask as compressed RLE"),
+        ({"segmentation": {"size": [90, 120], "counts": "11"}}, "counts covers 2 pixels, but the image has 10800"),
+        ({"segmentation": {"size": [90, 120], "counts": "~~"}}, "counts is no compressed run-length code"),
+        ({"segmentation": {"size": [90, 120], "counts": "P"}}, "counts is no compressed run-length code"),
+        ({"segmentation": {"size": 7, "counts": "0"}}, "result 0 has a mask of size 7"),
         (
             {"segmentation": {"size": [9, 9], "counts": "0"}},
             "result 0 has a mask of size .9, 9., but its image is .90, 120.",
