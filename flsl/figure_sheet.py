@@ -9,21 +9,8 @@ from PIL import Image
 
 from flsl.checkpoint import LoadedEncoder
 from flsl.figures import cluster_maps, match_clusters, point_attention, principal_components
-from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic
-
-
-def read_picture(path: Path) -> Image.Image:
-    """Open a picture as RGB.
-
-    Raises:
-        UserError: it does not exist or is no picture.
-    """
-    try:
-        with Image.open(path) as picture:
-            return picture.convert("RGB")
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UserError(f"picture {path} cannot be read: {error}. Give JPEG or PNG files.") from error
+from flsl.runtime.images import read_rgb
 
 
 @torch.no_grad()
@@ -62,7 +49,7 @@ def draw_sheets(
     Raises:
         UserError: a picture that cannot be read, or a block that an encoder does not have.
     """
-    images = [read_picture(path) for path in pictures]
+    images = [Image.fromarray(read_rgb(path)) for path in pictures]
     rows = []
     for loaded in checkpoints:
         maps = [feature_map(loaded, image, side, block) for image in images]

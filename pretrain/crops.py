@@ -1,6 +1,5 @@
 """Geometry of the views: decode an image and cut its random resized crops (docs/method.md, "Views")."""
 
-import io
 import math
 from pathlib import Path
 
@@ -8,8 +7,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torchvision.io import ImageReadMode, decode_jpeg
 
+from flsl.runtime.images import read_rgb
 from pretrain.recipe import Views
 
 ASPECT = (3 / 4, 4 / 3)
@@ -17,19 +16,8 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 def decode(path: str | Path) -> torch.Tensor:
-    """Decode an image file to RGB, `(3, H, W)` uint8, channels last in memory.
-
-    Whole JPEG files go to torchvision's decoder; everything else, and whatever it refuses, to PIL, which is slower and
-    notices truncation. Raises OSError, SyntaxError or ValueError where the file is broken.
-    """
-    data = Path(path).read_bytes()
-    if data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9":
-        try:
-            return decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB)
-        except RuntimeError:
-            pass  # e.g. CMYK
-    with Image.open(io.BytesIO(data)) as image:
-        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+    """Decode an image file to RGB, `(3, H, W)` uint8, channels last in memory. Raises UnreadableImage."""
+    return torch.from_numpy(read_rgb(path)).permute(2, 0, 1)
 
 
 def draw_box(width: int, height: int, scale: tuple[float, float], random: np.random.Generator) -> Box:

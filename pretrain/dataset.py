@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from flsl.runtime.errors import UserError
+from flsl.runtime.images import UnreadableImage
 from flsl.sampling import draw_queries
 from pretrain.apply_opencv import apply_opencv
 from pretrain.crops import cut_views, decode, draw_boxes
@@ -60,7 +61,7 @@ class ViewDataset(Dataset):
             try:
                 image = decode(self.paths[at])
                 break
-            except (OSError, SyntaxError, ValueError):
+            except UnreadableImage:
                 unreadable.append(at)  # its neighbor stands in, so that batches keep their size
         else:
             image = None

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 from eval.detector.annotations import Annotations
 from eval.metrics.coco import AREAS, RECALLS, Evaluation
 from flsl.runtime.files import write_atomic
+from flsl.runtime.images import read_rgb
 
 COLORS = [(230, 60, 60), (60, 160, 240), (250, 180, 40), (170, 90, 230), (60, 200, 160), (240, 120, 200)]
 TRUTH_COLOR = (60, 220, 80)
@@ -57,8 +58,7 @@ def draw_overlay(path: Path, truth: Annotations, detections: list[dict[str, Any]
     file = images / image["file_name"]
     if not file.is_file():
         return None
-    with Image.open(file) as opened:
-        pixels = np.array(opened.convert("RGB"))
+    pixels = read_rgb(file)
     objects = truth.of_image.get(image["id"], [])
     found = [detection for detection in detections if detection["image_id"] == image["id"]]
     best = sorted(found, key=lambda detection: -detection["score"])[: max(5, len(objects))]

@@ -5,13 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from eval.davis.protocol import Protocol
-from flsl.runtime.errors import UserError
-
-JPEG_BEGIN, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+from flsl.runtime.images import read_bgr
 
 
 def frame_size(height: int, width: int, protocol: Protocol) -> tuple[int, int]:
@@ -27,9 +24,9 @@ def frame_size(height: int, width: int, protocol: Protocol) -> tuple[int, int]:
 def read_frame(path: Path, protocol: Protocol) -> Tensor:
     """Read a frame as the encoder's input (3, H, W) float32, RGB.
 
-    Raises UserError if the file cannot be decoded, or only in part.
+    Raises UnreadableImage if the file cannot be decoded, or only in part.
     """
-    return to_input(resize_frame(_decode(path), protocol), protocol)
+    return to_input(resize_frame(read_bgr(path), protocol), protocol)
 
 
 def resize_frame(image: np.ndarray, protocol: Protocol) -> np.ndarray:
@@ -43,19 +40,3 @@ def to_input(image: np.ndarray, protocol: Protocol) -> Tensor:
     pixels = torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1))).float().div_(255)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (protocol.mean, protocol.std))
     return pixels.sub_(mean).div_(std)
-
-
-def _decode(path: Path) -> np.ndarray:
-    """Decode a picture to BGR (H, W, 3) uint8."""
-    data = path.read_bytes()
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None and not data.startswith(JPEG_BEGIN):
-        raise UserError(f"{path} is not a readable picture. Copy the frame again from the archive.")
-    # OpenCV may fill what is missing of a JPEG with gray and only print a warning; Pillow refuses.
-    if image is None or not data.rstrip(b"\0\r\n ").endswith(JPEG_END):
-        try:
-            with Image.open(path) as picture:
-                picture.load()
-        except OSError as error:
-            raise UserError(f"{path} is cut off after {len(data):,} bytes. Copy the frame again.") from error
-    return image

@@ -6,25 +6,9 @@ import numpy as np
 from PIL import Image
 
 from flsl.runtime.errors import UserError
+from flsl.runtime.images import read_mask
 
 VOID = 255
-
-
-def read_mask(path: Path) -> np.ndarray:
-    """Read a mask as it is: (H, W) uint8 indices, void included.
-
-    Raises UserError if the file is missing, damaged, or not one byte a pixel (palette or gray).
-    """
-    try:
-        with Image.open(path) as image:
-            mode = image.mode
-            if mode in ("P", "L"):
-                return np.asarray(image)
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing: every scored frame needs its mask.") from error
-    except Exception as error:  # a damaged file makes Pillow raise anything
-        raise UserError(f"{path} cannot be read ({error}). Write or copy the file again.") from error
-    raise UserError(f"{path} is a picture of mode {mode}; expected is a palette PNG whose index is the object's id.")
 
 
 def read_truth(path: Path) -> np.ndarray:

@@ -9,9 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from eval.davis.dataset import Video
-from eval.davis.masks import read_mask, read_truth
+from eval.davis.masks import read_truth
 from eval.davis.scoring import VideoScore
 from flsl.runtime.files import write_atomic
+from flsl.runtime.images import read_bgr, read_mask
 
 COLORS = np.array(
     [
@@ -105,7 +106,7 @@ def _paint(
     video: Video, index: int, labels: np.ndarray, size: tuple[int, int], number: int | None = None
 ) -> np.ndarray:
     """Return a frame of the given (width, height) with the objects, or one of them, painted over it: (H, W, 3) RGB."""
-    frame = cv2.imread(str(video.frames[index])) if video.frames else np.full((*labels.shape, 3), 96, np.uint8)
+    frame = read_bgr(video.frames[index]) if video.frames else np.full((*labels.shape, 3), 96, np.uint8)
     picture = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)[:, :, ::-1]
     labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
     shown = labels > 0 if number is None else labels == number

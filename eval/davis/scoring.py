@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from eval.davis.dataset import Video
-from eval.davis.masks import read_mask, read_truth
+from eval.davis.masks import read_truth
 from eval.davis.metrics import statistics
 from eval.davis.packed_metrics import score_frame
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic
+from flsl.runtime.images import read_mask
 
 BACKENDS = ("packed", "official")
 STATISTICS = ("J", "J_recall", "J_decay", "F", "F_recall", "F_decay")

@@ -11,12 +11,13 @@ from torch import Tensor
 from eval.davis.dataset import Video
 from eval.davis.features import encode_ahead
 from eval.davis.labels import first_labels, labels_to_mask
-from eval.davis.masks import read_mask, read_palette, read_truth, write_mask
+from eval.davis.masks import read_palette, read_truth, write_mask
 from eval.davis.protocol import Protocol
 from eval.davis.tiled_propagation import propagate
 from eval.run import Stopwatch
 from flsl.encoder import Encoder
 from flsl.runtime.errors import UserError
+from flsl.runtime.images import read_mask
 
 
 class Context:

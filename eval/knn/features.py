@@ -16,7 +16,7 @@ from eval.knn.boxes import boxes_in_crop, crop_corner, largest_box, resized_size
 from eval.knn.data import Example
 from eval.knn.protocol import Protocol
 from flsl.encoder import Encoder
-from flsl.runtime.errors import UserError
+from flsl.runtime.images import read_rgb
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def extract(
         what: for the progress bar.
 
     Raises:
-        UserError: an image cannot be read.
+        UnreadableImage: an image cannot be read.
     """
     mean = torch.tensor(encoder.config.image_mean).view(3, 1, 1)
     std = torch.tensor(encoder.config.image_std).view(3, 1, 1)
@@ -72,15 +72,12 @@ def extract(
 def load_image(path: Path, boxes: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
     """Return the crop (crop, crop, 3) uint8 RGB of an image and its boxes (n, 4) in the crop.
 
-    Raises UserError if the image cannot be read.
+    Raises UnreadableImage if the image cannot be read.
     """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            size = resized_size(width, height, protocol.resize)
-            resized = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"image {path} cannot be read ({error}). Replace it or take it out of the data.") from error
+    image = Image.fromarray(read_rgb(path))
+    width, height = image.size
+    size = resized_size(width, height, protocol.resize)
+    resized = image.resize(size, Image.Resampling.BICUBIC)
     left, top = crop_corner(*size, protocol.crop)
     crop = resized.crop((left, top, left + protocol.crop, top + protocol.crop))
     return np.array(crop), boxes_in_crop(boxes, width, height, protocol)

@@ -8,11 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from eval.uavdt.files import CATEGORIES, SequenceTruth
 from eval.uavdt.layout import FRAMES, Layout
-from flsl.runtime.errors import UserError
+from flsl.runtime.images import check_image
 
 OFFICIAL_SIZE = (1024, 540)  # pixels, where no frame tells; COCO's metric does not use it
 
@@ -51,22 +49,6 @@ def image_ids(document: dict[str, Any]) -> dict[tuple[str, int], int]:
     return {(image["sequence"], image["frame"]): image["id"] for image in document["images"]}
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Return (width, height) of a frame. Raises UserError if it is no whole picture.
-
-    A JPEG that ends with its end marker is taken as whole; only others are decoded, so 40,000 frames take seconds.
-    """
-    try:
-        with Image.open(path) as image:
-            with open(path, "rb") as file:
-                file.seek(-2, os.SEEK_END)
-                if file.read() != b"\xff\xd9":
-                    image.load()
-            return image.size
-    except (OSError, SyntaxError) as error:
-        raise UserError(f"frame {path} cannot be read ({error}). Unpack the sequence's archive again.") from error
-
-
 def _append(
     document: dict[str, Any],
     truth: SequenceTruth,
@@ -80,7 +62,7 @@ def _append(
     sizes = [OFFICIAL_SIZE] * len(frames)
     if paths is not None:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            sizes = list(pool.map(image_size, paths))
+            sizes = list(pool.map(check_image, paths))
     first = len(images) + 1
     for index, (frame, (width, height)) in enumerate(zip(frames, sizes)):
         file = paths[index].relative_to(root).as_posix() if paths else f"{FRAMES}/{truth.name}/img{frame:06d}.jpg"

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 from eval.uavdt.files import CATEGORIES, SequenceDetections, SequenceTruth
 from eval.uavdt.official import Curve
 from flsl.runtime.files import write_atomic
+from flsl.runtime.images import read_rgb
 
 TRUTH_COLOR = (60, 220, 80)
 IGNORE_COLOR = (150, 150, 150)
@@ -60,8 +61,7 @@ def draw_overlay(picture: Path, frame: int, truth: SequenceTruth, detections: Se
 
     As many detections are drawn as the frame has boxes (at least 5): more would hide the picture.
     """
-    with Image.open(picture) as file:
-        image = file.convert("RGB")
+    image = Image.fromarray(read_rgb(picture))
     veil = Image.new("RGBA", image.size)
     pen = ImageDraw.Draw(veil)
     for left, top, right, bottom in _corners(truth.ignore_box[truth.ignore_frame == frame]):

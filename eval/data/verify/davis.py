@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from eval.data.verify.files import Picture, describe, read_all, read_picture
+from eval.data.verify.files import Picture, read_all, read_picture
 from eval.data.verify.report import Report, open_report
 from eval.davis.dataset import FRAMES, LISTS, MASKS, OFFICIAL_FRAMES, OFFICIAL_VAL
 from eval.davis.masks import VOID
+from flsl.runtime import images
 from flsl.runtime.errors import UserError
 from flsl.runtime.names import safe_name
 
@@ -128,12 +128,9 @@ def _read_files(sequences: list[Sequence], decode: bool) -> None:
 def read_mask(path: Path) -> Mask:
     """Read a palette mask."""
     try:
-        with Image.open(path) as image:
-            if image.mode != "P":
-                return Mask(error=f"a mask of mode {image.mode} instead of palette (P)")
-            index = np.asarray(image)
-    except Exception as error:  # a damaged file can make Pillow raise anything
-        return Mask(error=describe(path, error))
+        index = images.read_mask(path, modes=("P",))
+    except images.UnreadableImage as error:
+        return Mask(error=error.reason)
     ids = np.flatnonzero(np.bincount(index.ravel(), minlength=256)).tolist()
     return Mask(index.shape[1], index.shape[0], ids=frozenset(ids) - {0, VOID})
 

@@ -1,6 +1,5 @@
 """Reading thousands of pictures in threads, with progress."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from os import cpu_count
 from pathlib import Path
 from typing import TypeVar
 
-from PIL import Image
+from flsl.runtime.images import UnreadableImage, check_image
 
 T = TypeVar("T")
 
@@ -30,27 +29,9 @@ class Picture:
 def read_picture(path: Path, decode: bool = True) -> Picture:
     """Read a picture's header and, with `decode`, all of its data, which finds files that were cut off."""
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")  # of strange but harmless EXIF blocks
-            width, height = image.size
-            if decode:
-                # Reads the whole JPEG stream but computes an eighth of the picture, which is several times as fast.
-                image.draft(None, (width // 8, height // 8))
-                image.load()
-    except Exception as error:  # a damaged file can make Pillow raise anything
-        return Picture(error=describe(path, error))
-    return Picture(width, height)
-
-
-def describe(path: Path, error: Exception) -> str:
-    """Say in a few words why a picture cannot be read."""
-    if not path.is_file():
-        return "the file is missing"
-    if path.stat().st_size == 0:
-        return "the file is empty"
-    if "truncated" in str(error).lower():
-        return f"the file is cut off after {path.stat().st_size:,} bytes"
-    return "not a readable picture"
+        return Picture(*check_image(path, whole=decode))
+    except UnreadableImage as error:
+        return Picture(error=error.reason)
 
 
 def read_all(read: Callable[[Path], T], paths: Sequence[Path], what: str) -> list[T]:

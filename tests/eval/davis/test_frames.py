@@ -73,7 +73,7 @@ def test_a_jpeg_that_opencv_pads_with_gray_is_refused(tmp_path):
     assert read_frame(path, DINO).shape == (3, 480, 832)
     for share in (0.02, 0.5, 0.99):
         path.write_bytes(data[: int(share * len(data))])
-        with pytest.raises(UserError, match=r"00000\.jpg is cut off"):
+        with pytest.raises(UserError, match=r"00000\.jpg cannot be read: the file is cut off"):
             read_frame(path, DINO)
 
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from support.uavdt_case import random_case, truth_of
 
-from eval.uavdt.coco_format import coco_document, image_size
+from eval.uavdt.coco_format import coco_document
 from eval.uavdt.files import missing_ignore_files, read_detections, read_truth, write_detections
 from eval.uavdt.layout import FRAMES, TRUTH, open_layout
 from flsl.runtime.errors import UserError
+from flsl.runtime.images import check_image
 
 
 @pytest.fixture
@@ -183,7 +184,7 @@ def test_coco_document(make_copy):
 def test_broken_frames_are_named(make_copy, content):
     root = make_copy([truth_of("M0203", 2, [(1, 1, 1, 9, 9)])], size=(640, 480))
     path = root / FRAMES / "M0203" / "img000002.jpg"
-    assert image_size(path) == (640, 480)
+    assert check_image(path) == (640, 480)
     path.write_bytes(path.read_bytes()[:-700] if content is None else content)
     layout = open_layout(root)
     with pytest.raises(UserError, match=r"img000002\.jpg cannot be read"):
