@@ -16,7 +16,7 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 def decode(path: str | Path) -> torch.Tensor:
-    """Decode an image file to RGB, `(3, H, W)` uint8, channels last in memory. Raises UnreadableImage."""
+    """Decode an image file to RGB, `(3, H, W)` uint8, channels last in memory. Raises ImageError."""
     return torch.from_numpy(read_rgb(path)).permute(2, 0, 1)
 
 

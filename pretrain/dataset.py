@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from flsl.runtime.errors import UserError
-from flsl.runtime.images import UnreadableImage
+from flsl.runtime.images import ImageError
 from flsl.sampling import draw_queries
 from pretrain.apply_opencv import apply_opencv
 from pretrain.crops import cut_views, decode, draw_boxes
@@ -61,7 +61,7 @@ class ViewDataset(Dataset):
             try:
                 image = decode(self.paths[at])
                 break
-            except UnreadableImage:
+            except ImageError:
                 unreadable.append(at)  # its neighbor stands in, so that batches keep their size
         else:
             image = None

@@ -24,7 +24,7 @@ def frame_size(height: int, width: int, protocol: Protocol) -> tuple[int, int]:
 def read_frame(path: Path, protocol: Protocol) -> Tensor:
     """Read a frame as the encoder's input (3, H, W) float32, RGB.
 
-    Raises UnreadableImage if the file cannot be decoded, or only in part.
+    Raises ImageError if the file cannot be decoded, or only in part.
     """
     return to_input(resize_frame(read_bgr(path), protocol), protocol)
 

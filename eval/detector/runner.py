@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import sys
 import time
 import warnings
@@ -79,7 +80,7 @@ def quiet(log: Path) -> Iterator[TextIO]:
 
 def _from_loader(message: str) -> str:
     """Take the message out of the traceback that torch wraps an error of a loader process in."""
-    return message.rpartition("UserError: ")[2].strip()
+    return re.split(r"^[\w.]+Error: ", message, flags=re.MULTILINE)[-1].strip()
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

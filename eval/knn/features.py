@@ -42,7 +42,7 @@ def extract(
         what: for the progress bar.
 
     Raises:
-        UnreadableImage: an image cannot be read.
+        ImageError: an image cannot be read.
     """
     mean = torch.tensor(encoder.config.image_mean).view(3, 1, 1)
     std = torch.tensor(encoder.config.image_std).view(3, 1, 1)
@@ -72,7 +72,7 @@ def extract(
 def load_image(path: Path, boxes: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
     """Return the crop (crop, crop, 3) uint8 RGB of an image and its boxes (n, 4) in the crop.
 
-    Raises UnreadableImage if the image cannot be read.
+    Raises ImageError if the image cannot be read.
     """
     image = Image.fromarray(read_rgb(path))
     width, height = image.size

@@ -26,18 +26,16 @@ _MISSING = re.compile("premature end|instead of RST", re.IGNORECASE)
 _HARMLESS = re.compile("extraneous bytes|Adobe|JFIF")
 _SCAN = 0xDA  # marker of a scan header
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of a frame header: SOF0 to SOF15
-_NEXT_MARKER = re.compile(
-    rb"\xff[^\x00\xff\xd0-\xd7]"
-)  # after entropy-coded data, where FF00 is a byte and D0-7 restart
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # in entropy-coded data FF00 is a byte, FFD0-7 restart
 
 
-class UnreadableImage(UserError):
+class ImageError(UserError):
     """A file that is no whole image; `reason` says in a few words what is wrong with it."""
 
     reason = ""
 
     @classmethod
-    def of(cls, path: str | Path, reason: str) -> "UnreadableImage":
+    def of(cls, path: str | Path, reason: str) -> "ImageError":
         """Make one (data workers rebuild exceptions from their message alone)."""
         error = cls(f"image {path} cannot be read: {reason}. Replace the file, or take it out of the data.")
         error.reason = reason
@@ -48,7 +46,7 @@ def read_rgb(path: str | Path) -> np.ndarray:
     """Read an image as RGB, `(H, W, 3)` uint8: pretraining, k-NN and figures. What is no JPEG is decoded by Pillow.
 
     Raises:
-        UnreadableImage: no such file, no image, cut off, or more than `MAX_PIXELS`.
+        ImageError: no such file, no image, cut off, or more than `MAX_PIXELS`.
     """
     data = _read(path)
     pixels = _decode_jpeg(data, path, "RGB")
@@ -59,7 +57,7 @@ def read_bgr(path: str | Path) -> np.ndarray:
     """Read an image as BGR, `(H, W, 3)` uint8: DAVIS and the detectors. What is no JPEG is decoded by OpenCV.
 
     Raises:
-        UnreadableImage: as `read_rgb`.
+        ImageError: as `read_rgb`.
     """
     import cv2
 
@@ -69,7 +67,7 @@ def read_bgr(path: str | Path) -> np.ndarray:
         _open(data, path)  # OpenCV decodes the rest of a file without a word
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
-        raise UnreadableImage.of(path, "OpenCV cannot decode this kind of picture")
+        raise ImageError.of(path, "OpenCV cannot decode this kind of picture")
     return pixels
 
 
@@ -77,13 +75,11 @@ def read_mask(path: str | Path, modes: tuple[str, ...] = ("P", "L")) -> np.ndarr
     """Read a mask as its stored bytes, `(H, W)` uint8: indices of the palette (P) or gray levels (L), void included.
 
     Raises:
-        UnreadableImage: as `read_rgb`, or the picture is of none of Pillow's `modes`.
+        ImageError: as `read_rgb`, or the picture is of none of Pillow's `modes`.
     """
     image = _open(_read(path), path)
     if image.mode not in modes:
-        raise UnreadableImage(
-            path, f"a mask of mode {image.mode} instead of palette (P), whose index is the object's id"
-        )
+        raise ImageError.of(path, f"a mask of mode {image.mode} instead of palette (P), whose index is the object's id")
     return np.asarray(image)
 
 
@@ -95,7 +91,7 @@ def check_image(path: str | Path, whole: bool = True) -> tuple[int, int]:
         whole: False reads the header alone and takes the rest on trust.
 
     Raises:
-        UnreadableImage: as `read_rgb`.
+        ImageError: as `read_rgb`.
     """
     if not whole:
         try:
@@ -103,7 +99,7 @@ def check_image(path: str | Path, whole: bool = True) -> tuple[int, int]:
                 warnings.simplefilter("ignore")  # of strange but harmless EXIF blocks
                 return image.size
         except Exception as error:  # a damaged file can make Pillow raise anything
-            raise UnreadableImage.of(path, _explain(path, error)) from error
+            raise ImageError.of(path, _explain(path, error)) from error
     data = _read(path)
     # An eighth of the picture is computed, but the whole of the entropy-coded data is read.
     if _decode_jpeg(data, path, "GRAY", min_factor=8) is not None:
@@ -117,9 +113,9 @@ def _read(path: str | Path) -> bytes:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise UnreadableImage.of(path, _explain(path, error)) from error
+        raise ImageError.of(path, _explain(path, error)) from error
     if not data:
-        raise UnreadableImage.of(path, "the file is empty")
+        raise ImageError.of(path, "the file is empty")
     return data
 
 
@@ -138,11 +134,11 @@ def _decode_jpeg(data: bytes, path: str | Path, colors: str, min_factor: int = 1
             break
         except ValueError as error:  # the decoder's first complaint
             if _MISSING.search(str(error)):
-                raise UnreadableImage.of(path, f"the file is cut off after {len(data):,} bytes ({error})") from error
+                raise ImageError.of(path, f"the file is cut off after {len(data):,} bytes ({error})") from error
             if not _HARMLESS.search(str(error)):
                 break
     if pixels is not None and not complete:
-        raise UnreadableImage.of(path, f"the file is cut off after {len(data):,} bytes (scans of the JPEG are missing)")
+        raise ImageError.of(path, f"the file is cut off after {len(data):,} bytes (scans of the JPEG are missing)")
     # CMYK was decoded to see that it is whole; the caller's library makes colors of it
     return None if components == 4 else pixels
 
@@ -202,15 +198,15 @@ def _open(data: bytes, path: str | Path) -> Image.Image:
         _check_pixels(path, *image.size)
         image.load()
         return image
-    except UnreadableImage:
+    except ImageError:
         raise
     except Exception as error:  # a damaged file can make Pillow raise anything
-        raise UnreadableImage.of(path, _explain(path, error)) from error
+        raise ImageError.of(path, _explain(path, error)) from error
 
 
 def _check_pixels(path: str | Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise UnreadableImage.of(path, f"{width}x{height} pixels are more than {MAX_PIXELS:,}; scale the picture down")
+        raise ImageError.of(path, f"{width}x{height} pixels are more than {MAX_PIXELS:,}; scale the picture down")
 
 
 def _explain(path: str | Path, error: Exception) -> str:

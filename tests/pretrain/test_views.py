@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from flsl.runtime.images import UnreadableImage
+from flsl.runtime.images import ImageError
 from pretrain.apply_batched import apply_batched
 from pretrain.apply_opencv import apply_opencv
 from pretrain.apply_pil import apply_pil
@@ -145,5 +145,5 @@ def test_truncated_images_are_noticed(tmp_path):
     picture().save(tmp_path / "image.jpg")
     data = (tmp_path / "image.jpg").read_bytes()
     (tmp_path / "image.jpg").write_bytes(data[: len(data) // 2])
-    with pytest.raises(UnreadableImage):
+    with pytest.raises(ImageError):
         decode(tmp_path / "image.jpg")

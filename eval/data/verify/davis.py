@@ -129,7 +129,7 @@ def read_mask(path: Path) -> Mask:
     """Read a palette mask."""
     try:
         index = images.read_mask(path, modes=("P",))
-    except images.UnreadableImage as error:
+    except images.ImageError as error:
         return Mask(error=error.reason)
     ids = np.flatnonzero(np.bincount(index.ravel(), minlength=256)).tolist()
     return Mask(index.shape[1], index.shape[0], ids=frozenset(ids) - {0, VOID})

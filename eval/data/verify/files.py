@@ -7,7 +7,7 @@ from os import cpu_count
 from pathlib import Path
 from typing import TypeVar
 
-from flsl.runtime.images import UnreadableImage, check_image
+from flsl.runtime.images import ImageError, check_image
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ def read_picture(path: Path, decode: bool = True) -> Picture:
     """Read a picture's header and, with `decode`, all of its data, which finds files that were cut off."""
     try:
         return Picture(*check_image(path, whole=decode))
-    except UnreadableImage as error:
+    except ImageError as error:
         return Picture(error=error.reason)
 
 
