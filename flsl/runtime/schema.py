@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
@@ -54,7 +54,7 @@ CHECKS = ConfigDict(extra="forbid", allow_inf_nan=False)
 def section(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass whose values are checked: types, ranges (`Annotated[float, Field(gt=0)]`),
     unknown keys, NaN and infinities. A `ValueError` from `__post_init__` counts as a complaint about the section."""
-    return checked_dataclass(frozen=True, config=CHECKS)(cls)
+    return cast(type[T], checked_dataclass(frozen=True, config=CHECKS)(cls))
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
@@ -130,7 +130,7 @@ def plain(value: Any) -> Any:
 
 
 @cache
-def _adapter(cls: type[T]) -> TypeAdapter[T]:
+def _adapter(cls: Any) -> TypeAdapter:
     return TypeAdapter(cls)
 
 
