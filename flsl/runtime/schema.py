@@ -93,7 +93,7 @@ def parse_json(cls: type[T], text: str | bytes, where: str = "", whole: str = "t
         UserError: the text is no JSON, or does not fit.
     """
     try:
-        return _adapter(cls).validate_json(text, strict=True)
+        return _adapter(cls).validate_json(text, strict=True)  # type: ignore[arg-type]  # a class is hashable
     except ValidationError as error:
         raise UserError("; ".join(explain(error, cls, where, whole))) from None
 
