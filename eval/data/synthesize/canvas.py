@@ -43,7 +43,7 @@ class Canvas:
         mask = cv2.warpAffine(alpha, local, extent, flags=cv2.INTER_LINEAR)
         region = self.image[top:bottom, left:right]
         if shadow:
-            throw = np.float32([[1, 0, 0.07 * size], [0, 1, 0.09 * size]])
+            throw = np.array([[1, 0, 0.07 * size], [0, 1, 0.09 * size]], np.float32)
             dark = cv2.warpAffine(cv2.blur(mask, (5, 5)), throw, extent).astype(np.float32) * (shadow / 255)
             region = cv2.blendLinear(np.zeros_like(region), region, dark, 1 - dark)
         opacity = mask.astype(np.float32) / 255
@@ -67,11 +67,11 @@ def develop(image: np.ndarray, rng: np.random.Generator, gain: np.ndarray, noise
     `gain` is (H, W, 3) float32, or (3,) for the whole picture.
     """
     factor = gain if gain.ndim == 3 else tuple(gain.tolist())
-    lit = cv2.multiply(image, factor, dtype=cv2.CV_8U)
+    lit = cv2.multiply(image, factor, dtype=cv2.CV_8U)  # type: ignore[arg-type]  # the stubs know no scalars
     grain = rng.integers(-noise, noise + 1, image.shape, np.int8)
     return cv2.add(lit, grain, dtype=cv2.CV_8U)
 
 
-def encode_jpeg(image: np.ndarray, quality: int = 92) -> np.ndarray:
+def encode_jpeg(image: np.ndarray, quality: int = 92) -> bytes:
     """Return JPEG bytes of a BGR picture."""
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()

@@ -61,7 +61,7 @@ def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
     """
     side = min(height, width)
     while True:
-        hues = rng.uniform(0, 180, 1)
+        hues = rng.uniform(0, 180, 1).tolist()
         speed = 0.045 * side
         things = [
             draw_thing(

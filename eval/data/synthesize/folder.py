@@ -103,7 +103,7 @@ def write_json(path: Path, content: object, indent: int | None = 2) -> None:
     write_atomic(path, lambda temporary: temporary.write_text(text + "\n"))
 
 
-def write_bytes(path: Path, content: bytes | np.ndarray) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """Write encoded bytes; the marker, not each of thousands of files, makes a synthesis atomic."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -112,6 +112,7 @@ def write_bytes(path: Path, content: bytes | np.ndarray) -> None:
 def _reuse(root: Path, head: dict[str, Any]) -> int:
     """Accept a finished synthesis with the same parameters, or say why not."""
     found = read_marker(root)
+    assert found is not None  # the caller has seen the marker
     for key, wanted in head.items():
         if found.get(key) != wanted:
             raise UserError(

@@ -83,7 +83,7 @@ def _length(truth: SequenceTruth) -> int:
 def _is_night(name: str) -> bool:
     """Tell whether the official attributes say so."""
     official = official_sequences().get(name)
-    return bool(official) and "night" in official.attributes.get("weather", ())
+    return official is not None and "night" in official.attributes.get("weather", ())
 
 
 def _copy_rows(source: Path, target: Path, frames: int | None) -> None:

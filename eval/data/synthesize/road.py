@@ -46,8 +46,8 @@ def draw_traffic(
     bridge, above = None, []
     if rng.random() < 0.5:
         bridge = _draw_bridge(crossing, side, car)
-        for lane, heading in ((-0.5, np.pi / 2), (0.5, -np.pi / 2)):
-            above += _draw_lane(rng, crossing + lane * LANE * car, heading, side, frames, car, margin)
+        for place, heading in ((-0.5, np.pi / 2), (0.5, -np.pi / 2)):
+            above += _draw_lane(rng, crossing + place * LANE * car, heading, side, frames, car, margin)
     vehicles = [replace(vehicle, target=number) for number, vehicle in enumerate([*below, *above], start=1)]
     drift = 0.1 * height
     return Traffic(
@@ -121,7 +121,7 @@ def fill_car_park(rng: np.random.Generator, ground: np.ndarray, park: tuple[floa
             if rng.random() < 0.75:
                 patch, alpha = draw_vehicle(rng, CAR)
                 heading = np.pi / 2 + np.pi * row
-                canvas.paste(patch, alpha, placement((x, y), heading, car / patch.shape[1], patch.shape), 0, shadow=0.4)
+                canvas.paste(patch, alpha, placement((float(x), y), heading, car / patch.shape[1], patch.shape), 0, shadow=0.4)
 
 
 def _draw_bridge(x: float, side: int, car: float) -> Hider:
@@ -149,5 +149,5 @@ def draw_crown(rng: np.random.Generator, pixels: int = 96) -> tuple[np.ndarray, 
     points = np.round((outline * 0.47 + 0.5) * pixels * 16).astype(np.int32)
     alpha = cv2.fillPoly(np.zeros((pixels, pixels), np.uint8), [points], 255, cv2.LINE_AA, shift=4)
     leaves = 0.35 + 0.9 * cloud_noise(rng, pixels, pixels, coarsest=10, octaves=3)[..., None]
-    color = np.float32([45, 95, 60]) * rng.uniform(0.7, 1.2) * rng.uniform(0.9, 1.1, 3).astype(np.float32)
+    color = np.array([45, 95, 60], np.float32) * rng.uniform(0.7, 1.2) * rng.uniform(0.9, 1.1, 3).astype(np.float32)
     return np.clip(color * leaves, 0, 255).astype(np.uint8), alpha

@@ -85,7 +85,7 @@ class Scene:
         """Render the frame at a time (in frames)."""
         margin_y, margin_x = (np.array(self.background.shape[:2]) - (self.height, self.width)) / 2
         offset = (self.camera[0].at(time), self.camera[1].at(time))
-        window = np.float64([[1, 0, -margin_x - offset[0]], [0, 1, -margin_y - offset[1]]])
+        window = np.array([[1, 0, -margin_x - offset[0]], [0, 1, -margin_y - offset[1]]], np.float64)
         canvas = Canvas.on(
             cv2.warpAffine(self.background, window, (self.width, self.height), borderMode=cv2.BORDER_REFLECT)
         )
@@ -173,13 +173,17 @@ def draw_scene(
     period = rng.uniform(60, 120)
     reach = speed * period / (2 * np.pi)
     margin = int(np.ceil(reach)) + 2
+
+    def light() -> Sway:
+        return Sway(brightness, flicker, rng.uniform(12, 24), rng.uniform(0, 6.3))
+
     return Scene(
         background=draw_background(rng, height + 2 * margin, width + 2 * margin, hues),
         things=tuple(things),
         camera=(Sway(0, reach, period, rng.uniform(0, 6.3)), Sway(0, reach / 2, period, rng.uniform(0, 6.3))),
         height=height,
         width=width,
-        light=tuple(Sway(brightness, flicker, rng.uniform(12, 24), rng.uniform(0, 6.3)) for _ in range(3)),
+        light=(light(), light(), light()),
         seed=int(rng.integers(1 << 31)),
     )
 

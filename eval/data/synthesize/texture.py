@@ -14,7 +14,7 @@ def cloud_noise(rng: np.random.Generator, height: int, width: int, coarsest: int
         shape = (max(2, cells * height // max(height, width)), max(2, cells * width // max(height, width)))
         grid = rng.random(shape, np.float32)
         total += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) / (1 << octave)
-    return cv2.normalize(total, None, 0, 1, cv2.NORM_MINMAX)
+    return cv2.normalize(total, total, 0, 1, cv2.NORM_MINMAX)
 
 
 def palette(rng: np.random.Generator, hue: float | None = None, colors: int = 3, muted: bool = False) -> np.ndarray:

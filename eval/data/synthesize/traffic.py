@@ -153,7 +153,7 @@ def clipped_box(corners: np.ndarray, height: int, width: int) -> tuple[tuple[int
 
     The box is None where less than 3 pixels of width or height are inside.
     """
-    frame = np.float32([(0, 0), (width, 0), (width, height), (0, height)])
+    frame = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
     area, inner = cv2.intersectConvexConvex(corners.astype(np.float32), frame)
     if area <= 0 or inner is None:
         return None, 0.0
@@ -176,8 +176,8 @@ def night_gain(placed: list[tuple[tuple[int, ...], np.ndarray]], height: int, wi
         cone = np.array([(w - 6, 0.2 * h), (w + 60, -0.5 * h), (w + 60, 1.5 * h), (w - 6, 0.8 * h)])
         points = (cone @ matrix[:, :2].T + matrix[:, 2]) / 2
         cv2.fillConvexPoly(beams, np.round(points).astype(np.int32), 1.0)
-    beams = cv2.resize(cv2.GaussianBlur(beams, (0, 0), height / 80), (width, height))
-    return np.float32([0.46, 0.37, 0.34]) + beams[..., None] * np.float32([0.5, 0.62, 0.68])
+    light = cv2.resize(cv2.GaussianBlur(beams, (0, 0), height / 80), (width, height))[..., None]
+    return np.array([0.46, 0.37, 0.34], np.float32) + light * np.array([0.5, 0.62, 0.68], np.float32)
 
 
 def draw_ground(rng: np.random.Generator, road: np.ndarray) -> np.ndarray:
@@ -185,6 +185,6 @@ def draw_ground(rng: np.random.Generator, road: np.ndarray) -> np.ndarray:
     height, width = road.shape
     clumps = cloud_noise(rng, height, width, coarsest=6, octaves=4)[..., None]
     fine = cv2.resize(rng.random((height // 3, width // 3), np.float32), (width, height))[..., None]
-    grass = np.float32(GRASS) * (0.65 + 0.5 * clumps + 0.25 * fine)
-    asphalt = np.float32(ASPHALT) * (0.9 + 0.1 * clumps + 0.12 * fine)
+    grass = np.array(GRASS, np.float32) * (0.65 + 0.5 * clumps + 0.25 * fine)
+    asphalt = np.array(ASPHALT, np.float32) * (0.9 + 0.1 * clumps + 0.12 * fine)
     return np.clip(grass + (asphalt - grass) * road[..., None], 0, 255).astype(np.uint8)

@@ -133,6 +133,6 @@ def _road_under(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
     # The sum of boxes is the double running sum of their corners.
     for y, x, sign in ((top, left, 1), (top, right, -1), (bottom, left, -1), (bottom, right, 1)):
         np.add.at(visits, (y, x), sign)
-    visits = visits.cumsum(axis=0).cumsum(axis=1)[:height, :width]
-    spread = cv2.GaussianBlur((visits > 0.5).astype(np.float32), (0, 0), height / 40)
+    covered = visits.cumsum(axis=0).cumsum(axis=1)[:height, :width]
+    spread = cv2.GaussianBlur((covered > 0.5).astype(np.float32), (0, 0), height / 40)
     return np.clip((spread - 0.1) * 6, 0, 1)

@@ -60,7 +60,7 @@ def _draw_truck(rng: np.random.Generator, patch: np.ndarray, paint: np.ndarray) 
     _box(patch, (0.78, 1), (0.06, 0.94), np.array([(60, 60, 190), (190, 110, 50), (70, 150, 190)][rng.integers(3)]))
     _box(patch, (0.88, 0.94), (0.12, 0.88), (50, 40, 30))
     _box(patch, (0, 0.74), (0, 1), paint)
-    for x in np.arange(0.06, 0.72, 0.09):
+    for x in np.arange(0.06, 0.72, 0.09).tolist():
         _box(patch, (x, x + 0.03), (0.04, 0.96), paint * 0.7)
 
 

@@ -92,8 +92,8 @@ def print_report(report: Report, limit: int = 20) -> int:
     table.add_column("found", justify="right")
     if official:
         table.add_column("official", justify="right")
-    for what, found, wanted in report.counts:
-        table.add_row(what, f"{found:,}", *([f"{wanted:,}" if wanted is not None else ""] if official else []))
+    for what, count, wanted in report.counts:
+        table.add_row(what, f"{count:,}", *([f"{wanted:,}" if wanted is not None else ""] if official else []))
     console.print(table)
     total = sum(len(found) for found in report.problems.values())
     for remedy, found in report.problems.items():
