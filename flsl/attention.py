@@ -17,11 +17,11 @@ class EncoderAttention(Attention):
         """Attend within `x` `(B, N, D)`; same shape."""
         if not self.fused_attn or not _explicit_is_faster(x):
             return super().forward(x, *arguments, **keywords)
-        self.fused_attn = False
+        self.fused_attn = False  # type: ignore[misc]  # final in timm's declaration alone
         try:
             return super().forward(x, *arguments, **keywords)
         finally:
-            self.fused_attn = True
+            self.fused_attn = True  # type: ignore[misc]
 
 
 def _explicit_is_faster(x: torch.Tensor) -> bool:

@@ -96,9 +96,9 @@ def match_clusters(
         overlap += torch.bincount((ours * clusters + resized).flatten(), minlength=clusters**2).view(clusters, clusters)
     number = torch.zeros(clusters, dtype=torch.long)
     for _ in range(clusters):
-        ours, theirs = divmod(int(overlap.argmax()), clusters)
-        number[ours] = theirs
-        overlap[ours], overlap[:, theirs] = -1, -1
+        row, column = divmod(int(overlap.argmax()), clusters)
+        number[row] = column
+        overlap[row], overlap[:, column] = -1, -1
     return [number[part] for part in labels]
 
 

@@ -89,12 +89,13 @@ def download(model: ListedModel) -> Path:
     """
     if find_cached(model.name):
         return locate(model)
-    if model.address is None:
+    address = model.address
+    if address is None:
         raise UserError(f"{model.name} cannot be downloaded by a program. {model.how_to_get()}")
-    return write_atomic(cache_folder() / model.file_name, lambda temporary: _fetch(model, temporary))
+    return write_atomic(cache_folder() / model.file_name, lambda temporary: _fetch(model, address, temporary))
 
 
-def _fetch(model: ListedModel, target: Path) -> None:
+def _fetch(model: ListedModel, address: str, target: Path) -> None:
     """Stream the file to `target` with progress, then check it."""
     import urllib.error
     import urllib.request
@@ -102,15 +103,15 @@ def _fetch(model: ListedModel, target: Path) -> None:
     from rich.progress import wrap_file
 
     try:
-        with urllib.request.urlopen(model.address, timeout=60) as response, open(target, "wb") as file:
+        with urllib.request.urlopen(address, timeout=60) as response, open(target, "wb") as file:
             size = int(response.headers.get("Content-Length") or 0)
             with wrap_file(response, size, description=model.name) as source:
                 while chunk := source.read(1 << 20):
                     file.write(chunk)
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        raise UserError(f"{model.address} cannot be downloaded: {error}. {model.how_to_get()}") from error
+        raise UserError(f"{address} cannot be downloaded: {error}. {model.how_to_get()}") from error
     if size and target.stat().st_size != size:
-        raise UserError(f"{model.address}: only {target.stat().st_size} of {size} bytes arrived. Try again.")
+        raise UserError(f"{address}: only {target.stat().st_size} of {size} bytes arrived. Try again.")
     _verify(model, target)
 
 

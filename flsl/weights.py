@@ -131,7 +131,8 @@ def _numpy_scalars() -> list[Any]:
     import numpy as np
 
     kinds = (np.float64, np.float32, np.int64, np.int32, np.bool_)
-    return [np._core.multiarray.scalar, np.dtype, *{type(np.dtype(kind)) for kind in kinds}]
+    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]  # it has no public name
+    return [scalar, np.dtype, *{type(np.dtype(kind)) for kind in kinds}]
 
 
 def _reason(error: Exception) -> str:
@@ -191,7 +192,8 @@ def _read_shards(path: Path) -> tuple[dict[str, torch.Tensor], str]:
             f"checkpoint {path} is JSON, but no index of safetensors shards (it lacks 'weight_map'). Name the weight "
             "file itself."
         ) from error
-    tensors, digest = {}, hashlib.sha256()
+    tensors: dict[str, torch.Tensor] = {}
+    digest = hashlib.sha256()
     for shard in shards:
         if Path(shard).name != shard:
             raise UserError(f"checkpoint {path} names a shard outside of its folder: {shard!r}. It was refused.")
@@ -207,7 +209,7 @@ def _read_shards(path: Path) -> tuple[dict[str, torch.Tensor], str]:
 
 def _json_beside(path: Path) -> dict[str, Any]:
     """Return config.json and preprocessor_config.json of the file's folder, merged; nothing where there are none."""
-    merged = {}
+    merged: dict[str, Any] = {}
     for name in ("preprocessor_config.json", "config.json"):
         try:
             content = json.loads((path.parent / name).read_text())

@@ -22,7 +22,7 @@ def apply_opencv(image: np.ndarray, parameters: Photometric) -> np.ndarray:
             factor = parameters.saturation
             image = cv2.addWeighted(image, factor, _gray(image), 1 - factor, 0)
         else:
-            hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
+            hsv: np.ndarray = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
             hsv[..., 0] += np.uint8(int(parameters.hue * 255) % 256)  # wraps
             image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
     if parameters.gray:

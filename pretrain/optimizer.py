@@ -1,7 +1,11 @@
 """AdamW as FLSL uses it: two weight-decay groups, gradients clipped tensor by tensor, a last layer that starts frozen."""
 
+from typing import Any
+
 import torch
 from torch import nn
+
+from flsl.model import Network
 
 
 def build_optimizer(student: nn.Module) -> torch.optim.AdamW:
@@ -10,11 +14,12 @@ def build_optimizer(student: nn.Module) -> torch.optim.AdamW:
     Group 0 is decayed: parameters of two or more dimensions whose name does not end in `.bias`. Group 1 is the rest.
     The fused implementation leaves weights untouched where `found_inf` is set, without waiting for the device.
     """
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for name, parameter in student.named_parameters():
         if parameter.requires_grad:
             (plain if name.endswith(".bias") or parameter.ndim == 1 else decayed).append(parameter)
-    groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, fused=True)
 
 
@@ -43,7 +48,7 @@ def clip_gradients(parameters: list[nn.Parameter], limit: float) -> torch.Tensor
     return torch.linalg.vector_norm(torch.stack(norms))
 
 
-def drop_last_layer_gradients(student: nn.Module) -> None:
+def drop_last_layer_gradients(student: Network) -> None:
     """Remove the gradients of the centroid layer: no step, no decay and no optimizer state for it."""
     for parameter in student.head.last_layer.parameters():
         parameter.grad = None

@@ -35,13 +35,14 @@ class Photometric:
 def draw_photometric(random: np.random.Generator) -> Photometric:
     """Draw the parameters of one view."""
     order = int(random.integers(len(ORDERS))) if random.random() < 0.8 else -1
-    factors = random.uniform((0.6, 0.6, 0.8, -0.1), (1.4, 1.4, 1.2, 0.1))
+    brightness, contrast, saturation, hue = random.uniform((0.6, 0.6, 0.8, -0.1), (1.4, 1.4, 1.2, 0.1)).tolist()
     gray = bool(random.random() < 0.2)
     first = random.random() < 0.5
     blurred = random.random() < (0.5 if first else 0.1)
     radius = random.uniform(0.1, MAX_RADIUS)
     solarize = bool(not first and random.random() < 0.2)
-    return Photometric(order, *factors.tolist(), gray, float(radius) if blurred else 0.0, solarize)
+    blur = float(radius) if blurred else 0.0
+    return Photometric(order, brightness, contrast, saturation, hue, gray, blur, solarize)
 
 
 def as_tensor(parameters: list[Photometric]) -> torch.Tensor:

@@ -27,17 +27,17 @@ def draw_pictures(encoder: Encoder, paths: list[Path], side: int, device: torch.
         Pictures `(3, side, len(paths) * side)` in 0..1: the image, principal components, clusters, and the mean-shift
         attention of each of `POINTS`.
     """
-    images = [decode(path).float()[None] / 255 for path in paths]
-    images = torch.cat([F.interpolate(i, (side, side), mode="bilinear", antialias=True) for i in images])
-    (maps,) = encoder.feature_maps(normalize(images.to(device)))
-    maps = list(maps.float().cpu())
+    read = [decode(path).float()[None] / 255 for path in paths]
+    images = torch.cat([F.interpolate(i, (side, side), mode="bilinear", antialias=True) for i in read])
+    (features,) = encoder.feature_maps(normalize(images.to(device)))
+    maps = list(features.float().cpu())
     colors = torch.rand(CLUSTERS, 3, generator=torch.Generator().manual_seed(0))
     rows = {
         "image": list(images),
         "principal components": [c.permute(2, 0, 1) for c in principal_components(maps)],
         "clusters": [colors[c].permute(2, 0, 1) for c in cluster_maps(maps, CLUSTERS)],
     }
-    attention = [point_attention(features, POINTS) for features in maps]
+    attention = [point_attention(of_image, POINTS) for of_image in maps]
     for index, point in enumerate(POINTS):
         weights = [a[index] / a[index].amax() for a in attention]
         rows[f"attention of {point}"] = [w.expand(3, -1, -1) for w in weights]

@@ -17,7 +17,8 @@ def drawn_detections(truth: Annotations, images: int, seed: int = 0) -> tuple[An
     """
     rng = np.random.default_rng(seed)
     repeated: dict[int, list[dict[str, Any]]] = {}
-    entries, results = [], []
+    entries: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for number in range(images):
         image = truth.images[number % len(truth.images)]
         entries.append(image | {"id": number})

@@ -66,8 +66,8 @@ def draw_overlay(path: Path, truth: Annotations, detections: list[dict[str, Any]
     for detection in reversed(best):
         if "segmentation" in detection:
             inside = rle.decode(detection["segmentation"]).astype(bool)
-            color = np.array(COLORS[names[detection["category_id"]][0] % len(COLORS)])
-            pixels[inside] = (pixels[inside] * 0.5 + color * 0.5).astype(np.uint8)
+            tint = np.array(COLORS[names[detection["category_id"]][0] % len(COLORS)])
+            pixels[inside] = (pixels[inside] * 0.5 + tint * 0.5).astype(np.uint8)
     picture = Image.fromarray(pixels)
     pen = ImageDraw.Draw(picture)
     for annotation in objects:

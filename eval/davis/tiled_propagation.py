@@ -78,7 +78,8 @@ def _propagate_column(
         values, frames, positions = (torch.cat(parts, dim=1) for parts in zip(*found))
         averaged, tied = _average(values, labels.flatten(1, 2)[frames, positions], protocol)
         tiles.append((averaged.unflatten(0, size := (bottom - top, right - left)), tied.unflatten(0, size)))
-    return tuple(torch.cat(parts) for parts in zip(*tiles))
+    averages, ties = (torch.cat(parts) for parts in zip(*tiles))
+    return averages, ties
 
 
 @functools.lru_cache(maxsize=256)

@@ -40,13 +40,13 @@ def install_operators() -> bool:
             ) from error
         if compiled is not None:
             return False
-        spec = ModuleSpec(EXTENSION, _TorchvisionLoader(), origin="torchvision")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        loader = _TorchvisionLoader()
+        module = importlib.util.module_from_spec(ModuleSpec(EXTENSION, loader, origin="torchvision"))
+        loader.exec_module(module)
         # A real entry with a real spec: mmengine and mmcv ask find_spec and find_loader for it.
         sys.modules[EXTENSION] = module
-        sys.modules["mmcv"]._ext = module
-    return isinstance(sys.modules[EXTENSION].__spec__.loader, _TorchvisionLoader)
+        vars(sys.modules["mmcv"])["_ext"] = module
+    return isinstance(getattr(sys.modules[EXTENSION].__spec__, "loader", None), _TorchvisionLoader)
 
 
 class _TorchvisionLoader(Loader):
@@ -59,10 +59,8 @@ class _TorchvisionLoader(Loader):
         """Put the operators in."""
         import torchvision  # noqa: F401  (registers torch.ops.torchvision)
 
-        module.nms = nms
-        module.roi_align_forward = roi_align_forward
-        module.roi_align_backward = roi_align_backward
-        module.__getattr__ = _missing_operator
+        operators = {"nms": nms, "roi_align_forward": roi_align_forward, "roi_align_backward": roi_align_backward}
+        vars(module).update(operators, __getattr__=_missing_operator)
 
 
 def _missing_operator(name: str) -> Callable[..., Any]:

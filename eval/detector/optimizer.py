@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -27,7 +28,8 @@ def parameter_groups(
     learns with learning_rate * d ** (n - i), patch and position embedding with d ** (n + 1); everything else with
     learning_rate.
     """
-    depth = len(model.backbone.encoder.blocks)
+    encoder: Any = model.get_submodule("backbone.encoder")
+    depth = len(encoder.blocks)
     norms = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
     undecayed = {id(p) for module in model.modules() if isinstance(module, norms) for p in module.parameters()}
     groups: dict[tuple[float, float], dict] = {}

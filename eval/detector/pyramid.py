@@ -39,6 +39,9 @@ class Pyramid(nn.Module):
         def up() -> nn.Module:
             return nn.ConvTranspose2d(embed_dim, embed_dim, kernel_size=2, stride=2)
 
+        self.fpn1: nn.Module
+        self.fpn2: nn.Module
+        self.fpn3: nn.Module
         if patch_size == 8:
             self.fpn1 = nn.Sequential(up())
             self.fpn2 = nn.Identity()
@@ -80,5 +83,7 @@ class Pyramid(nn.Module):
 
 def default_blocks(depth: int) -> tuple[int, int, int, int]:
     """Return the taps of an encoder of any depth: those of the published recipe, (3, 5, 7, 11) of 12, scaled."""
-    taps = tuple(round(depth * share) - 1 for share in (1 / 3, 1 / 2, 2 / 3, 1))
-    return taps if len(set(taps)) == len(taps) and min(taps) >= 0 else tuple(range(depth - 4, depth))
+    first, second, third, last = (round(depth * share) - 1 for share in (1 / 3, 1 / 2, 2 / 3, 1))
+    if 0 <= first < second < third < last:
+        return first, second, third, last
+    return depth - 4, depth - 3, depth - 2, depth - 1

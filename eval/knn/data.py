@@ -98,14 +98,22 @@ def _read_xml_split(root: Path, split: str) -> list[Example]:
         return list(pool.map(lambda file: _read_xml(file, images, folder), files))
 
 
+def _text(entry: ElementTree.Element, path: str) -> str:
+    """Return what stands at a place below an XML element; ValueError if there is nothing."""
+    text = entry.findtext(path)
+    if not text:
+        raise ValueError(f"an <{entry.tag}> lacks {path}")
+    return text.strip()
+
+
 def _read_xml(file: Path, images: dict[str, Path], folder: Path) -> Example:
     """Return the image of one box file. Its own <size> is not used: it is wrong for some images."""
     corners = ("xmin", "ymin", "xmax", "ymax")
     try:
         objects = ElementTree.parse(file).getroot().findall("object")
-        boxes = [[float(entry.find("bndbox").find(corner).text) for corner in corners] for entry in objects]
-        classes = tuple(entry.find("name").text.strip() for entry in objects)
-    except (ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
+        boxes = [[float(_text(entry, f"bndbox/{corner}")) for corner in corners] for entry in objects]
+        classes = tuple(_text(entry, "name") for entry in objects)
+    except (ElementTree.ParseError, ValueError) as error:
         raise UserError(
             f"{file} is not a box file: expected <object> elements with <name> and <bndbox> {', '.join(corners)} "
             f"({error}). Unpack the official archive again."

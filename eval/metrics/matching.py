@@ -78,7 +78,7 @@ def find_candidates(
     """
     order = np.lexsort((-score, image))  # stable, as the toolkit's sort is
     image, box = image[order], box[order]
-    found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0))]
+    found: list[tuple[np.ndarray, ...]] = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0))]
     for d, g in touching_pairs(image, edges(box), truth_image, edges(truth_box)):
         iou, cover = _overlaps(box[d], truth_box[g])
         near = (iou >= threshold) | (cover >= threshold)

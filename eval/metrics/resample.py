@@ -129,7 +129,8 @@ def ap_resampler(
     def numbered(entries: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
         """Return image and category of each entry, 0-based."""
         pairs = [(places[entry["image_id"]], labels[entry["category_id"]]) for entry in entries]
-        return tuple(np.array(pairs, int).reshape(-1, 2).T)
+        images, categories = np.array(pairs, int).reshape(-1, 2).T
+        return images, categories
 
     annotations = [annotation for image in truth.images for annotation in truth.of_image.get(image["id"], ())]
     counted = np.array([not annotation.get("iscrowd", 0) for annotation in annotations], bool)
@@ -144,11 +145,11 @@ def ap_resampler(
     object_order = np.argsort(object_image * len(labels) + object_category, kind="stable")
     object_pair = (object_image * len(labels) + object_category)[object_order]
     first, first_object = (np.searchsorted(p, np.arange(len(places) * len(labels))) for p in (pair, object_pair))
-    found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
+    found: list[tuple[np.ndarray, ...]] = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
     for number, key in enumerate(product(places, labels)):
-        overlaps = evaluation.ious.get(key, ())
+        overlaps = np.asarray(evaluation.ious.get(key, ()))  # an empty list where nothing meets
         if len(overlaps):
-            rows, columns = np.nonzero(np.asarray(overlaps) >= IOU_THRESHOLDS[0])
+            rows, columns = np.nonzero(overlaps >= IOU_THRESHOLDS[0])
             found.append((rows + first[number], columns + first_object[number], overlaps[rows, columns]))
     rows, columns, overlap = (np.concatenate(column) for column in zip(*found))
     # Of a crowd the evaluators give the share of the detection as its overlap.

@@ -77,8 +77,8 @@ def _append(
             box = _clipped(box, *sizes[ids[frame] - first])
         if box[2] <= 0 or box[3] <= 0:
             return
-        annotation = {"id": len(document["annotations"]) + 1, "image_id": ids[frame], "category_id": category}
-        annotation |= {"bbox": box, "area": box[2] * box[3], "iscrowd": crowd}
+        annotation: dict[str, Any] = {"id": len(document["annotations"]) + 1, "image_id": ids[frame]}
+        annotation |= {"category_id": category, "bbox": box, "area": box[2] * box[3], "iscrowd": crowd}
         document["annotations"].append(annotation | more)
 
     columns = (truth.frame, truth.box, truth.category, truth.target, truth.out_of_view, truth.occlusion)

@@ -66,7 +66,7 @@ class Rows:
     lines: list[int] | None = None  # where the rows stand; None: every line that is not blank is a row
     problems: list[tuple[int, str]] = field(default_factory=list)
 
-    def check(self, good: np.ndarray, problem: str) -> None:
+    def check(self, good: np.ndarray | np.bool_, problem: str) -> None:
         """Note a problem with every row for which the boolean array `good` is false."""
         if not good.all():
             self.lines = self.lines or [number for number, _ in _lines(self.path)]

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from flsl.checkpoint import LoadedEncoder
 from flsl.formats.found import State
-from flsl.runtime.files import write_atomic
+from flsl.runtime.files import write_atomic, write_text
 
 
 def tensors(loaded: LoadedEncoder) -> State:
@@ -26,8 +26,7 @@ def write_folder(out: Path, state: State, descriptions: dict[str, dict[str, Any]
     """Write model.safetensors and JSON files into the folder `out`."""
     write_atomic(out / "model.safetensors", lambda temporary: save_file(state, temporary, metadata={"format": "pt"}))
     for name, description in descriptions.items():
-        text = json.dumps(description, indent=2) + "\n"
-        write_atomic(out / name, lambda temporary, text=text: temporary.write_text(text))
+        write_text(out / name, json.dumps(description, indent=2) + "\n")
 
 
 def resizing_note(loaded: LoadedEncoder, theirs: str, library: str) -> list[str]:

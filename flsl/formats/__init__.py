@@ -8,13 +8,14 @@ others know better sets `FALLBACK = True`.
 
 import pkgutil
 from importlib import import_module
+from types import ModuleType
 
 from flsl.formats.found import Found
 from flsl.runtime.errors import UserError
 from flsl.weights import WeightFile
 
 
-def formats() -> dict[str, object]:
+def formats() -> dict[str, ModuleType]:
     """Return the modules that define a format, by name."""
     modules = {info.name: import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)}
     return {name: module for name, module in modules.items() if hasattr(module, "read")}
@@ -26,7 +27,7 @@ def recognize(file: WeightFile, branch: str | None = None) -> Found:
     Raises:
         UserError: no format knows it (the message tells what is inside), or it lacks the wanted `branch`.
     """
-    found = {}
+    found: dict[str, Found] = {}
     for fallback in (False, True):  # the plain ViT of timm's names would claim what DINO, MAE, ... know better
         modules = {name: m for name, m in formats().items() if getattr(m, "FALLBACK", False) is fallback}
         found = found or {name: result for name, m in modules.items() if (result := m.read(file, branch)) is not None}

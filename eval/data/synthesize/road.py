@@ -121,7 +121,9 @@ def fill_car_park(rng: np.random.Generator, ground: np.ndarray, park: tuple[floa
             if rng.random() < 0.75:
                 patch, alpha = draw_vehicle(rng, CAR)
                 heading = np.pi / 2 + np.pi * row
-                canvas.paste(patch, alpha, placement((float(x), y), heading, car / patch.shape[1], patch.shape), 0, shadow=0.4)
+                canvas.paste(
+                    patch, alpha, placement((float(x), y), heading, car / patch.shape[1], patch.shape), 0, shadow=0.4
+                )
 
 
 def _draw_bridge(x: float, side: int, car: float) -> Hider:
