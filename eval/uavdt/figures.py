@@ -30,7 +30,7 @@ def draw_official(path: Path, curve: Curve, rows: list[dict[str, object]]) -> Pa
 
     shown = [row for row in rows if row["table"] != "sequence" and row["AP"] is not None]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, max(3.6, 0.3 * len(shown) + 1)))
-    left.plot([0.0, *curve.recall], [*curve.precision[:1], *curve.precision])
+    left.plot([*(0 * curve.recall[:1]), *curve.recall], [*curve.precision[:1], *curve.precision])
     left.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     left.set_title(f"all vehicles, IoU 0.7: AP {curve.average_precision:.2f}")
     names = [f"{row['table']}: {row['group']}".replace("_", " ") for row in shown]

@@ -116,14 +116,17 @@ def read_truth(folder: Path, name: str, length: int | None) -> SequenceTruth:
             "It is part of the official UAV-benchmark-MOTD_v1.0 archive."
         )
     rows = check_whole(path, length).sound()
-    ignored = np.zeros((0, 9))
-    if ignore_path(folder, name).is_file():
-        ignored = check_ignore(ignore_path(folder, name)).sound()
+    path = ignore_path(folder, name)
+    return truth_of_rows(name, length, rows, check_ignore(path).sound() if path.is_file() else None)
+
+
+def truth_of_rows(name: str, length: int | None, rows: np.ndarray, ignored: np.ndarray | None = None) -> SequenceTruth:
+    """Return a sequence's ground truth from the checked rows (n, 9) and (m, 6 or more) of its files."""
     frame, target, out_of_view, occlusion, category = rows[:, [0, 1, 6, 7, 8]].T.astype(int)
-    length = int(frame.max(initial=0)) if length is None else length
+    ignored = np.zeros((0, 6)) if ignored is None else ignored
     return SequenceTruth(
         name,
-        length,
+        int(frame.max(initial=0)) if length is None else length,
         frame,
         rows[:, 2:6],
         target,

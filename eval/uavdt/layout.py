@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.uavdt.files import SequenceTruth, ignore_path, read_truth, whole_path
-from eval.uavdt.sequences import official_sequences
+from eval.uavdt.sequences import WITHOUT_IGNORE, official_sequences
 from flsl.runtime.errors import UserError
 from flsl.runtime.marker import read_marker
 
@@ -91,13 +91,13 @@ class Layout:
         return read_truth(self.truth, sequence, self.length(sequence))
 
     def is_official(self, truths: list[SequenceTruth]) -> bool:
-        """Whether these are the whole official test split: every sequence, with its official frames and boxes."""
+        """Whether these are the whole official test split: every sequence, with its official frames, boxes and regions."""
         whole = {s.name for s in official_sequences().values() if s.split == "test"}
         return whole == {truth.name for truth in truths} and self._all_unchanged(truths)
 
     def name(self, truths: list[SequenceTruth]) -> str:
         """Return an honest name for a record: `uavdt`, `uavdt-subset` (some official sequences), the marker's name of
-        synthetic data, or `uavdt-changed` (official names, but other numbers of frames or boxes)."""
+        synthetic data, or `uavdt-changed` (official names, but other frames or boxes, or no ignore regions)."""
         if self.marker:
             return self.marker["name"]
         if not self._all_unchanged(truths):
@@ -105,9 +105,15 @@ class Layout:
         return "uavdt" if self.is_official(truths) else "uavdt-subset"
 
     def _all_unchanged(self, truths: list[SequenceTruth]) -> bool:
-        known = official_sequences()
-        found = [(truth.length, len(truth.frame)) for truth in truths]
-        return self.marker is None and found == [(known[t.name].frames, known[t.name].boxes) for t in truths]
+        return self.marker is None and all(self._is_unchanged(truth) for truth in truths)
+
+    def _is_unchanged(self, truth: SequenceTruth) -> bool:
+        known = official_sequences()[truth.name]
+        return (
+            (truth.length, len(truth.frame)) == (known.frames, known.boxes)
+            and known.has_published_boxes(truth)
+            and (truth.name in WITHOUT_IGNORE or ignore_path(self.truth, truth.name).is_file())
+        )
 
     def annotation_sha256(self, sequences: list[str]) -> str:
         """Return one hash over the ground-truth files of the sequences, in order."""

@@ -6,10 +6,9 @@ import numpy as np
 
 from eval.metrics.matching import Candidates, assign, edges, find_candidates, touching_pairs
 from eval.uavdt.files import SequenceDetections, SequenceTruth
+from eval.uavdt.sequences import WITHOUT_IGNORE
 
 IOU_THRESHOLD = 0.7
-# The toolkit's driver does not read the ignore files of these two test sequences.
-WITHOUT_IGNORE = frozenset({"M0209", "M0801"})
 
 
 @dataclass(frozen=True)

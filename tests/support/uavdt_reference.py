@@ -3,7 +3,7 @@
 import numpy as np
 
 from eval.uavdt.files import SequenceDetections, SequenceTruth
-from eval.uavdt.official import WITHOUT_IGNORE
+from eval.uavdt.sequences import WITHOUT_IGNORE
 
 
 def inside(box: np.ndarray, region: np.ndarray) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from eval.data.verify.files import Picture, read_all, read_picture
 from eval.data.verify.report import Report, open_report
-from eval.uavdt.files import Rows, check_ignore, check_whole, ignore_path, whole_path
+from eval.uavdt.files import Rows, check_ignore, check_whole, ignore_path, truth_of_rows, whole_path
 from eval.uavdt.layout import FRAMES, TRUTH
 from eval.uavdt.sequences import official_sequences
 
@@ -33,14 +33,18 @@ def verify(root: Path, decode: bool = True) -> Report:
         report.problem(FRAMES, "no sequence", GET_FRAMES)
     frames = {name: _find_frames(report, name) for name in names if name in folders}
     pictures = _read_frames(report, frames, decode)
-    rows = 0
+    rows, changed = 0, []
     for name in names:
         if name in folders and name not in truths and (root / TRUTH).is_dir():
             report.problem(whole_path(root / TRUTH, name), "the ground truth is missing", GET_TRUTH)
         if name not in folders and folders:
             report.problem(f"{FRAMES}/{name}", "the frames of this ground truth are missing", f"{GET_FRAMES} {DRAW}")
         if name in truths:
-            rows += _check_truth(report, name, frames.get(name), pictures.get(name))
+            whole = _check_truth(report, name, frames.get(name), pictures.get(name))
+            rows += len(whole.values)
+            if name in official and not whole.problems and not report.marker:
+                published = official[name].has_published_boxes(truth_of_rows(name, None, whole.values))
+                changed += [] if published else [name]
         if name not in official:
             report.notes.append(f"{name} is in neither official list: `python -m eval uavdt` does not use it")
     for split in ("train", "test"):
@@ -55,7 +59,9 @@ def verify(root: Path, decode: bool = True) -> Report:
     if rows == OFFICIAL_BOXES and DUPLICATE in report.problems:
         # As many boxes as the official files have: what they hold is no fault of this copy.
         report.notes.append(f"{len(report.problems.pop(DUPLICATE))} targets have two boxes in a frame")
-    report.complete = report.marker is None and report.counts_are_official()
+    if changed:
+        report.notes.append(f"other boxes than the published ones in {', '.join(changed)}. {GET_TRUTH}")
+    report.complete = report.marker is None and report.counts_are_official() and not changed
     return report
 
 
@@ -92,8 +98,8 @@ def _read_frames(report: Report, frames: dict[str, dict[int, Path]], decode: boo
     return typical
 
 
-def _check_truth(report: Report, name: str, frames: dict[int, Path] | None, picture: Picture | None) -> int:
-    """Check both ground-truth files of a sequence; returns the number of boxes."""
+def _check_truth(report: Report, name: str, frames: dict[int, Path] | None, picture: Picture | None) -> Rows:
+    """Check both ground-truth files of a sequence; returns the rows of its boxes."""
     whole = check_whole(whole_path(report.root / TRUTH, name), None)
     frame, left, top, width, height = whole.values[:, [0, 2, 3, 4, 5]].T
     if frames is not None:
@@ -110,7 +116,7 @@ def _check_truth(report: Report, name: str, frames: dict[int, Path] | None, pict
         _report_rows(report, check_ignore(ignored))
     else:
         report.problem(ignored, "the file of ignore regions is missing (it may be empty)", GET_TRUTH)
-    return len(whole.values)
+    return whole
 
 
 def _report_rows(report: Report, rows: Rows) -> None:

@@ -1,5 +1,6 @@
 """Every kind of damage is found, named with its file, and answered with exit code 2."""
 
+import dataclasses
 import json
 import shutil
 
@@ -181,7 +182,11 @@ def test_a_copy_with_the_official_counts_is_complete(
         edit_json(root, lambda c: c["annotations"][0]["bbox"].__setitem__(2, 0))
     if benchmark == "uavdt":
         names = [path.name for path in (root / "UAV-benchmark-M").iterdir()]
-        official = {name: sequence for name, sequence in uavdt.official_sequences().items() if name in names}
+        official = {
+            name: dataclasses.replace(sequence, statistics=None, contents=None)
+            for name, sequence in uavdt.official_sequences().items()
+            if name in names
+        }
         monkeypatch.setattr(uavdt, "official_sequences", lambda: official)
         monkeypatch.setattr(uavdt, "OFFICIAL_FRAMES", 12)
         truths = (root / TRUTH).glob("*_gt_whole.txt")
@@ -190,6 +195,16 @@ def test_a_copy_with_the_official_counts_is_complete(
     out = capsys.readouterr().out
     assert "fine: the complete official copy" in out
     assert ("has no area" in out) == (benchmark == "coco")
+
+
+def test_other_boxes_than_the_published_ones_are_told(data_dir, data_command, tmp_path, capsys):
+    root = shutil.copytree(data_dir / "uavdt", tmp_path / "uavdt")
+    data_command("verify", "uavdt", root)
+    assert "other boxes" not in capsys.readouterr().out
+    path = root / TRUTH / "M0208_gt_whole.txt"
+    path.write_text(path.read_text().replace("61,1,546,307,15,19", "61,1,547,307,15,19"))
+    data_command("verify", "uavdt", root)
+    assert "other boxes than the published ones in M0208" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("benchmark", DAMAGE)

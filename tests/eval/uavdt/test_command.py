@@ -89,6 +89,18 @@ def test_detections_without_categories_get_the_official_record_only(scored, eval
     assert "name no category" in read_record(out / "record.json").warnings[0]
 
 
+def test_no_detection_at_all_scores_0(scored, evaluate):
+    """What an untrained detector leaves."""
+    data, predictions = scored
+    for path in predictions.glob("*.txt"):
+        path.write_text("")
+    code, printed, out = evaluate(data, "--score-only", "--predictions", predictions)
+    assert code == 0, printed
+    assert read_record(out / "record.json").metrics["AP"].value == 0
+    assert read_record(out / "record_coco.json").metrics["AP"].value == 0
+    assert (out / "official.png").stat().st_size
+
+
 def test_ground_truth_alone_is_enough_to_score(scored, evaluate):
     data, predictions = scored
     code, _, out = evaluate(data, "--score-only", "--predictions", predictions)

@@ -1,12 +1,23 @@
 """The official layout and the RES_DET format: what is read, written and refused."""
 
+import contextlib
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pytest
-from support.uavdt_case import random_case, truth_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.uavdt_case import detections_of, random_case, truth_of
 
 from eval.uavdt.coco_format import coco_document
-from eval.uavdt.files import missing_ignore_files, read_detections, read_truth, write_detections
+from eval.uavdt.files import check_ignore, missing_ignore_files, read_detections, read_truth, write_detections
 from eval.uavdt.layout import FRAMES, TRUTH, open_layout
+from eval.uavdt.official import pool, score_sequence
+from eval.uavdt.sequences import official_sequences
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import check_image
 
@@ -62,6 +73,11 @@ def test_empty_files_and_the_toolkits_placeholder_hold_no_box(gt, tmp_path, text
         ("1,1,1,1,1,1,1,0,1\n", "column 8, occlusion, must be one of 1 none, 2 large, 3 medium, 4 small"),
         ("1,1,1,1,1,1,1,1,4\n", "column 9, category, must be one of 1 car, 2 truck, 3 bus"),
         ("\x89PNG\r\n", "line 1"),
+        ("1,1,1,1,-5,1,1,1,1\n", "line 1: columns 5 and 6"),
+        ("1,1,-9,1,5,1,1,1,1\n", "line 1: the box lies outside its frame"),
+        ("1,1,1,1e6,5,1,1,1,1\n", "line 1: columns 3 to 6, the box, must be within 100000 pixels"),
+        ("1,1e300,1,1,5,1,1,1,1\n", "line 1: column 2, target, is too large"),
+        ("1,1,1_0,1,1,1,1,1,1\n", "line 1: '1_0' is not a finite number"),
     ],
 )
 def test_a_wrong_row_of_the_ground_truth_is_named(gt, rows, message):
@@ -80,6 +96,10 @@ def test_a_wrong_row_of_the_ground_truth_is_named(gt, rows, message):
         ("1,-1,1,1,1,1,0.5,1,4\n", "line 1: column 9, category"),
         ("1,-1,1,1,-3,1,0.5,1,1\n", "line 1: columns 5 and 6"),
         ("1,-1,1,1,1,1,inf,1,1\n", "line 1: 'inf'"),
+        ("1,-1,-1e300,1,1,1,0.5,1,1\n", "line 1: columns 3 to 6, the box"),
+        ("1,-1,1,1,1e9,1,0.5,1,1\n", "line 1: columns 3 to 6, the box"),
+        ("1,-1,1,1,1,1,1e400,1,1\n", "line 1: '1e400'"),
+        ("1,-1,1,1,1,1,0.5,1,1\n2,-1,1,1,1\n3,-1,1,1,-1,1,0.5,1,1\n", "line 2: expected 7 or more"),
         ("1,-1,1,1,1,1,0.5,1,1\n1,-1,1,1,1,1,0.5\n", "line 2: the rows above have 9 columns, this one 7"),
     ],
 )
@@ -88,6 +108,40 @@ def test_a_wrong_row_of_detections_is_named(tmp_path, rows, message):
     with pytest.raises(UserError, match=message) as error:
         read_detections(tmp_path, "M0203", 5)
     assert str(tmp_path / "M0203.txt") in str(error.value)
+
+
+def test_frames_that_would_take_all_memory_are_refused(gt, tmp_path):
+    with pytest.raises(UserError, match=r"line 1: column 1, frame, .* count from 1 to 1000000"):
+        read_truth(gt("1e12,1,1,1,5,1,1,1,1\n"), "M0203", None)
+    gt("")
+    with pytest.raises(UserError, match=r"M0203_gt_ignore\.txt, line 1: column 1, frame"):
+        read_truth(gt("1e12,1,1,1,5,1,1,1,1\n", "ignore"), "M0203", None)
+    (tmp_path / "M0203.txt").write_text("1e12,-1,1,1,1,1,0.5,1,1\n")
+    with pytest.raises(UserError, match=r"M0203\.txt, line 1: column 1, frame"):
+        read_detections(tmp_path, "M0203", None)
+
+
+CELL = st.sampled_from(
+    ["1", "2", "3", "-1", "0", "5", "0.5", "1e3", "1e300", "-4", "nan", "inf", "", "x", " 7 ", "1_0"]
+)
+ROWS = st.lists(st.lists(CELL, min_size=5, max_size=10).map(",".join), max_size=4).map("\n".join)
+
+
+@settings(deadline=5000)  # milliseconds an example
+@given(ROWS | st.text(max_size=30) | st.lists(st.just("1,1,2,3,4,5,1,1,1") | ROWS, max_size=3).map("\n".join))
+def test_no_text_gives_a_traceback(text):
+    """Whatever the files hold: a clear error, or a case that can be scored."""
+    with TemporaryDirectory() as folder:
+        for name in ("M0203_gt_whole.txt", "M0203_gt_ignore.txt", "M0203.txt"):
+            (Path(folder) / name).write_bytes(text.encode("utf-8", "surrogatepass"))
+        truth, found = truth_of("M0203", 9), detections_of("M0203")
+        with contextlib.suppress(UserError):
+            truth = read_truth(Path(folder), "M0203", None)
+        with contextlib.suppress(UserError):
+            found = read_detections(Path(folder), "M0203", None)
+        check_ignore(Path(folder) / "M0203_gt_ignore.txt")
+        curve = pool([score_sequence(truth, found)])
+        assert 0 <= curve.average_precision <= 100
 
 
 def test_missing_files_are_named(tmp_path):
@@ -197,3 +251,33 @@ def test_real_part_is_named_a_subset(data_dir):
     truths = [layout.read_truth(name) for name in layout.sequences("test")]
     assert [truth.name for truth in truths] == ["M0203", "M0208"]
     assert (layout.is_official(truths), layout.name(truths)) == (False, "uavdt-subset")
+
+
+def test_changed_boxes_are_not_official(data_dir, tmp_path):
+    """As many boxes as published are not the published ones."""
+    root = shutil.copytree(data_dir / "uavdt", tmp_path / "uavdt")
+    path = root / TRUTH / "M0208_gt_whole.txt"
+    published = path.read_text()
+    layout = open_layout(root)
+    for change in (
+        ("61,1,546,307,15,19", "61,1,547,307,15,19"),
+        ("61,1,546,307,15,19,1,1,1", "61,1,546,307,15,19,1,1,2"),
+    ):
+        path.write_text(published.replace(*change))
+        assert layout.name([layout.read_truth("M0208")]) == "uavdt-changed"
+    path.write_text("\n".join(reversed(published.split())))  # another order
+    assert layout.name([layout.read_truth("M0208")]) == "uavdt-subset"
+    (root / TRUTH / "M0208_gt_ignore.txt").unlink()
+    assert layout.name([layout.read_truth("M0208")]) == "uavdt-changed"
+
+
+def test_published_statistics_of_all_sequences(data_dir):
+    """The digests in sequences.json are those of the statistics of the 50 published files."""
+    found = json.loads((data_dir / "uavdt" / "gt_whole_stats_all50.json").read_text())
+    assert found.keys() == official_sequences().keys()
+    for name, facts in found.items():
+        numbers = [facts["rows"], facts["frames"], facts["nframes_with_gt"], facts["tracks"]]
+        numbers += [facts["xmax"], facts["ymax"], *facts["minxy"], *facts["minwh"]]
+        groups = [dict(sorted(facts[key].items())) for key in ("cats", "oov", "occ")]
+        text = json.dumps([*map(float, numbers), *groups])
+        assert official_sequences()[name].statistics == hashlib.sha256(text.encode()).hexdigest()[:16]
