@@ -1,6 +1,7 @@
 """One sheet a picture: a row for each checkpoint, with principal components, clusters and attention side by side."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,8 @@ def feature_map(loaded: LoadedEncoder, picture: Image.Image, side: int, block: i
         max(1, round(length * factor / encoder.patch_size)) * encoder.patch_size for length in picture.size
     )
     pixels = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32) / 255
-    pixels = (pixels - np.float32(config.image_mean)) / np.float32(config.image_std)
+    mean, std = (np.array(constants, np.float32) for constants in (config.image_mean, config.image_std))
+    pixels = (pixels - mean) / std
     images = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     device = next(encoder.parameters()).device
     return encoder.feature_maps(images.to(device), None if block is None else [block])[0][0].float().cpu()
@@ -50,7 +52,7 @@ def draw_sheets(
         UserError: a picture that cannot be read, or a block that an encoder does not have.
     """
     images = [Image.fromarray(read_rgb(path)) for path in pictures]
-    rows = []
+    rows: list[tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]] = []
     for loaded in checkpoints:
         maps = [feature_map(loaded, image, side, block) for image in images]
         labels = cluster_maps(maps, clusters)
@@ -62,9 +64,8 @@ def draw_sheets(
         row = [(components[index], labels[index], weights[index]) for components, labels, weights in rows]
         target = out / f"{path.stem}.png"
         target = out / f"{path.parent.name}_{path.stem}.png" if target in files else target
-        files.append(
-            write_atomic(target, lambda temporary, i=image, r=row: _draw(temporary, i, r, checkpoints, points))
-        )
+        draw = partial(_draw, image=image, rows=row, checkpoints=checkpoints, points=points)
+        files.append(write_atomic(target, draw))
     return files
 
 

@@ -169,7 +169,7 @@ def _numbered(folder: Path, suffix: str) -> dict[int, Path]:
 
 def _check_pictures(frames: list[Path], masks: list[Path]) -> tuple[int, int]:
     """Check kinds and sizes by the files' headers; returns (height, width)."""
-    expected = None
+    expected: tuple[int, int] | None = None
     for path in [*frames, *masks]:
         try:
             with Image.open(path) as image:
@@ -187,4 +187,5 @@ def _check_pictures(frames: list[Path], masks: list[Path]) -> tuple[int, int]:
                 f"{path} has {size[0]}x{size[1]} pixels, but {(frames or masks)[0]} has {expected[0]}x{expected[1]}. "
                 "All frames and masks of a sequence have one size: take them from the same archive (480p)."
             )
+    assert expected is not None  # a video has masks
     return expected[1], expected[0]

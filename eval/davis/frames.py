@@ -31,7 +31,8 @@ def read_frame(path: Path, protocol: Protocol) -> Tensor:
 
 def resize_frame(image: np.ndarray, protocol: Protocol) -> np.ndarray:
     """Resize a BGR image (H, W, 3) uint8 by OpenCV's bilinear rule; other libraries differ by a gray level or more."""
-    height, width = frame_size(*image.shape[:2], protocol)
+    height, width = image.shape[:2]
+    height, width = frame_size(height, width, protocol)
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -88,8 +89,8 @@ def write_animation(video: Video, predictions: Path, path: Path, width: int = 42
             continue
         halves = [_paint(video, index, labels, size) for labels in (read_mask(predicted), read_truth(mask))]
         pictures.append(Image.fromarray(np.hstack(halves)))
-    options = {"format": "WEBP", "save_all": True, "append_images": pictures[1:], "duration": 83, "loop": 0}
-    write_atomic(path, lambda temporary: pictures[0].save(temporary, quality=70, method=0, **options))
+    options: dict[str, Any] = {"save_all": True, "append_images": pictures[1:], "duration": 83, "loop": 0}
+    write_atomic(path, lambda temporary: pictures[0].save(temporary, "WEBP", quality=70, method=0, **options))
 
 
 def _moments(frames: int) -> list[int]:
