@@ -135,7 +135,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     )
 }
 
-# One of a name, whichever benchmarks share it.
+# The leaderboard's columns: one of a name, whichever benchmarks share it.
 METRIC_COLUMNS = tuple(
     dict.fromkeys(
         metric.name

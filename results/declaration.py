@@ -93,6 +93,12 @@ class Benchmark:
     verified: bool = True  # whether `python -m eval data verify COMMAND` knows the data
     table: TableDeclaration | None = None
 
+    def __post_init__(self):
+        """Hold that its table prints what its records hold, or else nothing measured would ever stand in it."""
+        for column in self.table.columns if self.table else ():
+            if column.metric not in self.metrics_of(column.protocol):
+                raise ValueError(f"{self.key} does not declare the metric of column {column.key} of its table")
+
     def declaration_of(self, protocol: str) -> ProtocolDeclaration:
         """Return what is declared for a record's protocol.
 
