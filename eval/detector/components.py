@@ -17,7 +17,7 @@ from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead  # noqa: E402
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead  # noqa: E402
 from mmdet.registry import MODELS  # noqa: E402
 
-from eval.detector import backbone, dataset, optimizer  # noqa: E402, F401
+from eval.detector import backbone, dataset, optimizer, states  # noqa: E402, F401
 
 init_default_scope("mmdet")
 

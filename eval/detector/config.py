@@ -331,17 +331,9 @@ def training_config(recipe: Recipe, images: int, device: torch.device) -> dict[s
         ],
         "default_hooks": {
             "logger": {"type": "LoggerHook", "interval": 50},
-            "checkpoint": {
-                "type": "CheckpointHook",
-                "by_epoch": False,
-                "interval": runtime.checkpoint_every,
-                # Two: the older one is whole while the newer one is being written.
-                "max_keep_ckpts": 2,
-                "save_last": True,
-            },
+            "checkpoint": {"type": "StateHook", "interval": runtime.checkpoint_every},
         },
         "custom_hooks": hooks,
         "log_processor": {"by_epoch": False},
         "visualizer": {"type": "DetLocalVisualizer", "vis_backends": backends},
-        "resume": True,
     }

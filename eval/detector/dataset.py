@@ -1,9 +1,11 @@
 """COCO-format data as mmdet's transforms want it, images that say their name when unreadable, and their order."""
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
 from mmdet.registry import DATA_SAMPLERS, DATASETS, TRANSFORMS
 from mmengine.dataset import BaseDataset
@@ -13,6 +15,16 @@ from eval.detector.annotations import Annotations, read_annotations
 from flsl.runtime.distributed import this_rank, world_size
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_bgr
+
+REFETCHES = 1000
+
+
+def seed_by(*numbers: int) -> None:
+    """Start the random numbers of torch, numpy and Python anew, from numbers such as (seed, epoch, index)."""
+    seed = int(np.random.SeedSequence(numbers).generate_state(1)[0])
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 @DATASETS.register_module()
@@ -38,6 +50,30 @@ class CocoFile(BaseDataset):
         self.categories = [{"id": entry["id"], "name": entry["name"]} for entry in content.categories]  # by label
         self.warnings, self.listed = content.warnings, len(content.images)
         return [self._entry(content, image) for image in content.images]
+
+    def __getitem__(self, item: int | tuple[int, int, int]) -> dict[str, Any]:
+        """Return one image after the transforms.
+
+        Args:
+            item: index of the image; in training (seed, epoch, index), which all that is random follows from, so that
+                samples depend neither on the number of workers nor on interruptions.
+
+        Raises:
+            UserError: the transforms leave nothing to learn from, in this image and in others drawn for it.
+        """
+        if self.test_mode:
+            return self.prepare_data(item)
+        seed_by(*item)
+        index = item[-1]
+        for _ in range(REFETCHES):
+            sample = self.prepare_data(index)
+            if sample is not None:
+                return sample
+            index = np.random.randint(len(self))
+        raise UserError(
+            f"{self.ann_file}: none of {REFETCHES} images has an object of a pixel left after resizing and cropping. "
+            "Choose larger sizes in the recipe's section images."
+        )
 
     def _entry(self, content: Annotations, image: dict[str, Any]) -> dict[str, Any]:
         labels = {category: label for label, category in enumerate(content.category_ids)}
@@ -99,7 +135,7 @@ class ReadImage(BaseTransform):
 
 @DATA_SAMPLERS.register_module()
 class EndlessAspectSampler(Sampler):
-    """Yields indices such that each run of `batch` of them is one batch of images of one orientation.
+    """Yields (seed, epoch, index) such that each run of `batch` of them is one batch of images of one orientation.
 
     Batches of one orientation waste less padding. Every epoch is a new permutation; images that do not fill a batch
     wait for the next epoch. With several processes each takes every n-th batch of the common order.
@@ -115,20 +151,20 @@ class EndlessAspectSampler(Sampler):
         """Leave out this process's first `samples` indices: mmengine calls it when it resumes a run."""
         self.skipped = samples
 
-    def _batches(self) -> Iterator[list[int]]:
-        waiting: dict[bool, list[int]] = {True: [], False: []}
+    def _batches(self) -> Iterator[list[tuple[int, int, int]]]:
+        waiting: dict[bool, list[tuple[int, int, int]]] = {True: [], False: []}
         epoch = 0
         while True:
             for index in np.random.default_rng([self.seed, epoch]).permutation(len(self.is_wide)):
                 group = waiting[bool(self.is_wide[index])]
-                group.append(int(index))
+                group.append((self.seed, epoch, int(index)))
                 if len(group) == self.batch:
                     yield list(group)
                     group.clear()
             epoch += 1
 
-    def __iter__(self) -> Iterator[int]:
-        """Yield dataset indices without end."""
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        """Yield the data set's items without end."""
         drop = self.skipped
         for number, batch in enumerate(self._batches()):
             if number % self.world != self.rank:

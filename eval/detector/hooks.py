@@ -6,10 +6,11 @@ from typing import Any, TextIO
 
 import torch
 from mmengine import dist
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from eval.detector.runner import Progress
+from eval.detector.states import StateHook
 from flsl.checkpoint import fingerprint
 from flsl.runtime.errors import UserError
 from flsl.runtime.preemption import Preempted, StopSignal
@@ -87,7 +88,7 @@ class PreemptionHook(Hook):
         if asked.item() and runner.iter + 1 < runner.max_iters:
             self.stopping = True
             for hook in runner.hooks:
-                if isinstance(hook, CheckpointHook):
+                if isinstance(hook, StateHook):
                     hook.interval = 1
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:

@@ -125,7 +125,7 @@ def probe(
             limit=(recipe.testing.batch + IMAGES) * world_size(),
             timings=timings,
         )
-        state = max(file.stat().st_size for file in (folder / "train").glob("*.pth"))
+        state = max((file.stat().st_size for file in (folder / "train").glob("iter_*.pth")), default=0)
         size = detector.stat().st_size
         wait()
     step, waited = timing.median()

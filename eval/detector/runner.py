@@ -15,17 +15,19 @@ from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 
+from eval.detector.states import resume
+from flsl.runtime.distributed import is_main
 from flsl.runtime.errors import UserError
 
 LOG = "train.log"
 
 
 class QuietRunner(Runner):
-    """A Runner that logs to its file only, and runs on the device that it is told."""
+    """A Runner that logs to its file only, runs on the device that it is told, and resumes from states of ours."""
 
-    def __init__(self, *args: Any, device: torch.device, **kwargs: Any):
-        """Take mmengine's arguments and the device."""
-        self.device = device
+    def __init__(self, *args: Any, device: torch.device, console: TextIO, **kwargs: Any):
+        """Take mmengine's arguments, the device and where to say what concerns the user."""
+        self.device, self.console = device, console
         super().__init__(*args, **kwargs)
 
     def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> MMLogger:
@@ -33,6 +35,12 @@ class QuietRunner(Runner):
         logger = super().build_logger(log_level, str(Path(self.work_dir) / LOG), **kwargs)
         _drop_console(logger)
         return logger
+
+    def load_or_resume(self) -> None:
+        """Resume from the newest whole state: mmengine would run what is pickled in the file that a text file names."""
+        complaints = resume(self)
+        for complaint in complaints if is_main() else []:
+            print(f"{complaint} An earlier state is used.", file=self.console, flush=True)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: torch.nn.Module) -> torch.nn.Module:
         """Move the model to the chosen device: mmengine takes CUDA wherever there is one."""

@@ -4,14 +4,13 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import ConfigDict
-from mmengine.dataset import pseudo_collate, worker_init_fn
+from mmengine.dataset import pseudo_collate
 from mmengine.hooks import EMAHook, Hook
 from torch.utils.data import DataLoader
 
@@ -25,7 +24,7 @@ from eval.detector.runner import QuietRunner, quiet
 from eval.detector.weights import read_detector_metadata, write_detector
 from flsl.checkpoint import fingerprint, load_encoder
 from flsl.runtime.config import dump_config
-from flsl.runtime.distributed import is_main, share, start_ranks, this_rank, wait, world_size
+from flsl.runtime.distributed import is_main, share, start_ranks, wait, world_size
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic
 from flsl.runtime.preemption import StopSignal, leave_signals_to_the_main_process
@@ -107,6 +106,7 @@ def train_detector(
             train_dataloader=loader,
             experiment_name=f"detector-{out.resolve()}".replace("/", "-"),
             device=device,
+            console=console,
             **config,
         )
         shown = [ProgressHook(console)] if is_main() else []
@@ -152,7 +152,7 @@ def _require_same(identity: dict[str, Any], other: dict[str, Any], out: Path) ->
 def _start(out: Path, identity: dict[str, Any], config: dict, model: dict, data: dict) -> None:
     """Check that states in `out/train` are this training's; write what is trained, and mmdet's configuration of it."""
     started = out / "train" / "training.json"
-    if started.is_file() and (out / "train" / "last_checkpoint").is_file():
+    if started.is_file() and any((out / "train").glob("iter_*.pth")):
         _require_same(identity, json.loads(started.read_text()), out)
     write_atomic(started, lambda path: path.write_text(json.dumps(identity, indent=1)))
     batch = share(identity["recipe"]["training"]["batch"])
@@ -176,7 +176,7 @@ def _loader(dataset: CocoFile, recipe: Recipe, seed: int, device: torch.device) 
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
-        worker_init_fn=partial(_start_worker, num_workers=workers, rank=this_rank(), seed=seed),
+        worker_init_fn=_start_worker,
     )
 
 
@@ -187,8 +187,7 @@ def _end_workers(loader: DataLoader) -> None:
         iterator._shutdown_workers()
 
 
-def _start_worker(worker: int, **numbers: int) -> None:
-    worker_init_fn(worker, **numbers)
+def _start_worker(worker: int) -> None:
     leave_signals_to_the_main_process()
 
 

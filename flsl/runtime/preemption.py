@@ -1,7 +1,9 @@
 """Signals that ask a long run to save its state and stop; Slurm sends one before a job's time ends."""
 
+import os
 import signal
 import threading
+import time
 from types import FrameType
 
 SIGNALS = ("SIGTERM", "SIGUSR1", "SIGUSR2")
@@ -35,7 +37,7 @@ class StopSignal:
 
 
 def leave_signals_to_the_main_process() -> None:
-    """In a data loader's process, leave signals to the process that it works for.
+    """In a data loader's process, leave signals to the process that it works for, and end when that is gone.
 
     SIGTERM comes from Slurm to every process of a job, and from the main process to a worker that it no longer needs. So a
     worker goes on for a while, in which the main process can finish its step and save, and then ends.
@@ -43,3 +45,11 @@ def leave_signals_to_the_main_process() -> None:
     for name in ("SIGUSR1", "SIGUSR2", "SIGINT"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent: torch's worker would wait forever for someone to take its last batches."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

@@ -44,6 +44,12 @@ def encoder_file(tmp_path_factory) -> Path:
     return save_encoder(build_encoder(config), path, method="test", name="tiny")
 
 
+@pytest.fixture(scope="session")
+def tiny() -> tuple[str, ...]:
+    """What makes the smoke recipe tiny."""
+    return TINY
+
+
 @pytest.fixture
 def recipe():
     """Build the tiny recipe with further overrides."""

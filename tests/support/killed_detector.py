@@ -1,0 +1,39 @@
+"""A detector's training that ends like a process whose machine fails: `killed_detector.py AFTER ENCODER DATA OUT SET...`"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from mmengine.hooks import Hook
+
+from eval.coco.recipe import CocoRecipe
+from eval.detector.recipe import read_recipe
+from eval.detector.train import train_detector
+
+SMOKE = Path(__file__).resolve().parents[2] / "configs" / "coco" / "mask-rcnn_smoke.py"
+
+
+class Send(Hook):
+    """Sends this process a signal after some iteration."""
+
+    def __init__(self, number: int, after: int):
+        """Send `number` when `after` iterations are done, before anything else of that iteration is."""
+        self.number, self.after = number, after
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        """Send it, if it is time."""
+        if runner.iter + 1 == self.after:
+            os.kill(os.getpid(), self.number)
+
+
+if __name__ == "__main__":
+    after, encoder, data, out, *overrides = sys.argv[1:]
+    train_detector(
+        read_recipe(SMOKE, overrides, cls=CocoRecipe)[0],
+        encoder,
+        annotations=Path(data) / "annotations" / "instances_train2017.json",
+        images=Path(data) / "train2017",
+        out=Path(out),
+        hooks=[Send(signal.SIGKILL, int(after))],
+    )
