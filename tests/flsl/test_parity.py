@@ -9,8 +9,7 @@ from support.reference import read_case
 from flsl.checkpoint import load_encoder
 from flsl.sampling import place_queries
 
-TABLES = ("train_steps", "masks", "schedules", "sincos", "pos_interp")
-FILES = case_files("*.npz", other_than=TABLES)
+FILES = case_files("expect/inter")
 # limits for losses, encodings and rows, logits, gradients (relative): README of the reference cases
 LIMITS = {torch.float64: (1e-9, 1e-6, 1e-6, 1e-6), torch.float32: (1e-5, 1e-5, 3e-6, 1e-5)}
 
@@ -82,7 +81,7 @@ def test_checkpoint_reader_gives_the_reference_encodings(path, tmp_path):
     assert difference.abs().max() <= 1e-5
 
 
-@pytest.mark.parametrize("path", case_files("masks*.npz"))
+@pytest.mark.parametrize("path", case_files("selections/"))
 def test_reference_sampling_masks(path):
     arrays, config = read_case(path)
     for case in config["cases"]:

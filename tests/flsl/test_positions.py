@@ -9,7 +9,7 @@ from support.reference import read_case
 from flsl.position import is_sincos, resize_positions, sincos_table
 
 
-@pytest.mark.parametrize("path", case_files("sincos*.npz"))
+@pytest.mark.parametrize("path", case_files("table/"))
 def test_reference_sincos_tables(path):
     arrays, config = read_case(path)
     for index, case in enumerate(config["tables"]):
@@ -19,7 +19,7 @@ def test_reference_sincos_tables(path):
         assert is_sincos(table, prefix), case
 
 
-@pytest.mark.parametrize("path", case_files("pos_interp*.npz"))
+@pytest.mark.parametrize("path", case_files("pos_embed/"))
 def test_reference_position_interpolation(path):
     arrays, config = read_case(path)
     assert config["cases"]

@@ -9,7 +9,7 @@ from pretrain.recipe import MeanShift, Recipe, Training
 from pretrain.schedules import Schedules, cosine_schedule, teacher_temperature_schedule
 
 
-@pytest.mark.parametrize("path", case_files("schedules*.npz"))
+@pytest.mark.parametrize("path", case_files("teacher_temperature/"))
 def test_reference_schedules_equal_the_published_ones(path):
     arrays, config = read_case(path)
     for i, a in enumerate(config["cosine"]):

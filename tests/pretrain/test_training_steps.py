@@ -1,4 +1,4 @@
-"""Six optimizer steps equal the published computation, for every train_steps*.npz kept here or in the reference cases."""
+"""Six optimizer steps equal the published computation, for every case file kept here or in the reference folder."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ LIMITS = {torch.float64: (1e-9, 1e-6), torch.float32: (2e-5, 5e-6)}  # losses, p
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("path", case_files("train_steps*.npz"))
+@pytest.mark.parametrize("path", case_files("expect/losses/"))
 def test_reference_steps_equal_the_published_computation(path, dtype):
     case = Case(path)
     loss_limit, weight_limit = LIMITS[dtype]

@@ -31,9 +31,9 @@ KNOWN = {
 }
 
 
-def case_files(pattern: str, other_than: tuple[str, ...] = ()) -> list[Any]:
-    """Case files of one FLSL step or table, as parameters."""
-    return reference_files(f"flsl/{pattern}", KEPT, other_than)
+def case_files(holding: str) -> list[Any]:
+    """The case files in `flsl/` that have an array whose name begins or ends so, as parameters."""
+    return reference_files("flsl/*.npz", KEPT, holding)
 
 
 class Case:

@@ -6,6 +6,7 @@ Copies that the repository keeps beside a test run everywhere; a file of the sam
 
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,32 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 REFERENCE = Path(os.environ.get("FLSL_REFERENCE_ROOT") or REPOSITORY.parent / "shared" / "reference").resolve()
 
 
-def reference_files(pattern: str, kept: Path | None = None, other_than: tuple[str, ...] = ()) -> list[Any]:
+def reference_files(pattern: str, kept: Path | None = None, holding: str = "") -> list[Any]:
     """Return the case files as parameters of a test that takes one `path`.
 
     Args:
-        pattern: glob below the folder of reference cases, such as `davis/metrics*.npz`.
+        pattern: glob below the folder of reference cases, such as `davis/*.npz`.
         kept: folder of copies in the repository, searched for the last part of `pattern`.
-        other_than: beginnings of names that other tests read.
+        holding: beginning or end of an array's name that tells this kind of case from others, whatever the file's name.
     """
     found = {path.name: path for path in sorted(kept.glob(Path(pattern).name))} if kept else {}
     found |= {path.name: path for path in sorted(REFERENCE.glob(pattern))}
-    files = [pytest.param(path, id=path.stem) for name, path in found.items() if not name.startswith(other_than)]
+    files = [pytest.param(path, id=path.stem) for path in found.values() if _holds(path, holding)]
     if not REFERENCE.is_dir():
         reason = f"reference cases absent: {REFERENCE} (set FLSL_REFERENCE_ROOT to their folder)"
         files.append(pytest.param(None, id="folder", marks=pytest.mark.skip(reason)))
     elif not files:
-        files.append(pytest.param(None, id="none", marks=pytest.mark.skip(f"no {pattern} in {REFERENCE}")))
+        reason = f"no {pattern} with {holding} in {REFERENCE}" if holding else f"no {pattern} in {REFERENCE}"
+        files.append(pytest.param(None, id="none", marks=pytest.mark.skip(reason)))
     return files
+
+
+def _holds(path: Path, part: str) -> bool:
+    if not part:
+        return True
+    with zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    return any(name.startswith(part) or name.endswith(part) for name in names)
 
 
 def read_case(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -17,7 +17,7 @@ from flsl.runtime.errors import UserError
 DINO = PROTOCOLS["dino"]
 
 
-@pytest.mark.parametrize("path", reference_files("davis/read_frame*.npz"))
+@pytest.mark.parametrize("path", reference_files("davis/*.npz", holding="/image_bgr"))
 def test_reference_frames(path, tmp_path):
     arrays, config = read_case(path)
     for entry in config["cases"]:

@@ -12,7 +12,7 @@ from support.reference import read_case, reference_files
 from eval.davis.metrics import boundary_f, boundary_map, boundary_radius, jaccard, score_frame_plain, statistics
 from eval.davis.packed_metrics import score_frame
 
-FILES = reference_files("davis/metrics*.npz", Path(__file__).parent / "cases")
+FILES = reference_files("davis/*.npz", Path(__file__).parent / "cases", "/expect/J_F")
 
 
 @pytest.mark.parametrize("path", FILES)

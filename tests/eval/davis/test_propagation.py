@@ -26,7 +26,7 @@ def random_case(height, width, contexts, channels, dim=16, seed=0):
 
 
 @pytest.mark.parametrize("form", [propagate_plain, propagate])
-@pytest.mark.parametrize("path", reference_files("davis/label_propagation*.npz", KEPT))
+@pytest.mark.parametrize("path", reference_files("davis/*.npz", KEPT, "/source_labels"))
 def test_reference_label_propagation(path, form):
     arrays, config = read_case(path)
     for case in config["cases"]:
