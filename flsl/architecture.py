@@ -4,7 +4,7 @@ import difflib
 from dataclasses import asdict, field
 from typing import Any, Literal
 
-from flsl.runtime.schema import section
+from flsl.runtime.schema import Count, NotNegative, Positive, PositiveInt, section
 
 # name -> (width, blocks, heads). Heads are width / 64, but for vit_huge (80 wide in every public one), and never come
 # from a recipe (docs/method.md, "Pitfalls").
@@ -36,24 +36,24 @@ class EncoderConfig:
     """
 
     architecture: str = "vit_small"
-    patch_size: int = 16
-    image_size: int = 224
-    embed_dim: int | None = None
-    depth: int | None = None
-    num_heads: int | None = None
-    mlp_ratio: float = 4.0
+    patch_size: PositiveInt = 16
+    image_size: PositiveInt = 224
+    embed_dim: PositiveInt | None = None
+    depth: PositiveInt | None = None
+    num_heads: PositiveInt | None = None
+    mlp_ratio: Positive = 4.0
     class_token: bool = False
-    register_tokens: int = 0
+    register_tokens: Count = 0
     position_embedding: Literal["sincos", "learned", "fixed", "rope"] = "sincos"
     position_interpolation: Literal["dino", "size", "size_plain"] = "dino"
-    position_prefix: int | None = None
+    position_prefix: Count | None = None
     final_norm: bool = True
-    norm_eps: float = 1e-6
+    norm_eps: NotNegative = 1e-6
     layer_scale: bool = False
     qkv_bias: bool = True
     mlp: Literal["gelu", "swiglu"] = "gelu"
     image_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    image_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    image_std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
     timm_model: str | None = None
     timm_arguments: dict[str, Any] = field(default_factory=dict)
 
@@ -76,10 +76,12 @@ class EncoderConfig:
             hint = f" Did you mean {near[0]!r}?" if near else ""
             known = ", ".join(ARCHITECTURES)
             raise ValueError(f"unknown architecture {self.architecture!r}.{hint} Known: {known}, custom")
-        if self.patch_size < 1 or self.image_size % self.patch_size:
+        if self.image_size % self.patch_size:
             raise ValueError(f"image_size {self.image_size} is no multiple of patch_size {self.patch_size}")
         if self.embed_dim % self.num_heads:
             raise ValueError(f"embed_dim {self.embed_dim} is no multiple of num_heads {self.num_heads}")
+        if self.position_embedding == "sincos" and self.embed_dim % 4 and not self.timm_model:
+            raise ValueError(f"the sincos position table needs an embed_dim that 4 divides, not {self.embed_dim}")
 
     @property
     def grid(self) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from flsl.architecture import EncoderConfig, named
@@ -91,7 +91,7 @@ def save_encoder(
         "versions": json.dumps({package: version(package) for package in ("torch", "timm", "safetensors")}),
     }
     state = {key: value.detach().cpu().contiguous() for key, value in encoder.state_dict().items()}
-    return write_atomic(path, lambda temporary: save_file(state, temporary, metadata=metadata))
+    return write_atomic(path, lambda temporary: temporary.write_bytes(save(state, metadata)))
 
 
 def load_encoder(

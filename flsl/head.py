@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from flsl.objective import HeadConfig
+
 
 class CentroidLayer(nn.Module):
     """Weight-normalized linear layer without bias; its K rows are the centroids.
@@ -28,26 +30,18 @@ class CentroidLayer(nn.Module):
 class Head(nn.Module):
     """MLP with GELU, L2 normalization, centroid layer (docs/method.md, "Head")."""
 
-    def __init__(
-        self,
-        in_dim: int,
-        centroids: int = 4096,
-        hidden_dim: int = 2048,
-        bottleneck_dim: int = 256,
-        layers: int = 3,
-        norm_last_layer: bool = True,
-    ):
+    def __init__(self, in_dim: int, config: HeadConfig):
         """Build with truncated normal weights (std 0.02) and zero biases; `layers` counts the MLP's linear layers."""
         super().__init__()
-        dims = [in_dim, *[hidden_dim] * (layers - 1), bottleneck_dim]
+        dims = [in_dim, *[config.hidden_dim] * (config.layers - 1), config.bottleneck_dim]
         modules: list[nn.Module] = []
         for before, after in itertools.pairwise(dims):
             linear = nn.Linear(before, after)
             nn.init.trunc_normal_(linear.weight, std=0.02)
             nn.init.zeros_(linear.bias)
             modules += [linear, nn.GELU()]
-        self.mlp = nn.Sequential(*modules[:-1]) if layers > 1 else modules[0]
-        self.last_layer = CentroidLayer(bottleneck_dim, centroids, train_magnitude=not norm_last_layer)
+        self.mlp = nn.Sequential(*modules[:-1]) if config.layers > 1 else modules[0]
+        self.last_layer = CentroidLayer(config.bottleneck_dim, config.centroids, not config.norm_last_layer)
 
     def forward(self, modes: torch.Tensor) -> torch.Tensor:
         """Return assignment logits `(..., K)` of modes `(..., D)`, not divided by a temperature."""

@@ -1,5 +1,6 @@
 """The student-teacher model: one FLSL step from views to losses (docs/method.md, "Mean-shift" and "Losses")."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -12,47 +13,12 @@ from flsl.encoder import Encoder, build_encoder
 from flsl.head import Head
 from flsl.losses import inter_view_loss, intra_view_loss, mean_assignment, mean_over_ranks, volume_loss
 from flsl.mean_shift import attention, mean_shift, mix_attention, sharpened_attention
-from flsl.runtime.schema import section
-
-
-@section
-class HeadConfig:
-    """Sizes of the head; `centroids` is K."""
-
-    centroids: int = 4096
-    hidden_dim: int = 2048
-    bottleneck_dim: int = 256
-    layers: int = 3
-    norm_last_layer: bool = True
-
-
-@dataclass(frozen=True)
-class ObjectiveConfig:
-    """The constants of the objective that do not change during training."""
-
-    tau_student: float = 0.1
-    eta: float = 1.0
-    gamma: float = 5.0
-    volume_maximization: bool = True
-    prior: tuple[float, ...] | None = None  # of the volume term, K values; None is uniform
-    centering: bool = False
-    center_momentum: float = 0.9
-    layernorm_on_mode: bool = False
-
-
-@dataclass(frozen=True)
-class StageConfig:
-    """The semantic constraint of an earlier stage: which encoder, and how its attention is sharpened."""
-
-    checkpoint: str = ""
-    attention_level: int = 12  # blocks of the earlier encoder that are used
-    scale: float = 0.2 / 384**0.5
-    sharpness: float = 1000.0
+from flsl.objective import HeadConfig, Loss, Stage, Temperature
 
 
 @dataclass(frozen=True)
 class StepValues:
-    """The scheduled values of one step. `mixture` weighs the teacher's own attention against the constraint's."""
+    """The scheduled values of one step; `mixture` weighs the teacher's own attention against the constraint's."""
 
     scale_sa: float
     scale_ca: float
@@ -61,7 +27,7 @@ class StepValues:
     mixture: float = 1.0
 
 
-@dataclass
+@dataclass(kw_only=True)
 class StepOutput:
     """Losses of a step and what they were computed from. Rows R: views in order, inside a view by image, inside an
     image by token."""
@@ -79,6 +45,22 @@ class StepOutput:
     tokens_teacher: torch.Tensor  # (B, N, D)
     tokens_student: list[torch.Tensor] = field(default_factory=list)  # one (views * B, N, D) a view size
 
+    def losses(self) -> dict[str, torch.Tensor]:
+        """Return the loss and its parts, without gradient."""
+        return {name: getattr(self, name).detach() for name in ("loss", *FLSL.terms)}
+
+    def health(self) -> dict[str, torch.Tensor]:
+        """Return what shows a collapse, scalars without gradient; on every so many steps is often enough."""
+        p_bar = self.p_bar.detach()
+        entropy = -(p_bar * p_bar.clamp_min(1e-30).log()).sum()
+        student, teacher = self.logits_student.argmax(-1), self.logits_teacher.argmax(-1)
+        return {
+            "assignment_entropy": entropy / math.log(len(p_bar)),  # share of the maximum
+            "centroids_in_use": torch.zeros_like(p_bar).scatter_(0, student, 1.0).sum(),
+            "mean_shift_agreement": 1 - self.intra.detach() / 2,  # cosine of query and mode
+            "teacher_student_agreement": (student == teacher).float().mean(),
+        }
+
 
 class Network(nn.Module):
     """Encoder and head of the student or the teacher; `norm` is the LayerNorm on modes, where that option is on."""
@@ -87,26 +69,41 @@ class Network(nn.Module):
         super().__init__()
         self.backbone = build_encoder(encoder, drop_path)
         self.norm = nn.LayerNorm(encoder.embed_dim, eps=1e-6) if layernorm_on_mode else nn.Identity()
-        self.head = Head(encoder.embed_dim, **vars(head))
+        self.head = Head(encoder.embed_dim, head)
 
 
 class FLSL(nn.Module):
     """Student, teacher and objective. All that needs gradients goes through `forward`, so that data parallelism sees
     it (docs/method.md, "Pitfalls")."""
 
+    terms = ("intra", "inter", "vmr")  # the parts of the loss, as `StepOutput` names them
+
     def __init__(
         self,
         encoder: EncoderConfig,
         head: HeadConfig | None = None,
-        objective: ObjectiveConfig | None = None,
+        *,
+        temperature: Temperature | None = None,
+        loss: Loss | None = None,
         drop_path: float = 0.0,
+        stage: Stage | None = None,
         previous: Encoder | None = None,
-        stage: StageConfig | None = None,
     ):
         """Build with random weights; the teacher starts equal to the student, gets no gradient, and has no stochastic
-        depth. `previous` and `stage` switch multi-stage training on."""
+        depth.
+
+        Args:
+            encoder: of both networks.
+            head: of both networks.
+            temperature: softmax temperatures; the teacher's is scheduled, so that only the student's is read here.
+            loss: weights and options; upsilon is scheduled, so that it is not read here.
+            drop_path: stochastic depth of the student's last block.
+            stage: switches multi-stage training on; needs `previous`.
+            previous: the earlier stage's encoder, of the same patch size.
+        """
         super().__init__()
-        head, self.objective, self.stage = head or HeadConfig(), objective or ObjectiveConfig(), stage
+        head, self.temperature = head or HeadConfig(), temperature or Temperature()
+        self.objective, self.stage = loss or Loss(), stage
         if self.objective.layernorm_on_mode:  # the last LayerNorm moves from the tokens to the modes
             encoder = replace(encoder, final_norm=False)
         self.student = Network(encoder, head, self.objective.layernorm_on_mode, drop_path)
@@ -173,7 +170,7 @@ class FLSL(nn.Module):
         with torch.no_grad():
             logits_teacher = at_least_float32(self.teacher.head(self.teacher.norm(rows["mode_teacher"])))
         with torch.autocast(logits_student.device.type, enabled=False):
-            student = logits_student / objective.tau_student
+            student = logits_student / self.temperature.student
             centered = logits_teacher - self.center if objective.centering else logits_teacher
             intra = intra_view_loss(rows["query"], rows["mode"])
             inter = inter_view_loss(student, centered / values.tau_teacher)
@@ -181,18 +178,18 @@ class FLSL(nn.Module):
             vmr = volume_loss(p_bar, self.prior) if objective.volume_maximization else p_bar.new_zeros(())
             loss = values.upsilon * intra + objective.eta * inter + objective.gamma * vmr
         return StepOutput(
-            loss,
-            intra,
-            inter,
-            vmr,
-            rows["query"],
-            rows["mode"],
-            rows["mode_teacher"],
-            logits_student,
-            logits_teacher,
-            p_bar,
-            tokens_teacher,
-            tokens_student,
+            loss=loss,
+            intra=intra,
+            inter=inter,
+            vmr=vmr,
+            queries=rows["query"],
+            modes=rows["mode"],
+            modes_teacher=rows["mode_teacher"],
+            logits_student=logits_student,
+            logits_teacher=logits_teacher,
+            p_bar=p_bar,
+            tokens_teacher=tokens_teacher,
+            tokens_student=tokens_student,
         )
 
     @torch.no_grad()

@@ -5,8 +5,9 @@
     python -m pretrain bench [CONFIG] [--against plain]
 
 Writes encoder.safetensors (the teacher's encoder), states/ (to resume from), log.jsonl, tensorboard/ and config.py to
---out. The same command run again continues where the last run stopped. Exit codes: 0 finished, 2 an error that is
-explained, 75 stopped by SIGTERM or SIGUSR1 with the state saved.
+--out. The same command run again continues where the last run stopped, or says that it is finished; another recipe or
+other images in the same --out are refused. Exit codes: 0 the encoder of the last step is written, 2 an error that is
+explained, 75 stopped by SIGTERM or SIGUSR1 with the state saved. In Python: `pretrain.train(...)` does the same.
 """
 
 import argparse
@@ -38,7 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--resume",
         choices=("auto", "never"),
         default="auto",
-        help="auto continues from the newest state in --out; never starts anew (default: %(default)s)",
+        help="auto continues from the newest state in --out; never starts over, and keeps what was there until a new state is "
+        "saved (default: %(default)s)",
     )
     parser.add_argument(
         "--allow-config-change",
@@ -51,29 +53,29 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def train(arguments: argparse.Namespace) -> int:
-    """Read the recipe and run the loop; returns the exit code."""
-    from pretrain.recipe import read_recipe  # after parsing, so that --help needs no torch
+def run(arguments: argparse.Namespace) -> int:
+    """Train as the arguments say; returns the exit code."""
+    from pretrain import train
 
-    recipe = read_recipe(arguments.config, arguments.overrides)
-    from flsl.runtime.distributed import start_ranks, stop_ranks
-    from pretrain.loop import Loop
-
-    ranks = start_ranks(arguments.device)
-    try:
-        loop = Loop(recipe, arguments.data, arguments.out, ranks)
-        return loop.run(arguments.resume, arguments.allow_config_change)
-    finally:
-        stop_ranks()
+    train(
+        arguments.config,
+        arguments.data,
+        arguments.out,
+        overrides=arguments.overrides,
+        device=arguments.device,
+        resume=arguments.resume,
+        allowed=arguments.allow_config_change,
+    )
+    return 0
 
 
 def start(arguments: argparse.Namespace) -> int:
     """Train here, or submit a job that does; returns the exit code."""
     if arguments.launcher == "none":
-        return train(arguments)
-    from pretrain.__main__ import train as run  # the job must find it by its module's name
+        return run(arguments)
+    from pretrain import __main__ as program  # the job must find its function by its module's name
 
-    submit(run, arguments)
+    submit(program.run, arguments)
     return 0
 
 

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     from flsl.runtime.precision import choose_dtype
     from pretrain.recipe import read_recipe
 
-    size = ["training.accumulate=1", f"training.batch_size={arguments.batch}", "training.log_every=1000"]
+    size = ["training.accumulate=1", f"training.batch_size={arguments.batch}", "runtime.log_every=1000"]
     recipe = read_recipe(arguments.config, [*arguments.overrides, *size])
     device = choose_device(arguments.device)
     precision = str(choose_dtype(recipe.training.precision, device, float16_on_cpu=True)).removeprefix("torch.")

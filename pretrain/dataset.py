@@ -1,6 +1,5 @@
 """Images to samples: a folder of images, samples that depend on (seed, epoch, index) alone, and their order."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch.utils.data import Dataset, Sampler
 
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import ImageError
+from flsl.runtime.marker import read_marker
 from flsl.sampling import draw_queries
 from pretrain.apply_opencv import apply_opencv
 from pretrain.crops import cut_views, decode, draw_boxes
@@ -154,6 +154,5 @@ def check_batch(images: int, recipe: Recipe, world: int) -> None:
 
 def describe(paths: list[Path], root: Path) -> dict[str, Any]:
     """Return what a checkpoint says about its data: name, count, and whether the images were drawn."""
-    marker = root / "dataset.json"
-    name = json.loads(marker.read_text()).get("name") if marker.is_file() else root.resolve().name
-    return {"data": name, "images": len(paths)}
+    marker = read_marker(root)
+    return {"data": marker["name"] if marker else root.resolve().name, "images": len(paths)}

@@ -1,11 +1,14 @@
 """What a run says about itself: a JSON-lines log, a progress line, TensorBoard scalars."""
 
 import json
+import sys
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flsl.runtime.errors import UserError
+from flsl.runtime.files import write_text
 
 
 class Journal:
@@ -16,16 +19,34 @@ class Journal:
     """
 
     def __init__(
-        self, out: Path, first_step: int, total_steps: int, steps_per_epoch: int, batch_size: int, mirror: bool = False
+        self,
+        out: Path,
+        *,
+        first_step: int,
+        total_steps: int,
+        steps_per_epoch: int,
+        batch_size: int,
+        terms: Sequence[str],
+        mirror: bool = False,
     ):
+        """Open the log in `out`.
+
+        Args:
+            out: the run's folder.
+            first_step: the step that is done next.
+            total_steps: of the whole run.
+            steps_per_epoch: for the number of an epoch.
+            batch_size: images of a step.
+            terms: names of the scalars that the progress line shows beside the loss.
+            mirror: to Weights & Biases too.
+        """
         self.path = out / "log.jsonl"
-        self.first_step, self.total_steps = first_step, total_steps
+        self.first_step, self.total_steps, self.terms = first_step, total_steps, terms
         self.steps_per_epoch, self.batch_size = steps_per_epoch, batch_size
         self.start = self.last_time = time.perf_counter()
         self.last_step, self.waited = first_step, 0.0
         lines = self.path.read_text().splitlines() if self.path.exists() and first_step else []
-        kept = [line for line in lines if _step_of(line) < first_step]
-        self.path.write_text("".join(line + "\n" for line in kept))
+        write_text(self.path, "".join(line + "\n" for line in lines if _step_of(line) < first_step))
         from torch.utils.tensorboard import SummaryWriter
 
         if mirror:
@@ -39,41 +60,54 @@ class Journal:
         seconds = now - self.last_time
         rate = done * self.batch_size / seconds
         share = min(self.waited / seconds, 1.0)
+        epoch = step // self.steps_per_epoch
         line = {
             "step": step,
-            "epoch": step // self.steps_per_epoch,
+            "epoch": epoch,
             **scalars,
             **notes,
             "images_per_second": rate,
             "data_wait_share": share,
         }
-        with open(self.path, "a") as file:
-            file.write(json.dumps(line) + "\n")
-        for key, value in scalars.items():
-            self.board.add_scalar(key, value, step)
-        self.board.add_scalar("images_per_second", rate, step)
-        per_step = (now - self.start) / (step + 1 - self.first_step)
-        eta = per_step * (self.total_steps - step - 1)
+        with _said():
+            with open(self.path, "a") as file:
+                file.write(json.dumps(line) + "\n")
+            for key, value in (scalars | {"images_per_second": rate}).items():
+                self.board.add_scalar(key, value, step)
+        eta = (now - self.start) / (step + 1 - self.first_step) * (self.total_steps - step - 1)
         print(
-            f"epoch {step // self.steps_per_epoch + 1}/{self.total_steps // self.steps_per_epoch} "
-            f"step {step + 1}/{self.total_steps} loss {scalars['loss']:.4f} (intra {scalars['intra']:.4f} "
-            f"inter {scalars['inter']:.4f} vmr {scalars['vmr']:.4f}) lr {scalars['lr']:.2e} "
-            f"{rate:.1f} images/s data {share:.0%} ETA {_clock(eta)}",
+            f"epoch {epoch + 1}/{self.total_steps // self.steps_per_epoch} step {step + 1}/{self.total_steps} "
+            f"loss {scalars['loss']:.4f} ({' '.join(f'{term} {scalars[term]:.4f}' for term in self.terms)}) "
+            f"lr {scalars['lr']:.2e} {rate:.1f} images/s data {share:.0%} ETA {_clock(eta)}",
             flush=True,
         )
         self.last_time, self.last_step, self.waited = now, step + 1, 0.0
 
+    def draw(self, step: int, pictures: dict[str, Any]) -> None:
+        """Send pictures `(3, H, W)` in 0..1, by name, to TensorBoard."""
+        with _said():
+            for name, picture in pictures.items():
+                self.board.add_image(name, picture, step)
+
     def close(self) -> None:
         """Flush everything."""
-        self.board.close()
+        with _said():
+            self.board.close()
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Say that the log cannot be written, on a full disk, and go on: no result depends on it."""
+    try:
+        yield
+    except OSError as error:
+        print(f"ERROR: the log could not be written, training goes on: {error}", file=sys.stderr, flush=True)
 
 
 def _start_wandb(out: Path) -> None:
     """Mirror TensorBoard to Weights & Biases."""
-    try:
-        import wandb
-    except ModuleNotFoundError as error:
-        raise UserError("training.wandb needs the package wandb: pip install wandb, or leave the key out") from error
+    import wandb
+
     wandb.init(project="flsl", name=out.name, dir=str(out), sync_tensorboard=True, resume="allow")
 
 

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections import deque
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,149 +11,184 @@ import torch
 from torch.utils.data import DataLoader
 
 from flsl.checkpoint import load_encoder, save_encoder
-from flsl.model import FLSL, ObjectiveConfig, StageConfig
-from flsl.runtime.config import dump_config
-from flsl.runtime.distributed import Ranks, any_rank, data_parallel
+from flsl.encoder import Encoder
+from flsl.model import FLSL
+from flsl.runtime.distributed import Ranks, any_rank, data_parallel, on_main
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic
-from flsl.runtime.preemption import PREEMPTED, StopSignal, leave_signals_to_the_main_process
-from pretrain.dataset import Order, ViewDataset, check_batch, collate, describe, find_images
+from flsl.runtime.preemption import Preempted, StopSignal, leave_signals_to_the_main_process
+from flsl.runtime.run_folder import RunFolder
+from pretrain.dataset import Order, ViewDataset, collate
 from pretrain.journal import Journal
 from pretrain.pictures import draw_pictures
 from pretrain.recipe import Recipe
 from pretrain.schedules import Schedules
-from pretrain.state import StateFolder, check_unchanged
+from pretrain.state import StateFolder
 from pretrain.step import TrainingStep, to_device
 
+METHOD, ENCODER, STATES = "FLSL", "encoder.safetensors", "states"
 COLLAPSED = 0.05  # entropy of the mean assignment, as a share of its maximum, that draws a warning
 
 
-def build_model(recipe: Recipe) -> FLSL:
-    """Build the student-teacher model of a recipe, its weights fixed by the seed."""
+def build_model(recipe: Recipe, previous: Encoder | None = None) -> FLSL:
+    """Build the student-teacher model of a recipe, its weights fixed by the seed; `previous` is the earlier stage's."""
     torch.manual_seed(recipe.training.seed)
-    loss, stage, previous = recipe.loss, recipe.stage, None
-    if stage:
-        previous = load_encoder(stage.checkpoint).encoder
-        if stage.attention_level > previous.depth:
-            raise UserError(f"stage.attention_level {stage.attention_level} exceeds the {previous.depth} blocks of it")
-    objective = ObjectiveConfig(
-        recipe.temperature.student,
-        loss.eta,
-        loss.gamma,
-        loss.volume_maximization,
-        centering=loss.centering,
-        center_momentum=loss.center_momentum,
-        layernorm_on_mode=loss.layernorm_on_mode,
+    model = FLSL(
+        recipe.encoder,
+        recipe.head,
+        temperature=recipe.temperature,
+        loss=recipe.loss,
+        drop_path=recipe.training.drop_path,
+        stage=recipe.stage,
+        previous=previous,
     )
-    constraint = stage and StageConfig(stage.checkpoint, stage.attention_level, stage.scale, stage.sharpness)
-    model = FLSL(recipe.encoder, recipe.head, objective, recipe.training.drop_path, previous, constraint)
-    model.student.backbone.set_grad_checkpointing(recipe.training.activation_checkpointing)
+    model.student.backbone.set_grad_checkpointing(recipe.runtime.activation_checkpointing)
     return model
 
 
 class Loop:
     """One rank's training run in the folder `out`."""
 
-    def __init__(self, recipe: Recipe, data: Path, out: Path, ranks: Ranks):
-        self.recipe, self.out, self.ranks = recipe, out, ranks
-        training = recipe.training
-        self.paths = find_images(data)
-        self.about_data = describe(self.paths, data)
-        check_batch(len(self.paths), recipe, ranks.world)
-        self.order = Order(len(self.paths), recipe, ranks.rank, ranks.world)
-        self.total_steps = training.epochs * self.order.steps_per_epoch
-        self.states = StateFolder(out / "states", training.keep)
+    def __init__(
+        self,
+        recipe: Recipe,
+        paths: list[Path],
+        out: Path,
+        *,
+        ranks: Ranks,
+        folder: RunFolder | None,
+        about_data: dict[str, Any],
+        previous: Encoder | None = None,
+    ):
+        """Nothing is built or read yet.
+
+        Args:
+            recipe: what to do.
+            paths: the images, the same on every rank.
+            out: where states, encoder and logs go.
+            ranks: this process among all.
+            folder: `out`, owned; the main rank has it, the others None.
+            about_data: what the encoder's metadata say of the images.
+            previous: the earlier stage's encoder.
+        """
+        self.recipe, self.paths, self.out, self.ranks, self.folder = recipe, paths, out, ranks, folder
+        self.about_data, self.previous = about_data, previous
+        self.order = Order(len(paths), recipe, ranks.rank, ranks.world)
+        self.total_steps = recipe.training.epochs * self.order.steps_per_epoch
+        self.states = StateFolder(out / STATES, recipe.runtime.keep)
         self.unreadable: set[int] = set()
         self.recent: deque[dict[str, Any]] = deque()  # scalars since the last report, still on the device
         self.skipped = 0.0
         self.signal = StopSignal()
 
-    def start(self, resume: str, allowed: list[str]) -> int:
-        """Build the model, load the newest state where there is one, and return the first step to run.
+    def run(self) -> None:
+        """Train to the end, from the newest state in the folder where there is one.
 
         Raises:
-            UserError: the recipe differs from the one the folder was started with.
+            UserError: too many unreadable images or non-finite steps; no state that can be used; or the last state or
+                the encoder could not be written.
+            Preempted: a signal asked to stop, and there is a state to go on from.
         """
-        if resume == "never" and self.ranks.is_main:
-            self.states.clear()
-        found = self.states.newest(self.ranks.device) if resume == "auto" else None
+        first, has_state = on_main(self.find_state)
+        if first == self.total_steps and not has_state:
+            self.say(f"skipped: the encoder in {self.out} has all {self.total_steps} steps")
+            on_main(lambda: self.folder and self.folder.finish())
+            return
+        self.build(first if has_state else None)
+        with self.signal:
+            if first < self.total_steps:
+                self.steps(first)
+            else:
+                on_main(self.finish)
+
+    def find_state(self) -> tuple[int, bool]:
+        """Return how many steps are done, and whether there is a state of them; for the main rank.
+
+        Raises:
+            UserError: an encoder of some steps would be overwritten, since no state is there to go on from.
+        """
+        found = self.states.newest()
         if found:
-            check_unchanged(found[2], self.recipe.to_dict(), allowed, self.out)
-        model = build_model(self.recipe).to(self.ranks.device)
+            for complaint in found[1]:
+                self.say(f"warning: {complaint}", error=True)
+            return found[0], True
+        if not (self.out / ENCODER).exists():
+            return 0, False
+        done = load_encoder(self.out / ENCODER).pretraining.get("steps", 0)
+        if done < self.total_steps:
+            raise UserError(
+                f"{self.out} holds an encoder of {done} of {self.total_steps} steps, but {self.states.folder} has no "
+                "state to go on from. Choose another --out, or start over with --resume never."
+            )
+        return self.total_steps, False
+
+    def build(self, step: int | None) -> None:
+        """Build model and optimizer; load the state after `step` steps, if it is not None."""
+        model = build_model(self.recipe, self.previous).to(self.ranks.device)
         schedules = Schedules.of(self.recipe, self.order.steps_per_epoch)
         self.step = TrainingStep(
             model, self.recipe, schedules, self.ranks.device, lambda module: data_parallel(module, self.ranks)
         )
-        if not found:
-            return 0
-        first, state, _, complaints = found
-        for complaint in complaints:
-            self.say(f"warning: {complaint}", error=True)
+        if step is None:
+            return
+        state = self.states.load(step, self.ranks.device)
         model.load_state_dict(state["model"])
         self.step.optimizer.load_state_dict(state["optimizer"])
         self.step.scaler.load_state_dict(state["scaler"])
         self.unreadable, self.skipped = set(state["unreadable"]), state["skipped"]
-        self.recent.extend(state.get("recent", []))
-        self.say(f"resuming {self.out} after step {first} of {self.total_steps}")
-        return first
+        self.recent.extend(state["recent"])
+        self.say(f"resuming {self.out} after step {step} of {self.total_steps}")
 
-    def run(self, resume: str = "auto", allowed: list[str] | None = None) -> int:
-        """Train to the end; returns 0, or `PREEMPTED` after SIGTERM or SIGUSR1.
-
-        Raises:
-            UserError: too many unreadable images or non-finite steps; a recipe that does not fit the folder.
-        """
-        first = self.start(resume, allowed or [])
-        if self.ranks.is_main:
-            self.out.mkdir(parents=True, exist_ok=True)
-            text = dump_config(self.recipe.to_dict())
-            write_atomic(self.out / "config.py", lambda temporary: temporary.write_text(text))
-        if first >= self.total_steps:
-            self.say(f"skipped: {self.out} already holds all {self.total_steps} steps")
-            self.save(first)
-            return 0
-        with self.signal:
-            return self.steps(first)
-
-    def steps(self, first: int) -> int:
-        """Take the steps from `first` on; returns `run`'s code."""
-        training = self.recipe.training
-        steps_per_epoch = self.order.steps_per_epoch
+    def steps(self, first: int) -> None:
+        """Take the steps from `first` to the last; see `run`."""
+        training, runtime = self.recipe.training, self.recipe.runtime
+        per_epoch = self.order.steps_per_epoch
         journal = None
         if self.ranks.is_main:
-            journal = Journal(self.out, first, self.total_steps, steps_per_epoch, training.batch_size, training.wandb)
-        batches = self.batches(first)
-        for step in range(first, self.total_steps):
-            # Stochastic depth draws from the global generator: seeded by step and rank, it needs no saved state.
-            torch.manual_seed(hash((training.seed, step, self.ranks.rank)) % 2**63)
-            begin = time.perf_counter()
-            samples = [next(batches) for _ in range(training.accumulate)]
-            waited = time.perf_counter() - begin
-            self.note_unreadable(samples)
-            parts = [to_device(s, self.ranks.device, self.recipe.stage is not None) for s in samples]
-            self.recent.append({"step": step, **self.step(parts, step)})
-            if journal:
-                journal.waited += waited
-            done = step + 1
-            if step % training.log_every == 0 or done == self.total_steps:
-                self.report(step, journal)
-            stopping = done % min(10, training.log_every) == 0 or self.ranks.world == 1
-            stopping = stopping and any_rank(self.signal.requested, self.ranks)
-            if stopping or done % training.checkpoint_every == 0 or done % steps_per_epoch == 0:
-                self.save(done)
-            if journal and done % steps_per_epoch == 0:
-                self.draw(journal, done)
-            if stopping and done < self.total_steps:
-                self.say(f"stopped by a signal after step {done}; run the same command again to continue")
-                break
-        if journal:
-            journal.close()
-        return PREEMPTED if done < self.total_steps else 0
+            journal = Journal(
+                self.out,
+                first_step=first,
+                total_steps=self.total_steps,
+                steps_per_epoch=per_epoch,
+                batch_size=training.batch_size,
+                terms=self.step.model.terms,
+                mirror=runtime.wandb,
+            )
+        with closing(journal) if journal else nullcontext():
+            batches = self.batches(first)
+            for step in range(first, self.total_steps):
+                # Stochastic depth draws from the global generator: seeded by step and rank, it needs no saved state.
+                torch.manual_seed(hash((training.seed, step, self.ranks.rank)) % 2**63)
+                begin = time.perf_counter()
+                samples = [next(batches) for _ in range(training.accumulate)]
+                waited = time.perf_counter() - begin
+                self.note_unreadable(samples)
+                parts = [to_device(s, self.ranks.device, self.recipe.stage is not None) for s in samples]
+                self.recent.append({"step": step, **self.step(parts, step)})
+                if journal:
+                    journal.waited += waited
+                done = step + 1
+                if step % runtime.log_every == 0 or done == self.total_steps:
+                    self.report(step, journal)
+                if done == self.total_steps:
+                    on_main(self.finish)
+                elif self.asked_to_stop(done):
+                    kept = on_main(lambda at=done: self.stop(at))
+                    words = f"stopped by a signal after step {done}; run the same command again to continue"
+                    raise Preempted(f"{words} after step {kept}" if self.ranks.is_main else "")
+                elif done % runtime.checkpoint_every == 0 or done % per_epoch == 0:
+                    self.save(done)
+                if journal and done % per_epoch == 0:
+                    self.draw(journal, done)
+
+    def asked_to_stop(self, done: int) -> bool:
+        """Tell whether any rank got a signal; several ranks ask each other every few steps only."""
+        ask = self.ranks.world == 1 or done % min(10, self.recipe.runtime.log_every) == 0
+        return ask and any_rank(self.signal.requested, self.ranks)
 
     def batches(self, first: int) -> Any:
         """Return an iterator over this rank's collated micro-batches from step `first` on."""
-        training = self.recipe.training
-        where = training.photometric
+        where, workers = self.recipe.training.photometric, self.recipe.runtime.workers
         if where == "auto":
             where = "workers" if self.ranks.device.type == "cpu" else "device"
         order = Order(len(self.paths), self.recipe, self.ranks.rank, self.ranks.world, first)
@@ -160,11 +196,11 @@ class Loop:
             DataLoader(
                 ViewDataset(self.paths, self.recipe, where),
                 batch_sampler=order,
-                num_workers=training.workers,
+                num_workers=workers,
                 collate_fn=collate,
                 pin_memory=self.ranks.device.type == "cuda",
                 worker_init_fn=single_thread,
-                prefetch_factor=4 if training.workers else None,
+                prefetch_factor=4 if workers else None,
             )
         )
 
@@ -174,12 +210,12 @@ class Loop:
         self.unreadable |= new
         for index in sorted(new):
             self.say(f"warning: unreadable image skipped: {self.paths[index]}", error=True)
-        limit = self.recipe.training.max_unreadable
+        limit = self.recipe.runtime.max_unreadable
         if any("queries" not in sample for sample in samples) or len(self.unreadable) > limit * len(self.paths):
             names = ", ".join(str(self.paths[i]) for i in sorted(self.unreadable)[:5])
             raise UserError(
                 f"{len(self.unreadable)} of {len(self.paths)} images cannot be read, more than the permitted share of "
-                f"{limit:.2%} (training.max_unreadable): {names}. Restore or delete them, or raise the limit."
+                f"{limit:.2%} (runtime.max_unreadable): {names}. Restore or delete them, or raise the limit."
             )
 
     def report(self, step: int, journal: Journal | None) -> None:
@@ -190,13 +226,14 @@ class Loop:
         self.skipped += len(bad)
         for at in bad:
             self.say(f"warning: step {at} had a non-finite gradient and was skipped", error=True)
-        if self.skipped > self.recipe.training.max_skipped_steps:
+        if bad and self.skipped > self.recipe.runtime.max_skipped_steps:
             self.give_up(bad[-1])
         good = [row for row in recent if not row["skipped"]] or recent
-        scalars = {
-            key: sum(r[key] for r in good) / len(good) for key in ("loss", "intra", "inter", "vmr", "gradient_norm")
-        }
-        scalars |= {k: v for row in recent for k, v in row.items() if k not in scalars and k not in ("step", "skipped")}
+        names = dict.fromkeys(key for row in recent for key in row if key not in ("step", "skipped"))
+        scalars = {}
+        for key in names:  # some are in a few rows only
+            found = [row[key] for row in good if key in row] or [row[key] for row in recent if key in row]
+            scalars[key] = sum(found) / len(found)
         schedules = self.step.schedules
         values = schedules.values(step)
         scalars |= {
@@ -221,15 +258,61 @@ class Loop:
         inputs = next(self.batches(step))
         write_atomic(path, lambda temporary: torch.save(inputs, temporary))
         raise UserError(
-            f"{self.skipped:.0f} steps had non-finite gradients (training.max_skipped_steps "
-            f"{self.recipe.training.max_skipped_steps}), the last at step {step}. Its inputs are in {path}; the last "
+            f"{self.skipped:.0f} steps had non-finite gradients (runtime.max_skipped_steps "
+            f"{self.recipe.runtime.max_skipped_steps}), the last at step {step}. Its inputs are in {path}; the last "
             f"good state is in {self.states.folder}. Lower optimizer.lr, or use training.precision bf16 or fp32."
         )
 
-    def save(self, done: int) -> None:
-        """Write the training state and the teacher's encoder; a full disk is loud but does not end the run."""
+    def stop(self, done: int) -> int:
+        """Save the state after `done` steps; return how many steps the newest one on disk has. For the main rank.
+
+        Raises:
+            UserError: there is none.
+        """
+        failed = self.save(done)
+        kept = self.states.steps()
+        if not kept:
+            raise UserError(
+                f"stopped by a signal after step {done}, and there is no state to go on from: {' '.join(failed)} "
+                "Make room, and run the same command again."
+            )
+        return kept[0]
+
+    def finish(self) -> None:
+        """Save the last state and encoder, and write down that the run is finished. For the main rank.
+
+        Raises:
+            UserError: something could not be written.
+        """
+        failed = self.save(self.total_steps)
+        if failed:
+            raise UserError(
+                f"all {self.total_steps} steps are done, but not all is written: {' '.join(failed)} Make room, and run the "
+                "same command again: it continues from what is on disk."
+            )
+        if self.folder:
+            self.folder.finish()
+
+    def save(self, done: int) -> list[str]:
+        """Write the training state and the teacher's encoder on the main rank; return what failed, which is said aloud.
+
+        The state comes first, since an encoder without one cannot be gone on with; at the end the encoder does: on a disk
+        that is nearly full it is what the run was for.
+        """
         if not self.ranks.is_main:
-            return
+            return []
+        failed = []
+        writers = [self.save_state, self.save_encoder]
+        for write in reversed(writers) if done == self.total_steps else writers:
+            try:
+                write(done)
+            except (UserError, OSError) as error:
+                failed.append(str(error))
+                self.say(f"ERROR: after step {done}: {error}", error=True)
+        return failed
+
+    def save_state(self, done: int) -> None:
+        """Write what is needed to go on; what the run replaces is deleted then."""
         state = {
             "model": self.step.model.state_dict(),
             "optimizer": self.step.optimizer.state_dict(),
@@ -238,36 +321,34 @@ class Loop:
             "skipped": self.skipped,
             "recent": [{k: float(v) for k, v in row.items()} for row in self.recent],
         }
-        try:
-            if done not in self.states.steps():
-                self.states.save(done, state, self.recipe.to_dict())
-            save_encoder(
-                self.step.model.teacher.backbone,
-                self.out / "encoder.safetensors",
-                method="FLSL",
-                name=self.recipe.name,
-                pretraining={
-                    **self.about_data,
-                    "epochs": done / self.order.steps_per_epoch,
-                    "steps": done,
-                    "batch_size": self.recipe.training.batch_size,
-                    "recipe": self.recipe.to_dict(),
-                },
-            )
-        except (UserError, OSError, RuntimeError) as error:
-            self.say(f"ERROR: state after step {done} could not be saved, training goes on: {error}", error=True)
+        self.states.save(done, state)
+        if self.folder:
+            self.folder.forget_previous()
+
+    def save_encoder(self, done: int) -> None:
+        """Write the teacher's encoder, and what it was made from."""
+        save_encoder(
+            self.step.model.teacher.backbone,
+            self.out / ENCODER,
+            method=METHOD,
+            name=self.recipe.name,
+            pretraining={
+                **self.about_data,
+                "epochs": done / self.order.steps_per_epoch,
+                "steps": done,
+                "batch_size": self.recipe.training.batch_size,
+                "recipe": self.recipe.to_dict(),
+            },
+        )
 
     def draw(self, journal: Journal, done: int) -> None:
         """Send pictures of the teacher's features to TensorBoard, every `pictures_every` epochs."""
-        every = self.recipe.training.pictures_every
+        every = self.recipe.runtime.pictures_every
         if every and done // self.order.steps_per_epoch % every == 0:
             readable = [p for i, p in enumerate(self.paths) if i not in self.unreadable]
             paths = readable[:: max(len(readable) // 4, 1)][:4]
             teacher = self.step.model.teacher.backbone
-            for name, picture in draw_pictures(
-                teacher, paths, self.recipe.views.global_size, self.ranks.device
-            ).items():
-                journal.board.add_image(name, picture, done)
+            journal.draw(done, draw_pictures(teacher, paths, self.recipe.views.global_size, self.ranks.device))
 
     def say(self, text: str, error: bool = False) -> None:
         """Print on the main rank."""

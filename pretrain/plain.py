@@ -63,7 +63,7 @@ class PlainStep:
 
 def plain_losses(model: FLSL, batch: Batch, values: StepValues) -> dict[str, torch.Tensor]:
     """Compute the objective view by view with explicit matrices (no centering, no earlier stage)."""
-    tau = model.objective.tau_student
+    tau = model.temperature.student
     with torch.no_grad():
         tokens_teacher = model.teacher.backbone(batch.views[0])
     queries, modes, students, teachers = [], [], [], []

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import sha256_of_file, write_atomic
+from flsl.runtime.files import sha256_of_file, write_atomic, write_text
 
-NAME = re.compile(r"step_(\d+)\.json")
+NAME = re.compile(r"step_(\d+)\.(json|pt)")
 
 
 @dataclass(frozen=True)
@@ -24,46 +24,46 @@ class StateFolder:
     folder: Path
     keep: int
 
-    def save(self, step: int, state: dict[str, Any], recipe: dict[str, Any]) -> Path:
-        """Write the state after `step` steps and delete all but the newest `keep`.
+    def save(self, step: int, state: dict[str, Any]) -> Path:
+        """Write the state after `step` steps; delete older ones but for the newest `keep`, and what lies ahead of it:
+        broken states that were not resumed from.
 
         Raises:
             UserError: the disk refuses; earlier states are intact.
         """
-        path = self.folder / f"step_{step:08d}.pt"
-        write_atomic(path, lambda temporary: torch.save(state, temporary))
-        index = {"step": step, "sha256": sha256_of_file(path), "recipe": recipe}
-        write_atomic(path.with_suffix(".json"), lambda temporary: temporary.write_text(json.dumps(index)))
-        self.clear(self.keep)
+        path = self._path(step)
+        try:
+            write_atomic(path, lambda temporary: torch.save(state, temporary))
+        except RuntimeError as error:  # torch's way of saying that a write failed
+            raise UserError(f"cannot write {path}: {error}") from error
+        index = {"step": step, "sha256": sha256_of_file(path)}
+        write_text(path.with_suffix(".json"), json.dumps(index))
+        kept = [past for past in self.steps() if past <= step][: self.keep]
+        for file in self.folder.glob("step_*"):
+            match = NAME.fullmatch(file.name)
+            if match and int(match[1]) not in kept:
+                file.unlink(missing_ok=True)
         return path
-
-    def clear(self, keep: int = 0) -> None:
-        """Delete all but the newest `keep` states."""
-        for old in self.steps()[keep:]:
-            for suffix in (".json", ".pt"):
-                (self.folder / f"step_{old:08d}{suffix}").unlink(missing_ok=True)
 
     def steps(self) -> list[int]:
         """Return the steps of all finished states, newest first."""
         found = (NAME.fullmatch(path.name) for path in self.folder.glob("step_*.json"))
         return sorted((int(match[1]) for match in found if match), reverse=True)
 
-    def newest(self, device: torch.device) -> tuple[int, dict[str, Any], dict[str, Any], list[str]] | None:
-        """Return (step, state, recipe, complaints about newer broken ones) of the newest whole state, or None.
+    def newest(self) -> tuple[int, list[str]] | None:
+        """Return (step, complaints about newer broken ones) of the newest state that is whole, or None.
 
         Raises:
             UserError: there are states, but every one is broken.
         """
         complaints = []
         for step in self.steps():
-            path = self.folder / f"step_{step:08d}.pt"
+            path = self._path(step)
             try:
-                index = json.loads(path.with_suffix(".json").read_text())
-                if sha256_of_file(path) != index["sha256"]:
+                if sha256_of_file(path) != json.loads(path.with_suffix(".json").read_text())["sha256"]:
                     raise ValueError("its bytes differ from those that were written")
-                state = torch.load(path, map_location=device, weights_only=True)
-                return step, state, index["recipe"], complaints
-            except (OSError, ValueError, KeyError, RuntimeError) as error:
+                return step, complaints
+            except (OSError, ValueError, KeyError, TypeError) as error:
                 complaints.append(f"{path} is broken ({error}); the one before it is used")
         if complaints:
             raise UserError(
@@ -71,32 +71,17 @@ class StateFolder:
             )
         return None
 
+    def load(self, step: int, device: torch.device) -> dict[str, Any]:
+        """Return the state after `step` steps, its tensors on `device`.
 
-def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Return the dotted keys whose values differ between two nested dictionaries, as `key: old -> new`."""
-    found = []
-    for key in sorted(old.keys() | new.keys()):
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            found += differences(before, after, f"{prefix}{key}.")
-        elif before != after:
-            found.append(f"{prefix}{key}: {before} -> {after}")
-    return found
+        Raises:
+            UserError: it is not there, or cannot be read.
+        """
+        path = self._path(step)
+        try:
+            return torch.load(path, map_location=device, weights_only=True)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error}). Every rank must see the folder.") from error
 
-
-def check_unchanged(old: dict[str, Any], new: dict[str, Any], allowed: list[str], out: Path) -> None:
-    """Raise UserError, listing the differences, where a recipe differs from the one that `out` was started with.
-
-    `allowed` names keys (or sections) that may differ.
-    """
-    old, new = json.loads(json.dumps(old)), json.loads(json.dumps(new))  # tuples become lists
-    changed = [
-        line
-        for line in differences(old, new)
-        if not any(line.split(":")[0] == key or line.startswith(key + ".") for key in allowed)
-    ]
-    if changed:
-        raise UserError(
-            f"{out} was started with another recipe: {'; '.join(changed)}. Use another --out, start anew with "
-            "--resume never, or permit a change with --allow-config-change KEY."
-        )
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step_{step:08d}.pt"

@@ -1,6 +1,5 @@
 """One optimizer step: rates, forward, backward, clip, freeze, AdamW, EMA (docs/method.md, "Optimization")."""
 
-import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -59,7 +58,7 @@ class TrainingStep:
         self.parameters = [p for p in model.student.parameters() if p.requires_grad]
         self.dtype = choose_dtype(recipe.training.precision, device, float16_on_cpu=True)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
-        if recipe.training.compile:  # in place, so that parameters keep their names
+        if recipe.runtime.compile:  # in place, so that parameters keep their names
             model.student.backbone.compile()
             model.teacher.backbone.compile()
         self.wrapped = wrap(model)
@@ -69,7 +68,7 @@ class TrainingStep:
 
         A non-finite gradient leaves the weights untouched (`skipped` is 1): the decision is made on the device.
         """
-        schedules, training = self.schedules, self.recipe.training
+        schedules = self.schedules
         set_rates(self.optimizer, float(schedules.lr[step]), float(schedules.weight_decay[step]))
         self.optimizer.zero_grad(set_to_none=True)
         values, outputs = schedules.values(step), []
@@ -97,24 +96,10 @@ class TrainingStep:
         if self.model.objective.centering:
             self.model.update_center(torch.cat([o.logits_teacher for o in outputs]))
         self.model.update_teacher(float(schedules.ema_momentum[step]))
-        return self._scalars(outputs, norm, skipped, step % training.log_every == 0)
-
-    @torch.no_grad()
-    def _scalars(self, outputs: list[StepOutput], norm: torch.Tensor, skipped: torch.Tensor, all_of_them: bool) -> dict:
-        """Losses of the step; now and then also what shows a collapse."""
-        scalars = {
-            k: torch.stack([getattr(o, k).detach() for o in outputs]).mean() for k in ("loss", "intra", "inter", "vmr")
-        }
-        scalars |= {"gradient_norm": norm, "skipped": skipped}
-        if all_of_them:
-            output = outputs[-1]
-            p_bar = output.p_bar.detach()
-            entropy = -(p_bar * p_bar.clamp_min(1e-30).log()).sum()
-            student, teacher = output.logits_student.argmax(-1), output.logits_teacher.argmax(-1)
-            scalars |= {
-                "assignment_entropy": entropy / math.log(len(p_bar)),  # share of the maximum
-                "centroids_in_use": torch.zeros_like(p_bar).scatter_(0, student, 1.0).sum(),
-                "mean_shift_agreement": 1 - output.intra.detach() / 2,  # cosine of query and mode
-                "teacher_student_agreement": (student == teacher).float().mean(),
-            }
+        with torch.no_grad():
+            losses = [output.losses() for output in outputs]
+            scalars = {name: torch.stack([row[name] for row in losses]).mean() for name in losses[0]}
+            scalars |= {"gradient_norm": norm, "skipped": skipped}
+            if step % self.recipe.runtime.log_every == 0:
+                scalars |= outputs[-1].health()
         return scalars

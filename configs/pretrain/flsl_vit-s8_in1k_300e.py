@@ -5,4 +5,5 @@
 name = "FLSL ViT-S/8"
 encoder = dict(architecture="vit_small", patch_size=8)
 sampling = dict(mode="stride")
-training = dict(epochs=300, batch_size=512, precision="fp16", activation_checkpointing=True)
+training = dict(epochs=300, batch_size=512, precision="fp16")
+runtime = dict(activation_checkpointing=True)

@@ -36,15 +36,21 @@ def read_config(path: str | Path, overrides: Iterable[str] = (), optional: Itera
         config = Config.fromfile(str(path), lazy_import=False).to_dict()
     except Exception as error:  # any Python error may come out of a user's config file
         raise UserError(f"config {path} cannot be read: {type(error).__name__}: {error}") from error
+    return override_config(config, overrides, optional)
+
+
+def override_config(config: dict[str, Any], overrides: Iterable[str], optional: Iterable[str] = ()) -> dict[str, Any]:
+    """Apply `key.subkey=value` overrides to nested plain values in place, and return them; see `read_config`."""
+    optional = list(optional)
     for override in overrides:
         section, dot, _ = override.partition("=")[0].strip().partition(".")
-        if section in optional:
-            config.setdefault(section, {} if dot else None)
-        _apply(config, override)
+        if section in optional and config.get(section) is None:
+            config[section] = {} if dot else None
+        _apply(config, override, optional)
     return config
 
 
-def _apply(config: dict[str, Any], override: str) -> None:
+def _apply(config: dict[str, Any], override: str, optional: Iterable[str]) -> None:
     """Set one `a.b=value` in place; sections must exist, keys inside a section are checked by its schema."""
     key, separator, text = override.partition("=")
     key = key.strip()
@@ -59,12 +65,13 @@ def _apply(config: dict[str, Any], override: str) -> None:
     for depth, section in enumerate(sections):
         if section not in node:
             where = ".".join(sections[:depth]) or "the config"
-            raise UserError(unknown_key(f"--set {key}: {section!r} in {where}", section, node))
+            known = node if depth else {*node, *optional}
+            raise UserError(unknown_key(f"--set {key}: {section!r} in {where}", section, known))
         if not isinstance(node[section], dict):
             raise UserError(f"--set {key}: {'.'.join(sections[: depth + 1])} is a value, not a section")
         node = node[section]
     if not sections and name not in node:
-        raise UserError(unknown_key(f"--set {key}", name, node))
+        raise UserError(unknown_key(f"--set {key}", name, {*node, *optional}))
     node[name] = value
 
 

@@ -49,7 +49,8 @@ def run_command(main: Callable[[], int | None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Preempted as stop:
-        print(stop, file=sys.stderr)
+        if str(stop):  # empty on all processes but the main one
+            print(stop, file=sys.stderr)
         return PREEMPTED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

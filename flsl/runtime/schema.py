@@ -107,7 +107,9 @@ def explain(error: ValidationError, cls: type, where: str = "", whole: str = "th
         name = ".".join(filter(None, [where, _dotted(keys)])) or whole
         kind, context = item["type"], item.get("ctx", {})
         if kind == "unexpected_keyword_argument":
-            said.append(unknown_key(name, str(keys[-1]), _fields(cls, keys[:-1])))
+            homes = [f"{home}.{keys[-1]}" for home in _fields(cls, []) if keys[-1] in _fields(cls, [home])]
+            moved = f"{name} is not a known key. Did you mean {' or '.join(map(repr, homes))}?"
+            said.append(moved if homes else unknown_key(name, str(keys[-1]), _fields(cls, keys[:-1])))
         elif kind == "missing" and isinstance(keys[-1], int):
             short = ".".join(filter(None, [where, _dotted(keys[:-1])]))
             said.append(f"{short} must have more values, but is {_shown(item['input'])}")

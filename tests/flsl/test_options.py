@@ -8,7 +8,8 @@ import torch.nn.functional as F
 
 from flsl.architecture import EncoderConfig
 from flsl.encoder import build_encoder
-from flsl.model import FLSL, HeadConfig, ObjectiveConfig, StageConfig, StepValues
+from flsl.model import FLSL, StepValues
+from flsl.objective import HeadConfig, Loss, Stage
 from flsl.sampling import draw_queries
 
 SIZES = dict(architecture="custom", patch_size=8, image_size=48, embed_dim=24, depth=3, num_heads=2)
@@ -112,11 +113,11 @@ def test_option_equals_the_formulas(name):
     )
     stage = previous = None
     if options.get("multistage"):
-        stage = StageConfig("", attention_level=2, scale=0.07, sharpness=30.0)
+        stage = Stage("earlier", attention_level=2, scale=0.07, sharpness=30.0)
         previous = build_encoder(EncoderConfig(**SIZES))
-    chosen = {k: v for k, v in options.items() if k in ObjectiveConfig.__dataclass_fields__}
+    chosen = {k: v for k, v in options.items() if k in Loss.__dataclass_fields__}
     heads = HeadConfig(8, 32, 16, norm_last_layer=options.get("norm_last_layer", True))
-    model = FLSL(encoder, heads, ObjectiveConfig(**chosen), previous=previous, stage=stage).double()
+    model = FLSL(encoder, heads, loss=Loss(**chosen), stage=stage, previous=previous).double()
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter) * parameter.requires_grad
     for parameter in model.teacher.parameters():

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from support.pretrain_run import run
 
 RECIPE = """
 name = "tiny"
@@ -12,7 +14,8 @@ views = dict(global_size=48, local_size=32, n_local=2)
 sampling = dict(mode="random", window_global=4, window_local=2)
 mean_shift = dict(scale_sa=0.05, scale_ca=0.1)
 optimizer = dict(lr=1e-2)
-training = dict(epochs=2, batch_size=4, drop_path=0.1, precision="fp32", workers=1, log_every=1, checkpoint_every=2)
+training = dict(epochs=2, batch_size=4, drop_path=0.1, precision="fp32")
+runtime = dict(workers=1, log_every=1, checkpoint_every=2)
 """
 
 
@@ -34,3 +37,11 @@ def images(tmp_path_factory):
         small = random.integers(0, 256, (6, 8, 3), dtype=np.uint8)
         Image.fromarray(small).resize((80, 60), Image.Resampling.BICUBIC).save(folder / f"{i}.jpg")
     return root
+
+
+@pytest.fixture
+def finished(recipe_file, images, tmp_path):
+    """The folder of a finished run of 6 steps."""
+    torch.set_num_threads(1)
+    assert run(recipe_file, images, tmp_path / "run") == 0
+    return tmp_path / "run"

@@ -5,7 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
+
+from flsl.runtime.errors import UserError
+from pretrain.dataset import check_batch
+from pretrain.recipe import Recipe, Training
 
 SCRIPT = Path(__file__).resolve().parents[1] / "support" / "parallel_step.py"
 
@@ -44,9 +49,8 @@ def test_training_program_runs_on_two_ranks(recipe_file, images, tmp_path):
     assert result.stdout.count("step 6/6") == 1  # only one rank speaks
 
 
-def test_batch_that_does_not_split_is_refused(recipe_file, images, tmp_path, capsys):
-    from pretrain.__main__ import main
-
-    arguments = [str(recipe_file), "--data", str(images), "--out", str(tmp_path), "--set", "training.accumulate=3"]
-    assert main(arguments) == 2
-    assert "must be a multiple of ranks x accumulate" in capsys.readouterr().err
+def test_batch_that_does_not_split_is_refused():
+    recipe = Recipe(training=Training(batch_size=12, accumulate=2))
+    check_batch(12, recipe, world=3)
+    with pytest.raises(UserError, match="must be a multiple of ranks x accumulate = 4 x 2"):
+        check_batch(12, recipe, world=4)

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from flsl.architecture import EncoderConfig
-from flsl.model import FLSL, HeadConfig
+from flsl.model import FLSL
+from flsl.objective import HeadConfig
 from flsl.sampling import draw_queries
 from pretrain.plain import PlainStep
-from pretrain.recipe import Optimizer, Recipe, Training
+from pretrain.recipe import Optimizer, Recipe, Runtime, Training
 from pretrain.schedules import Schedules
 from pretrain.step import Batch, TrainingStep
 
@@ -20,7 +21,8 @@ ENCODER = EncoderConfig("custom", 8, 48, embed_dim=32, depth=2, num_heads=2)
 
 def setting(epochs=2, steps_per_epoch=2):
     recipe = Recipe(
-        training=Training(epochs=epochs, batch_size=64, precision="fp32", log_every=1),
+        training=Training(epochs=epochs, batch_size=64, precision="fp32"),
+        runtime=Runtime(log_every=1),
         optimizer=Optimizer(lr=0.05, warmup_fraction=0.0, clip=0.05),
     )
     return recipe, Schedules.of(recipe, steps_per_epoch)
@@ -121,7 +123,7 @@ def test_compiled_step_equals_plain_step():
     torch.manual_seed(0)
     recipe, schedules = setting()
     model = FLSL(ENCODER, HeadConfig(16, 32, 16))
-    compiled = replace(recipe, training=replace(recipe.training, compile=True))
+    compiled = replace(recipe, runtime=replace(recipe.runtime, compile=True))
     fast = TrainingStep(copy.deepcopy(model), compiled, schedules, torch.device("cpu"))
     plain = PlainStep(copy.deepcopy(model), recipe, schedules)
     for step in range(3):

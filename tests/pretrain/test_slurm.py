@@ -1,7 +1,7 @@
 """The Slurm launcher's job runs under submitit's local executor as one rank would under Slurm."""
 
 from flsl.runtime.slurm import submit
-from pretrain.__main__ import build_parser, main, train
+from pretrain.__main__ import build_parser, main, run
 
 
 def test_job_trains(recipe_file, images, tmp_path):
@@ -9,7 +9,7 @@ def test_job_trains(recipe_file, images, tmp_path):
     arguments = build_parser().parse_args(
         [str(recipe_file), "--data", str(images), "--out", str(out), "--device", "cpu", "--gpus", "1", "--hours", "1"]
     )
-    job = submit(train, arguments, cluster="local")
+    job = submit(run, arguments, cluster="local")
     assert job.result() == 0
     assert (out / "encoder.safetensors").exists()
 

@@ -13,7 +13,8 @@ from support.reference import read_case, reference_files
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_strictly
 from flsl.encoder import build_encoder
-from flsl.model import FLSL, HeadConfig, ObjectiveConfig, StageConfig, StepValues
+from flsl.model import FLSL, StepValues
+from flsl.objective import HeadConfig, Loss, Stage, Temperature
 from flsl.pretrained import load_student_teacher
 
 KEPT = Path(__file__).resolve().parent.parent / "flsl" / "cases"
@@ -75,8 +76,7 @@ class Case:
         previous = None
         if stage:
             previous = self.previous_encoder(settings, stage["attention_level"])
-        objective = ObjectiveConfig(
-            tau_student=self.config["temperatures"]["tau_s"],
+        loss = Loss(
             eta=self.config["coefficients"]["eta"],
             gamma=self.config["coefficients"]["gamma"],
             volume_maximization=options["vmr"],
@@ -87,9 +87,10 @@ class Case:
         model = FLSL(
             EncoderConfig(**settings),
             HeadConfig(head["K"], head["hidden_dim"], head["bottleneck_dim"], head["layers"], head["norm_last_layer"]),
-            objective,
+            temperature=Temperature(student=self.config["temperatures"]["tau_s"]),
+            loss=loss,
+            stage=stage and Stage("prev", stage["attention_level"], stage["prev_scale_ca"], stage["map_sharpness"]),
             previous=previous,
-            stage=stage and StageConfig("", stage["attention_level"], stage["prev_scale_ca"], stage["map_sharpness"]),
         )
         student = self.tensors(f"{weights}student", torch.float32)
         teacher = student if weights else self.tensors("teacher", torch.float32)

@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 
 from flsl.architecture import EncoderConfig
-from flsl.model import FLSL, HeadConfig, ObjectiveConfig
+from flsl.model import FLSL
+from flsl.objective import HeadConfig, Loss
 from flsl.runtime.distributed import data_parallel, start_ranks, stop_ranks
 from flsl.sampling import draw_queries
-from pretrain.recipe import Optimizer, Recipe, Training
+from pretrain.recipe import Optimizer, Recipe, Runtime, Training
 from pretrain.schedules import Schedules
 from pretrain.step import Batch, TrainingStep
 
@@ -22,9 +23,10 @@ def main(out: Path) -> None:
     ranks = start_ranks("cpu")
     torch.manual_seed(0)
     encoder = EncoderConfig("custom", 8, 48, embed_dim=32, depth=2, num_heads=2)
-    model = FLSL(encoder, HeadConfig(16, 32, 16), ObjectiveConfig(centering=True)).double()
+    model = FLSL(encoder, HeadConfig(16, 32, 16), loss=Loss(centering=True)).double()
     recipe = Recipe(
-        training=Training(epochs=STEPS, batch_size=BATCH, log_every=1, precision="fp32"),
+        training=Training(epochs=STEPS, batch_size=BATCH, precision="fp32"),
+        runtime=Runtime(log_every=1),
         optimizer=Optimizer(lr=0.5, warmup_fraction=0, freeze_last_layer=0),
     )
     schedules = Schedules.of(recipe, steps_per_epoch=1)

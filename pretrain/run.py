@@ -1,0 +1,115 @@
+"""One pretraining run: what its result depends on, what its folder permits, and the ranks that carry it out."""
+
+import importlib.util
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+from flsl.checkpoint import fingerprint, load_encoder
+from flsl.encoder import Encoder
+from flsl.runtime.config import dump_config
+from flsl.runtime.distributed import on_main, start_ranks, stop_ranks
+from flsl.runtime.errors import UserError, unknown_key
+from flsl.runtime.files import digest_of_files, write_text
+from flsl.runtime.precision import choose_dtype
+from flsl.runtime.run_folder import PREVIOUS, RunFolder, State
+from pretrain.dataset import check_batch, describe, find_images
+from pretrain.loop import ENCODER, METHOD, STATES, Loop
+from pretrain.recipe import Recipe, read_recipe
+
+OUTPUTS = (STATES, "log.jsonl", "tensorboard", "config.py")
+
+
+def run(
+    recipe: Recipe | str | Path,
+    data: Path,
+    out: Path,
+    *,
+    overrides: Iterable[str] = (),
+    device: str = "auto",
+    resume: Literal["auto", "never"] = "auto",
+    allowed: Iterable[str] = (),
+) -> Path:
+    """Carry out a pretraining on this rank; see `pretrain.train`. What is cheap to check is checked first."""
+    recipe, allowed = read_recipe(recipe, overrides), list(allowed)
+    check_allowed(allowed, recipe)
+    if recipe.runtime.wandb and importlib.util.find_spec("wandb") is None:
+        raise UserError("runtime.wandb needs the package wandb: pip install wandb, or leave the key out")
+    paths = find_images(data)
+    ranks = start_ranks(device)
+    try:
+        check_batch(len(paths), recipe, ranks.world)
+        choose_dtype(recipe.training.precision, ranks.device, float16_on_cpu=True)
+        previous = load_previous(recipe)
+        total = recipe.training.epochs * (len(paths) // recipe.training.batch_size)
+        folder: RunFolder | None = None  # the main rank's alone
+        with ExitStack() as owned:
+
+            def begin() -> State:
+                nonlocal folder
+                folder = RunFolder(
+                    out,
+                    identity(recipe, data, paths, previous),
+                    target={"steps": total},
+                    results=[ENCODER],
+                    outputs=OUTPUTS,
+                    when_exists="overwrite" if resume == "never" else "skip",
+                    allowed=allowed,
+                    start_over="--resume never",
+                )
+                state = owned.enter_context(folder).begin()
+                if state == "fresh" and (out / PREVIOUS).exists():
+                    print(f"starting over; the earlier run is kept in {out / PREVIOUS} until a new state is saved")
+                if state != "done":
+                    write_text(out / "config.py", dump_config(recipe.to_dict()))
+                return state
+
+            if on_main(begin) != "done":
+                about = describe(paths, data)
+                Loop(recipe, paths, out, ranks=ranks, folder=folder, about_data=about, previous=previous).run()
+            elif ranks.is_main:
+                print(f"skipped: {out} already holds all {total} steps", flush=True)
+    finally:
+        stop_ranks()
+    return out / ENCODER
+
+
+def identity(recipe: Recipe, data: Path, paths: list[Path], previous: Encoder | None) -> dict[str, Any]:
+    """Return what the encoder depends on: the recipe without its runtime keys, the images, and the earlier stage's
+    weights (not where they lie)."""
+    chosen = recipe.to_dict()
+    del chosen["runtime"]
+    if previous is not None:
+        chosen["stage"]["checkpoint"] = fingerprint(previous)[:16]
+    digest = digest_of_files(data, paths, contents=False)
+    return {"method": METHOD, **chosen, "data": {"images": len(paths), "digest": digest[:16]}}
+
+
+def check_allowed(allowed: list[str], recipe: Recipe) -> None:
+    """Raise UserError where a key that may change is none of a recipe's."""
+    known = recipe.to_dict()
+    keys = {*known, *(f"{name}.{key}" for name, values in known.items() if isinstance(values, dict) for key in values)}
+    for key in allowed:
+        if key not in keys:
+            raise UserError(unknown_key(f"--allow-config-change {key}", key, keys))
+
+
+def load_previous(recipe: Recipe) -> Encoder | None:
+    """Load the earlier stage's encoder, where the recipe has one.
+
+    Raises:
+        UserError: it cannot be loaded, or does not fit the recipe.
+    """
+    stage = recipe.stage
+    if stage is None:
+        return None
+    encoder = load_encoder(stage.checkpoint).encoder
+    if stage.attention_level > encoder.depth:
+        raise UserError(f"stage.attention_level {stage.attention_level} exceeds the {encoder.depth} blocks of it")
+    if encoder.patch_size != recipe.encoder.patch_size:
+        raise UserError(
+            f"stage.checkpoint has patches of {encoder.patch_size} pixels, encoder.patch_size is "
+            f"{recipe.encoder.patch_size}: their tokens do not match"
+        )
+    return encoder
