@@ -1,1 +1,73 @@
-"""Evaluation adapters: one folder a benchmark, each run ends in one result record."""
+"""Evaluate encoders on benchmarks, one folder a benchmark.
+
+from eval import evaluate
+record = evaluate("runs/s16/encoder.safetensors", "davis", data="davis", out="runs/s16/davis")
+record.metrics["J&F"].value
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flsl.checkpoint import LoadedEncoder
+    from flsl.encoder import Encoder
+    from flsl.runtime.run_folder import WhenExists
+    from results.record import Record
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    encoder: "str | Path | LoadedEncoder | Encoder | None",
+    benchmark: str,
+    data: "str | Path",
+    out: "str | Path",
+    *,
+    name: str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    when_exists: "WhenExists" = "skip",
+    score_only: bool = False,
+    predictions: "str | Path | None" = None,
+    command: str = "",
+    **options: Any,
+) -> "Record":
+    """Evaluate an encoder on a benchmark and return the record that was written.
+
+    The same call again returns the finished record at once, or goes on where an interrupted one stopped; a call with
+    another encoder, other data or other constants in the same `out` is refused.
+
+    Args:
+        encoder: checkpoint file of any known layout, name that `python -m flsl models` lists, `timm:NAME`,
+            `random:vit_small/16`, or an encoder in memory. None (with `predictions`): somebody else's method.
+        benchmark: `davis`, `coco`, `uavdt`, `knn`, ...
+        data: the benchmark's folder, official layout.
+        out: folder of predictions and `record.json`.
+        name: of the model in the record; None takes the checkpoint's own.
+        device: auto, cpu, cuda, cuda:1, ...
+        seed: of weights, order and resampling.
+        when_exists: what to do where `out` holds a run: `skip` as said above, `overwrite` it, or `fail`.
+        score_only: score saved predictions again; nothing is encoded or trained.
+        predictions: what to score, if not what is in `out`.
+        command: the command line that repeats the run, for the record.
+        options: the adapter's own, see `Options` in `eval/<benchmark>/run.py` (for COCO `config`, `overrides`, ...).
+
+    Raises:
+        UserError: an encoder, data or options that cannot be used; the message says what to do.
+    """
+    from eval.run import evaluate as run  # torch is imported only now
+
+    return run(
+        encoder,
+        benchmark,
+        data,
+        out,
+        name=name,
+        device=device,
+        seed=seed,
+        when_exists=when_exists,
+        score_only=score_only,
+        predictions=predictions,
+        command=command,
+        **options,
+    )

@@ -1,32 +1,31 @@
-"""Command-line arguments that every adapter shares."""
+"""Command-line arguments that every adapter shares, and the way from them to `eval.evaluate`."""
 
 import argparse
-from collections.abc import Callable
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 
 from flsl.commands.arguments import add_overrides
 from flsl.runtime.errors import UserError
-from flsl.runtime.slurm import add_launcher, submit
+from flsl.runtime.slurm import add_launcher, adopt_ranks, submit
 
 
-def add_common_arguments(
-    parser: argparse.ArgumentParser, checkpoint_required: bool = True, folders_required: bool = True
-) -> None:
-    """Add --checkpoint, --data, --out, --name, --device, --seed and --when-exists to an adapter's parser."""
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --checkpoint, --data, --out, --name, --device, --seed and --when-exists to an adapter's parser.
+
+    None is required here, since `bench` and the like need none; `evaluate_arguments` asks for what is missing.
+    """
     parser.add_argument(
         "--checkpoint",
-        required=checkpoint_required,
         metavar="PATH",
         help="encoder to evaluate: a checkpoint of any known layout, a name that `python -m flsl models` lists, timm:NAME, "
         "or random:ARCHITECTURE/PATCH for the untrained baseline, e.g. random:vit_small/16",
     )
     add_overrides(parser)
-    parser.add_argument(
-        "--data", required=folders_required, type=Path, metavar="DIR", help="the benchmark's folder, official layout"
-    )
-    parser.add_argument(
-        "--out", required=folders_required, type=Path, metavar="DIR", help="where predictions and record.json go"
-    )
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the benchmark's folder, official layout")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where predictions and record.json go")
     parser.add_argument("--name", help="model name in the record (default: taken from the checkpoint)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
@@ -34,8 +33,15 @@ def add_common_arguments(
         "--when-exists",
         choices=("skip", "overwrite", "fail"),
         default="skip",
-        help="what to do when --out already holds this result (default: %(default)s)",
+        help="what to do when --out holds a run: skip keeps a finished one and resumes an interrupted one, if it is this "
+        "run, and refuses another (default: %(default)s)",
     )
+
+
+def add_scoring(parser: argparse.ArgumentParser, metavar: str, what: str) -> None:
+    """Add --score-only and --predictions; `what` they are, and where by default."""
+    parser.add_argument("--score-only", action="store_true", help="score saved predictions; nothing is computed")
+    parser.add_argument("--predictions", type=Path, metavar=metavar, help=f"with --score-only: the {what}")
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, default: str, small: str) -> None:
@@ -55,12 +61,10 @@ def add_config_arguments(parser: argparse.ArgumentParser, default: str, small: s
 
 
 def add_detector_modes(parser: argparse.ArgumentParser) -> None:
-    """Add what a detection adapter can do besides a whole run, and --metric-backend."""
+    """Add what a detection adapter can do besides a whole run, --metric-backend, and the launcher."""
     parser.add_argument("mode", nargs="?", choices=("bench",), help="measure the parts of a run; keep nothing")
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--plan", action="store_true", help="print what would run, from a 20-step probe; keep nothing")
-    mode.add_argument("--test-only", action="store_true", help="use the trained detector in --out; train nothing")
-    mode.add_argument("--score-only", action="store_true", help="score saved detections; train and detect nothing")
+    parser.add_argument("--plan", action="store_true", help="print what would run, from a 20-step probe; keep nothing")
+    parser.add_argument("--test-only", action="store_true", help="use the trained detector in --out; train nothing")
     parser.add_argument(
         "--metric-backend",
         choices=("faster", "pycocotools"),
@@ -70,31 +74,76 @@ def add_detector_modes(parser: argparse.ArgumentParser) -> None:
     add_launcher(parser)
 
 
-def submit_self(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> None:
-    """Submit a command's own `run` to Slurm: the same run, without the launcher."""
-    submit(run, argparse.Namespace(**(vars(arguments) | {"launcher": "none"})))
-
-
-def check_arguments(arguments: argparse.Namespace, predictions: str) -> None:
-    """Check that what an adapter needs is given, and that its options go together; set the recipe if none is named.
+def evaluate_arguments(arguments: argparse.Namespace, options: Iterable[str]) -> None:
+    """Call `eval.evaluate` with what a command was given.
 
     Args:
-        arguments: of an adapter with the options of `add_common_arguments`, --score-only and --predictions.
-        predictions: what it saves and scores again, for the messages: "detections", "masks".
+        arguments: of a parser with the options of `add_common_arguments`.
+        options: names of the adapter's own options.
 
     Raises:
         UserError: the first option that is missing or has no use.
     """
-    if hasattr(arguments, "default_config"):
-        arguments.config = arguments.config or arguments.default_config
-    plan = getattr(arguments, "plan", False)
-    for name in ("data",) if plan else ("data", "out"):
-        if getattr(arguments, name) is None:
-            raise UserError(f"--{name} DIR is missing. `python -m eval {arguments.command} --help` shows the commands.")
-    if not arguments.score_only and arguments.checkpoint is None:
+    from eval import evaluate
+
+    require(arguments, "data", "out")
+    score_only, predictions = getattr(arguments, "score_only", False), getattr(arguments, "predictions", None)
+    if not score_only and arguments.checkpoint is None:
         raise UserError(
-            "--checkpoint is missing: give an encoder's checkpoint file or random:ARCHITECTURE/PATCH, "
-            f"or --score-only to score saved {predictions}."
+            "--checkpoint is missing: give an encoder's checkpoint file or random:ARCHITECTURE/PATCH"
+            + (", or --score-only to score saved predictions." if hasattr(arguments, "score_only") else ".")
         )
-    if arguments.predictions is not None and not arguments.score_only:
-        raise UserError(f"--predictions goes with --score-only; without it the {predictions} are made by this run.")
+    if predictions is not None and not score_only:
+        raise UserError("--predictions goes with --score-only; without it the predictions are made by this run.")
+    chosen = {name: getattr(arguments, name) for name in options}
+    evaluate(
+        arguments.checkpoint,
+        arguments.command,
+        arguments.data,
+        arguments.out,
+        name=arguments.name,
+        device=arguments.device,
+        seed=arguments.seed,
+        when_exists=arguments.when_exists,
+        score_only=score_only,
+        predictions=predictions,
+        command=shlex.join(["python", "-m", "eval", *sys.argv[1:]]),
+        **{name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()},
+    )
+
+
+def require(arguments: argparse.Namespace, *names: str) -> None:
+    """Raise UserError for the first of the named options that is not given."""
+    for name in names:
+        if getattr(arguments, name) is None:
+            raise UserError(f"--{name} is missing. `python -m eval {arguments.command} --help` shows the commands.")
+
+
+def evaluate_detector(arguments: argparse.Namespace, run: Callable[[argparse.Namespace], int], probe: str) -> None:
+    """Do what a detection adapter was asked for: `bench`, `--plan`, a Slurm job, or the evaluation.
+
+    Args:
+        arguments: of a parser with the options of `add_config_arguments` and `add_detector_modes`.
+        run: the adapter's own function, for the job.
+        probe: module with the adapter's `plan` and `bench`.
+    """
+    adopt_ranks()
+    measured = {"checkpoint": arguments.checkpoint, "data": arguments.data, "overrides": arguments.overrides}
+    measured |= {"seed": arguments.seed, "device": arguments.device}
+    if arguments.mode == "bench":
+        config = arguments.config or (arguments.default_config if arguments.data else arguments.small_config)
+        import_module(probe).bench(config=config, **measured)
+        return
+    arguments.config = arguments.config or arguments.default_config
+    chosen = [name for name in ("plan", "test_only", "score_only") if getattr(arguments, name)]
+    if len(chosen) > 1:
+        raise UserError(f"{' and '.join('--' + name.replace('_', '-') for name in chosen)} do not go together")
+    if arguments.plan:
+        require(arguments, "data", "checkpoint")
+        import_module(probe).plan(config=arguments.config, **measured)
+    elif arguments.launcher == "slurm":
+        require(arguments, "data", "out", "checkpoint")
+        # The same run, without the launcher.
+        submit(run, argparse.Namespace(**(vars(arguments) | {"launcher": "none"})))
+    else:
+        evaluate_arguments(arguments, ("config", "overrides", "test_only", "metric_backend"))

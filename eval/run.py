@@ -1,94 +1,350 @@
-"""One evaluation run: is it done already, on which device, how long each phase takes, and its record at the end."""
+"""The contract of every evaluation: one function, one object for its output folder, one record at the end.
 
-import argparse
+from eval import evaluate
+record = evaluate("runs/s16/encoder.safetensors", "davis", "davis", "runs/s16/davis")
+
+An adapter is a folder `eval/<command>/` whose `run.py` has
+
+    Options                                    what can be chosen besides what every evaluation has: a `section`
+    evaluate(encoder, data, run, options)      encode or train, save predictions, score them
+    score(predictions, data, run, options)     score predictions that are there; only where an adapter can
+"""
+
 import contextlib
+import dataclasses
 import hashlib
-import os
-import resource
-import shlex
-import sys
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from flsl.runtime.device import choose_device
+from flsl.runtime.distributed import is_main, on_main, world_size
 from flsl.runtime.errors import UserError
+from flsl.runtime.run_folder import RunFolder, State, WhenExists
+from flsl.runtime.schema import parse
+from flsl.runtime.stopwatch import Stopwatch, peak_memory
+from results.benchmarks import Benchmark, find_benchmark, measured
 from results.environment import collect_code, collect_environment
-from results.record import Dataset, Metric, Model, Record, Timing
+from results.record import Dataset, Interval, Metric, Model, Record, Timing
 from results.store import read_record, write_record
 
+if TYPE_CHECKING:
+    import torch
 
-def already_done(out: Path, when_exists: str, file: str = "record.json") -> bool:
-    """Tell whether `out` holds a finished result that should be kept, printing (once, of several ranks) why it is skipped.
+    from flsl.checkpoint import LoadedEncoder
+    from flsl.encoder import Encoder
+
+RECORD = "record.json"
+
+
+def evaluate(
+    encoder: "str | Path | LoadedEncoder | Encoder | None",
+    benchmark: str,
+    data: str | Path,
+    out: str | Path,
+    *,
+    name: str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    when_exists: WhenExists = "skip",
+    score_only: bool = False,
+    predictions: str | Path | None = None,
+    command: str = "",
+    **options: Any,
+) -> Record:
+    """Evaluate an encoder on a benchmark; see `eval.evaluate`."""
+    adapter = import_module(f"eval.{find_benchmark(benchmark).command}.run")
+    run = Run(
+        Path(out),
+        find_benchmark(benchmark),
+        name=name,
+        device=device,
+        seed=seed,
+        when_exists=when_exists,
+        command=command or f"eval.evaluate({encoder!r}, {benchmark!r}, {str(data)!r}, {str(out)!r}, ...)",
+    )
+    chosen = parse(adapter.Options, options)
+    if world_size() > 1 and (score_only or not getattr(adapter, "SHARED_BY_RANKS", False)):
+        raise UserError(f"{benchmark} runs in one process here: start it without torchrun or srun")
+    if not Path(data).is_dir():
+        raise UserError(
+            f"--data {data} is not a folder. `python -m eval {run.benchmark.command} --help` says what must be in it."
+        )
+    if score_only or encoder is None:
+        if not hasattr(adapter, "score"):
+            raise UserError(f"{benchmark} cannot score saved predictions; name a checkpoint")
+        place = None if predictions is None else Path(predictions)
+        return adapter.score(place, encoder, Path(data), run, chosen)
+    if predictions is not None:
+        raise UserError("predictions are scored with score_only=True (--score-only); without it this run makes them")
+    return adapter.evaluate(encoder, Path(data), run, chosen)
+
+
+def load(encoder: "str | Path | LoadedEncoder | Encoder", device: Any = "cpu", seed: int = 0) -> "LoadedEncoder":
+    """Return an encoder with proof of what was loaded: from a checkpoint's name, or as it stands in memory.
 
     Raises:
-        UserError: a result is there and `when_exists` is "fail".
+        UserError: see `flsl.checkpoint.load_encoder`.
     """
-    path = out / file
-    if not path.exists() or when_exists == "overwrite":
-        return False
-    if when_exists == "fail":
-        raise UserError(f"{path} exists. Choose another --out, or --when-exists skip|overwrite.")
-    record = read_record(path)
-    if os.environ.get("RANK", "0") != "0":
-        return True
-    print(
-        f"skipped: {path} holds a {record.status} result of {record.model.name} on {record.protocol} "
-        f"({record.headline} {_show(record.metrics.get(record.headline))}); --when-exists overwrite runs it again"
-    )
-    return True
+    from flsl.checkpoint import LoadedEncoder, load_encoder
+
+    if isinstance(encoder, (str, Path)):
+        return load_encoder(str(encoder), device, seed=seed)
+    if not isinstance(encoder, LoadedEncoder):
+        encoder = LoadedEncoder(encoder, encoder.config.name, method="in memory", source="in memory")
+    encoder.encoder.to(device).eval()
+    return encoder
 
 
-def peak_memory() -> float:
-    """Return the largest resident memory of this process so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+@dataclass
+class Run:
+    """One evaluation: where it goes, how it is seeded, how long it takes, and its record."""
 
+    out: Path
+    benchmark: Benchmark
+    name: str | None = None  # of the model in the record; None takes the checkpoint's own
+    device: Any = "auto"
+    seed: int = 0
+    when_exists: WhenExists = "skip"
+    command: str = ""  # that repeats the run, for the record
+    watch: Stopwatch = field(default_factory=Stopwatch)
 
-class Stopwatch:
-    """Wall clock of a run and of its phases."""
-
-    def __init__(self):
-        self.start = time.perf_counter()
-        self.phases: dict[str, float] = {}
+    def choose_device(self) -> "torch.device":
+        """Return the device that was named, or that is there; torch is imported only now."""
+        self.device = choose_device(str(self.device))
+        return self.device
 
     @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to the phase `name`."""
-        start = time.perf_counter()
-        try:
+    def claim(
+        self,
+        identity: Mapping[str, Any],
+        *,
+        part: Sequence[str] | None = None,
+        extras: bool = False,
+        outputs: Sequence[str] = (),
+        allowed: Iterable[str] = (),
+        rescore: bool = False,
+    ) -> Iterator[State]:
+        """Own the output folder while inside; afterwards the run counts as finished, unless an error came out.
+
+        Yields what is to do: `fresh`, `resume` (predictions that are there are of this run), or `done`.
+
+        Args:
+            identity: what the predictions depend on, besides benchmark and seed: encoder, protocol, recipe, data.
+            part: names of the items that are evaluated where not all are; predictions of one part serve another.
+            extras: whether more is written than a plain run writes (a run with extras answers one without).
+            outputs: names that the run makes besides its record.
+            allowed: dotted keys of the identity that may differ from what is in the folder.
+            rescore: compute the metrics again also where the run is finished.
+
+        Raises:
+            UserError: the folder holds another run, is in use, or holds the whole result where a part is asked for.
+        """
+        folder = RunFolder(
+            self.out,
+            {"benchmark": self.benchmark.key, "seed": self.seed, **identity},
+            target={"items": "all" if part is None else sorted(part), "extras": extras},
+            results=[RECORD],
+            outputs=outputs,
+            when_exists=self.when_exists,
+            allowed=allowed,
+        )
+        with contextlib.ExitStack() as stack:
+
+            def begin() -> State:
+                stack.enter_context(folder)
+                state = folder.begin()
+                if state == "resume":
+                    self._keep_whole(folder, part)
+                return "resume" if rescore and state == "done" else state
+
+            state = on_main(begin)
+            yield state
+            if state != "done" and is_main():
+                folder.finish()
+
+    @contextlib.contextmanager
+    def claim_scoring(
+        self,
+        predictions: Path,
+        identity: Mapping[str, Any],
+        *,
+        part: Sequence[str] | None = None,
+        outputs: Sequence[str],
+    ) -> Iterator[None]:
+        """Own the output folder while predictions that are there are scored, always anew.
+
+        Predictions that a run made in this folder stay that run's; it counts as finished afterwards only if they were
+        scored on its data. Others, from wherever, have an identity of their own.
+
+        Args:
+            predictions: what is scored.
+            identity: who made them (`predictions`) and what they are scored on (`data`, with its `annotations`).
+            part: see `claim`.
+            outputs: see `claim`; what scoring writes.
+
+        Raises:
+            UserError: see `claim`.
+        """
+        own = predictions.resolve().is_relative_to(self.out.resolve()) and (self.out / "run.json").is_file()
+        if not own:
+            with self.claim(identity, part=part, outputs=outputs, rescore=True):
+                yield
+            return
+        target = {"items": "all" if part is None else sorted(part), "extras": False}
+        with RunFolder(self.out, {}, target=target, results=[RECORD]) as folder:
+            folder.adopt()
+            self._keep_whole(folder, part)
             yield
-        finally:
-            self.add(name, time.perf_counter() - start)
+            same = folder.identity.get("data", {}).get("annotations") == identity["data"]["annotations"]
+            folder.finish() if same else folder.reopen()
 
-    def add(self, name: str, seconds: float) -> None:
-        """Add seconds that were measured elsewhere to the phase `name`."""
-        self.phases[name] = self.phases.get(name, 0.0) + seconds
+    def _keep_whole(self, folder: RunFolder, part: Sequence[str] | None) -> None:
+        """Raise UserError where a part of the items would replace the result over all of them."""
+        if part is not None and (folder.reached or {}).get("items") == "all":
+            raise UserError(
+                f"{self.out} holds the result over all {self.benchmark.item}: one over a part of them would replace it. "
+                "Choose another --out."
+            )
 
-    def timing(self, items: int | None = None) -> Timing:
-        """Return the record's timing section; `items` evaluated give the throughput."""
-        wall = time.perf_counter() - self.start
+    def kept(self, file: str = RECORD) -> Record:
+        """Return the finished record that is there, saying (once, of several ranks) that nothing was computed."""
+        record = read_record(self.out / file)
+        if is_main():
+            print(
+                f"skipped: {self.out / file} holds this {record.status} result of {record.model.name} on "
+                f"{record.protocol} ({record.headline} {_show(record.metrics.get(record.headline))}); "
+                "--when-exists overwrite runs it again"
+            )
+        return record
+
+    def finish(
+        self,
+        *,
+        model: Mapping[str, Any],
+        protocol: str,
+        dataset: Dataset,
+        values: Mapping[str, float | None],
+        intervals: Mapping[str, Interval | None],
+        items: int,
+        config: Mapping[str, Any] | None = None,
+        per_item: dict[str, dict[str, float]] | None = None,
+        files: dict[str, str] | None = None,
+        warnings: list[str] | None = None,
+        tools: Mapping[str, Any] | None = None,
+        file: str = RECORD,
+    ) -> Record:
+        """Build the run's record, write it and print its headline.
+
+        The status is `partial` unless every expected item was evaluated; unit and direction of each metric come from the
+        benchmark's declaration.
+
+        Args:
+            model: `LoadedEncoder.model_fields(...)`, or `outside_model(...)`.
+            protocol: name and version.
+            dataset: what was evaluated, and of how much.
+            values: scores by the names that the benchmark declares.
+            intervals: of some of them.
+            items: evaluated in all, for the throughput.
+            config: resolved recipe or constants; its hash tells recipes apart on a leaderboard.
+            per_item: scores of single items.
+            files: what else was written -> path relative to `out`.
+            warnings: what a reader must know.
+            tools: what it was computed with and does not depend on, such as the metric's backend.
+            file: name of the record.
+
+        Raises:
+            UserError: a metric that the benchmark does not declare, an impossible value, or the disk refuses.
+        """
+        headline = self.benchmark.headline_of(protocol)
+        record = Record(
+            model=Model(**model),
+            benchmark=self.benchmark.key,
+            protocol=protocol,
+            dataset=dataset,
+            metrics=measured(self.benchmark, protocol, values, intervals),
+            headline=headline,
+            seed=self.seed,
+            timing=self._timing(items),
+            command=self.command,
+            config=dict(config or {}),
+            per_item=per_item or {},
+            files=files or {},
+            warnings=warnings or [],
+            status="complete" if dataset.items_evaluated == dataset.items_expected else "partial",
+            environment=self._environment() | dict(tools or {}),
+            code=collect_code(),
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
+        path = write_record(record, self.out / file)
+        print(f"{protocol} {dataset.name}: {headline} {_show(record.metrics[headline])} ({record.status}) -> {path}")
+        return record
+
+    def _timing(self, items: int) -> Timing:
+        wall = self.watch.seconds
         return Timing(
             wall_seconds=wall,
-            items_per_second=items / wall if items else None,
+            items_per_second=items / wall,
             peak_memory_mib=peak_memory(),
-            phases=dict(self.phases),
+            phases=dict(self.watch.phases),
         )
 
+    def _environment(self) -> dict[str, Any]:
+        environment = collect_environment()
+        if getattr(self.device, "type", None) == "cuda":
+            import torch
 
-def outside_model(name: str, kind: str, files: Iterable[Path]) -> dict[str, Any]:
-    """Return the record's model fields for a method of which only the predictions are known.
+            environment["gpu"] = torch.cuda.get_device_name(self.device)
+        return environment
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Who made saved predictions: fields of the record's model, its warnings, and the record beside them, if any."""
+
+    model: dict[str, Any]
+    warnings: list[str]
+    record: Record | None = None  # of the run that made them here
+
+    @property
+    def identity(self) -> str:
+        """What tells one maker of predictions from another."""
+        return self.model["fingerprint"]
+
+
+def predictor(
+    run: Run,
+    encoder: "str | Path | LoadedEncoder | Encoder | None",
+    predictions: Path,
+    files: Iterable[Path],
+    kind: str,
+) -> Predictor:
+    """Say who made saved predictions: the encoder that the user names; else the model of the record beside them, if this
+    program made them; else an outside method, named by --name or the folder and known by the hash of its files.
 
     Args:
-        name: shown in tables.
+        run: the evaluation; its name replaces the model's own.
+        encoder: what the user says made them.
+        predictions: a file, or the folder of the files.
+        files: the predictions; one that is not there counts as empty.
         kind: "detector" or "method".
-        files: the predictions; their contents identify the model. A file that is not there counts as empty.
     """
+    if encoder is not None:
+        loaded = load(encoder, seed=run.seed)
+        return Predictor(loaded.model_fields(run.name), list(loaded.warnings))
+    beside = predictions.resolve().parent / RECORD
+    record = read_record(beside) if beside.is_file() else None
+    if record is not None and predictions.name in record.files.values():
+        model = dataclasses.asdict(record.model)
+        return Predictor(model | {"name": run.name or model["name"]}, list(record.warnings), record)
     digest = hashlib.sha256()
     for path in files:
         digest.update((path.read_bytes() if path.is_file() else b"") + b"\0")
-    return {
-        "name": name,
+    model = {
+        "name": run.name or predictions.resolve().stem,
         "method": f"outside {kind}",
         "architecture": "unknown",
         "patch_size": 0,
@@ -96,56 +352,7 @@ def outside_model(name: str, kind: str, files: Iterable[Path]) -> dict[str, Any]
         "fingerprint": digest.hexdigest(),
         "source": "scored from saved predictions",
     }
-
-
-def finish_record(
-    path: Path,
-    *,
-    arguments: argparse.Namespace,
-    model: dict[str, Any],
-    benchmark: str,
-    protocol: str,
-    dataset: Dataset,
-    metrics: dict[str, Metric],
-    headline: str,
-    timing: Timing,
-    config: dict[str, Any] | None = None,
-    per_item: dict[str, dict[str, float]] | None = None,
-    files: dict[str, str] | None = None,
-    warnings: list[str] | None = None,
-    device: Any = None,
-) -> Record:
-    """Build a run's record, write it to `path` and print its headline.
-
-    `model` is `LoadedEncoder.model_fields(...)`. The status is `partial` unless every expected item was evaluated.
-    """
-    environment = collect_environment()
-    if device is not None and device.type == "cuda":
-        import torch
-
-        environment["gpu"] = torch.cuda.get_device_name(device)
-    record = Record(
-        model=Model(**model),
-        benchmark=benchmark,
-        protocol=protocol,
-        dataset=dataset,
-        metrics=metrics,
-        headline=headline,
-        seed=arguments.seed,
-        timing=timing,
-        command=shlex.join(["python", "-m", "eval", *sys.argv[1:]]),
-        config=config or {},
-        per_item=per_item or {},
-        files=files or {},
-        warnings=warnings or [],
-        status="complete" if dataset.items_evaluated == dataset.items_expected else "partial",
-        environment=environment,
-        code=collect_code(),
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    )
-    write_record(record, path)
-    print(f"{protocol} {dataset.name}: {headline} {_show(metrics.get(headline))} ({record.status}) -> {path}")
-    return record
+    return Predictor(model, [])
 
 
 def _show(metric: Metric | None) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ class LoadedEncoder:
     warnings: list[str] = field(default_factory=list)
     format: str = "own"  # layout of the file
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """The sha256 over the encoder's tensors, taken once."""
+        return fingerprint(self.encoder)
+
     def model_fields(self, name: str | None = None) -> dict[str, Any]:
         """Return the fields of a record's model section; `name` replaces the checkpoint's own."""
         return {
@@ -47,7 +53,7 @@ class LoadedEncoder:
             "architecture": self.encoder.config.name.split("/")[0],
             "patch_size": self.encoder.patch_size,
             "parameters": sum(p.numel() for p in self.encoder.parameters()),
-            "fingerprint": fingerprint(self.encoder),
+            "fingerprint": self.fingerprint,
             "file_sha256": self.file_sha256,
             "source": self.source,
             "pretraining": self.pretraining | {"format": self.format, "dropped": summarize(self.dropped)},

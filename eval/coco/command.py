@@ -18,50 +18,25 @@ smoke recipe's size unless --config names another.
 """
 
 import argparse
-from pathlib import Path
 
-from eval.arguments import add_common_arguments, add_config_arguments, add_detector_modes, check_arguments, submit_self
-from flsl.runtime.slurm import adopt_ranks
+from eval.arguments import (
+    add_common_arguments,
+    add_config_arguments,
+    add_detector_modes,
+    add_scoring,
+    evaluate_detector,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the adapter's arguments."""
-    add_common_arguments(parser, checkpoint_required=False, folders_required=False)
+    add_common_arguments(parser)
     add_config_arguments(parser, "configs/coco/mask-rcnn_vit-s16_flsl_1x.py", small="configs/coco/mask-rcnn_smoke.py")
     add_detector_modes(parser)
-    parser.add_argument(
-        "--predictions",
-        type=Path,
-        metavar="FILE",
-        help="with --score-only: COCO results (default: OUT/detections.json)",
-    )
+    add_scoring(parser, "FILE", "COCO results (default: OUT/detections.json)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the evaluation; returns the exit code."""
-    from eval.run import already_done
-    from flsl.runtime.errors import UserError
-
-    adopt_ranks()
-    if arguments.mode == "bench":
-        from eval.coco.probe import bench
-
-        bench(arguments)
-        return 0
-    check_arguments(arguments, "detections")
-    if not arguments.data.is_dir():
-        raise UserError(f"--data {arguments.data} is not a folder. It must hold annotations/ and the image folders.")
-    if arguments.plan:
-        from eval.coco.probe import plan
-
-        plan(arguments)
-        return 0
-    if already_done(arguments.out, arguments.when_exists):
-        return 0
-    if arguments.launcher == "slurm":
-        submit_self(run, arguments)
-        return 0
-    from eval.coco.run import score_saved, train_and_score
-
-    (score_saved if arguments.score_only else train_and_score)(arguments)
+    evaluate_detector(arguments, run, "eval.coco.probe")
     return 0

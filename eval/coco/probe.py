@@ -1,14 +1,15 @@
 """What a COCO run would cost (`--plan`), and where its time goes (`bench`)."""
 
-import argparse
 import time
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from eval.coco.drawn import drawn_detections
 from eval.coco.recipe import CocoRecipe
-from eval.coco.run import data_files
+from eval.coco.run import splits
 from eval.data.synthesize.coco import synthesize
 from eval.detector.annotations import Annotations, read_annotations
 from eval.detector.probe import Probe, bench_input, print_bench, print_plan, probe
@@ -22,41 +23,45 @@ from results.bootstrap import percentile_interval
 SCORED_IMAGES = 5000  # of val2017
 
 
-def plan(arguments: argparse.Namespace) -> None:
-    """Print what the command would do.
+def plan(*, checkpoint: str, data: Path, config: Path, overrides: Sequence[str], seed: int, device: str) -> None:
+    """Print what a run would do.
 
     Raises:
         UserError: whatever would stop the run itself.
     """
-    measured, recipe, truth = _measure(arguments)
-    print_plan(measured, recipe, arguments.checkpoint, len(truth.images), choose_device(arguments.device))
+    measured, recipe, truth = _measure(checkpoint, data, config, overrides, seed, device)
+    print_plan(measured, recipe, checkpoint, len(truth.images), choose_device(device))
 
 
-def bench(arguments: argparse.Namespace) -> None:
+def bench(
+    *, checkpoint: str | None, data: Path | None, config: Path, overrides: Sequence[str], seed: int, device: str
+) -> None:
     """Print the time of a step, of detection by its parts, and of scoring as many images as val2017 has; and memory.
 
     Raises:
         UserError: whatever would stop the run itself.
     """
     draw = partial(synthesize, seed=0, count=32, val_count=16, height=480, width=640)
-    with bench_input(arguments, draw):
-        measured, recipe, truth = _measure(arguments)
+    with bench_input(checkpoint, data, config, overrides, draw) as (checkpoint, data):
+        measured, recipe, truth = _measure(checkpoint, data, config, overrides, seed, device)
         print_bench(measured)
         if is_main():
             _bench_scoring(truth, ("box", "mask") if recipe.model.detector == "mask-rcnn" else ("box",))
 
 
-def _measure(arguments: argparse.Namespace) -> tuple[Probe, CocoRecipe, Annotations]:
-    recipe, _ = read_recipe(arguments.config, arguments.overrides, CocoRecipe)
-    files = data_files(recipe, arguments.data)
-    truth = read_annotations(files["val_annotations"], files["val_images"], recipe.model.detector == "mask-rcnn")
+def _measure(
+    checkpoint: str, data: Path, config: Path, overrides: Sequence[str], seed: int, device: str
+) -> tuple[Probe, CocoRecipe, Annotations]:
+    recipe, _ = read_recipe(config, overrides, CocoRecipe)
+    train, test = splits(recipe, data)
+    truth = read_annotations(test.annotations, test.images, recipe.model.detector == "mask-rcnn")
     measured = probe(
         recipe,
-        arguments.checkpoint,
-        train=(files["train_annotations"], files["train_images"]),
-        test=(files["val_annotations"], files["val_images"]),
-        seed=arguments.seed,
-        device=choose_device(arguments.device),
+        checkpoint,
+        train=(train.annotations, train.images),
+        test=(test.annotations, test.images),
+        seed=seed,
+        device=choose_device(device),
     )
     return measured, recipe, truth
 

@@ -1,135 +1,133 @@
-"""The two ways to a COCO record: train, detect and score; or score detections that are there already."""
+"""A COCO run: train the recipe's detector, detect on the validation split, score; or score saved detections.
 
-import argparse
+python -m eval coco --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG]
+"""
+
 import dataclasses
-from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eval.coco.detections import read_detections
 from eval.coco.recipe import CocoRecipe
-from eval.coco.scoring import score
+from eval.coco.scoring import OUTPUTS as TABLES
+from eval.coco.scoring import write_scores
 from eval.detector.annotations import read_annotations
-from eval.detector.recipe import read_recipe
-from eval.run import Stopwatch, outside_model
-from flsl.checkpoint import load_encoder
-from flsl.runtime.config import dump_config
-from flsl.runtime.device import choose_device
+from eval.detector.evaluation import DETECTIONS, OUTPUTS, DetectorOptions, Split, identity, train_and_detect
+from eval.detector.recipe import identity_of, read_recipe
+from eval.run import Predictor, Run, load, predictor
+from flsl.runtime.distributed import on_main, start_ranks
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import write_atomic
-from results.store import read_record
+from flsl.runtime.files import sha256_of_file
+from results.record import Record
+
+if TYPE_CHECKING:
+    from flsl.checkpoint import LoadedEncoder
+    from flsl.encoder import Encoder
+
+SHARED_BY_RANKS = True  # under torchrun every process calls `evaluate`
+Options = DetectorOptions
 
 
-def train_and_score(arguments: argparse.Namespace) -> None:
+def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: Run, options: Options) -> Record:
     """Train the recipe's detector unless it is trained, save its detections on the validation split, score them.
 
     Raises:
-        UserError: data, recipe or checkpoint cannot be used, or training failed.
+        UserError: data, recipe or checkpoint cannot be used, `run.out` holds another run, or training failed.
     """
-    watch = Stopwatch()
-    recipe, config = read_recipe(arguments.config, arguments.overrides, CocoRecipe)
-    files, device, out = data_files(recipe, arguments.data), choose_device(arguments.device), arguments.out
-    loaded = load_encoder(arguments.checkpoint, seed=arguments.seed)
-    truth = read_annotations(files["val_annotations"], files["val_images"], recipe.model.detector == "mask-rcnn")
-    # Importing mmdet takes seconds: not before what the command names is known to be there.
-    from eval.detector.detect import detect
-    from eval.detector.train import discard, train_detector
-    from eval.detector.weights import read_detector_metadata
-    from flsl.runtime.distributed import is_main, start_ranks, wait
-
-    start_ranks(str(device))
-    if is_main():
-        if arguments.when_exists == "overwrite" and (out / "record.json").exists() and not arguments.test_only:
-            discard(out)
-        write_atomic(out / "config.py", lambda path: path.write_text(dump_config(config)))
-    wait()
-    detector = out / "detector.safetensors"
-    if not arguments.test_only:
-        with watch.phase("training"):
-            detector = train_detector(
-                recipe,
-                arguments.checkpoint,
-                annotations=files["train_annotations"],
-                images=files["train_images"],
-                out=out,
-                seed=arguments.seed,
-                device=device,
-                evaluated=truth,
-            )
-    with watch.phase("detection"):
-        detections = detect(
+    recipe, _ = read_recipe(Path(options.config), options.overrides, CocoRecipe)
+    train, test = splits(recipe, data)
+    start_ranks(str(run.choose_device()))
+    loaded = load(encoder, seed=run.seed)
+    truth = read_annotations(test.annotations, test.images, recipe.model.detector == "mask-rcnn")
+    train_identity = "not read" if options.test_only else on_main(train.identity)
+    made_of = identity(recipe, loaded.fingerprint, train_identity, on_main(lambda: test.identity(truth)))
+    allowed = ("recipe", "data") if options.test_only else ()
+    outputs = (*TABLES, DETECTIONS) if options.test_only else (*TABLES, *OUTPUTS)
+    with run.claim(made_of, outputs=outputs, allowed=allowed, rescore=options.test_only) as state:
+        if state == "done":
+            return run.kept()
+        detections, metadata = train_and_detect(
+            run,
             recipe,
-            detector,
-            annotations=files["val_annotations"],
-            images=files["val_images"],
-            out=out / "detections.json",
-            device=device,
+            encoder if isinstance(encoder, (str, Path)) else loaded,
+            loaded,
+            train,
+            test,
+            test_only=options.test_only,
+            resumed=state == "resume",
+            evaluated=truth,
         )
-    if not is_main():
-        return
-    metadata = read_detector_metadata(detector)
-    score(
-        truth,
-        detections,
-        recipe=recipe,
-        config=config,
-        arguments=arguments,
-        images=files["val_images"],
-        model=loaded.model_fields(arguments.name),
-        watch=watch,
-        files={"detections": "detections.json", "config": "config.py", "detector": detector.name},
-        warnings=metadata["warnings"],
-        trained_on=metadata["images"],
-    )
+
+        def score_them() -> Record:
+            return write_scores(
+                run,
+                truth,
+                detections,
+                protocol=recipe.protocol,
+                masks_expected=recipe.model.detector == "mask-rcnn",
+                config=identity_of(recipe),
+                data=data,
+                images=test.images,
+                model=Predictor(loaded.model_fields(run.name), metadata["warnings"]),
+                files={"detections": DETECTIONS, "config": "config.py", "detector": "detector.safetensors"},
+                backend=options.metric_backend,
+                trained_on=metadata["images"],
+            )
+
+        return on_main(score_them)
 
 
-def score_saved(arguments: argparse.Namespace) -> None:
-    """Score the detections in --predictions, or OUT/detections.json.
-
-    The record's model is that of --checkpoint; else that of the record beside the detections; else an outside detector,
-    named by --name or its file and identified by the file's hash.
+def score(
+    predictions: Path | None,
+    encoder: "str | Path | LoadedEncoder | Encoder | None",
+    data: Path,
+    run: Run,
+    options: Options,
+) -> Record:
+    """Score saved detections: COCO results, anyone's.
 
     Raises:
         UserError: data or detections are missing or malformed.
     """
-    watch = Stopwatch()
-    recipe, config = read_recipe(arguments.config, arguments.overrides, CocoRecipe)
-    files = data_files(recipe, arguments.data)
-    path = arguments.predictions or arguments.out / "detections.json"
-    with watch.phase("reading"):
-        truth = read_annotations(files["val_annotations"], None)
+    recipe, _ = read_recipe(Path(options.config), options.overrides, CocoRecipe)
+    _, test = splits(recipe, data)
+    path = predictions or run.out / DETECTIONS
+    with run.watch.phase("reading"):
+        truth = read_annotations(test.annotations, None)
         detections = read_detections(path, truth)
-    warnings: list[str] = []
-    beside = path.parent / "record.json"
-    record = read_record(beside) if beside.is_file() else None
-    if arguments.checkpoint is not None:
-        loaded = load_encoder(arguments.checkpoint, seed=arguments.seed)
-        model, warnings = loaded.model_fields(arguments.name), list(loaded.warnings)
-    elif record is not None and record.files.get("detections") == path.name:
-        model = asdict(record.model) | ({"name": arguments.name} if arguments.name else {})
-        config, recipe = record.config, dataclasses.replace(recipe, protocol=record.protocol)
-    else:
-        model = outside_model(arguments.name or path.stem, "detector", [path])
-        recipe = dataclasses.replace(recipe, protocol="coco/outside@1")
-    score(
-        truth,
-        detections,
-        recipe=recipe,
-        config=config,
-        arguments=arguments,
-        images=files["val_images"],
-        model=model,
-        watch=watch,
-        files={"detections": path.name} if path.parent.resolve() == arguments.out.resolve() else {},
-        warnings=warnings,
-    )
+    model = predictor(run, encoder, path, [path], "detector")
+    protocol, config = recipe.protocol, identity_of(recipe)
+    if model.record is not None:
+        protocol, config = model.record.protocol, model.record.config
+    elif encoder is None:
+        protocol = "coco/outside@1"
+    made_of = {"predictions": model.identity, "data": {"annotations": sha256_of_file(test.annotations)}}
+    with run.claim_scoring(path, made_of, outputs=TABLES):
+        return write_scores(
+            run,
+            truth,
+            detections,
+            protocol=protocol,
+            masks_expected=recipe.model.detector == "mask-rcnn",
+            config=config,
+            data=data,
+            images=test.images,
+            model=model,
+            files={"detections": path.name} if path.parent.resolve() == run.out.resolve() else {},
+            backend=options.metric_backend,
+        )
 
 
-def data_files(recipe: CocoRecipe, data: Path) -> dict[str, Path]:
-    """Return the paths that the recipe's `data` section names.
+def splits(recipe: CocoRecipe, data: Path) -> tuple[Split, Split]:
+    """Return the training and the validation split that the recipe's `data` section names.
 
     Raises:
         UserError: `data` is empty.
     """
+    names = recipe.data
     if not any(data.iterdir()):
-        raise UserError(f"--data {data} is empty. It must hold {', '.join(asdict(recipe.data).values())}.")
-    return {name: data / value for name, value in asdict(recipe.data).items()}
+        raise UserError(f"--data {data} is empty. It must hold {', '.join(dataclasses.asdict(names).values())}.")
+    return (
+        Split(data / names.train_annotations, data / names.train_images),
+        Split(data / names.val_annotations, data / names.val_images),
+    )

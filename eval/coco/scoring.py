@@ -1,7 +1,5 @@
 """From saved detections to the record: 24 numbers, an interval over images, the class table and the pictures."""
 
-import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,78 +8,78 @@ import numpy as np
 from eval.coco.figures import draw_curves, draw_overlay
 from eval.coco.tables import write_class_table
 from eval.detector.annotations import Annotations
-from eval.detector.recipe import Recipe
 from eval.metrics.coco import Evaluation, evaluate
 from eval.metrics.resample import ap_resampler
-from eval.run import Stopwatch, finish_record
+from eval.run import Predictor, Run
 from flsl.runtime.files import sha256_of_file
+from flsl.runtime.marker import read_marker
 from results.bootstrap import percentile_interval
-from results.record import Dataset, Metric, Record
+from results.record import Dataset, Record
 
 OFFICIAL = (5000, 36781, 80)  # images, annotations, categories of COCO's val2017
+OUTPUTS = ("classes.csv", "curves.png", "overlay.png")
 TRAIN_IMAGES = 118287  # of its train2017
 
 
-def score(
+def write_scores(
+    run: Run,
     truth: Annotations,
     detections: list[dict[str, Any]],
     *,
-    recipe: Recipe,
+    protocol: str,
+    masks_expected: bool,
     config: dict[str, Any],
-    arguments: argparse.Namespace,
+    data: Path,
     images: Path,
-    model: dict[str, Any],
-    watch: Stopwatch,
+    model: Predictor,
     files: dict[str, str],
-    warnings: list[str],
+    backend: str,
     trained_on: int | None = None,
 ) -> Record:
     """Compute the metrics of detections and write everything that shows them; returns the record.
 
     Args:
+        run: the evaluation.
         truth: annotations of the images that were looked at.
         detections: COCO results; masks are scored where they have them.
-        recipe: names the protocol.
-        config: resolved recipe, for the record.
-        arguments: the command's.
+        protocol: name and version.
+        masks_expected: whether masks were looked for, which detections tell unless there is none.
+        config: recipe, for the record.
+        data: the benchmark's folder.
         images: folder of the images, for the overlay; it may be absent.
-        model: fields of the record's model.
-        watch: times the phases.
+        model: who made the detections.
         files: what the run has written so far, for the record.
-        warnings: likewise.
+        backend: `faster` or `pycocotools`.
         trained_on: number of training images, if known.
     """
-    # Where nothing was detected, the recipe says whether masks were looked for.
-    with_masks = "segmentation" in detections[0] if detections else recipe.model.detector == "mask-rcnn"
+    with_masks = "segmentation" in detections[0] if detections else masks_expected
     kinds = ("box", "mask") if with_masks else ("box",)
-    out, metrics = arguments.out, {}
-    with watch.phase("metrics"):
-        evaluations = {kind: evaluate(truth, detections, kind, arguments.metric_backend) for kind in kinds}
-    with watch.phase("interval"):
+    out, values, intervals = run.out, {}, {}
+    with run.watch.phase("metrics"):
+        evaluations = {kind: evaluate(truth, detections, kind, backend) for kind in kinds}
+    with run.watch.phase("interval"):
         for kind, evaluation in evaluations.items():
-            for name, value in evaluation.scores.items():
-                metrics[f"{kind}_{name}"] = Metric(value)
-            metrics[f"{kind}_AP"] = _with_interval(truth, detections, evaluation, arguments.seed)
-    with watch.phase("tables and pictures"):
+            values |= {f"{kind}_{name}": value for name, value in evaluation.scores.items()}
+            if evaluation.scores["AP"] is not None:
+                count, statistic = ap_resampler(truth, detections, evaluation)
+                intervals[f"{kind}_AP"] = percentile_interval(np.arange(count), statistic, unit="images", seed=run.seed)
+    with run.watch.phase("tables and pictures"):
         write_class_table(out / "classes.csv", truth, detections, list(evaluations.values()))
         draw_curves(out / "curves.png", list(evaluations.values()))
         files = files | {"classes": "classes.csv", "curves": "curves.png"}
         if draw_overlay(out / "overlay.png", truth, detections, images):
             files["overlay"] = "overlay.png"
     print_scores(evaluations)
-    dataset = _dataset(truth, arguments.data)
+    dataset, warnings = _dataset(truth, data), list(model.warnings)
     if dataset.official and trained_on not in (None, TRAIN_IMAGES):
-        warnings = [*warnings, f"trained on {trained_on} images, not on the {TRAIN_IMAGES} of COCO's train2017"]
-    return finish_record(
-        out / "record.json",
-        arguments=arguments,
-        model=model,
-        benchmark="coco",
-        protocol=recipe.protocol,
+        warnings.append(f"trained on {trained_on} images, not on the {TRAIN_IMAGES} of COCO's train2017")
+    return run.finish(
+        model=model.model,
+        protocol=protocol,
         dataset=dataset,
-        metrics=metrics,
-        headline="box_AP",
-        timing=watch.timing(len(truth.images)),
+        values=values,
+        intervals=intervals,
+        items=len(truth.images),
         config=config,
         per_item={
             name: {key: value for key, value in row.items() if value is not None}
@@ -89,6 +87,7 @@ def score(
         },
         files=files,
         warnings=warnings,
+        tools={"metric_backend": backend},
     )
 
 
@@ -101,20 +100,12 @@ def print_scores(evaluations: dict[str, Evaluation]) -> None:
         print(f"{kind:4} {'  '.join(shown)}")
 
 
-def _with_interval(truth: Annotations, detections: list[dict], evaluation: Evaluation, seed: int) -> Metric:
-    value = evaluation.scores["AP"]
-    if value is None:
-        return Metric(None)
-    count, statistic = ap_resampler(truth, detections, evaluation)
-    return Metric(value, interval=percentile_interval(np.arange(count), statistic, unit="images", seed=seed))
-
-
 def _dataset(truth: Annotations, data: Path) -> Dataset:
     """Describe the split: official only if it is COCO's own; synthetic data carry their name in a marker file."""
     found = (len(truth.images), truth.count(), len(truth.categories))
-    marker = data / "dataset.json"
-    official = found == OFFICIAL and not marker.is_file()
-    name = json.loads(marker.read_text())["name"] if marker.is_file() else data.resolve().name
+    marker = read_marker(data)
+    official = found == OFFICIAL and marker is None
+    name = data.resolve().name if marker is None else marker["name"]
     return Dataset(
         name="coco2017" if official else name,
         split="val2017" if official else truth.path.stem.removeprefix("instances_"),

@@ -25,7 +25,7 @@ from eval.davis.masks import write_mask
 from eval.davis.metrics import score_frame_plain
 from eval.davis.packed_metrics import score_frame
 from eval.davis.protocol import Protocol, get_protocol
-from eval.run import Stopwatch, peak_memory
+from flsl.runtime.stopwatch import Stopwatch, peak_memory
 
 SIZE = (480, 854)  # of a frame, in pixels; it becomes 480 x 832
 OBJECTS = 3

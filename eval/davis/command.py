@@ -14,14 +14,15 @@ bench times the plain and the fast form of everything side by side on drawn fram
 """
 
 import argparse
-from pathlib import Path
 
-from eval.arguments import add_common_arguments, check_arguments
+from eval.arguments import add_common_arguments, add_scoring, evaluate_arguments
+
+OPTIONS = ("protocol", "split", "videos", "limit", "overlay", "processes", "precision", "metric_backend")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the adapter's arguments."""
-    add_common_arguments(parser, checkpoint_required=False, folders_required=False)
+    add_common_arguments(parser)
     parser.add_argument("mode", nargs="?", choices=("bench",), help="measure speed and memory instead of evaluating")
     parser.add_argument("--protocol", default="dino", help="dino, videowalk or dinov3 (default: %(default)s)")
     parser.add_argument("--split", default="val", help="list of sequences: val or train (default: %(default)s)")
@@ -34,8 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=("fp32", "bf16"), default="fp32", help="of the encoder (default: %(default)s)"
     )
-    parser.add_argument("--score-only", action="store_true", help="score saved masks; nothing is computed")
-    parser.add_argument("--predictions", type=Path, metavar="DIR", help="with --score-only: the masks")
+    add_scoring(parser, "DIR", "masks (default: OUT/predictions)")
     parser.add_argument(
         "--metric-backend",
         choices=("packed", "official"),
@@ -49,22 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the evaluation; returns the exit code."""
-    from eval.run import already_done
-    from flsl.runtime.errors import UserError
-
     if arguments.mode == "bench":
         from eval.davis.bench import bench
 
         return bench(arguments.patch_sizes)
-    check_arguments(arguments, "masks")
-    if arguments.processes < 1:
-        raise UserError(f"--processes {arguments.processes} must be 1 or more")
-    if already_done(arguments.out, arguments.when_exists):
-        return 0
-    from eval.davis.run import score_saved, segment_and_score
-
-    if arguments.score_only:
-        score_saved(arguments)
-    else:
-        segment_and_score(arguments)
+    evaluate_arguments(arguments, OPTIONS)
     return 0

@@ -16,8 +16,8 @@ from eval.davis.frames import frame_size, read_frame
 from eval.davis.propagation import normalize
 from eval.davis.protocol import Protocol
 from eval.davis.threads import one_thread_each, return_large_blocks
-from eval.run import Stopwatch
 from flsl.encoder import Encoder
+from flsl.runtime.stopwatch import Stopwatch
 
 # On a CPU: memory for the frames that are encoded at the same time, and what one takes, in bytes a token and channel.
 WORKING_MEMORY, BYTES_A_VALUE = 2**30, 64

@@ -1,10 +1,11 @@
-"""A DAVIS run: segment the videos that are still to do, score the masks, write tables, pictures and the record."""
+"""A DAVIS run: segment the videos that are still to do, score the masks, write tables, pictures and the record.
 
-import argparse
+python -m eval davis --checkpoint CHECKPOINT --data DIR --out DIR
+"""
+
 import dataclasses
-import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from eval.davis.dataset import Dataset, Video, open_dataset
 from eval.davis.overlay import object_rows, write_animation, write_sheet
@@ -16,111 +17,124 @@ from eval.davis.scoring import (
     sums_over_objects,
     write_objects,
 )
-from eval.run import Stopwatch, finish_record, outside_model
+from eval.run import Predictor, Run, load, predictor
 from flsl.runtime.config import dump_config
-from flsl.runtime.device import choose_device
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import write_atomic
+from flsl.runtime.files import digest_of_files, write_text
+from flsl.runtime.schema import PositiveInt, section
 from results import record
 from results.bootstrap import percentile_interval
-from results.store import read_record
+
+if TYPE_CHECKING:
+    from flsl.checkpoint import LoadedEncoder
+    from flsl.encoder import Encoder
 
 PREDICTIONS = "predictions"
+TABLES = ("objects.csv", "overlay.png", "overlays", "config.py")  # what scoring writes
 # Protocol of masks whose method is not ours: only the metric is known.
 OUTSIDE_PROTOCOL = "davis2017/semi-supervised@1"
 SHEET_ROWS = 6  # objects on the picture that every record has
 
 
-def segment_and_score(arguments: argparse.Namespace) -> None:
-    """Segment with the encoder of --checkpoint, then score.
+@section
+class Options:
+    """What can be chosen; nothing here but `protocol`, `split` and `precision` changes a mask."""
+
+    protocol: str = "dino"
+    split: str = "val"  # list of sequences
+    videos: tuple[str, ...] | None = None  # only these; the record is partial
+    limit: PositiveInt | None = None  # only the first so many; the record is partial
+    overlay: bool = False  # a sheet and an animation of every sequence too
+    processes: PositiveInt = 1  # that share the sequences, and the GPUs
+    precision: Literal["fp32", "bf16"] = "fp32"  # of the encoder
+    metric_backend: Literal["packed", "official"] = "packed"
+
+
+def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: Run, options: Options) -> record.Record:
+    """Segment every video with the encoder, then score.
 
     Raises:
-        UserError: data or checkpoint cannot be used, or --out holds masks of another model or protocol.
+        UserError: data or checkpoint cannot be used, or `run.out` holds another run.
     """
-    watch = Stopwatch()
-    protocol = get_protocol(arguments.protocol)
-    dataset = open_dataset(arguments.data, arguments.split)
-    videos = dataset.choose(arguments.videos, arguments.limit)
+    protocol = get_protocol(options.protocol)
+    dataset = open_dataset(data, options.split)
+    videos = dataset.choose(options.videos, options.limit)
     # Importing torch takes seconds: not before the folders are known to be there.
     from eval.davis.workers import segment_videos
-    from flsl.checkpoint import load_encoder
 
-    device = choose_device(arguments.device)
-    loaded = load_encoder(arguments.checkpoint, device, seed=arguments.seed)
-    model = loaded.model_fields(arguments.name)
-    config = {
-        "protocol": dataclasses.asdict(protocol),
-        "split": dataset.split,
-        "precision": arguments.precision,
-        "fingerprint": model["fingerprint"],
-    }
-    _claim(arguments.out, config, overwrite=arguments.when_exists == "overwrite")
-    predictions = arguments.out / PREDICTIONS
-    waiting = [video for video in videos if not _finished(video, predictions)]
-    segment_videos(
-        loaded.encoder,
-        waiting,
-        protocol,
-        predictions,
-        device=device,
-        bfloat16=arguments.precision == "bf16",
-        processes=arguments.processes,
-        watch=watch,
-    )
-    warnings = list(loaded.warnings)
-    if arguments.precision != "fp32":
-        warnings.append(f"features computed in {arguments.precision}: masks differ in a few pixels from float32's")
-    _score(arguments, dataset, videos, predictions, protocol.key, model, config, warnings, watch, device)
+    device = run.choose_device()
+    loaded = load(encoder, device, run.seed)
+    model = Predictor(loaded.model_fields(run.name), list(loaded.warnings))
+    config = {"protocol": dataclasses.asdict(protocol), "split": dataset.split, "precision": options.precision}
+    identity = {"encoder": model.identity, **config, "data": _data_identity(dataset, frames=True)}
+    part = _part(dataset, videos)
+    with run.claim(identity, part=part, extras=options.overlay, outputs=[PREDICTIONS, *TABLES]) as state:
+        if state == "done":
+            return run.kept()
+        write_text(run.out / "config.py", dump_config(config))
+        predictions = run.out / PREDICTIONS
+        segment_videos(
+            loaded.encoder,
+            [video for video in videos if not _finished(video, predictions)],
+            protocol,
+            predictions,
+            device=device,
+            bfloat16=options.precision == "bf16",
+            processes=options.processes,
+            watch=run.watch,
+        )
+        if options.precision != "fp32":
+            model.warnings.append(
+                f"features computed in {options.precision}: masks differ in a few pixels from float32's"
+            )
+        return _score(run, options, dataset, videos, predictions, protocol.key, model, config)
 
 
-def score_saved(arguments: argparse.Namespace) -> None:
-    """Score the masks in --predictions, anyone's: `<sequence>/<frame>.png` with the object id as index.
+def score(
+    predictions: Path | None,
+    encoder: "str | Path | LoadedEncoder | Encoder | None",
+    data: Path,
+    run: Run,
+    options: Options,
+) -> record.Record:
+    """Score masks, anyone's: `<sequence>/<frame>.png` with the object id as index.
 
-    Model and protocol are those of --checkpoint and --protocol; else those of the record beside the masks, if this
-    program made them; else an outside method, named by --name or the folder and identified by the hash of its masks.
+    Protocol and constants are those of the run that made the masks, if this program did; else `options.protocol` where
+    an encoder is named, and otherwise unknown.
 
     Raises:
         UserError: data or masks are missing or malformed.
     """
-    watch = Stopwatch()
-    predictions = arguments.predictions or arguments.out / PREDICTIONS
+    predictions = predictions or run.out / PREDICTIONS
     if not predictions.is_dir():
         raise UserError(f"--predictions {predictions} is not a folder; expected in it is one folder of PNGs a sequence")
-    dataset = open_dataset(arguments.data, arguments.split, need_frames=False)
-    videos = dataset.choose(arguments.videos, arguments.limit)
-    warnings: list[str] = []
+    dataset = open_dataset(data, options.split, need_frames=False)
+    videos = dataset.choose(options.videos, options.limit)
+    masks = [predictions / video.name / mask.name for video in videos for mask in video.scored_masks]
+    model = predictor(run, encoder, predictions, masks, "method")
     protocol, config = OUTSIDE_PROTOCOL, {"split": dataset.split, "predictions": str(predictions)}
-    beside = predictions.resolve().parent / "record.json"
-    made_here = read_record(beside) if beside.is_file() else None
-    if arguments.checkpoint is not None:
-        from flsl.checkpoint import load_encoder
-
-        loaded = load_encoder(arguments.checkpoint, seed=arguments.seed)
-        model, warnings = loaded.model_fields(arguments.name), list(loaded.warnings)
-        protocol = get_protocol(arguments.protocol).key
-    elif made_here is not None and made_here.files.get("predictions") == predictions.name:
-        model, protocol, config = dataclasses.asdict(made_here.model), made_here.protocol, made_here.config
-        model["name"] = arguments.name or model["name"]
-        warnings = made_here.warnings
-    else:
-        masks = [predictions / video.name / mask.name for video in videos for mask in video.scored_masks]
-        model = outside_model(arguments.name or predictions.resolve().name, "method", masks)
-    if not (arguments.out / "config.py").is_file():
-        write_atomic(arguments.out / "config.py", lambda path: path.write_text(dump_config(config)))
-    _score(arguments, dataset, videos, predictions, protocol, model, config, warnings, watch)
+    if model.record is not None:
+        protocol, config = model.record.protocol, model.record.config
+    elif encoder is not None:
+        protocol = get_protocol(options.protocol).key
+    identity = {"predictions": model.identity, "data": _data_identity(dataset, frames=False)}
+    with run.claim_scoring(predictions, identity, part=_part(dataset, videos), outputs=TABLES):
+        if not (run.out / "config.py").is_file():
+            write_text(run.out / "config.py", dump_config(config))
+        return _score(run, options, dataset, videos, predictions, protocol, model, config)
 
 
-def _claim(out: Path, config: dict[str, Any], overwrite: bool) -> None:
-    """Begin or continue a run in `out`, whose config.py says what its masks were made with."""
-    path, text = out / "config.py", dump_config(config)
-    if overwrite:
-        shutil.rmtree(out / PREDICTIONS, ignore_errors=True)
-    elif path.is_file() and path.read_text() != text and (out / PREDICTIONS).is_dir():
-        raise UserError(
-            f"{out} holds masks of another checkpoint, protocol or precision (see {path}). Choose another --out, or "
-            "--when-exists overwrite to delete them."
-        )
-    write_atomic(path, lambda temporary: temporary.write_text(text))
+def _data_identity(dataset: Dataset, frames: bool) -> dict[str, str]:
+    """Return what tells a copy of the data from another: every annotation and, where they are used, every frame."""
+    identity = {"split": dataset.split, "annotations": dataset.annotation_sha256()}
+    if frames:
+        paths = [path for video in dataset.videos for path in video.frames]
+        identity["frames"] = digest_of_files(dataset.root, paths, contents=True)
+    return identity
+
+
+def _part(dataset: Dataset, videos: list[Video]) -> list[str] | None:
+    return [video.name for video in videos] if len(videos) < len(dataset.videos) else None
 
 
 def _finished(video: Video, predictions: Path) -> bool:
@@ -132,44 +146,35 @@ def _finished(video: Video, predictions: Path) -> bool:
 
 
 def _score(
-    arguments: argparse.Namespace,
+    run: Run,
+    options: Options,
     dataset: Dataset,
     videos: list[Video],
     predictions: Path,
     protocol: str,
-    model: dict[str, Any],
+    model: Predictor,
     config: dict[str, Any],
-    warnings: list[str],
-    watch: Stopwatch,
-    device: Any = None,
-) -> None:
-    """Score masks; write objects.csv, overlay.png (more with --overlay) and record.json to --out."""
-    with watch.phase("metrics"):
-        scores = list(score_videos(videos, predictions, arguments.metric_backend))
+) -> record.Record:
+    """Score masks; write objects.csv, overlay.png (more with `overlay`) and the record."""
+    out = run.out
+    with run.watch.phase("metrics"):
+        scores = list(score_videos(videos, predictions, options.metric_backend))
         sums = sums_over_objects(scores)
-        metrics = {
-            name: record.Metric(
-                value,
-                unit="percentage points" if name.endswith("decay") else "percent",
-                higher_is_better=not name.endswith("decay"),
-                interval=percentile_interval(
-                    sums, lambda rows, name=name: global_scores(rows)[name], unit="sequences", seed=arguments.seed
-                ),
+        values = global_scores(sums)
+        intervals = {
+            name: percentile_interval(
+                sums, lambda rows, name=name: global_scores(rows)[name], unit="sequences", seed=run.seed
             )
-            for name, value in global_scores(sums).items()
+            for name in values
         }
-    out = arguments.out
     write_objects(scores, out / "objects.csv")
     files = {"config": "config.py", "objects": "objects.csv"}
     if predictions.resolve() == (out / PREDICTIONS).resolve():
         files["predictions"] = PREDICTIONS
-    with watch.phase("pictures"):
-        files |= _draw(videos, scores, predictions, model["name"], out, arguments.overlay)
-    finish_record(
-        out / "record.json",
-        arguments=arguments,
-        model=model,
-        benchmark="davis2017",
+    with run.watch.phase("pictures"):
+        files |= _draw(videos, scores, predictions, model.model["name"], out, options.overlay)
+    return run.finish(
+        model=model.model,
         protocol=protocol,
         dataset=record.Dataset(
             name=dataset.name,
@@ -177,17 +182,17 @@ def _score(
             official=dataset.official,
             items_expected=len(dataset.videos),
             items_evaluated=len(videos),
-            item="sequences",
+            item=run.benchmark.item,
             annotation_sha256=dataset.annotation_sha256(),
         ),
-        metrics=metrics,
-        headline="J&F",
-        timing=watch.timing(len(videos)),
-        config=config | {"metric_backend": arguments.metric_backend},
+        values=values,
+        intervals=intervals,
+        items=len(videos),
+        config=config,
         per_item={score.name: global_scores(row[None]) for score, row in zip(scores, sums)},
         files=files,
-        warnings=warnings + [text for score in scores for text in score.warnings],
-        device=device,
+        warnings=model.warnings + [text for score in scores for text in score.warnings],
+        tools={"metric_backend": options.metric_backend},
     )
 
 

@@ -14,10 +14,10 @@ from eval.davis.labels import first_labels, labels_to_mask
 from eval.davis.masks import read_palette, read_truth, write_mask
 from eval.davis.protocol import Protocol
 from eval.davis.tiled_propagation import propagate
-from eval.run import Stopwatch
 from flsl.encoder import Encoder
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_mask
+from flsl.runtime.stopwatch import Stopwatch
 
 
 class Context:

@@ -16,8 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from eval.davis.dataset import Video
 from eval.davis.protocol import Protocol
 from eval.davis.segment import segment_video
-from eval.run import Stopwatch
 from flsl.encoder import Encoder
+from flsl.runtime.stopwatch import Stopwatch
 
 Tick = Callable[[Video], None]  # called after each frame of a video
 

@@ -20,13 +20,13 @@ from eval.detector.mask_code import encode_mask
 from eval.detector.recipe import Recipe
 from eval.detector.runner import Progress, quiet
 from eval.detector.weights import read_detector
-from eval.run import Stopwatch
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_strictly
 from flsl.runtime.distributed import gather, is_main, start_ranks, this_rank, world_size
 from flsl.runtime.files import write_atomic
 from flsl.runtime.precision import choose_dtype
 from flsl.runtime.preemption import Preempted, StopSignal
+from flsl.runtime.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from mmdet.structures import DetDataSample

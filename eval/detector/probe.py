@@ -1,18 +1,16 @@
 """What a detector's run would cost: a few real steps and images in a temporary folder, of which nothing is kept."""
 
-import argparse
 import contextlib
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine import dist
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -21,9 +19,9 @@ from eval.detector.detect import detect
 from eval.detector.optimizer import scaled_learning_rate
 from eval.detector.recipe import Recipe
 from eval.detector.train import train_detector
-from eval.run import peak_memory
 from flsl.runtime.config import read_config
-from flsl.runtime.distributed import is_main, start_ranks, wait, world_size
+from flsl.runtime.distributed import is_main, on_main, start_ranks, wait, world_size
+from flsl.runtime.stopwatch import peak_memory
 
 STEPS, WARM_UP, IMAGES = 20, 2, 8
 PHASES = ("data", "network", "pasting", "encoding")
@@ -183,34 +181,34 @@ def print_bench(probe: Probe) -> None:
 
 
 @contextmanager
-def bench_input(arguments: argparse.Namespace, draw: Callable[[Path], object]) -> Iterator[argparse.Namespace]:
-    """Fill in what `bench` was not given: drawn data in a temporary folder, the small recipe, random weights.
+def bench_input(
+    checkpoint: str | None, data: Path | None, config: Path, overrides: Sequence[str], draw: Callable[[Path], object]
+) -> Iterator[tuple[str, Path]]:
+    """Yield checkpoint and data for `bench`: what was given, else random weights and drawn data in a temporary folder.
 
     Args:
-        arguments: the command's, changed in place.
+        checkpoint: as given.
+        data: as given.
+        config: recipe, which may name the encoder that it is for.
+        overrides: of it.
         draw: draws the benchmark's data into a new folder; every process draws its own.
     """
     with tempfile.TemporaryDirectory(prefix="flsl-bench-") as folder:
-        if arguments.config is None:
-            arguments.config = arguments.default_config if arguments.data else arguments.small_config
-        if arguments.data is None:
-            arguments.data = Path(folder) / "data"
+        if data is None:
+            data = Path(folder) / "data"
             with contextlib.redirect_stdout(None):
-                draw(arguments.data)
-        if arguments.checkpoint is None:
-            named = read_config(arguments.config, arguments.overrides).get("model", {}).get("encoder")
-            arguments.checkpoint = f"random:{named or 'vit_micro/16'}"
-        yield arguments
+                draw(data)
+        if checkpoint is None:
+            named = read_config(config, overrides).get("model", {}).get("encoder")
+            checkpoint = f"random:{named or 'vit_micro/16'}"
+        yield checkpoint, data
 
 
 @contextmanager
 def _common_folder() -> Iterator[Path]:
     """Yield a temporary folder that all processes share; a node's own disk will do for one node."""
     with tempfile.TemporaryDirectory(prefix="flsl-probe-") as own:
-        name = [own]
-        if world_size() > 1:
-            dist.broadcast_object_list(name)
-        yield Path(name[0])
+        yield Path(on_main(lambda: own))
 
 
 def _hours(seconds: float) -> str:

@@ -148,3 +148,8 @@ def read_recipe(path: Path, overrides: Iterable[str] = (), cls: type[R] = Recipe
     name, _, version = recipe.protocol.partition("@")
     recipe = replace(recipe, protocol=f"{name}{suffix}@{version or 1}")
     return recipe, asdict(recipe)
+
+
+def identity_of(recipe: Recipe) -> dict[str, Any]:
+    """Return what of a recipe changes results, as plain values: all but its runtime section."""
+    return {name: value for name, value in asdict(recipe).items() if name != "runtime"}

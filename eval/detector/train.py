@@ -1,11 +1,8 @@
 """Train a detector on an encoder with mmdet's models and mmengine's Runner; interrupted runs go on where they stopped."""
 
-import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmdet.registry import DATASETS, MODELS
@@ -21,12 +18,11 @@ from eval.detector.dataset import CocoFile, EndlessAspectSampler
 from eval.detector.hooks import FingerprintHook, FiniteLossHook, PreemptionHook, ProgressHook
 from eval.detector.recipe import Recipe
 from eval.detector.runner import QuietRunner, quiet
-from eval.detector.weights import read_detector_metadata, write_detector
+from eval.detector.weights import write_detector
 from flsl.checkpoint import fingerprint, load_encoder
 from flsl.runtime.config import dump_config
 from flsl.runtime.distributed import is_main, share, start_ranks, wait, world_size
-from flsl.runtime.errors import UserError
-from flsl.runtime.files import write_atomic
+from flsl.runtime.files import write_text
 from flsl.runtime.preemption import StopSignal, leave_signals_to_the_main_process
 
 
@@ -49,7 +45,7 @@ def train_detector(
         checkpoint: what `flsl.checkpoint.load_encoder` takes.
         annotations: COCO instances JSON of the training images.
         images: their folder.
-        out: the run's folder. `detector.safetensors` is written there at the end; `mmdet_config.py` (the resolved
+        out: the run's folder; states and a detector in it are this training's (`eval.run.Run.claim`). `detector.safetensors` is written there at the end; `mmdet_config.py` (the resolved
             configuration), `train/train.log` and resumable states in `train/` on the way.
         seed: of weights, order and augmentation.
         device: where to train; the CPU if not given. Under torchrun every process calls this function.
@@ -57,11 +53,10 @@ def train_detector(
         hooks: further mmengine hooks, such as one that measures.
 
     Returns:
-        The path of `detector.safetensors`. A finished file of the same training is returned at once.
+        The path of `detector.safetensors`. A finished one is returned at once.
 
     Raises:
-        UserError: see `read_annotations`; a recipe for another encoder; `out` holds another training; out of memory;
-            a loss that is not finite.
+        UserError: see `read_annotations`; a recipe for another encoder; out of memory; a loss that is not finite.
         Preempted: a signal asked to stop; the state is saved.
     """
     device, out = device or torch.device("cpu"), Path(out)
@@ -75,7 +70,6 @@ def train_detector(
         "seed": seed,
     }
     if finished.is_file():
-        _require_same(identity, read_detector_metadata(finished)["training"], out)
         print(f"training is finished already: {finished}", flush=True)
         return finished
     start_ranks(str(device))
@@ -97,7 +91,7 @@ def train_detector(
         config = training_config(recipe, len(dataset), device)
         config |= {"randomness": {"seed": seed, "diff_rank_seed": True}, "work_dir": str(out / "train")}
         if is_main():
-            _start(out, identity, config, model, data)
+            _start(out, recipe.training.batch, config, model, data)
         wait()
         loader = _loader(dataset, recipe, seed, device)
         torch.manual_seed(seed)  # the Runner does so after the model is built
@@ -137,32 +131,16 @@ def train_detector(
     return finished
 
 
-def _require_same(identity: dict[str, Any], other: dict[str, Any], out: Path) -> None:
-    """Refuse to go on with, or to reuse, another training's work."""
-    # Through JSON, as the other one was: tuples become lists.
-    identity = json.loads(json.dumps(identity))
-    differences = [key for key in identity if identity[key] != other.get(key)]
-    if differences:
-        raise UserError(
-            f"{out} holds a detector that was trained with another {' and '.join(differences)}. "
-            "Choose another --out, or --when-exists overwrite to train anew."
-        )
-
-
-def _start(out: Path, identity: dict[str, Any], config: dict, model: dict, data: dict) -> None:
-    """Check that states in `out/train` are this training's; write what is trained, and mmdet's configuration of it."""
-    started = out / "train" / "training.json"
-    if started.is_file() and any((out / "train").glob("iter_*.pth")):
-        _require_same(identity, json.loads(started.read_text()), out)
-    write_atomic(started, lambda path: path.write_text(json.dumps(identity, indent=1)))
-    batch = share(identity["recipe"]["training"]["batch"])
+def _start(out: Path, batch: int, config: dict, model: dict, data: dict) -> None:
+    """Write mmdet's configuration of what is trained."""
+    batch = share(batch)
     loader = {"batch_size": batch, "dataset": data, "sampler": {"type": "EndlessAspectSampler", "batch": batch}}
     whole = {
         "custom_imports": {"imports": ["eval.detector.components"]},
         "model": model,
         "train_dataloader": loader,
     } | config
-    write_atomic(out / "mmdet_config.py", lambda path: path.write_text(dump_config(whole)))
+    write_text(out / "mmdet_config.py", dump_config(whole))
 
 
 def _loader(dataset: CocoFile, recipe: Recipe, seed: int, device: torch.device) -> DataLoader:
@@ -197,10 +175,3 @@ def _final_weights(runner: QuietRunner) -> dict[str, torch.Tensor]:
         if isinstance(hook, EMAHook):
             return hook.ema_model.module.state_dict()
     return getattr(runner.model, "module", runner.model).state_dict()
-
-
-def discard(out: Path) -> None:
-    """Remove a finished or interrupted training and what was made of it from `out`, so that it starts anew."""
-    for name in ("record.json", "record_coco.json", "detector.safetensors", "detections.json"):
-        (Path(out) / name).unlink(missing_ok=True)
-    shutil.rmtree(Path(out) / "train", ignore_errors=True)

@@ -13,7 +13,7 @@
 
 import argparse
 
-from eval.arguments import add_common_arguments
+from eval.arguments import add_common_arguments, evaluate_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,13 +27,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the evaluation; returns the exit code."""
-    from eval.knn.run import classify_and_score
-    from eval.run import already_done
-    from flsl.runtime.errors import UserError
-
-    for name, value in (("--limit", arguments.limit), ("--batch-size", arguments.batch_size)):
-        if value is not None and value < 1:
-            raise UserError(f"{name} is {value}; it must be at least 1.")
-    if not already_done(arguments.out, arguments.when_exists):
-        classify_and_score(arguments)
+    evaluate_arguments(arguments, ("limit", "batch_size"))
     return 0

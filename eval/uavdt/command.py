@@ -20,46 +20,27 @@ knows no categories.
 """
 
 import argparse
-from pathlib import Path
 
-from eval.arguments import add_common_arguments, add_config_arguments, add_detector_modes, check_arguments, submit_self
-from flsl.runtime.slurm import adopt_ranks
+from eval.arguments import (
+    add_common_arguments,
+    add_config_arguments,
+    add_detector_modes,
+    add_scoring,
+    evaluate_detector,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the adapter's arguments."""
-    add_common_arguments(parser, checkpoint_required=False, folders_required=False)
+    add_common_arguments(parser)
     add_config_arguments(
         parser, "configs/uavdt/faster-rcnn_vit-s16_flsl_1x.py", small="configs/uavdt/faster-rcnn_smoke.py"
     )
     add_detector_modes(parser)
-    parser.add_argument(
-        "--predictions", type=Path, metavar="DIR", help="with --score-only: the detections (default: OUT/detections)"
-    )
+    add_scoring(parser, "DIR", "detections, one file a sequence (default: OUT/detections)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the evaluation; returns the exit code."""
-    adopt_ranks()
-    if arguments.mode == "bench":
-        from eval.uavdt.probe import bench
-
-        bench(arguments)
-        return 0
-    check_arguments(arguments, "detections")
-    if arguments.plan:
-        from eval.uavdt.probe import plan
-
-        plan(arguments)
-        return 0
-    from eval.run import already_done
-
-    if already_done(arguments.out, arguments.when_exists):
-        return 0
-    if arguments.launcher == "slurm":
-        submit_self(run, arguments)
-        return 0
-    from eval.uavdt.run import score_saved, train_and_score
-
-    (score_saved if arguments.score_only else train_and_score)(arguments)
+    evaluate_detector(arguments, run, "eval.uavdt.probe")
     return 0

@@ -1,145 +1,134 @@
-"""The two ways to a UAVDT record: train, detect and score; or score detections that are there already."""
+"""A UAVDT run: train the recipe's detector, detect on the test split, score by both protocols; or score saved detections.
 
-import argparse
-import dataclasses
+python -m eval uavdt --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG]
+"""
+
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.run import Stopwatch, outside_model
+from eval.detector.annotations import read_annotations
+from eval.detector.evaluation import OUTPUTS, DetectorOptions, Split, identity, train_and_detect
+from eval.detector.recipe import identity_of, read_recipe
+from eval.run import Predictor, Run, load, predictor
 from eval.uavdt.coco_format import coco_document
 from eval.uavdt.files import SequenceDetections, write_detections
 from eval.uavdt.layout import Layout, open_layout
-from eval.uavdt.scoring import read_results, score
-from flsl.runtime.device import choose_device
-from flsl.runtime.files import write_atomic
-from results.store import read_record
+from eval.uavdt.recipe import UavdtRecipe
+from eval.uavdt.scoring import OUTPUTS as TABLES
+from eval.uavdt.scoring import read_results, write_scores
+from flsl.runtime.distributed import is_main, on_main, start_ranks, wait
+from flsl.runtime.files import digest_of_files, write_text
+from results.record import Record
 
 if TYPE_CHECKING:
-    from eval.uavdt.recipe import UavdtRecipe
+    from flsl.checkpoint import LoadedEncoder
+    from flsl.encoder import Encoder
 
+SHARED_BY_RANKS = True  # under torchrun every process calls `evaluate`
 DETECTIONS = "detections"
+Options = DetectorOptions
 
 
-def train_and_score(arguments: argparse.Namespace) -> None:
+def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: Run, options: Options) -> Record:
     """Train the recipe's detector unless it is trained, save its detections on the test split, score them.
 
     Raises:
-        UserError: data, recipe or checkpoint cannot be used, or training failed.
+        UserError: data, recipe or checkpoint cannot be used, `run.out` holds another run, or training failed.
     """
-    layout = open_layout(arguments.data)
+    layout = open_layout(data)
     layout.require_frames()
-    # Importing torch and mmdet takes seconds: not before the folders are known to be there.
-    from eval.detector.detect import detect
-    from eval.detector.recipe import read_recipe
-    from eval.detector.train import discard, train_detector
-    from eval.detector.weights import read_detector_metadata
-    from eval.uavdt.recipe import UavdtRecipe
-    from flsl.checkpoint import load_encoder
-    from flsl.runtime.config import dump_config
-    from flsl.runtime.distributed import is_main, start_ranks, wait
-
-    watch = Stopwatch()
-    recipe, config = read_recipe(arguments.config, arguments.overrides, UavdtRecipe)
-    device = choose_device(arguments.device)
-    start_ranks(str(device))
-    loaded = load_encoder(arguments.checkpoint, seed=arguments.seed)
-    train, test = split_files(layout, recipe, arguments.out)
-    if is_main():
-        finished = (arguments.out / "record.json").exists()
-        if arguments.when_exists == "overwrite" and finished and not arguments.test_only:
-            discard(arguments.out)
-        write_atomic(arguments.out / "config.py", lambda path: path.write_text(dump_config(config)))
-        with watch.phase("annotations"):
-            write_splits(layout, recipe, train, test)
-    wait()
-    detector = arguments.out / "detector.safetensors"
-    if not arguments.test_only:
-        with watch.phase("training"):
-            detector = train_detector(
-                recipe,
-                arguments.checkpoint,
-                annotations=train,
-                images=layout.root,
-                out=arguments.out,
-                seed=arguments.seed,
-                device=device,
-            )
-    with watch.phase("detection"):
-        found = detect(
+    recipe, _ = read_recipe(Path(options.config), options.overrides, UavdtRecipe)
+    start_ranks(str(run.choose_device()))
+    loaded = load(encoder, seed=run.seed)
+    training = layout.sequences("train")[: recipe.frames.train_sequences]
+    train_identity = "not read" if options.test_only else on_main(lambda: _data_identity(layout, training))
+    tested = on_main(lambda: _data_identity(layout, layout.sequences("test")))
+    allowed = ("recipe", "data") if options.test_only else ()
+    outputs = (*TABLES, "annotations", DETECTIONS, *(["detections.json"] if options.test_only else OUTPUTS))
+    made_of = identity(recipe, loaded.fingerprint, train_identity, tested)
+    with run.claim(made_of, outputs=outputs, allowed=allowed, rescore=options.test_only) as state:
+        if state == "done":
+            return run.kept()
+        train, test = split_files(layout, recipe, run.out)
+        if is_main():
+            with run.watch.phase("annotations"):
+                write_splits(layout, recipe, train, test)
+        wait()
+        found, metadata = train_and_detect(
+            run,
             recipe,
-            detector,
-            annotations=test,
-            images=layout.root,
-            out=arguments.out / "detections.json",
-            device=device,
+            encoder if isinstance(encoder, (str, Path)) else loaded,
+            loaded,
+            Split(train, layout.root),
+            Split(test, layout.root),
+            test_only=options.test_only,
+            resumed=state == "resume",
+            evaluated=read_annotations(test, layout.root),
         )
-    if not is_main():
-        return
-    for detections in _by_sequence(json.loads(test.read_bytes())["images"], found, layout.sequences("test")):
-        write_detections(arguments.out / DETECTIONS, detections)
-    warnings = list(read_detector_metadata(detector)["warnings"])
-    there = len(layout.sequences("train"))
-    if layout.marker is None and there < 30:
-        warnings.append(f"only {there} of the 30 official training sequences were there to train on")
-    score(
-        read_results(layout, arguments.out / DETECTIONS),
-        out=arguments.out,
-        arguments=arguments,
-        model=loaded.model_fields(arguments.name),
-        watch=watch,
-        config=config,
-        files={"detections": DETECTIONS, "config": "config.py", "detector": detector.name},
-        warnings=warnings,
-    )
+        warnings = list(metadata["warnings"])
+        there = len(layout.sequences("train"))
+        if layout.marker is None and there < 30:
+            warnings.append(f"only {there} of the 30 official training sequences were there to train on")
+
+        def score_them() -> Record:
+            images = json.loads(test.read_bytes())["images"]
+            for detections in _by_sequence(images, found, layout.sequences("test")):
+                write_detections(run.out / DETECTIONS, detections)
+            return write_scores(
+                run,
+                read_results(layout, run.out / DETECTIONS),
+                model=Predictor(loaded.model_fields(run.name), warnings),
+                config=identity_of(recipe),
+                files={"detections": DETECTIONS, "config": "config.py", "detector": "detector.safetensors"},
+                backend=options.metric_backend,
+            )
+
+        return on_main(score_them)
 
 
-def score_saved(arguments: argparse.Namespace) -> None:
-    """Score the detections in --predictions.
-
-    The record's model is that of --checkpoint; else that of the record beside the detections, if this project made
-    them; else an outside detector, named by --name or its folder and identified by the hash of its files.
+def score(
+    predictions: Path | None,
+    encoder: "str | Path | LoadedEncoder | Encoder | None",
+    data: Path,
+    run: Run,
+    options: Options,
+) -> Record:
+    """Score saved detections, anyone's: one `<sequence>.txt` a test sequence, in the official toolkit's format.
 
     Raises:
         UserError: data or detections are missing or malformed.
     """
-    watch = Stopwatch()
-    folder = arguments.predictions or arguments.out / DETECTIONS
-    with watch.phase("reading"):
-        layout = open_layout(arguments.data)
+    folder = predictions or run.out / DETECTIONS
+    with run.watch.phase("reading"):
+        layout = open_layout(data)
         results = read_results(layout, folder)
-    config = None
-    warnings: list[str] = []
-    files = {"detections": DETECTIONS} if folder.resolve() == (arguments.out / DETECTIONS).resolve() else {}
-    beside = folder.resolve().parent / "record.json"
-    record = read_record(beside) if beside.is_file() else None
-    if arguments.checkpoint is not None:
-        from flsl.checkpoint import load_encoder
-
-        loaded = load_encoder(arguments.checkpoint, seed=arguments.seed)
-        model, warnings = loaded.model_fields(arguments.name), list(loaded.warnings)
-    elif record is not None and record.files.get("detections") == folder.name:
-        model = dataclasses.asdict(record.model)
-        model["name"] = arguments.name or model["name"]
-        config = record.config
-    else:
-        listed = [folder / f"{truth.name}.txt" for truth in results.truths]
-        model = outside_model(arguments.name or folder.resolve().name, "detector", listed)
-    score(
-        results,
-        out=arguments.out,
-        arguments=arguments,
-        model=model,
-        watch=watch,
-        config=config,
-        files=files,
-        warnings=warnings,
-    )
+    listed = [folder / f"{truth.name}.txt" for truth in results.truths]
+    model = predictor(run, encoder, folder, listed, "detector")
+    names = [truth.name for truth in results.truths]
+    made_of = {"predictions": model.identity, "data": {"annotations": layout.annotation_sha256(names)}}
+    with run.claim_scoring(folder, made_of, outputs=TABLES):
+        return write_scores(
+            run,
+            results,
+            model=model,
+            config=model.record.config if model.record is not None else {},
+            files={"detections": DETECTIONS} if folder.resolve() == (run.out / DETECTIONS).resolve() else {},
+            backend=options.metric_backend,
+        )
 
 
-def split_files(layout: Layout, recipe: "UavdtRecipe", out: Path) -> tuple[Path, Path]:
+def _data_identity(layout: Layout, sequences: list[str]) -> dict[str, str]:
+    frames = [path for sequence in sequences for path in layout.frames(sequence)]
+    return {
+        "annotations": layout.annotation_sha256(sequences),
+        "images": digest_of_files(layout.root, frames, contents=False),
+    }
+
+
+def split_files(layout: Layout, recipe: UavdtRecipe, out: Path) -> tuple[Path, Path]:
     """Return where the annotations of the training and test frames go.
 
     The name tells one choice of training frames from another, so that an interrupted training is not mixed up.
@@ -149,7 +138,7 @@ def split_files(layout: Layout, recipe: "UavdtRecipe", out: Path) -> tuple[Path,
     return out / "annotations" / name, out / "annotations" / "test.json"
 
 
-def write_splits(layout: Layout, recipe: "UavdtRecipe", train: Path, test: Path) -> None:
+def write_splits(layout: Layout, recipe: UavdtRecipe, train: Path, test: Path) -> None:
     """Write both splits as COCO documents."""
     frames = recipe.frames
     _write_annotations(layout, layout.sequences("train")[: frames.train_sequences], frames.train_stride, True, train)
@@ -159,7 +148,7 @@ def write_splits(layout: Layout, recipe: "UavdtRecipe", train: Path, test: Path)
 def _write_annotations(layout: Layout, sequences: list[str], stride: int, clip: bool, path: Path) -> None:
     truths = [layout.read_truth(sequence) for sequence in sequences]
     document = coco_document(layout, truths, stride=stride, clip=clip)
-    write_atomic(path, lambda temporary: temporary.write_text(json.dumps(document)))
+    write_text(path, json.dumps(document))
 
 
 def _by_sequence(

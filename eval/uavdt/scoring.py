@@ -1,6 +1,5 @@
 """From saved detections to both protocols: read them, score them, write the tables, curves and records."""
 
-import argparse
 import csv
 import dataclasses
 import io
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eval.metrics.coco import summarize
-from eval.run import Stopwatch, finish_record
+from eval.run import Predictor, Run
 from eval.uavdt import coco_metric, official
 from eval.uavdt.coco_format import coco_document
 from eval.uavdt.figures import busiest_frame, draw_official, draw_overlay
@@ -20,10 +19,20 @@ from eval.uavdt.tables import official_tables, write_tables
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic
 from results.bootstrap import percentile_interval
-from results.record import Dataset, Metric
+from results.record import Dataset, Record
 
 OFFICIAL = "uavdt/official@1"
 COCO = "uavdt/coco@1"
+COCO_RECORD = "record_coco.json"
+# What scoring writes.
+OUTPUTS = (
+    COCO_RECORD,
+    "overlay.png",
+    "official_tables.csv",
+    "official.png",
+    "precision_recall.npz",
+    "coco_per_class.csv",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,92 +84,96 @@ def read_results(layout: Layout, predictions: Path) -> Results:
     return Results(layout, truths, detections, warnings)
 
 
-def score(
+def write_scores(
+    run: Run,
     results: Results,
     *,
-    out: Path,
-    arguments: argparse.Namespace,
-    model: dict[str, Any],
-    watch: Stopwatch,
-    config: dict[str, Any] | None = None,
-    files: dict[str, str] | None = None,
-    warnings: list[str] | None = None,
-) -> None:
-    """Score by both protocols; write tables, curve, overlay, `record_coco.json` and, last, `record.json` to `out`.
+    model: Predictor,
+    config: dict[str, Any],
+    files: dict[str, str],
+    backend: str,
+) -> Record:
+    """Score by both protocols; write tables, curve, overlay, `record_coco.json` and, last, `record.json`.
 
     Without categories in the detections only the official protocol can be computed; the record then says so.
-    `arguments` are the command's (`seed` and `metric_backend` are used), `model` is `LoadedEncoder.model_fields(...)`.
+
+    Args:
+        run: the evaluation.
+        results: test split and detections.
+        model: who made the detections.
+        config: recipe, for the record.
+        files: what the run has written so far, for the record.
+        backend: of COCO's metrics, `faster` or `pycocotools`.
+
+    Returns:
+        The record of the official protocol.
     """
-    warnings = [*results.warnings, *(warnings or [])]
     shared: dict[str, Any] = {
-        "arguments": arguments,
-        "model": model,
-        "benchmark": "uavdt",
+        "model": model.model,
         "dataset": results.dataset,
-        "headline": "AP",
         "config": config,
-        "warnings": warnings,
+        "warnings": [*results.warnings, *model.warnings],
+        "tools": {"metric_backend": backend},
     }
-    files = dict(files or {})
+    files, out = dict(files), run.out
     if results.layout.has_frames:
         files["overlay"] = _overlay(results, out / "overlay.png").name
     if coco_metric.has_categories(results.detections):
-        _score_coco(results, out, watch, files, shared)
+        _score_coco(run, results, files, shared, backend)
     else:
-        (out / "record_coco.json").unlink(missing_ok=True)
-        warnings.append(f"the detections name no category (column 9 is -1 or absent), so {COCO} was not computed")
-        print(f"note: {warnings[-1]}")
-    _score_official(results, out, watch, files, shared)
+        (out / COCO_RECORD).unlink(missing_ok=True)
+        shared["warnings"].append(
+            f"the detections name no category (column 9 is -1 or absent), so {COCO} was not computed"
+        )
+        print(f"note: {shared['warnings'][-1]}")
+    return _score_official(run, results, files, shared)
 
 
-def _score_official(
-    results: Results, out: Path, watch: Stopwatch, files: dict[str, str], shared: dict[str, Any]
-) -> None:
-    with watch.phase("official metric"):
+def _score_official(run: Run, results: Results, files: dict[str, str], shared: dict[str, Any]) -> Record:
+    out = run.out
+    with run.watch.phase("official metric"):
         scores = [official.score_sequence(*pair) for pair in zip(results.truths, results.detections)]
         curve = official.pool(scores)
         rows = official_tables(scores)
-    with watch.phase("official interval"):
+    with run.watch.phase("official interval"):
         resampler = official.FrameResampler(scores)
         frames = np.arange(resampler.frames)
-        interval = percentile_interval(
-            frames, resampler.average_precision, unit="images", seed=shared["arguments"].seed
-        )
+        interval = percentile_interval(frames, resampler.average_precision, unit="images", seed=run.seed)
     write_tables(rows, out / "official_tables.csv")
     draw_official(out / "official.png", curve, rows)
     write_atomic(
         out / "precision_recall.npz",
         lambda path: np.savez_compressed(path, recall=curve.recall, precision=curve.precision),
     )
-    finish_record(
-        out / "record.json",
+    return run.finish(
         protocol=OFFICIAL,
-        metrics={"AP": Metric(curve.average_precision, interval=interval)},
+        values={"AP": curve.average_precision},
+        intervals={"AP": interval},
+        items=len(frames),
         per_item={row["group"]: {"AP": row["AP"]} for row in rows if row["table"] == "sequence" and row["boxes"]},
         files=files
         | {"tables": "official_tables.csv", "precision_recall": "precision_recall.npz", "curves": "official.png"},
-        timing=watch.timing(len(frames)),
         **shared,
     )
 
 
-def _score_coco(results: Results, out: Path, watch: Stopwatch, files: dict[str, str], shared: dict[str, Any]) -> None:
-    arguments = shared["arguments"]
-    with watch.phase("coco metric"):
+def _score_coco(run: Run, results: Results, files: dict[str, str], shared: dict[str, Any], backend: str) -> None:
+    with run.watch.phase("coco metric"):
         document = coco_document(results.layout, results.truths)
-        precision = coco_metric.precisions(document, results.detections, arguments.metric_backend)
+        precision = coco_metric.precisions(document, results.detections, backend)
         summary, classes = summarize(precision), coco_metric.per_class(precision)
-    with watch.phase("coco interval"):
+    with run.watch.phase("coco interval"):
         frames, average_precision = coco_metric.ap_resampler(results.truths, results.detections)
-        interval = percentile_interval(np.arange(frames), average_precision, unit="images", seed=arguments.seed)
-    _write_classes(classes, out / "coco_per_class.csv")
-    finish_record(
-        out / "record_coco.json",
+        interval = percentile_interval(np.arange(frames), average_precision, unit="images", seed=run.seed)
+    _write_classes(classes, run.out / "coco_per_class.csv")
+    run.finish(
+        file=COCO_RECORD,
         protocol=COCO,
-        metrics={name: Metric(value, interval=interval if name == "AP" else None) for name, value in summary.items()},
+        values=summary,
+        intervals={"AP": interval},
+        items=frames,
         per_item={name: {k: v for k, v in values.items() if v is not None} for name, values in classes.items()},
         files=files | {"tables": "coco_per_class.csv"},
-        timing=watch.timing(frames),
         **shared,
     )
 

@@ -72,6 +72,7 @@ class RunFolder:
         self.advice = f"Choose another --out, or start over with {start_over}."
         self.identity, self.target = _plain(identity), _plain(target or {})
         self.results, self.outputs = list(results), [*results, *outputs]
+        self.reached: dict[str, Any] | None = None  # the target of the finished run that `begin` found
         self._lock: int | None = None
 
     def __enter__(self) -> "RunFolder":
@@ -129,11 +130,20 @@ class RunFolder:
         if self.when_exists == "fail":
             raise UserError(f"{self.out} holds a run already. Choose another --out.")
         self.require_same(found["identity"])
-        finished = found.get("finished")
-        if finished == self.target and all((self.out / name).exists() for name in self.results):
+        whole = all((self.out / name).exists() for name in self.results)
+        self.reached = found.get("finished") if whole else None
+        if self.reached is not None and _covers(self.reached, self.target):
             return "done"
-        self._write(finished)
+        self._write(self.reached)
         return "resume"
+
+    def adopt(self) -> bool:
+        """Take over the identity of the run that is in the folder, to work on its outputs; False where there is none."""
+        found = self._read()
+        if found is None:
+            return False
+        self.identity, self.reached = found["identity"], found.get("finished")
+        return True
 
     def require_same(self, other: Mapping[str, Any]) -> None:
         """Raise UserError, listing what differs, unless `other` is this run's identity but for what is allowed."""
@@ -179,6 +189,14 @@ class RunFolder:
             if target.is_dir():
                 shutil.rmtree(target)
             (self.out / name).replace(target)
+
+
+def _covers(reached: Mapping[str, Any], target: Mapping[str, Any]) -> bool:
+    """Tell whether a finished run did all that is asked for: what was switched on beyond that does not matter."""
+    return all(
+        key in reached and (reached[key] == value or (value is False and reached[key] is True))
+        for key, value in target.items()
+    )
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import normalize
 
 from eval.knn.protocol import BBOX
-from eval.knn.run import knn_metrics
+from eval.knn.run import knn_scores
 from eval.knn.vote import classify, nearest
 
 
@@ -52,10 +52,12 @@ def test_vote_and_any_of_9_are_two_figures():
     tokens = np.ones((4, 9, len(BBOX.neighbors)), int)
     tokens[1, 0] = tokens[2] = tokens[3, :5] = 0
     votes = np.array([1, 1, 0, 0])[:, None].repeat(len(BBOX.neighbors), axis=1)
-    metrics = knn_metrics({"truth": np.zeros(4, int), "token_prediction": tokens, "vote_prediction": votes})
-    assert set(metrics) == {f"{name}_k{k}" for name in ("vote", "any_of_9") for k in (10, 20, 100, 200)}
-    assert metrics["vote_k20"].value == 50
-    assert metrics["any_of_9_k20"].value == 75
-    interval = metrics["vote_k20"].interval
+    values, intervals = knn_scores({"truth": np.zeros(4, int), "token_prediction": tokens, "vote_prediction": votes})
+    assert (
+        set(values) == set(intervals) == {f"{name}_k{k}" for name in ("vote", "any_of_9") for k in (10, 20, 100, 200)}
+    )
+    assert values["vote_k20"] == 50
+    assert values["any_of_9_k20"] == 75
+    interval = intervals["vote_k20"]
     assert 0 <= interval.low < 50 < interval.high <= 100
     assert interval.unit == "images"
