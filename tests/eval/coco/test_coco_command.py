@@ -155,7 +155,7 @@ def test_overwrite_trains_anew(run, tmp_path, capsys):
     assert run(tmp_path, "--when-exists", "overwrite", **{"training.learning_rate": 5e-4}) == 0
     assert (tmp_path / "detector.safetensors").stat().st_ino != first
     assert run(tmp_path, "--when-exists", "fail") == 2
-    assert "exists" in capsys.readouterr().err
+    assert "holds a run already" in capsys.readouterr().err
 
 
 def test_bfloat16_keeps_scores_and_boxes_in_full_precision(run, tmp_path):

@@ -84,7 +84,7 @@ def test_two_annotated_frames_are_too_few(copy, tmp_path, capsys):
 def test_misspelt_names(drawn, tmp_path, capsys):
     assert "Did you mean 'drawn-01'" in fails(capsys, drawn, tmp_path, "--videos", "drwan-01")
     assert "Did you mean 'dino'" in fails(capsys, drawn, tmp_path, "--protocol", "dinno")
-    assert "--limit 0" in fails(capsys, drawn, tmp_path, "--limit", "0")
+    assert "limit must be at least 1, but is 0" in fails(capsys, drawn, tmp_path, "--limit", "0")
     assert "train.txt" in fails(capsys, drawn, tmp_path, "--split", "train")
 
 
@@ -92,7 +92,7 @@ def test_missing_arguments(drawn, tmp_path, capsys):
     assert main(["davis", "--data", str(drawn), "--out", str(tmp_path)]) == 2
     assert "--checkpoint is missing" in capsys.readouterr().err
     assert main(["davis", "--data", str(drawn), "--checkpoint", "random:vit_micro/16"]) == 2
-    assert "--out DIR is missing" in capsys.readouterr().err
+    assert "--out is missing" in capsys.readouterr().err
     assert "--score-only" in fails(capsys, drawn, tmp_path, "--predictions", str(tmp_path))
 
 

@@ -83,7 +83,9 @@ def test_masks_of_another_model_are_not_mixed_in(drawn, finished, tmp_path, caps
     out = shutil.copytree(finished, tmp_path / "out")
     (out / "record.json").unlink()
     assert run(drawn, out, "--seed", "1") == 2
-    assert "another checkpoint, protocol or precision" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "holds another run: encoder: " in said
+    assert "seed: 0 -> 1" in said
     assert run(drawn, out, "--protocol", "videowalk", "--limit", "1") == 2
     assert run(drawn, out, "--seed", "1", "--when-exists", "overwrite", "--limit", "1") == 0
     assert sorted(path.name for path in (out / "predictions").iterdir()) == ["drawn-00"]

@@ -7,21 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.__main__ import COMMANDS
-from eval.knn import command
-from flsl.runtime.errors import run_command
+from eval.__main__ import COMMANDS, main
 
 ENCODER = "random:vit_micro/16"
 COLORS = {"n01440764": (250, 30, 30), "n01443537": (30, 250, 30), "n02123045": (30, 30, 250)}
 
 
 def run_knn(*words):
-    import argparse
-
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    arguments = parser.parse_args([str(word) for word in words])
-    return run_command(lambda: command.run(arguments))
+    return main(["knn", *map(str, words)])
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +36,8 @@ def imagenet(tmp_path_factory):
                 xml = root / "Annotations" / "CLS-LOC" / folder.relative_to(root) / f"{stem}.xml"
                 xml.parent.mkdir(parents=True, exist_ok=True)
                 small = f"<object><name>other</name>{_box(0, 0, 3, 3)}</object>"
-                main = f"<object><name>{name}</name>{_box(left, top, right, bottom)}</object>"
-                xml.write_text(f"<annotation><size><width>1</width></size>{small}{main}</annotation>")
+                whole = f"<object><name>{name}</name>{_box(left, top, right, bottom)}</object>"
+                xml.write_text(f"<annotation><size><width>1</width></size>{small}{whole}</annotation>")
     return root
 
 

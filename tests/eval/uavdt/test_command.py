@@ -115,12 +115,13 @@ def test_ground_truth_alone_is_enough_to_score(scored, evaluate):
     assert any("no ignore file for M0205" in warning for warning in record.warnings)
 
 
-def test_a_finished_result_is_kept(scored, evaluate):
+def test_scoring_again_computes_again(scored, evaluate):
     data, predictions = scored
     evaluate(data, "--score-only", "--predictions", predictions)
     code, printed, _ = evaluate(data, "--score-only", "--predictions", predictions)
     assert code == 0
-    assert "skipped" in printed
+    assert "skipped" not in printed
+    assert "uavdt/official@1" in printed
     code, printed, _ = evaluate(data, "--score-only", "--predictions", predictions, "--when-exists", "fail")
     assert code == 2
 

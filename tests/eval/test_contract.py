@@ -1,0 +1,276 @@
+"""What every evaluation promises about its output folder: no old result passes as a new one, and nothing is lost."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import socket
+
+import cv2
+import pytest
+
+from eval import evaluate
+from eval.__main__ import main
+from eval.data.synthesize import coco as coco_data
+from eval.data.synthesize import davis as davis_data
+from flsl.runtime.errors import UserError
+from flsl.runtime.run_folder import RunFolder
+from results.store import read_record
+
+ENCODER = "random:vit_micro/16"
+SMALL_DETECTOR = (
+    "training.iterations=2",
+    "training.batch=2",
+    "model.fpn_channels=16",
+    "model.fc_channels=16",
+    "model.mask_channels=16",
+    "model.mask_convs=1",
+    "images.train_short_sides=(96,)",
+    "images.test_short_side=96",
+    "images.longest_side=128",
+    "testing.score_threshold=0.0",
+)
+
+
+@pytest.fixture(scope="module")
+def davis(tmp_path_factory):
+    """Two drawn clips. Not to be changed."""
+    root = tmp_path_factory.mktemp("drawn") / "davis"
+    davis_data.synthesize(root, 0, sequences=2, train_sequences=0, frames=4, height=96, width=128, void=False)
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(davis, tmp_path_factory):
+    """A finished run over both clips. Not to be changed."""
+    out = tmp_path_factory.mktemp("finished") / "out"
+    evaluate(ENCODER, "davis", davis, out)
+    return out
+
+
+@pytest.fixture
+def out(finished, tmp_path):
+    """A copy of the finished run: it is as good as the original."""
+    return shutil.copytree(finished, tmp_path / "out")
+
+
+def stamps(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+def test_the_same_question_is_answered_by_the_finished_record(davis, out, capsys):
+    before = stamps(out)
+    record = evaluate(ENCODER, "davis", davis, out)
+    assert record == read_record(out / "record.json")
+    assert "skipped" in capsys.readouterr().out
+    assert stamps(out) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"encoder": "random:vit_micro/32"}, "encoder"),
+        ({"encoder": "nowhere/encoder.safetensors"}, "does not exist"),
+        ({"seed": 1}, "seed"),
+        ({"protocol": "videowalk"}, "protocol"),
+        ({"precision": "bf16"}, "precision"),
+    ],
+    ids=lambda value: str(value),
+)
+def test_a_finished_run_answers_no_other_question(change, named, davis, out):
+    before = stamps(out)
+    with pytest.raises(UserError, match=named):
+        evaluate(change.pop("encoder", ENCODER), "davis", davis, out, **change)
+    assert stamps(out) == before
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["finished", "interrupted"])
+def test_masks_are_not_reused_for_changed_frames(whole, davis, out, tmp_path):
+    """Same names, same number, another picture in one file."""
+    data = shutil.copytree(davis, tmp_path / "data")
+    frame = sorted((data / "JPEGImages/480p/drawn-01").iterdir())[2]
+    cv2.imwrite(str(frame), 255 - cv2.imread(str(frame)))
+    if not whole:
+        (out / "record.json").unlink()
+    with pytest.raises(UserError, match=r"data\.frames"):
+        evaluate(ENCODER, "davis", data, out)
+
+
+def test_a_part_does_not_block_the_whole_nor_replace_it(davis, finished, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert evaluate(ENCODER, "davis", davis, out, limit=1).status == "partial"
+    record = evaluate(ENCODER, "davis", davis, out)
+    assert "skipped drawn-00" in capsys.readouterr().out  # its masks serve the whole run
+    assert (record.status, record.metrics) == ("complete", read_record(finished / "record.json").metrics)
+    with pytest.raises(UserError, match="would replace it"):
+        evaluate(ENCODER, "davis", davis, out, limit=1)
+    assert read_record(out / "record.json").status == "complete"
+
+
+def test_scoring_a_finished_run_always_scores(davis, out, capsys):
+    stamp = (out / "record.json").stat().st_mtime_ns
+    assert main(["davis", "--score-only", "--data", str(davis), "--out", str(out)]) == 0
+    assert "skipped" not in capsys.readouterr().out
+    assert (out / "record.json").stat().st_mtime_ns != stamp
+    record = evaluate(ENCODER, "davis", davis, out)  # it still answers the question that it was made for
+    assert "skipped" in capsys.readouterr().out
+    assert record.model.name == "random vit_micro/16"
+
+
+def test_scores_on_other_annotations_do_not_answer_for_the_run(davis, out, tmp_path, capsys):
+    data = shutil.copytree(davis, tmp_path / "data")
+    shutil.copy(data / "Annotations/480p/drawn-00/00001.png", data / "Annotations/480p/drawn-00/00002.png")
+    original = read_record(out / "record.json").metrics
+    assert evaluate(None, "davis", data, out, score_only=True).metrics != original
+    assert evaluate(ENCODER, "davis", davis, out).metrics == original
+    assert "skipped drawn-00" in capsys.readouterr().out  # masks are kept, scores are not
+
+
+def test_masks_from_elsewhere_do_not_replace_a_run(davis, finished, out, tmp_path):
+    theirs = shutil.copytree(finished / "predictions", tmp_path / "theirs")
+    with pytest.raises(UserError, match="holds another run"):
+        evaluate(None, "davis", davis, out, score_only=True, predictions=theirs)
+    record = evaluate(None, "davis", davis, tmp_path / "new", score_only=True, predictions=theirs, name="theirs")
+    assert record.model.name == "theirs"
+
+
+def test_results_that_do_not_say_what_they_were_made_from_are_not_taken(davis, out):
+    (out / "run.json").unlink()
+    with pytest.raises(UserError, match=r"no run\.json"):
+        evaluate(ENCODER, "davis", davis, out)
+    assert evaluate(ENCODER, "davis", davis, out, when_exists="overwrite").status == "complete"
+
+
+def test_overwrite_starts_over_and_keeps_the_old_result_until_there_is_a_new_one(davis, out, tmp_path):
+    data = shutil.copytree(davis, tmp_path / "data")
+    broken = sorted((data / "JPEGImages/480p/drawn-01").iterdir())[2]
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) * 3 // 5])
+    with pytest.raises(UserError):
+        evaluate(ENCODER, "davis", data, out, when_exists="overwrite")
+    assert (out / ".previous/record.json").is_file()
+    assert evaluate(ENCODER, "davis", davis, out, when_exists="overwrite").status == "complete"
+    assert not (out / ".previous").exists()
+
+
+def hold(out, ready, release):
+    with RunFolder(out, {}, results=["record.json"]):
+        ready.set()
+        release.wait(60)
+
+
+def test_a_folder_in_use_is_refused_naming_the_owner(davis, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, release = context.Event(), context.Event()
+    owner = context.Process(target=hold, args=(tmp_path, ready, release))
+    owner.start()
+    assert ready.wait(60)
+    with pytest.raises(UserError, match=f"in use by process {owner.pid} on {socket.gethostname()}"):
+        evaluate(ENCODER, "davis", davis, tmp_path)
+    os.kill(owner.pid, 9)  # a killed owner holds nothing
+    owner.join()
+    assert evaluate(ENCODER, "davis", davis, tmp_path, limit=1).status == "partial"
+
+
+def test_leftovers_of_killed_writers_are_removed(davis, tmp_path):
+    left = tmp_path / ".record.json.tmp-abcd1234.json"
+    left.write_text("half a rec")
+    mine = tmp_path / ".notes"
+    mine.write_text("not ours")
+    evaluate(ENCODER, "davis", davis, tmp_path, limit=1)
+    assert not left.exists()
+    assert mine.exists()
+
+
+@pytest.fixture(scope="module")
+def coco(tmp_path_factory):
+    """Ten drawn pictures. Not to be changed."""
+    root = tmp_path_factory.mktemp("drawn") / "coco"
+    coco_data.synthesize(root, 0, count=6, val_count=4, height=96, width=128)
+    return root
+
+
+def detect(data, out, *overrides, **options):
+    recipe = {"config": "configs/coco/mask-rcnn_smoke.py", "overrides": (*SMALL_DETECTOR, *overrides)}
+    return evaluate(ENCODER, "coco", data, out, **recipe, **options)
+
+
+@pytest.fixture(scope="module")
+def detected(coco, tmp_path_factory):
+    """A finished detector. Not to be changed."""
+    out = tmp_path_factory.mktemp("detected") / "out"
+    detect(coco, out)
+    return out
+
+
+def test_a_detector_answers_no_other_data_or_recipe(coco, detected, tmp_path):
+    """The annotation file keeps its name, the images their names and number."""
+    out = shutil.copytree(detected, tmp_path / "out")
+    config = (out / "config.py").read_text()
+    data = shutil.copytree(coco, tmp_path / "data")
+    path = data / "annotations/instances_train2017.json"
+    document = json.loads(path.read_text())
+    document["annotations"][0]["bbox"][2] *= 0.5
+    path.write_text(json.dumps(document))
+    with pytest.raises(UserError, match=r"data\.train\.annotations"):
+        detect(data, out)
+    with pytest.raises(UserError, match=r"recipe\.training\.learning_rate"):
+        detect(coco, out, "training.learning_rate=0.5")
+    assert (out / "config.py").read_text() == config
+    for name in ("detector.safetensors", "record.json"):  # what is unfinished is protected as well
+        (out / name).unlink()
+    with pytest.raises(UserError, match=r"data\.train\.annotations"):
+        detect(data, out)
+
+
+def test_runtime_keys_change_no_identity(coco, detected, capsys):
+    detect(coco, detected, "runtime.workers=1", "runtime.checkpoint_every=7", metric_backend="pycocotools")
+    assert "skipped" in capsys.readouterr().out
+
+
+def test_an_interrupted_detector_is_overwritten_at_the_first_word(coco, detected, tmp_path):
+    out = shutil.copytree(detected, tmp_path / "out")
+    for name in ("detector.safetensors", "record.json"):
+        (out / name).unlink()
+    record = detect(coco, out, "training.learning_rate=0.002", when_exists="overwrite")
+    assert record.config["training"]["learning_rate"] == 0.002
+
+
+def test_scoring_that_was_interrupted_needs_no_second_detection(coco, detected, tmp_path, capsys):
+    out = shutil.copytree(detected, tmp_path / "out")
+    (out / "record.json").unlink()
+    before = (out / "detections.json").stat().st_mtime_ns
+    assert detect(coco, out).metrics == read_record(detected / "record.json").metrics
+    assert (out / "detections.json").stat().st_mtime_ns == before
+    assert "training is finished already" in capsys.readouterr().out
+
+
+def test_a_detector_of_another_encoder_is_not_tested(coco, detected, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    shutil.copy(detected / "detector.safetensors", out)
+    recipe = {"config": "configs/coco/mask-rcnn_smoke.py", "overrides": SMALL_DETECTOR, "test_only": True}
+    with pytest.raises(UserError, match="another encoder"):
+        evaluate(ENCODER, "coco", coco, out, seed=5, **recipe)
+    assert evaluate(ENCODER, "coco", coco, out, **recipe).metrics == read_record(detected / "record.json").metrics
+
+
+def test_knn_answers_no_other_data(coco, tmp_path):
+    data, out = shutil.copytree(coco, tmp_path / "data"), tmp_path / "out"
+    evaluate(ENCODER, "knn", data, out)
+    image = sorted((data / "train2017").iterdir())[0]
+    cv2.imwrite(str(image), 255 - cv2.imread(str(image)))
+    with pytest.raises(UserError, match=r"data\.images"):
+        evaluate(ENCODER, "knn", data, out)
+
+
+def test_an_encoder_in_memory_is_evaluated(davis, coco, tmp_path):
+    from flsl import load_encoder
+
+    loaded = load_encoder(ENCODER)
+    assert evaluate(loaded, "davis", davis, tmp_path / "a", limit=1).model.fingerprint == loaded.fingerprint
+    assert evaluate(loaded.encoder, "davis", davis, tmp_path / "b", limit=1).model.fingerprint == loaded.fingerprint
+    recipe = {"config": "configs/coco/mask-rcnn_smoke.py", "overrides": SMALL_DETECTOR}
+    assert evaluate(loaded, "coco", coco, tmp_path / "c", **recipe).model.fingerprint == loaded.fingerprint
+
+
