@@ -1,6 +1,7 @@
 """Command-line arguments that every adapter shares, and the way from them to `eval.evaluate`."""
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable
@@ -8,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from flsl.commands.arguments import add_overrides
+from flsl.runtime.distributed import is_main, world_size
 from flsl.runtime.errors import UserError
 from flsl.runtime.slurm import add_launcher, adopt_ranks, submit
 
@@ -74,18 +76,21 @@ def add_detector_modes(parser: argparse.ArgumentParser) -> None:
     add_launcher(parser)
 
 
-def evaluate_arguments(arguments: argparse.Namespace, options: Iterable[str]) -> None:
+def evaluate_arguments(arguments: argparse.Namespace, options: Iterable[str], *, shared: bool = False) -> None:
     """Call `eval.evaluate` with what a command was given.
 
     Args:
         arguments: of a parser with the options of `add_common_arguments`.
         options: names of the adapter's own options.
+        shared: whether the ranks that torchrun started share an evaluation. Otherwise the first one does all of it, with
+            `processes` of its own in the others' place where the adapter has that option.
 
     Raises:
         UserError: the first option that is missing or has no use.
     """
     from eval import evaluate
 
+    adopt_ranks()
     require(arguments, "data", "out")
     score_only, predictions = getattr(arguments, "score_only", False), getattr(arguments, "predictions", None)
     if not score_only and arguments.checkpoint is None:
@@ -96,6 +101,12 @@ def evaluate_arguments(arguments: argparse.Namespace, options: Iterable[str]) ->
     if predictions is not None and not score_only:
         raise UserError("--predictions goes with --score-only; without it the predictions are made by this run.")
     chosen = {name: getattr(arguments, name) for name in options}
+    if world_size() > 1 and (score_only or not shared):
+        if not is_main():
+            return
+        if chosen.get("processes") == 1:
+            chosen["processes"] = world_size()
+        os.environ.update(RANK="0", WORLD_SIZE="1")
     evaluate(
         arguments.checkpoint,
         arguments.command,
@@ -127,7 +138,6 @@ def evaluate_detector(arguments: argparse.Namespace, run: Callable[[argparse.Nam
         run: the adapter's own function, for the job.
         probe: module with the adapter's `plan` and `bench`.
     """
-    adopt_ranks()
     measured = {"checkpoint": arguments.checkpoint, "data": arguments.data, "overrides": arguments.overrides}
     measured |= {"seed": arguments.seed, "device": arguments.device}
     if arguments.mode == "bench":
@@ -146,4 +156,4 @@ def evaluate_detector(arguments: argparse.Namespace, run: Callable[[argparse.Nam
         # The same run, without the launcher.
         submit(run, argparse.Namespace(**(vars(arguments) | {"launcher": "none"})))
     else:
-        evaluate_arguments(arguments, ("config", "overrides", "test_only", "metric_backend"))
+        evaluate_arguments(arguments, ("config", "overrides", "test_only", "metric_backend"), shared=True)

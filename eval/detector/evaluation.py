@@ -103,11 +103,6 @@ def train_and_detect(
     from eval.detector.weights import read_detector_metadata
 
     out, detector = run.out, run.out / DETECTOR
-    if is_main():
-        write_text(out / "config.py", dump_config(identity_of(recipe) | {"runtime": vars(recipe.runtime)}))
-        if not isinstance(encoder, (str, Path)):  # the detector's configuration names a file
-            encoder = save_encoder(loaded.encoder, out / "encoder.safetensors", method=loaded.method, name=loaded.name)
-    checkpoint = str(on_main(lambda: encoder))
     if test_only:
         trained_on = read_detector_metadata(detector)["training"]["encoder"]
         if trained_on != loaded.fingerprint:
@@ -115,7 +110,12 @@ def train_and_detect(
                 f"{detector} was trained on another encoder (fingerprint {trained_on[:12]}, not {loaded.fingerprint[:12]}). "
                 "Name the checkpoint that it was trained on, or train in another --out."
             )
-    else:
+    if is_main():
+        write_text(out / "config.py", dump_config(identity_of(recipe) | {"runtime": vars(recipe.runtime)}))
+        if not isinstance(encoder, (str, Path)):  # the detector's configuration names a file
+            encoder = save_encoder(loaded.encoder, out / "encoder.safetensors", method=loaded.method, name=loaded.name)
+    checkpoint = str(on_main(lambda: encoder))
+    if not test_only:
         with run.watch.phase("training"):
             train_detector(
                 recipe,

@@ -119,7 +119,7 @@ class RunFolder:
             self._write(None)
             return "fresh"
         found = self._read()
-        if found is None:
+        if found is None or not there:  # a run that made nothing binds nobody
             if there:
                 raise UserError(
                     f"{self.out} holds {', '.join(there)}, but no {FILE} that says what they were made from. "

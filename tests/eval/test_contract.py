@@ -272,5 +272,3 @@ def test_an_encoder_in_memory_is_evaluated(davis, coco, tmp_path):
     assert evaluate(loaded.encoder, "davis", davis, tmp_path / "b", limit=1).model.fingerprint == loaded.fingerprint
     recipe = {"config": "configs/coco/mask-rcnn_smoke.py", "overrides": SMALL_DETECTOR}
     assert evaluate(loaded, "coco", coco, tmp_path / "c", **recipe).model.fingerprint == loaded.fingerprint
-
-
