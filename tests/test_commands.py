@@ -1,10 +1,10 @@
 """Every program answers --help at once, and explains bad input in one paragraph with exit code 2."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -36,14 +36,13 @@ def call(*arguments, **options):
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_help_is_fast_and_complete(program):
-    seconds = []
-    for _ in range(2):
-        begin = time.perf_counter()
-        result = call(*program.split(), "--help")
-        seconds.append(time.perf_counter() - begin)
+    before = os.times()
+    result = call(*program.split(), "--help")
+    after = os.times()
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("usage: python -m")
-    assert min(seconds) < 1
+    # Seconds of the processor, which other work on the machine does not lengthen: torch alone would take two.
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 1
 
 
 SMALL = {
