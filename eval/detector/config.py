@@ -30,10 +30,10 @@ def dataset_config(recipe: Recipe, annotations: Path, images: Path) -> dict[str,
 
 def train_pipeline(images: ImagesSection, masks: bool) -> list[dict[str, Any]]:
     """Return the training transforms: read, resize and crop at random, flip, pack (docs/protocols.md, "COCO 2017")."""
-    load = [{"type": "ReadImage"}, {"type": "LoadAnnotations", "with_bbox": True, "with_mask": masks}]
+    load = {"type": "LoadAnnotations", "with_bbox": True, "with_mask": masks}
     flip = {"type": "RandomFlip", "prob": images.flip}
     clean = {"type": "FilterAnnotations", "min_gt_bbox_wh": (1, 1), "by_mask": masks, "keep_empty": False}
-    return [*load, *_sizes(images, masks), flip, clean, {"type": "PackDetInputs"}]
+    return [{"type": "ReadImage"}, load, *_sizes(images, masks), flip, clean, {"type": "PackDetInputs"}]
 
 
 def _sizes(images: ImagesSection, masks: bool) -> list[dict[str, Any]]:
@@ -115,7 +115,7 @@ def detector_config(
     with_masks = model.detector == "mask-rcnn"
     channels = model.fpn_channels
     norm = model.head_norm and {"type": "GN", "num_groups": 16, "requires_grad": True}
-    config = {
+    config: dict[str, Any] = {
         "type": "MaskRCNN" if with_masks else "FasterRCNN",
         "data_preprocessor": {
             "type": "DetDataPreprocessor",

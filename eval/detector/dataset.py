@@ -61,7 +61,7 @@ class CocoFile(BaseDataset):
         Raises:
             UserError: the transforms leave nothing to learn from, in this image and in others drawn for it.
         """
-        if self.test_mode:
+        if self.test_mode or isinstance(item, int):
             return self.prepare_data(item)
         seed_by(*item)
         index = item[-1]

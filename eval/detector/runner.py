@@ -55,7 +55,7 @@ class QuietRunner(Runner):
             device_ids=[torch.cuda.current_device()] if self.device.type == "cuda" else None,
             broadcast_buffers=False,
             # A network of timm's own may have parameters that no tap reaches; ours are frozen there.
-            find_unused_parameters=hasattr(model.backbone.encoder, "network"),
+            find_unused_parameters=hasattr(model.get_submodule("backbone.encoder"), "network"),
         )
 
 

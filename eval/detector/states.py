@@ -90,7 +90,7 @@ def resume(runner: Runner) -> list[str]:
 
     def choose() -> tuple[int | None, list[str]]:
         nonlocal state
-        complaints = []
+        complaints: list[str] = []
         for number in _saved(folder):
             try:
                 state = _read(folder, number, runner.max_iters)
