@@ -69,7 +69,27 @@ class Network(nn.Module):
         super().__init__()
         self.backbone = build_encoder(encoder, drop_path)
         self.norm = nn.LayerNorm(encoder.embed_dim, eps=1e-6) if layernorm_on_mode else nn.Identity()
-        self.head = Head(encoder.embed_dim, head)
+        self.head = Head(self.backbone.embed_dim, head)
+
+
+class EarlierStage(nn.Module):
+    """Multi-stage training's semantic constraint: the attention of an earlier stage's encoder, which stays as it is."""
+
+    def __init__(self, encoder: Encoder, stage: Stage):
+        """`encoder` has the patch size of the one that is trained."""
+        super().__init__()
+        self.encoder, self.stage = encoder.requires_grad_(False), stage
+
+    @torch.no_grad()
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        """Return tokens `(B, N, D)` of un-jittered views at the stage's attention level, without final norm."""
+        self.encoder.eval()
+        (tokens,) = self.encoder.run_blocks(crops, [self.stage.attention_level - 1])
+        return at_least_float32(tokens[:, self.encoder.num_prefix_tokens :])
+
+    def constraint(self, queries: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the sharpened attention `(B, Q, N)` of queries to the tokens of the teacher's crop."""
+        return sharpened_attention(queries, tokens, self.stage.scale, self.stage.sharpness)
 
 
 class FLSL(nn.Module):
@@ -77,6 +97,8 @@ class FLSL(nn.Module):
     it (docs/method.md, "Pitfalls")."""
 
     terms = ("intra", "inter", "vmr")  # the parts of the loss, as `StepOutput` names them
+    center: torch.Tensor  # (1, K), subtracted from the teacher's logits with centering
+    prior: torch.Tensor | None  # (K,)
 
     def __init__(
         self,
@@ -86,8 +108,7 @@ class FLSL(nn.Module):
         temperature: Temperature | None = None,
         loss: Loss | None = None,
         drop_path: float = 0.0,
-        stage: Stage | None = None,
-        previous: Encoder | None = None,
+        previous: EarlierStage | None = None,
     ):
         """Build with random weights; the teacher starts equal to the student, gets no gradient, and has no stochastic
         depth.
@@ -98,19 +119,17 @@ class FLSL(nn.Module):
             temperature: softmax temperatures; the teacher's is scheduled, so that only the student's is read here.
             loss: weights and options; upsilon is scheduled, so that it is not read here.
             drop_path: stochastic depth of the student's last block.
-            stage: switches multi-stage training on; needs `previous`.
-            previous: the earlier stage's encoder, of the same patch size.
+            previous: switches multi-stage training on.
         """
         super().__init__()
         head, self.temperature = head or HeadConfig(), temperature or Temperature()
-        self.objective, self.stage = loss or Loss(), stage
+        self.objective, self.previous = loss or Loss(), previous
         if self.objective.layernorm_on_mode:  # the last LayerNorm moves from the tokens to the modes
             encoder = replace(encoder, final_norm=False)
         self.student = Network(encoder, head, self.objective.layernorm_on_mode, drop_path)
         self.teacher = Network(encoder, head, self.objective.layernorm_on_mode)
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(False)
-        self.previous = previous.requires_grad_(False) if previous is not None else None
         self.register_buffer("center", torch.zeros(1, head.centroids))
         prior = self.objective.prior
         self.register_buffer("prior", torch.tensor(prior) if prior else None, persistent=False)
@@ -120,7 +139,7 @@ class FLSL(nn.Module):
         views: Sequence[torch.Tensor],
         queries: Sequence[torch.Tensor],
         values: StepValues,
-        crops: Sequence[torch.Tensor] | None = None,
+        crops: Sequence[torch.Tensor] = (),
     ) -> StepOutput:
         """Compute the losses of one step.
 
@@ -133,11 +152,11 @@ class FLSL(nn.Module):
         """
         with torch.no_grad():
             tokens_teacher = at_least_float32(self.teacher.backbone(views[0]))
-            keys_previous = self._encode_previous(crops[0]) if self.previous is not None else None
+            keys_previous = tokens_teacher if self.previous is None else self.previous(crops[0])
         rows: dict[str, list[torch.Tensor]] = {"query": [], "mode": [], "mode_teacher": []}
         tokens_student = []
-        for _, group in groupby(range(1, len(views)), key=lambda i: views[i].shape[-1]):
-            group = list(group)
+        for _, run in groupby(range(1, len(views)), key=lambda i: views[i].shape[-1]):
+            group = list(run)
             tokens = at_least_float32(self.student.backbone(torch.cat([views[i] for i in group])))
             places = torch.cat([queries[i - 1] for i in group])
             repeats = (len(group), 1, 1)
@@ -149,13 +168,8 @@ class FLSL(nn.Module):
                 keys = tokens_teacher.repeat(repeats)
                 weights = attention(query.detach(), keys, values.scale_ca)
                 if self.previous is not None:
-                    earlier = self._encode_previous(torch.cat([crops[i] for i in group]))
-                    constraint = sharpened_attention(
-                        gather_tokens(earlier, places),
-                        keys_previous.repeat(repeats),
-                        self.stage.scale,
-                        self.stage.sharpness,
-                    )
+                    queries_previous = gather_tokens(self.previous(torch.cat([crops[i] for i in group])), places)
+                    constraint = self.previous.constraint(queries_previous, keys_previous.repeat(repeats))
                     weights = mix_attention(weights, constraint, values.mixture)
                 rows["mode_teacher"].append((weights @ keys).flatten(0, 1))
             tokens_student.append(tokens)
@@ -193,13 +207,6 @@ class FLSL(nn.Module):
         )
 
     @torch.no_grad()
-    def _encode_previous(self, crops: torch.Tensor) -> torch.Tensor:
-        """Return the earlier encoder's tokens `(B, N, D)` at its attention level, without final norm."""
-        self.previous.eval()
-        (tokens,) = self.previous.run_blocks(crops, [self.stage.attention_level - 1])
-        return at_least_float32(tokens[:, self.previous.num_prefix_tokens :])
-
-    @torch.no_grad()
     def update_center(self, logits_teacher: torch.Tensor) -> None:
         """Move the center towards the mean over rows `(R, K)` and ranks; once a step, after use."""
         momentum = self.objective.center_momentum
@@ -209,7 +216,8 @@ class FLSL(nn.Module):
     @torch.no_grad()
     def update_teacher(self, momentum: float) -> None:
         """EMA over all parameters: teacher = momentum * teacher + (1 - momentum) * student."""
-        teacher, student = list(self.teacher.parameters()), list(self.student.parameters())
+        teacher: list[torch.Tensor] = list(self.teacher.parameters())
+        student: list[torch.Tensor] = list(self.student.parameters())
         torch._foreach_mul_(teacher, momentum)
         torch._foreach_add_(teacher, student, alpha=1 - momentum)
 

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 DEFAULT = Path("configs/pretrain/flsl_vit-s16_in1k_300e.py")
 
@@ -131,11 +131,11 @@ def time_loaders(recipe: Any, arguments: argparse.Namespace) -> None:
                 random = np.random.default_rng(index)
                 with Image.open(paths[index]) as file:
                     image = file.convert("RGB")
-                for crop in cut_views_pil(image, draw_boxes(*image.size, recipe.views, random)):
+                for crop in cut_views_pil(image, draw_boxes(image.width, image.height, recipe.views, random)):
                     array = np.array(apply_pil(crop, draw_photometric(random)))
                     normalize(torch.from_numpy(array).permute(2, 0, 1).float() / 255)
 
-        def ours(where: str) -> Callable[[], None]:
+        def ours(where: Literal["device", "workers"]) -> Callable[[], Any]:
             dataset = ViewDataset(paths, recipe, where)
             return lambda: [dataset[0, index] for index in indices]
 

@@ -4,6 +4,7 @@ import sys
 import time
 from collections import deque
 from contextlib import closing, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from flsl.checkpoint import load_encoder, save_encoder
-from flsl.encoder import Encoder
-from flsl.model import FLSL
+from flsl.model import FLSL, EarlierStage
 from flsl.runtime.distributed import Ranks, any_rank, data_parallel, on_main
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic
@@ -30,8 +30,8 @@ METHOD, ENCODER, STATES = "FLSL", "encoder.safetensors", "states"
 COLLAPSED = 0.05  # entropy of the mean assignment, as a share of its maximum, that draws a warning
 
 
-def build_model(recipe: Recipe, previous: Encoder | None = None) -> FLSL:
-    """Build the student-teacher model of a recipe, its weights fixed by the seed; `previous` is the earlier stage's."""
+def build_model(recipe: Recipe, previous: EarlierStage | None = None) -> FLSL:
+    """Build the student-teacher model of a recipe, its weights fixed by the seed."""
     torch.manual_seed(recipe.training.seed)
     model = FLSL(
         recipe.encoder,
@@ -39,7 +39,6 @@ def build_model(recipe: Recipe, previous: Encoder | None = None) -> FLSL:
         temperature=recipe.temperature,
         loss=recipe.loss,
         drop_path=recipe.training.drop_path,
-        stage=recipe.stage,
         previous=previous,
     )
     model.student.backbone.set_grad_checkpointing(recipe.runtime.activation_checkpointing)
@@ -58,7 +57,7 @@ class Loop:
         ranks: Ranks,
         folder: RunFolder | None,
         about_data: dict[str, Any],
-        previous: Encoder | None = None,
+        previous: EarlierStage | None = None,
     ):
         """Nothing is built or read yet.
 
@@ -69,7 +68,7 @@ class Loop:
             ranks: this process among all.
             folder: `out`, owned; the main rank has it, the others None.
             about_data: what the encoder's metadata say of the images.
-            previous: the earlier stage's encoder.
+            previous: multi-stage training's earlier stage.
         """
         self.recipe, self.paths, self.out, self.ranks, self.folder = recipe, paths, out, ranks, folder
         self.about_data, self.previous = about_data, previous
@@ -92,7 +91,7 @@ class Loop:
         first, has_state = on_main(self.find_state)
         if first == self.total_steps and not has_state:
             self.say(f"skipped: the encoder in {self.out} has all {self.total_steps} steps")
-            on_main(lambda: self.folder and self.folder.finish())
+            on_main(self.mark_finished)
             return
         self.build(first if has_state else None)
         with self.signal:
@@ -173,7 +172,7 @@ class Loop:
                 if done == self.total_steps:
                     on_main(self.finish)
                 elif self.asked_to_stop(done):
-                    kept = on_main(lambda at=done: self.stop(at))
+                    kept = on_main(partial(self.stop, done))
                     words = f"stopped by a signal after step {done}; run the same command again to continue"
                     raise Preempted(f"{words} after step {kept}" if self.ranks.is_main else "")
                 elif done % runtime.checkpoint_every == 0 or done % per_epoch == 0:
@@ -290,6 +289,10 @@ class Loop:
                 f"all {self.total_steps} steps are done, but not all is written: {' '.join(failed)} Make room, and run the "
                 "same command again: it continues from what is on disk."
             )
+        self.mark_finished()
+
+    def mark_finished(self) -> None:
+        """Write down that nothing is left to do."""
         if self.folder:
             self.folder.finish()
 

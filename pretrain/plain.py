@@ -4,6 +4,7 @@ It stands beside `pretrain.step` as the reference for equality and for `python -
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ def use_explicit_attention(model: torch.nn.Module) -> None:
     """Make every timm attention of a model compute its full attention matrix."""
     for module in model.modules():
         if hasattr(module, "fused_attn"):
-            module.fused_attn = False
+            module.fused_attn = False  # type: ignore[assignment]
 
 
 class PlainStep:
@@ -30,7 +31,7 @@ class PlainStep:
         named = [(n, p) for n, p in model.student.named_parameters() if p.requires_grad]
         plain = [p for n, p in named if n.endswith(".bias") or p.ndim == 1]
         decayed = [p for n, p in named if not (n.endswith(".bias") or p.ndim == 1)]
-        groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.0, foreach=False)
 
     def __call__(self, batches: list[Batch], step: int) -> dict[str, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flsl.checkpoint import fingerprint, load_encoder
-from flsl.encoder import Encoder
+from flsl.model import EarlierStage
 from flsl.runtime.config import dump_config
 from flsl.runtime.distributed import on_main, start_ranks, stop_ranks
 from flsl.runtime.errors import UserError, unknown_key
@@ -75,13 +75,13 @@ def run(
     return out / ENCODER
 
 
-def identity(recipe: Recipe, data: Path, paths: list[Path], previous: Encoder | None) -> dict[str, Any]:
+def identity(recipe: Recipe, data: Path, paths: list[Path], previous: EarlierStage | None) -> dict[str, Any]:
     """Return what the encoder depends on: the recipe without its runtime keys, the images, and the earlier stage's
     weights (not where they lie)."""
     chosen = recipe.to_dict()
     del chosen["runtime"]
     if previous is not None:
-        chosen["stage"]["checkpoint"] = fingerprint(previous)[:16]
+        chosen["stage"]["checkpoint"] = fingerprint(previous.encoder)[:16]
     digest = digest_of_files(data, paths, contents=False)
     return {"method": METHOD, **chosen, "data": {"images": len(paths), "digest": digest[:16]}}
 
@@ -95,7 +95,7 @@ def check_allowed(allowed: list[str], recipe: Recipe) -> None:
             raise UserError(unknown_key(f"--allow-config-change {key}", key, keys))
 
 
-def load_previous(recipe: Recipe) -> Encoder | None:
+def load_previous(recipe: Recipe) -> EarlierStage | None:
     """Load the earlier stage's encoder, where the recipe has one.
 
     Raises:
@@ -112,4 +112,4 @@ def load_previous(recipe: Recipe) -> Encoder | None:
             f"stage.checkpoint has patches of {encoder.patch_size} pixels, encoder.patch_size is "
             f"{recipe.encoder.patch_size}: their tokens do not match"
         )
-    return encoder
+    return EarlierStage(encoder, stage)

@@ -56,7 +56,7 @@ class StateFolder:
         Raises:
             UserError: there are states, but every one is broken.
         """
-        complaints = []
+        complaints: list[str] = []
         for step in self.steps():
             path = self._path(step)
             try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ class Batch:
 
     views: list[torch.Tensor]
     queries: list[torch.Tensor]
-    crops: list[torch.Tensor] | None = None
+    crops: list[torch.Tensor] = field(default_factory=list)
 
 
 def to_device(sample: dict[str, Any], device: torch.device, multi_stage: bool) -> Batch:
@@ -37,7 +37,7 @@ def to_device(sample: dict[str, Any], device: torch.device, multi_stage: bool) -
     else:
         parameters = sample["parameters"]
         views = [apply_batched(crop, parameters[:, i]) for i, crop in enumerate(move(sample["crops"]))]
-    crops = [normalize(c.float() / 255) for c in move(sample["crops"])] if multi_stage else None
+    crops = [normalize(c.float() / 255) for c in move(sample["crops"])] if multi_stage else []
     return Batch(views, move(sample["queries"]), crops)
 
 
@@ -61,7 +61,7 @@ class TrainingStep:
         if recipe.runtime.compile:  # in place, so that parameters keep their names
             model.student.backbone.compile()
             model.teacher.backbone.compile()
-        self.wrapped = wrap(model)
+        self.wrapped: Any = wrap(model)
 
     def __call__(self, batches: list[Batch], step: int) -> dict[str, torch.Tensor]:
         """Run step `step` on its micro-batches; returns scalars that are still on the device.
@@ -91,7 +91,8 @@ class TrainingStep:
             # An overflow while the scaler looks for its scale is its ordinary way of working; a bad loss is not.
             skipped = (~torch.isfinite(torch.stack([o.loss.detach() for o in outputs]).sum())).float()
         else:
-            self.optimizer.grad_scale, self.optimizer.found_inf = None, skipped
+            for name, value in (("grad_scale", None), ("found_inf", skipped)):  # what fused AdamW looks for
+                setattr(self.optimizer, name, value)
             self.optimizer.step()
         if self.model.objective.centering:
             self.model.update_center(torch.cat([o.logits_teacher for o in outputs]))

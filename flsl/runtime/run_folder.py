@@ -12,11 +12,13 @@ was taken. One rule for pretraining and every evaluation:
 run may lie inside another's folder: each touches its own files only.
 """
 
+import errno
 import fcntl
 import json
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -85,11 +87,11 @@ class RunFolder:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.out / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take(self._lock)
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode(), 0)
         except BlockingIOError:
-            owner = os.pread(self._lock, 4096, 0).decode(errors="replace").strip() or "another process"
+            owner = (self.out / LOCK).read_bytes().decode(errors="replace").strip() or "another process"
             self.__exit__()
             raise UserError(f"{self.out} is in use by {owner}. Wait for it, or choose another --out.") from None
         except OSError as error:
@@ -98,6 +100,15 @@ class RunFolder:
         _owned.add(self)
         remove_temporary(self.out, self.outputs)
         return self
+
+    def _take(self, lock: int) -> None:
+        """Take the lock, or raise BlockingIOError; a file system without locks is only warned of."""
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+                raise
+            print(f"warning: {self.out} cannot be locked ({error.strerror}): let no other run use it", file=sys.stderr)
 
     def __exit__(self, *error: object) -> None:
         """Release the folder."""

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from flsl.architecture import EncoderConfig
 from flsl.encoder import build_encoder
-from flsl.model import FLSL, StepValues
+from flsl.model import FLSL, EarlierStage, StepValues
 from flsl.objective import HeadConfig, Loss, Stage
 from flsl.sampling import draw_queries
 
@@ -111,13 +111,13 @@ def test_option_equals_the_formulas(name):
         position_embedding=options.get("position_embedding", "sincos"),
         final_norm=options.get("final_norm", True),
     )
-    stage = previous = None
+    previous = None
     if options.get("multistage"):
         stage = Stage("earlier", attention_level=2, scale=0.07, sharpness=30.0)
-        previous = build_encoder(EncoderConfig(**SIZES))
+        previous = EarlierStage(build_encoder(EncoderConfig(**SIZES)), stage)
     chosen = {k: v for k, v in options.items() if k in Loss.__dataclass_fields__}
     heads = HeadConfig(8, 32, 16, norm_last_layer=options.get("norm_last_layer", True))
-    model = FLSL(encoder, heads, loss=Loss(**chosen), stage=stage, previous=previous).double()
+    model = FLSL(encoder, heads, loss=Loss(**chosen), previous=previous).double()
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter) * parameter.requires_grad
     for parameter in model.teacher.parameters():
@@ -135,7 +135,8 @@ def test_option_equals_the_formulas(name):
     student = {k: v.detach().clone().requires_grad_(k in gradients) for k, v in model.student.state_dict().items()}
     earlier = None
     if previous is not None:  # two of three blocks, no final norm
-        earlier = {k: v for k, v in model.previous.state_dict().items() if not k.startswith(("norm.", "blocks.2."))}
+        state = model.previous.encoder.state_dict()
+        earlier = {k: v for k, v in state.items() if not k.startswith(("norm.", "blocks.2."))}
     expected = expected_losses(
         student, model.teacher.state_dict(), earlier, views, queries, crops, model.center, options
     )

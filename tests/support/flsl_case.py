@@ -13,7 +13,7 @@ from support.reference import read_case, reference_files
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_strictly
 from flsl.encoder import build_encoder
-from flsl.model import FLSL, StepValues
+from flsl.model import FLSL, EarlierStage, StepValues
 from flsl.objective import HeadConfig, Loss, Stage, Temperature
 from flsl.pretrained import load_student_teacher
 
@@ -75,7 +75,8 @@ class Case:
         stage = self.config.get("multistage") if options["multistage"] else None
         previous = None
         if stage:
-            previous = self.previous_encoder(settings, stage["attention_level"])
+            section = Stage("prev", stage["attention_level"], stage["prev_scale_ca"], stage["map_sharpness"])
+            previous = EarlierStage(self.previous_encoder(settings, stage["attention_level"]), section)
         loss = Loss(
             eta=self.config["coefficients"]["eta"],
             gamma=self.config["coefficients"]["gamma"],
@@ -89,7 +90,6 @@ class Case:
             HeadConfig(head["K"], head["hidden_dim"], head["bottleneck_dim"], head["layers"], head["norm_last_layer"]),
             temperature=Temperature(student=self.config["temperatures"]["tau_s"]),
             loss=loss,
-            stage=stage and Stage("prev", stage["attention_level"], stage["prev_scale_ca"], stage["map_sharpness"]),
             previous=previous,
         )
         student = self.tensors(f"{weights}student", torch.float32)
@@ -111,12 +111,12 @@ class Case:
         load_strictly(encoder, state, "earlier stage")
         return encoder
 
-    def inputs(self, dtype: torch.dtype, batch: str = "") -> tuple[list, list, list | None]:
+    def inputs(self, dtype: torch.dtype, batch: str = "") -> tuple[list, list, list]:
         """Views, query indices and (multi-stage) crops."""
         views = [v for _, v in sorted(self.tensors(f"{batch}views", dtype).items(), key=lambda kv: int(kv[0]))]
         masks = [self.arrays[f"{batch}masks/{i}"] for i in range(1, len(views))]
         crops = [v for _, v in sorted(self.tensors(f"{batch}crops", dtype).items(), key=lambda kv: int(kv[0]))]
-        return views, [query_indices(mask) for mask in masks], crops or None
+        return views, [query_indices(mask) for mask in masks], crops
 
     def values(self) -> StepValues:
         """The scheduled values of a single-step case."""
