@@ -12,7 +12,7 @@ from typing import Any
 PACKAGES = (
     "torch", "torchvision", "timm", "numpy", "opencv-python", "opencv-python-headless", "pycocotools",
     "faster-coco-eval", "onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "mmengine", "mmcv", "mmdet",
-    "safetensors", "pandas", "pillow",
+    "safetensors", "pandas", "pillow", "simplejpeg",
 )  # fmt: skip
 
 
