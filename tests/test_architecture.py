@@ -37,6 +37,7 @@ def test_packages_import_only_whom_they_may(package):
         ("flsl.model", "mmdet mmcv mmengine"),
         ("flsl.checkpoint", "mmdet mmcv mmengine"),
         ("results.benchmarks", "torch pydantic pandas"),
+        ("results.commands.table", "torch pydantic pandas"),
         ("results.store", "torch mmdet mmcv"),
         ("results.leaderboard", "torch mmdet mmcv"),
         ("pretrain.__main__", "torch"),
