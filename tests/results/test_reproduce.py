@@ -171,6 +171,7 @@ def test_runs_what_is_missing_and_then_skips_it(tmp_path, cli):
     assert code == 2
     data = json.loads((tmp_path / "out" / "reproduction.json").read_text())
     assert {step["table"] for step in data["steps"] if step["action"] == "run"} == {"davis"}
+    assert not any("overwrite" in step["command"] for step in data["steps"])  # an interrupted run goes on
     assert "not the official data" in data["claims"][0]["reason"]
     assert "data:image/png;base64," in (tmp_path / "out" / "reproduction.html").read_text()
     code, out, _ = cli(*arguments)
