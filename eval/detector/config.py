@@ -6,7 +6,14 @@ from typing import Any
 import torch
 
 from eval.detector.optimizer import scaled_learning_rate
-from eval.detector.recipe import ImagesSection, ModelSection, Recipe, TestingSection, TrainingSection
+from eval.detector.recipe import (
+    NORM_GROUPS,
+    ImagesSection,
+    ModelSection,
+    Recipe,
+    TestingSection,
+    TrainingSection,
+)
 from flsl.architecture import EncoderConfig
 from flsl.runtime.distributed import share, world_size
 from flsl.runtime.errors import UserError
@@ -76,11 +83,28 @@ def test_pipeline(images: ImagesSection) -> list[dict[str, Any]]:
 
 
 def check_encoder(model: ModelSection, encoder: EncoderConfig) -> None:
-    """Raise UserError if the recipe is for another encoder."""
+    """Raise UserError if the recipe is for another encoder, or says what this one cannot do."""
     if model.encoder not in (None, encoder.name):
         raise UserError(
             f"this recipe is for {model.encoder}, but the checkpoint is a {encoder.name}. Choose with --config the recipe "
             "of that size, or --set model.encoder=None --set model.blocks=None to use this recipe's training for any encoder."
+        )
+    if encoder.depth < len(FPN_STRIDES) - 1:
+        raise UserError(f"the detectors tap 4 blocks of an encoder, but {encoder.name} has {encoder.depth}")
+    for name in ("blocks", "global_blocks"):
+        if any(block >= encoder.depth for block in getattr(model, name) or ()):
+            raise UserError(
+                f"model.{name} must lie within 0..{encoder.depth - 1}, the blocks of {encoder.name}, "
+                f"but is {list(getattr(model, name))}"
+            )
+    if model.frozen_blocks > encoder.depth:
+        raise UserError(
+            f"model.frozen_blocks must be at most {encoder.depth}, the blocks of {encoder.name}, "
+            f"but is {model.frozen_blocks}"
+        )
+    if encoder.embed_dim % (model.num_heads or 1):
+        raise UserError(
+            f"model.num_heads must divide {encoder.embed_dim}, the width of {encoder.name}, but is {model.num_heads}"
         )
 
 
@@ -114,7 +138,7 @@ def detector_config(
     check_encoder(model, encoder)
     with_masks = model.detector == "mask-rcnn"
     channels = model.fpn_channels
-    norm = model.head_norm and {"type": "GN", "num_groups": 16, "requires_grad": True}
+    norm = model.head_norm and {"type": "GN", "num_groups": NORM_GROUPS, "requires_grad": True}
     config: dict[str, Any] = {
         "type": "MaskRCNN" if with_masks else "FasterRCNN",
         "data_preprocessor": {

@@ -16,8 +16,6 @@ from flsl.runtime.distributed import this_rank, world_size
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_bgr
 
-REFETCHES = 1000
-
 
 def seed_by(*numbers: int) -> None:
     """Start the random numbers of torch, numpy and Python anew, from numbers such as (seed, epoch, index)."""
@@ -57,23 +55,11 @@ class CocoFile(BaseDataset):
         Args:
             item: index of the image; in training (seed, epoch, index), which all that is random follows from, so that
                 samples depend neither on the number of workers nor on interruptions.
-
-        Raises:
-            UserError: the transforms leave nothing to learn from, in this image and in others drawn for it.
         """
-        if self.test_mode or isinstance(item, int):
-            return self.prepare_data(item)
-        seed_by(*item)
-        index = item[-1]
-        for _ in range(REFETCHES):
-            sample = self.prepare_data(index)
-            if sample is not None:
-                return sample
-            index = np.random.randint(len(self))
-        raise UserError(
-            f"{self.ann_file}: none of {REFETCHES} images has an object of a pixel left after resizing and cropping. "
-            "Choose larger sizes in the recipe's section images."
-        )
+        if isinstance(item, tuple):
+            seed_by(*item)
+            item = item[-1]
+        return super().__getitem__(item)
 
     def _entry(self, content: Annotations, image: dict[str, Any]) -> dict[str, Any]:
         labels = {category: label for label, category in enumerate(content.category_ids)}

@@ -3,19 +3,15 @@
 from dataclasses import field
 
 from eval.detector.recipe import Recipe
-from flsl.runtime.schema import section
+from flsl.runtime.schema import PositiveInt, section
 
 
 @section
 class FramesSection:
     """The training frames. Neighboring frames of a video are nearly the same, so a stride saves time."""
 
-    train_sequences: int | None = None  # the first so many of the official list; None takes all that are there
-    train_stride: int = 1  # every so many frames of a sequence, from its first
-
-    def __post_init__(self):
-        if self.train_stride < 1 or (self.train_sequences is not None and self.train_sequences < 1):
-            raise ValueError("train_stride and train_sequences must be at least 1")
+    train_sequences: PositiveInt | None = None  # the first so many of the official list; None takes all that are there
+    train_stride: PositiveInt = 1  # every so many frames of a sequence, from its first
 
 
 @section

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from eval.coco.recipe import CocoRecipe
-from eval.detector.recipe import TrainingSection, read_recipe
+from eval.detector.recipe import TrainingSection, identity_of, read_recipe
 from eval.uavdt.recipe import UavdtRecipe
+from flsl.architecture import EncoderConfig
 from flsl.runtime.errors import UserError
 from flsl.runtime.precision import choose_dtype
 
@@ -79,6 +80,114 @@ def test_a_wrong_key_or_value_is_named(override, message):
     with pytest.raises(UserError) as error:
         read_recipe(SMOKE, [override], cls=CocoRecipe)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "range"),
+    [
+        ("model.drop_path=1.5", "below 1"),
+        ("model.drop_path=-0.1", "at least 0"),
+        ("model.frozen_blocks=-1", "at least 0"),
+        ("model.window=0", "at least 2"),
+        ("model.num_heads=0", "at least 1"),
+        ("model.blocks=(3, 2, 5, 7)", "must rise"),
+        ("model.blocks=(-1, 2, 5, 7)", "at least 0"),
+        ("model.fpn_channels=0", "at least 1"),
+        ("model.fpn_channels=10000000", "at most 65536"),
+        ("model.mask_convs=-1", "at least 0"),
+        ("model.fc_layers=1000000", "at most 100"),
+        ("model.anchor_scale=0", "at least 1"),
+        ("model.rpn_samples=0", "at least 1"),
+        ("model.roi_positives=0", "above 0"),
+        ("model.roi_positives=2", "at most 1"),
+        ("model.train_proposals=(0, 10)", "at least 1"),
+        ("model.ignore_overlap=0", "above 0"),
+        ("model.global_blocks=(1, 2)", "need window"),
+        ("images.flip=2", "at most 1"),
+        ("images.flip=-0.5", "at least 0"),
+        ("images.train_short_sides=()", "at least one size"),
+        ("images.train_short_sides=(0,)", "at least 2"),
+        ("images.train_short_sides=(100, 300)", "at most longest_side, 256"),
+        ("images.test_short_side=0", "at least 2"),
+        ("images.test_short_side=300", "at most longest_side, 256"),
+        ("images.longest_side=100000", "at most 32767"),
+        ("images.scale_jitter=(2.0, 0.1)", "smallest, largest"),
+        ("images.scale_jitter=(0.0, 1.0)", "at least 0.01"),
+        ("images.jitter_size=0", "at least 2"),
+        ("training.batch=0", "at least 1"),
+        ("training.batch=-4", "at least 1"),
+        ("training.batch=2.5", "a whole number"),
+        ("training.base_batch=0", "at least 1"),
+        ("training.epochs=0", "above 0"),
+        ("training.milestones=(0, 8)", "above 0"),
+        ("training.milestones=(11, 8)", "must rise"),
+        ("training.milestones=(8, 8)", "must rise"),
+        ("training.iterations=0", "at least 1"),
+        ("training.learning_rate=-1", "above 0"),
+        ("training.learning_rate=1e999", "finite"),
+        ("training.weight_decay=-0.1", "at least 0"),
+        ("training.layer_decay=0", "above 0"),
+        ("training.layer_decay=1.5", "at most 1"),
+        ("training.warmup_iterations=-1", "at least 0"),
+        ("training.warmup_factor=0", "above 0"),
+        ("training.clip_norm=0", "above 0"),
+        ("training.ema=2", "below 1"),
+        ("training.ema=0", "above 0"),
+        ("testing.score_threshold=1.5", "at most 1"),
+        ("testing.nms_overlap=-1", "at least 0"),
+        ("testing.max_detections=0", "at least 1"),
+        ("testing.batch=0", "at least 1"),
+        ("runtime.workers=-1", "at least 0"),
+        ("runtime.checkpoint_every=0", "at least 1"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_with_its_range(override, range):
+    key = override.partition("=")[0]
+    with pytest.raises(UserError) as error:
+        read_recipe(SMOKE, [override], cls=CocoRecipe)
+    message = str(error.value)
+    assert key in message or all(part in message for part in key.split("."))
+    assert range in message
+
+
+def test_values_that_contradict_each_other_are_named():
+    for overrides, message in (
+        (["model.head_norm=GN", "model.fpn_channels=24"], "fpn_channels must be a multiple of 16"),
+        (["images.scale_jitter=(0.01, 1.0)", "images.jitter_size=50"], "less than 2 pixels"),
+        (["training.epochs=5", "training.milestones=(8,)"], "within the 5 epochs"),
+    ):
+        with pytest.raises(UserError, match=message):
+            read_recipe(SMOKE, overrides, cls=CocoRecipe)
+
+
+@pytest.mark.parametrize("override", ["train_stride=0", "train_sequences=0", "train_sequences=-1"])
+def test_frames_are_at_least_one(override):
+    with pytest.raises(UserError, match=rf"frames\.{override.partition('=')[0]} must be at least 1"):
+        read_recipe(CONFIGS / "uavdt" / "faster-rcnn_smoke.py", [f"frames.{override}"], cls=UavdtRecipe)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.frozen_blocks=99", r"model\.frozen_blocks must be at most 4, the blocks of vit_micro/16, but is 99"),
+        ("model.blocks=(0, 1, 2, 7)", r"model\.blocks must lie within 0\.\.3, .* but is \[0, 1, 2, 7\]"),
+        ("model.num_heads=5", r"model\.num_heads must divide 192, .* but is 5"),
+    ],
+)
+def test_what_the_encoder_cannot_do_is_refused(override, message):
+    from eval.detector.config import check_encoder
+
+    recipe, _ = read_recipe(SMOKE, [override], cls=CocoRecipe)
+    with pytest.raises(UserError, match=message):
+        check_encoder(recipe.model, EncoderConfig("vit_micro"))
+
+
+def test_what_changes_no_result_is_no_part_of_the_identity():
+    own, _ = read_recipe(SMOKE, cls=CocoRecipe)
+    same, _ = read_recipe(SMOKE, ["runtime.workers=2", "runtime.checkpoint_activations=True"], cls=CocoRecipe)
+    other, _ = read_recipe(SMOKE, ["data.val_images=elsewhere"], cls=CocoRecipe)
+    assert identity_of(same) == identity_of(own) != identity_of(other)
+    assert identity_of(own)["training"]["batch"] == 4
 
 
 def test_precision_follows_the_device():

@@ -208,3 +208,30 @@ def test_all_options_of_training_together(train):
     _, weights = read_detector(detector)
     assert all(torch.isfinite(value.float()).all() for value in weights.values())
     assert not any("mask_head" in name for name in weights)
+
+
+def test_values_at_the_ends_of_their_ranges_work(train, recipe, drawn, tmp_path):
+    overrides = (
+        "training.iterations=1",
+        "training.milestones=()",
+        "training.layer_decay=1",
+        "training.warmup_factor=1",
+        "training.warmup_iterations=0",
+        "model.frozen_blocks=4",
+        "model.fc_layers=0",
+        "model.box_convs=1",
+        "model.mask_convs=0",
+        "model.rpn_samples=1",
+        "model.roi_samples=1",
+        "model.train_proposals=(1, 1)",
+        "model.test_proposals=(1, 1)",
+        "model.ignore_overlap=1",
+        "images.flip=1",
+        "images.test_short_side=2",
+        "testing.score_threshold=1",
+        "testing.nms_overlap=0",
+        "testing.max_detections=1",
+        "testing.batch=16",
+    )
+    files = {"annotations": drawn / "annotations" / "instances_val2017.json", "images": drawn / "val2017"}
+    assert detect(recipe(*overrides), train(*overrides), out=tmp_path / "out" / "found.json", **files) == []
