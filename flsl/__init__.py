@@ -8,7 +8,6 @@ from importlib import import_module
 _PUBLIC = {
     "Encoder": "flsl.encoder",
     "EncoderConfig": "flsl.architecture",
-    "build_encoder": "flsl.encoder",
     "Head": "flsl.head",
     "FLSL": "flsl.model",
     "load_encoder": "flsl.checkpoint",

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import nn
 
 from flsl.architecture import EncoderConfig, named
-from flsl.encoder import Encoder, build_encoder
+from flsl.encoder import Encoder
 from flsl.formats import recognize
 from flsl.formats.found import Found
 from flsl.formats.own import FORMAT
@@ -138,7 +138,7 @@ def _random_encoder(spec: str, seed: int, options: Overrides) -> LoadedEncoder:
     config, warnings = _override(parse(EncoderConfig, section, f"--checkpoint {spec}"), options, spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = build_encoder(config)
+        encoder = Encoder(config)
     name = f"random {config.name}"
     return LoadedEncoder(encoder, name, method="random", source=spec, warnings=warnings, format="random")
 
@@ -161,7 +161,7 @@ def _read(location: str, options: Overrides) -> LoadedEncoder:
     config, warnings = _describe(found, state, options, str(file.path))
     # Every tensor comes from the file: none is drawn first. (timm's networks also compute some that no file holds.)
     with torch.device("cpu" if config.timm_model else "meta"):
-        encoder = build_encoder(config)
+        encoder = Encoder(config)
     load_strictly(encoder, state, str(file.path))
     bad = [key for key, value in state.items() if not value.isfinite().all()]
     if bad:

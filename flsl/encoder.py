@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from timm.layers import Mlp, SwiGLUPacked
@@ -13,60 +14,70 @@ from flsl.architecture import EncoderConfig
 from flsl.attention import EncoderAttention
 from flsl.position import resize_positions, sincos_table
 from flsl.runtime.errors import UserError
+from flsl.timm_network import create_network, run_network
 
 
-class Encoder(VisionTransformer):
-    """timm's ViT with the sine-cosine table, three position resizes and dense outputs (docs/method.md, "Encoder").
+class Encoder(nn.Module):
+    """The parts of a timm ViT, run with the sine-cosine table, three position interpolations, and dense outputs
+    (docs/method.md, "Encoder"); or, where the description says `timm_model`, that network of timm's as a whole.
 
-    Parameter names are those of public checkpoints (`blocks.0.attn.qkv.weight`, `pos_embed`, ...). Class and register
-    tokens, where the architecture has them, take part in attention and never leave the encoder.
+    Parameter names are those of public checkpoints (`blocks.0.attn.qkv.weight`, `pos_embed`, ...), with `network.` in
+    front where the network stays timm's. Class and register tokens, where the architecture has them, take part in
+    attention and never leave the encoder.
     """
 
     def __init__(self, config: EncoderConfig, drop_path: float = 0.0):
-        """Build with random weights: truncated normal (std 0.02), zero biases. `drop_path` is the stochastic depth of
-        the last block; it grows linearly from 0 in the first."""
-        super().__init__(
-            img_size=config.image_size,
-            patch_size=config.patch_size,
-            num_classes=0,
-            global_pool="",
-            embed_dim=config.embed_dim,
-            depth=config.depth,
-            num_heads=config.num_heads,
-            mlp_ratio=config.mlp_ratio,
-            qkv_bias=config.qkv_bias,
-            init_values=1.0 if config.layer_scale else None,
-            class_token=config.class_token,
-            reg_tokens=config.register_tokens,
-            final_norm=config.final_norm,
-            dynamic_img_size=True,
-            drop_path_rate=drop_path,
-            norm_layer=partial(nn.LayerNorm, eps=config.norm_eps),
-            mlp_layer=SwiGLUPacked if config.mlp == "swiglu" else Mlp,
-            attn_layer=EncoderAttention,
-            act_layer=nn.SiLU if config.mlp == "swiglu" else nn.GELU,
-        )
+        """Build with random weights: truncated normal (std 0.02), zero biases; a whole network's are timm's own draw.
+
+        `torch.manual_seed` before fixes the draw. `drop_path` is the stochastic depth of the last block; it grows
+        linearly from 0 in the first.
+        """
+        super().__init__()
         self.config = config
-        self.patch_size = config.patch_size
-        self.depth = config.depth
-        self.num_heads = config.num_heads
+        self.patch_size, self.embed_dim = config.patch_size, config.embed_dim
+        self.depth, self.num_heads = config.depth, config.num_heads
+        self.grad_checkpointing = False
+        self.num_prefix_tokens = int(config.class_token) + config.register_tokens
+        if config.timm_model is not None:
+            heads = {"num_heads": config.num_heads} if "num_heads" in config.timm_arguments else {}
+            arguments = {"drop_path_rate": drop_path} | config.timm_arguments | heads
+            self.network = create_network(config.timm_model, **arguments)
+            return
+        vit = _plain_vit(config, drop_path)
+        self.cls_token, self.reg_token = vit.cls_token, vit.reg_token
         # In most checkpoints only the class token has a row in the table; registers have none.
         self.position_prefix = int(config.class_token) if config.position_prefix is None else config.position_prefix
         rows = self.position_prefix + config.grid**2
         self.pos_embed = nn.Parameter(torch.empty(1, rows, config.embed_dim))
         if config.position_embedding == "sincos":
-            table = sincos_table(config.embed_dim, config.grid, self.position_prefix)
-            self.pos_embed.data.copy_(table)
+            self.pos_embed.data.copy_(sincos_table(config.embed_dim, config.grid, self.position_prefix))
         else:
             nn.init.trunc_normal_(self.pos_embed, std=0.02)
         self.pos_embed.requires_grad_(config.position_embedding == "learned")
+        self.patch_embed, self.blocks, self.norm = vit.patch_embed, vit.blocks, vit.norm
+
+    @property
+    def parts(self) -> Any:
+        """What owns `patch_embed`, `blocks`, `norm` and the tables and tokens: this module, or the network of timm's."""
+        return self if self.config.timm_model is None else self.network
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Switch on that activations are recomputed in the backward pass: less memory, about a third slower."""
+        self.grad_checkpointing = enable
+        if self.config.timm_model is not None:
+            self.network.set_grad_checkpointing(enable)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Return the tokens `(B, prefix + N, D)` that enter the first block: patches plus positions.
 
         Raises:
-            UserError: height or width of `images` `(B, 3, H, W)` is no multiple of the patch size.
+            UserError: height or width of `images` `(B, 3, H, W)` is no multiple of the patch size, or the network is
+                timm's, whose blocks need positions and cannot be run from outside.
         """
+        if self.config.timm_model is not None:
+            raise UserError(
+                f"{self.config.name} cannot attend in windows: its blocks need positions. Leave `window` out."
+            )
         check_sides(images, self.patch_size)
         patches = self.patch_embed(images)  # (B, h, w, D)
         grid = patches.shape[1:3]
@@ -80,28 +91,16 @@ class Encoder(VisionTransformer):
         prefix = torch.cat([prefix[:, :rows] + positions[:, :rows], prefix[:, rows:]], dim=1)
         return torch.cat([prefix.expand(len(images), -1, -1), tokens], dim=1)
 
-    def run_blocks(self, images: torch.Tensor, blocks: Sequence[int]) -> list[torch.Tensor]:
-        """Return the outputs `(B, prefix + N, D)` of the given blocks (0-based, ascending), before the final norm."""
-        wanted, outputs = set(blocks), []
-        tokens = self.embed(images)
-        for index, block in enumerate(self.blocks[: max(wanted) + 1]):
-            if self.grad_checkpointing and self.training:
-                tokens = checkpoint(block, tokens, use_reentrant=False)
-            else:
-                tokens = block(tokens)
-            if index in wanted:
-                outputs.append(tokens)
-        return outputs
+    def run_block(self, block: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+        """Run one of `blocks` on tokens `(B, prefix + N, D)`, with activations recomputed if that is switched on."""
+        if self.grad_checkpointing and self.training:
+            return checkpoint(block, tokens, use_reentrant=False)
+        return block(tokens)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Encode images `(B, 3, H, W)` into patch tokens `(B, N, D)` after the final norm, in raster order."""
-        (tokens,) = self.run_blocks(images, [self.depth - 1])
-        return self.norm(tokens)[:, self.num_prefix_tokens :]
-
-    def feature_maps(
+    def patch_tokens(
         self, images: torch.Tensor, blocks: Sequence[int] | None = None, norm: bool = True
     ) -> list[torch.Tensor]:
-        """Return patch features as maps.
+        """Return patch features in raster order.
 
         Args:
             images: `(B, 3, H, W)`, sides multiples of the patch size.
@@ -109,19 +108,33 @@ class Encoder(VisionTransformer):
             norm: apply the final LayerNorm to each tap.
 
         Returns:
-            One `(B, D, H / patch, W / patch)` map a block.
+            One `(B, N, D)` tensor per block.
 
         Raises:
             UserError: a block that does not exist, or sides that are no multiple of the patch size.
         """
         blocks = check_blocks(blocks, self.depth)
+        if self.config.timm_model is not None:
+            check_sides(images, self.patch_size)
+            return run_network(self.network, images, blocks, norm, self.config.name)
+        taps, tokens = [], self.embed(images)
+        for index, block in enumerate(self.blocks[: blocks[-1] + 1]):
+            tokens = self.run_block(block, tokens)
+            if index in blocks:
+                taps.append((self.norm(tokens) if norm else tokens)[:, self.num_prefix_tokens :])
+        return taps
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Encode images `(B, 3, H, W)` into patch tokens `(B, N, D)` after the final norm, in raster order."""
+        return self.patch_tokens(images)[0]
+
+    def feature_maps(
+        self, images: torch.Tensor, blocks: Sequence[int] | None = None, norm: bool = True
+    ) -> list[torch.Tensor]:
+        """Return one map `(B, D, H / patch, W / patch)` per block; arguments and errors are those of `patch_tokens`."""
+        taps = self.patch_tokens(images, blocks, norm)
         rows, columns = images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size
-        maps = []
-        for tokens in self.run_blocks(images, blocks):
-            tokens = self.norm(tokens) if norm else tokens
-            patches = tokens[:, self.num_prefix_tokens :]
-            maps.append(patches.transpose(1, 2).reshape(len(images), -1, rows, columns))
-        return maps
+        return [tokens.transpose(1, 2).reshape(len(images), -1, rows, columns) for tokens in taps]
 
 
 def check_sides(images: torch.Tensor, patch_size: int) -> None:
@@ -142,13 +155,26 @@ def check_blocks(blocks: Sequence[int] | None, depth: int) -> list[int]:
     return blocks
 
 
-def build_encoder(config: EncoderConfig, drop_path: float = 0.0) -> Encoder:
-    """Build an encoder with random weights (use `torch.manual_seed` before for a fixed draw).
-
-    A network that timm has and that is no plain ViT comes as a `flsl.timm_encoder.TimmEncoder`, used the same way.
-    """
-    if config.timm_model is not None:
-        from flsl.timm_encoder import TimmEncoder
-
-        return TimmEncoder(config, drop_path)
-    return Encoder(config, drop_path)
+def _plain_vit(config: EncoderConfig, drop_path: float) -> VisionTransformer:
+    """Build the timm ViT whose parts become the encoder's."""
+    return VisionTransformer(
+        img_size=config.image_size,
+        patch_size=config.patch_size,
+        num_classes=0,
+        global_pool="",
+        embed_dim=config.embed_dim,
+        depth=config.depth,
+        num_heads=config.num_heads,
+        mlp_ratio=config.mlp_ratio,
+        qkv_bias=config.qkv_bias,
+        init_values=1.0 if config.layer_scale else None,
+        class_token=config.class_token,
+        reg_tokens=config.register_tokens,
+        final_norm=config.final_norm,
+        dynamic_img_size=True,
+        drop_path_rate=drop_path,
+        norm_layer=partial(nn.LayerNorm, eps=config.norm_eps),
+        mlp_layer=SwiGLUPacked if config.mlp == "swiglu" else Mlp,
+        attn_layer=EncoderAttention,
+        act_layer=nn.SiLU if config.mlp == "swiglu" else nn.GELU,
+    )

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from flsl.architecture import EncoderConfig
-from flsl.encoder import Encoder, build_encoder
+from flsl.encoder import Encoder
 from flsl.head import Head
 from flsl.losses import inter_view_loss, intra_view_loss, mean_assignment, mean_over_ranks, volume_loss
 from flsl.mean_shift import attention, mean_shift, mix_attention, sharpened_attention
@@ -67,7 +67,7 @@ class Network(nn.Module):
 
     def __init__(self, encoder: EncoderConfig, head: HeadConfig, layernorm_on_mode: bool, drop_path: float = 0.0):
         super().__init__()
-        self.backbone = build_encoder(encoder, drop_path)
+        self.backbone = Encoder(encoder, drop_path)
         self.norm = nn.LayerNorm(encoder.embed_dim, eps=1e-6) if layernorm_on_mode else nn.Identity()
         self.head = Head(self.backbone.embed_dim, head)
 
@@ -84,8 +84,8 @@ class EarlierStage(nn.Module):
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         """Return tokens `(B, N, D)` of un-jittered views at the stage's attention level, without final norm."""
         self.encoder.eval()
-        (tokens,) = self.encoder.run_blocks(crops, [self.stage.attention_level - 1])
-        return at_least_float32(tokens[:, self.encoder.num_prefix_tokens :])
+        (tokens,) = self.encoder.patch_tokens(crops, [self.stage.attention_level - 1], norm=False)
+        return at_least_float32(tokens)
 
     def constraint(self, queries: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """Return the sharpened attention `(B, Q, N)` of queries to the tokens of the teacher's crop."""

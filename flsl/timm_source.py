@@ -11,7 +11,7 @@ from flsl.formats import recognize
 from flsl.formats.found import Found, drop, tensors_of
 from flsl.model_list import cache_folder, find_cached
 from flsl.runtime.errors import UserError
-from flsl.timm_encoder import create_network, describe_network, is_plain
+from flsl.timm_network import create_network, describe_network, is_plain
 from flsl.weights import WeightFile, read_weights
 
 METHODS = {"dinov3": "DINOv3", "lvd1689m": "DINOv3", "dinov2": "DINOv2", "lvd142m": "DINOv2"} | {
@@ -28,7 +28,7 @@ def read_timm(name: str) -> tuple[WeightFile, Found]:
     """Return the weight file of a timm name and what it holds. Never touches the network.
 
     A plain ViT becomes our encoder, with timm's number of heads, epsilon, normalization constants and resizing of
-    positions; anything else stays timm's own network (`flsl.timm_encoder`).
+    positions; anything else stays timm's own network (`flsl.timm_network`).
 
     Raises:
         UserError: timm does not know the name, or no file is here (the message says where to get it and put it).

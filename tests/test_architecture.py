@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,18 +17,35 @@ PACKAGES = {
 }
 
 
+def imports(path):
+    """Yield line and dotted name of everything that a file imports, at its top or inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_packages_import_only_whom_they_may(package):
     for path in (ROOT / package).rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names = [node.module]
-            for name in names:
-                may = any(f"{name}.".startswith(f"{one}.") for one in PACKAGES[package])
-                assert may or name.split(".")[0] not in PACKAGES, f"{path}:{node.lineno} imports {name}"
+        for line, name in imports(path):
+            may = any(f"{name}.".startswith(f"{one}.") for one in PACKAGES[package])
+            assert may or name.split(".")[0] not in PACKAGES, f"{path}:{line} imports {name}"
+
+
+def test_no_imports_go_in_circles():
+    files = {path.relative_to(ROOT).with_suffix(""): path for p in PACKAGES for path in (ROOT / p).rglob("*.py")}
+    modules = {".".join(name.parts).removesuffix(".__init__"): path for name, path in files.items()}
+    graph = {}
+    for module, path in modules.items():
+        # `from a.b import c` needs the module a.b.c or, where c is no module, a.b.
+        names = {name if name in modules else name.rpartition(".")[0] for _, name in imports(path)}
+        graph[module] = names & modules.keys() - {module}  # a program imports itself by name for a job
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as circle:
+        pytest.fail(" <- ".join(circle.args[1]))
 
 
 @pytest.mark.parametrize(

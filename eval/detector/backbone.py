@@ -9,12 +9,11 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from eval.detector.pyramid import Pyramid, default_blocks
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_encoder, load_strictly
-from flsl.encoder import Encoder, build_encoder
+from flsl.encoder import Encoder
 from flsl.runtime.errors import UserError
 from flsl.runtime.schema import parse
 
@@ -64,8 +63,8 @@ class EncoderBackbone(BaseModule):
         config = parse(EncoderConfig, encoder, "backbone.encoder")
         if num_heads not in (None, config.num_heads):
             config = replace(config, architecture="custom", num_heads=num_heads)
-        self.encoder = build_encoder(config, drop_path)
-        self.encoder.grad_checkpointing = checkpoint_activations
+        self.encoder = Encoder(config, drop_path)
+        self.encoder.set_grad_checkpointing(checkpoint_activations)
         self.blocks = default_blocks(config.depth) if blocks is None else tuple(blocks)
         if len(self.blocks) != 4 or max(self.blocks) >= config.depth:
             raise UserError(f"model.blocks must be 4 blocks within 0..{config.depth - 1}, but is {list(self.blocks)}")
@@ -86,18 +85,19 @@ class EncoderBackbone(BaseModule):
     def _freeze(self) -> None:
         """Take out of training what the taps do not reach, and what the recipe freezes."""
         # The final norm and blocks above the last tap get no gradient; data parallelism would wait for one.
-        unused = [self.encoder.norm, *self.encoder.blocks[max(self.blocks) + 1 :]]
+        parts = self.encoder.parts
+        unused = [parts.norm, *parts.blocks[max(self.blocks) + 1 :]]
         for module in unused + self._frozen_modules():
             module.requires_grad_(False)
         if self.frozen_blocks:
             for name in ("pos_embed", "cls_token", "reg_token"):
-                if getattr(self.encoder, name, None) is not None:
-                    getattr(self.encoder, name).requires_grad_(False)
+                if getattr(parts, name, None) is not None:
+                    getattr(parts, name).requires_grad_(False)
 
     def _frozen_modules(self) -> list[torch.nn.Module]:
         if not self.frozen_blocks:
             return []
-        return [self.encoder.patch_embed, *self.encoder.blocks[: self.frozen_blocks]]
+        return [self.encoder.parts.patch_embed, *self.encoder.parts.blocks[: self.frozen_blocks]]
 
     def init_weights(self) -> None:
         """Keep every weight: the encoder's come from the checkpoint, the pyramid's from the constructor."""
@@ -143,10 +143,7 @@ def windowed_taps(
     tokens, maps = encoder.embed(images), []
     for index, block in enumerate(encoder.blocks[: max(blocks) + 1]):
         windows = tokens if index in global_blocks else _split(tokens, prefix, rows, columns, window)
-        if encoder.grad_checkpointing and encoder.training:
-            windows = checkpoint(block, windows, use_reentrant=False)
-        else:
-            windows = block(windows)
+        windows = encoder.run_block(block, windows)
         tokens = windows if index in global_blocks else _join(windows, prefix, rows, columns, window)
         if index in blocks:
             maps.append(tokens[:, prefix:].transpose(1, 2).reshape(len(images), -1, rows, columns))

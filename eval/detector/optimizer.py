@@ -29,7 +29,7 @@ def parameter_groups(
     learning_rate.
     """
     encoder: Any = model.get_submodule("backbone.encoder")
-    depth = len(encoder.blocks)
+    depth = encoder.depth
     norms = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
     undecayed = {id(p) for module in model.modules() if isinstance(module, norms) for p in module.parameters()}
     groups: dict[tuple[float, float], dict] = {}

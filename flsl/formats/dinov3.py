@@ -10,7 +10,7 @@ from flsl.architecture import EncoderConfig
 from flsl.formats.found import Found, State, drop, rename, tensors_of
 from flsl.formats.student_teacher import take_side
 from flsl.runtime.errors import UserError
-from flsl.timm_encoder import create_network, describe_network
+from flsl.timm_network import create_network, describe_network
 from flsl.weights import WeightFile
 
 TEMPLATE = "vit_small_patch16_dinov3"

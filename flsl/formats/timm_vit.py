@@ -10,7 +10,7 @@ import torch
 
 from flsl.formats.found import Found, drop, is_vit, rename, run_arguments, tensors_of
 from flsl.runtime.errors import UserError
-from flsl.timm_encoder import create_network, describe_network, is_plain
+from flsl.timm_network import create_network, describe_network, is_plain
 from flsl.weights import WeightFile
 
 FALLBACK = True  # asked only where no other format knows the file

@@ -9,7 +9,7 @@ from support.plain_vit import random_weights
 from torch import nn
 
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
-from flsl.encoder import build_encoder
+from flsl.encoder import Encoder
 from flsl.exports import TARGETS
 from flsl.infer import infer_config
 from flsl.runtime.errors import UserError
@@ -33,7 +33,7 @@ def loaded_variant(folder, positions="dino", **shape):
     """Return an encoder of that shape, loaded from our own file."""
     weights = random_weights(**shape)
     config = infer_config(weights, {"position_interpolation": positions}, "test")
-    encoder = build_encoder(config)
+    encoder = Encoder(config)
     encoder.load_state_dict(weights)
     return load_encoder(save_encoder(encoder, folder / "own.safetensors", method="test", name="tiny"))
 
@@ -81,7 +81,7 @@ def test_torch_export_is_a_plain_state_dict(tmp_path):
     loaded = loaded_variant(tmp_path)
     TARGETS["torch"](loaded, tmp_path / "encoder.pth")
     state = torch.load(tmp_path / "encoder.pth", weights_only=True)["state_dict"]
-    encoder = build_encoder(loaded.encoder.config).eval()
+    encoder = Encoder(loaded.encoder.config).eval()
     encoder.load_state_dict(state, strict=True)
     torch.testing.assert_close(encoder(IMAGES), loaded.encoder(IMAGES), atol=0, rtol=0)
 
@@ -92,7 +92,7 @@ def test_mmdet_export_fills_a_detector_backbone(tmp_path):
     TARGETS["mmdet"](loaded, tmp_path / "encoder.pth")
     detector = nn.Module()
     detector.backbone = nn.Module()
-    detector.backbone.encoder = build_encoder(loaded.encoder.config)
+    detector.backbone.encoder = Encoder(loaded.encoder.config)
     runner.load_checkpoint(detector, str(tmp_path / "encoder.pth"), map_location="cpu", strict=True)
     assert fingerprint(detector.backbone.encoder) == fingerprint(loaded.encoder)
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from flsl.architecture import EncoderConfig
-from flsl.encoder import build_encoder
+from flsl.encoder import Encoder
 from flsl.model import FLSL, EarlierStage, StepValues
 from flsl.objective import HeadConfig, Loss, Stage
 from flsl.sampling import draw_queries
@@ -114,7 +114,7 @@ def test_option_equals_the_formulas(name):
     previous = None
     if options.get("multistage"):
         stage = Stage("earlier", attention_level=2, scale=0.07, sharpness=30.0)
-        previous = EarlierStage(build_encoder(EncoderConfig(**SIZES)), stage)
+        previous = EarlierStage(Encoder(EncoderConfig(**SIZES)), stage)
     chosen = {k: v for k, v in options.items() if k in Loss.__dataclass_fields__}
     heads = HeadConfig(8, 32, 16, norm_last_layer=options.get("norm_last_layer", True))
     model = FLSL(encoder, heads, loss=Loss(**chosen), previous=previous).double()

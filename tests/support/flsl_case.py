@@ -12,7 +12,7 @@ from support.reference import read_case, reference_files
 
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_strictly
-from flsl.encoder import build_encoder
+from flsl.encoder import Encoder
 from flsl.model import FLSL, EarlierStage, StepValues
 from flsl.objective import HeadConfig, Loss, Stage, Temperature
 from flsl.pretrained import load_student_teacher
@@ -105,7 +105,7 @@ class Case:
         depth = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks."))
         assert depth >= level
         has_norm = "norm.weight" in state
-        encoder = build_encoder(EncoderConfig(**{**settings, "depth": depth, "final_norm": has_norm}))
+        encoder = Encoder(EncoderConfig(**{**settings, "depth": depth, "final_norm": has_norm}))
         if encoder.cls_token is None:
             state.pop("cls_token", None)
         load_strictly(encoder, state, "earlier stage")

@@ -14,7 +14,7 @@ from eval.__main__ import main
 from eval.data.synthesize.coco import synthesize
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
-from flsl.encoder import build_encoder
+from flsl.encoder import Encoder
 from results.store import read_record
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -45,7 +45,7 @@ def checkpoint(tmp_path_factory):
     torch.manual_seed(0)
     config = EncoderConfig("custom", patch_size=16, image_size=96, embed_dim=32, depth=4, num_heads=2)
     path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
-    return save_encoder(build_encoder(config), path, method="flsl", name="tiny")
+    return save_encoder(Encoder(config), path, method="flsl", name="tiny")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from eval.data.synthesize.coco import synthesize
 from eval.detector.recipe import read_recipe
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import save_encoder
-from flsl.encoder import build_encoder
+from flsl.encoder import Encoder
 
 SMOKE = Path(__file__).resolve().parents[3] / "configs" / "coco" / "mask-rcnn_smoke.py"
 TINY = (
@@ -41,7 +41,7 @@ def encoder_file(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     config = EncoderConfig("custom", patch_size=16, image_size=96, embed_dim=32, depth=4, num_heads=2)
     path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
-    return save_encoder(build_encoder(config), path, method="test", name="tiny")
+    return save_encoder(Encoder(config), path, method="test", name="tiny")
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ from eval.detector.backbone import EncoderBackbone
 from eval.detector.pyramid import default_blocks
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
-from flsl.encoder import build_encoder
+from flsl.encoder import Encoder
 from flsl.runtime.errors import UserError
-from flsl.timm_encoder import create_network, describe_network
+from flsl.timm_network import create_network, describe_network
 
 TINY = {"architecture": "custom", "embed_dim": 24, "depth": 4, "num_heads": 2, "image_size": 112}
 
@@ -91,7 +91,7 @@ def test_default_taps_scale_the_published_ones():
 @pytest.fixture
 def checkpoint(tmp_path):
     torch.manual_seed(3)
-    encoder = build_encoder(EncoderConfig(**TINY))
+    encoder = Encoder(EncoderConfig(**TINY))
     return save_encoder(encoder, tmp_path / "encoder.safetensors", method="test", name="tiny")
 
 

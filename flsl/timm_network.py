@@ -1,0 +1,88 @@
+"""Networks that timm has and that are no plain ViT: rotary positions (DINOv3, EVA-02), relative ones (BEiT), CLIP, ..."""
+
+from typing import Any
+
+import timm
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+
+from flsl.architecture import EncoderConfig
+from flsl.runtime.errors import UserError
+
+
+def create_network(name: str, **arguments: Any) -> nn.Module:
+    """Build a timm network without classifier and with random weights, for images of any size where it can.
+
+    Raises:
+        UserError: timm does not know the name (near ones are given), or it is no ViT.
+    """
+    if not timm.is_model(name.split(".")[0]):
+        near = timm.list_models(f"*{name.split('.')[0].split('_patch')[0]}*")[:8]
+        raise UserError(
+            f"timm {timm.__version__} has no network {name!r}. "
+            f"{'Near names: ' + ', '.join(near) if near else 'See timm.list_models()'}."
+        )
+    arguments = {"num_classes": 0} | arguments
+    try:
+        network = timm.create_model(name, pretrained=False, **({"dynamic_img_size": True} | arguments))
+    except TypeError:  # a family without that option
+        network = timm.create_model(name, pretrained=False, **arguments)
+    except RuntimeError as error:
+        raise UserError(f"timm {timm.__version__} cannot build {name!r}: {error}") from error
+    if not all(
+        hasattr(network, part) for part in ("blocks", "patch_embed", "num_prefix_tokens", "forward_intermediates")
+    ):
+        raise UserError(f"timm's {name} ({type(network).__name__}) is no vision transformer with one patch grid")
+    return network
+
+
+def run_network(
+    network: nn.Module, images: torch.Tensor, blocks: list[int], norm: bool, name: str
+) -> list[torch.Tensor]:
+    """Return the patch tokens `(B, N, D)` after each of `blocks` (0-based, ascending), for images `(B, 3, H, W)`.
+
+    Raises:
+        UserError: a network for one size of images that gets another.
+    """
+    own = tuple(network.patch_embed.img_size)
+    if getattr(network.patch_embed, "strict_img_size", False) and tuple(images.shape[-2:]) != own:
+        raise UserError(f"{name} takes images of {own[0]}x{own[1]} pixels only (timm cannot resize it)")
+    maps = network.forward_intermediates(
+        images, indices=blocks, norm=norm, stop_early=True, output_fmt="NCHW", intermediates_only=True
+    )
+    return [tap.flatten(2).transpose(1, 2) for tap in maps]
+
+
+def is_plain(network: nn.Module) -> bool:
+    """Tell whether `flsl.encoder.Encoder` computes the same: no norm before the blocks, exact GELU or SwiGLU, no extras."""
+    if type(network) is not VisionTransformer or network.pos_embed is None:
+        return False
+    block, activation = network.blocks[0], network.blocks[0].mlp.act
+    exact = isinstance(activation, (nn.GELU, nn.SiLU)) and getattr(activation, "approximate", "none") == "none"
+    return exact and isinstance(network.norm_pre, nn.Identity) and isinstance(block.attn.q_norm, nn.Identity)
+
+
+def describe_network(network: nn.Module, name: str, arguments: dict[str, Any] | None = None) -> EncoderConfig:
+    """Return the description of a timm network, from which `flsl.encoder.Encoder` rebuilds it."""
+    block, patch = network.blocks[0], network.patch_embed.patch_size[0]
+    registers = getattr(network, "reg_token", None)
+    positions = "rope" if getattr(network, "rope", None) is not None else "learned"
+    pretrained = network.pretrained_cfg
+    return EncoderConfig(
+        architecture="custom",
+        patch_size=patch,
+        image_size=network.patch_embed.img_size[0],
+        embed_dim=network.embed_dim,
+        depth=len(network.blocks),
+        num_heads=block.attn.num_heads,
+        class_token=getattr(network, "cls_token", None) is not None,
+        register_tokens=0 if registers is None else registers.shape[1],
+        position_embedding=positions,
+        position_interpolation="size",
+        norm_eps=block.norm1.eps,
+        image_mean=tuple(pretrained.get("mean") or (0.485, 0.456, 0.406)),
+        image_std=tuple(pretrained.get("std") or (0.229, 0.224, 0.225)),
+        timm_model=name,
+        timm_arguments=arguments or {},
+    )
