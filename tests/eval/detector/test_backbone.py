@@ -190,7 +190,7 @@ def test_an_encoder_of_timms_own_is_tapped_and_frozen_too():
     maps = model(torch.randn(1, 3, 64, 96))
     assert [tuple(found.shape[-2:]) for found in maps] == [(16, 24), (8, 12), (4, 6), (2, 3)]
     sum(found.square().mean() for found in maps).backward()
-    assert model.encoder.blocks[0].mlp.fc2.weight.grad is None
-    assert model.encoder.blocks[3].mlp.fc2.weight.grad is not None
+    assert model.encoder.parts.blocks[0].mlp.fc2.weight.grad is None
+    assert model.encoder.parts.blocks[3].mlp.fc2.weight.grad is not None
     with pytest.raises(UserError, match="cannot attend in windows"):
         EncoderBackbone(config.to_dict(), window=2)(torch.randn(1, 3, 64, 96))
