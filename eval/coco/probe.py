@@ -1,7 +1,7 @@
 """What a COCO run would cost (`--plan`), and where its time goes (`bench`)."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from eval.data.synthesize.coco import synthesize
 from eval.detector.annotations import Annotations, read_annotations
 from eval.detector.probe import Probe, bench_input, print_bench, print_plan, probe
 from eval.detector.recipe import read_recipe
-from eval.metrics.coco import evaluate
+from eval.metrics.coco import Backend, Kind, evaluate
 from eval.metrics.resample import ap_resampler
 from flsl.runtime.device import choose_device
 from flsl.runtime.distributed import is_main
@@ -66,15 +66,15 @@ def _measure(
     return measured, recipe, truth
 
 
-def _bench_scoring(truth: Annotations, kinds: tuple[str, ...]) -> None:
+def _bench_scoring(truth: Annotations, kinds: tuple[Kind, ...]) -> None:
     """Print how long either backend takes, and the interval."""
     truth, detections = drawn_detections(truth, SCORED_IMAGES)
-    for backend in ("faster", "pycocotools"):  # their imports are not what is measured
+    totals: dict[Backend, float] = {"faster": 0.0, "pycocotools": 0.0}
+    for backend in totals:  # their imports are not what is measured
         evaluate(truth, detections[:1], kinds[0], backend)
     print(f"scoring {len(truth.images)} images, {truth.count()} objects, {len(detections)} detections:")
-    totals = dict.fromkeys(("faster", "pycocotools"), 0.0)
     for kind in kinds:
-        seconds = {}
+        seconds: dict[Backend, float] = {}
         for backend in totals:
             start = time.perf_counter()
             evaluation = evaluate(truth, detections, kind, backend)
@@ -87,6 +87,6 @@ def _bench_scoring(truth: Annotations, kinds: tuple[str, ...]) -> None:
     print(f"  all  {_compared(totals)}")
 
 
-def _compared(seconds: dict[str, float]) -> str:
+def _compared(seconds: Mapping[Backend, float]) -> str:
     fast, plain = seconds["faster"], seconds["pycocotools"]
     return f"faster {fast:.2f} s, pycocotools {plain:.2f} s ({plain / fast:.1f} times)"

@@ -1,5 +1,6 @@
 """From saved detections to the record: 24 numbers, an interval over images, the class table and the pictures."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from eval.coco.figures import draw_curves, draw_overlay
 from eval.coco.tables import write_class_table
 from eval.detector.annotations import Annotations
-from eval.metrics.coco import Evaluation, evaluate
+from eval.metrics.coco import Backend, Evaluation, Kind, evaluate
 from eval.metrics.resample import ap_resampler
 from eval.run import Predictor, Run
 from flsl.runtime.files import sha256_of_file
@@ -33,7 +34,7 @@ def write_scores(
     images: Path,
     model: Predictor,
     files: dict[str, str],
-    backend: str,
+    backend: Backend,
     trained_on: int | None = None,
 ) -> Record:
     """Compute the metrics of detections and write everything that shows them; returns the record.
@@ -53,8 +54,9 @@ def write_scores(
         trained_on: number of training images, if known.
     """
     with_masks = "segmentation" in detections[0] if detections else masks_expected
-    kinds = ("box", "mask") if with_masks else ("box",)
-    out, values, intervals = run.out, {}, {}
+    kinds: tuple[Kind, ...] = ("box", "mask") if with_masks else ("box",)
+    values: dict[str, float | None] = {}
+    out, intervals = run.out, {}
     with run.watch.phase("metrics"):
         evaluations = {kind: evaluate(truth, detections, kind, backend) for kind in kinds}
     with run.watch.phase("interval"):
@@ -91,7 +93,7 @@ def write_scores(
     )
 
 
-def print_scores(evaluations: dict[str, Evaluation]) -> None:
+def print_scores(evaluations: Mapping[Kind, Evaluation]) -> None:
     """Print the 12 numbers of each kind, in percent, as two lines."""
     for kind, evaluation in evaluations.items():
         shown = (

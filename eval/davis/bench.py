@@ -77,7 +77,8 @@ def _measure(patch_size: int, fast: bool) -> dict[str, float]:
     protocol = get_protocol("dino")
     encoder = load_encoder(f"random:vit_small/{patch_size}").encoder
     for block in encoder.blocks:
-        block.attn.fused_attn = fast  # the plain form makes the attention matrix
+        attention: Any = block.get_submodule("attn")
+        attention.fused_attn = fast  # the plain form makes the attention matrix
     loaded = peak_memory()
     with torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "00000.jpg"
@@ -103,7 +104,8 @@ def _run_plain(encoder: Any, path: Path, context: Any, protocol: Protocol) -> di
         times = [time.perf_counter()]
         target = encode(encoder, read_frame(path, protocol)[None])[0]
         times.append(time.perf_counter())
-        labels = propagate_plain(target, *context.view(), protocol)
+        features, known = context.view()
+        labels = propagate_plain(target, features, known, protocol)
         times.append(time.perf_counter())
         write_mask(path.with_suffix(".png"), labels_to_mask(labels, encoder.patch_size, SIZE), PALETTE)
         times.append(time.perf_counter())
@@ -130,11 +132,12 @@ def _run_fast(encoder: Any, path: Path, context: Any, protocol: Protocol) -> dic
         ):
             for index, target in enumerate(ahead):
                 with watch.phase("propagation"):
-                    labels = propagate(target, *context.view(), protocol)
+                    features, known = context.view()
+                    labels = propagate(target, features, known, protocol)
                 with watch.phase("output"):
                     mask = labels_to_mask(labels, encoder.patch_size, SIZE)
                     writers.submit(write_mask, path.with_name(f"{index}.png"), mask, PALETTE)
-        best.append([*(watch.phases[phase] for phase in PHASES), watch.timing().wall_seconds])
+        best.append([*(watch.phases[phase] for phase in PHASES), watch.seconds])
     return dict(zip((*PHASES, "end to end"), (np.min(best, axis=0) / frames).tolist()))
 
 

@@ -4,6 +4,7 @@ python -m eval davis --checkpoint CHECKPOINT --data DIR --out DIR
 """
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +13,7 @@ from eval.davis.overlay import object_rows, write_animation, write_sheet
 from eval.davis.protocol import get_protocol
 from eval.davis.scoring import (
     VideoScore,
+    global_score,
     global_scores,
     score_videos,
     sums_over_objects,
@@ -162,9 +164,7 @@ def _score(
         sums = sums_over_objects(scores)
         values = global_scores(sums)
         intervals = {
-            name: percentile_interval(
-                sums, lambda rows, name=name: global_scores(rows)[name], unit="sequences", seed=run.seed
-            )
+            name: percentile_interval(sums, partial(global_score, name), unit="sequences", seed=run.seed)
             for name in values
         }
     write_objects(scores, out / "objects.csv")

@@ -121,6 +121,11 @@ def global_scores(sums: np.ndarray) -> dict[str, float]:
     return {"J&F": (scores["J"] + scores["F"]) / 2, **scores}
 
 
+def global_score(name: str, sums: np.ndarray) -> float:
+    """Return one of the `global_scores`."""
+    return global_scores(sums)[name]
+
+
 def sums_over_objects(scores: Iterable[VideoScore]) -> np.ndarray:
     """Return one row a video for `global_scores`: the units that the bootstrap draws."""
     tables = [score.table() for score in scores]

@@ -86,7 +86,8 @@ def segment_video(
         written = [writers.submit(write_mask, unfinished / video.masks[0].name, read_mask(video.masks[0]), palette)]
         for index, features in enumerate(ahead):
             if context is None:
-                context = Context(features, first_labels(first, features.shape[:2]).to(device), protocol)
+                height, width = features.shape[:2]
+                context = Context(features, first_labels(first, (height, width)).to(device), protocol)
                 on_frame()
                 continue
             with watch.phase("propagation"):

@@ -5,13 +5,22 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from os import cpu_count
 from pathlib import Path
 from queue import Empty
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from eval.davis.dataset import Video
 from eval.davis.protocol import Protocol
@@ -60,7 +69,7 @@ def segment_videos(
                     device=device,
                     bfloat16=bfloat16,
                     watch=watch,
-                    on_frame=lambda video=video: tick(video),
+                    on_frame=partial(tick, video),
                 )
                 _report(video, time.perf_counter() - start)
             return
@@ -149,7 +158,7 @@ def _progress(videos: list[Video]) -> Iterator[Tick]:
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         total = progress.add_task("all frames", total=sum(len(video.masks) for video in videos))
-        bars: dict[str, int] = {}
+        bars: dict[str, TaskID] = {}
 
         def tick(video: Video) -> None:
             if video.name not in bars:

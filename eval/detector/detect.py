@@ -11,6 +11,7 @@ import torch
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import ConfigDict
 from mmengine.dataset import pseudo_collate
+from mmengine.model import BaseModel
 from torch.utils.data import DataLoader, Subset
 
 from eval.detector import components  # noqa: F401  (registers with mmdet)
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from mmdet.structures import DetDataSample
 
 
-def load_detector(recipe: Recipe, path: Path, device: torch.device) -> tuple[torch.nn.Module, list[dict[str, Any]]]:
+def load_detector(recipe: Recipe, path: Path, device: torch.device) -> tuple[BaseModel, list[dict[str, Any]]]:
     """Return the trained detector in eval mode, and its categories in the order of labels.
 
     Raises:
@@ -95,7 +96,7 @@ def detect(
             }
         )
         require_same_categories(categories, data.categories, annotations)
-        detections = []
+        detections: list[dict[str, Any]] = []
         rank, world = this_rank(), world_size()
         loader = DataLoader(
             Subset(data, range(rank, min(limit or len(data), len(data)), world)),

@@ -165,7 +165,11 @@ def _require_ascending(name: str, values: tuple[float, ...]) -> None:
 R = TypeVar("R", bound=Recipe)
 
 
-def read_recipe(path: Path, overrides: Iterable[str] = (), cls: type[R] = Recipe) -> tuple[R, dict[str, Any]]:
+def read_recipe(
+    path: Path,
+    overrides: Iterable[str] = (),
+    cls: type[R] = Recipe,  # type: ignore[assignment]  # mypy knows no default of a type variable
+) -> tuple[R, dict[str, Any]]:
     """Read a recipe file.
 
     Args:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmdet.registry import DATASETS, MODELS
@@ -63,7 +64,7 @@ def train_detector(
     finished = out / "detector.safetensors"
     loaded = load_encoder(checkpoint, seed=seed)
     check_encoder(recipe.model, loaded.encoder.config)
-    identity = {
+    identity: dict[str, Any] = {
         "recipe": {name: asdict(getattr(recipe, name)) for name in ("model", "images", "training")},
         "encoder": fingerprint(loaded.encoder),
         "annotations": Path(annotations).name,
@@ -173,5 +174,7 @@ def _final_weights(runner: QuietRunner) -> dict[str, torch.Tensor]:
     """Return the weights to evaluate: the averaged ones where the recipe averages."""
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
-            return hook.ema_model.module.state_dict()
-    return getattr(runner.model, "module", runner.model).state_dict()
+            averaged: Any = hook.ema_model
+            return averaged.module.state_dict()
+    trained: Any = runner.model
+    return getattr(trained, "module", trained).state_dict()

@@ -5,7 +5,7 @@ python -m eval knn --checkpoint CHECKPOINT --data DIR --out DIR
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -87,7 +87,7 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
 
 def _predict(
     encoder: "Encoder", boxes: BoxData, data: Path, run: Run, options: Options
-) -> tuple[dict[str, np.ndarray], list[str]]:
+) -> tuple[dict[str, Any], list[str]]:
     """Classify the val images; returns what each token and image was taken for, and what a reader must know."""
     todo, warnings = boxes.val[: options.limit], []
     with run.watch.phase("features"):

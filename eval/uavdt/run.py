@@ -165,8 +165,8 @@ def _by_sequence(
         rows[sequence].append((frame, *result["bbox"], result["score"], result["category_id"]))
     detections = []
     for sequence, values in rows.items():
-        table = np.array(values, float).reshape(-1, 7)
-        table = table[np.argsort(table[:, 0], kind="stable")]
+        unsorted = np.array(values, float).reshape(-1, 7)
+        table = unsorted[np.argsort(unsorted[:, 0], kind="stable")]
         frame, category = table[:, 0].astype(int), table[:, 6].astype(int)
         detections.append(SequenceDetections(sequence, frame, table[:, 1:5].round(3), table[:, 5].round(6), category))
     return detections

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.metrics.coco import summarize
+from eval.metrics.coco import Backend, summarize
 from eval.run import Predictor, Run
 from eval.uavdt import coco_metric, official
 from eval.uavdt.coco_format import coco_document
@@ -91,7 +91,7 @@ def write_scores(
     model: Predictor,
     config: dict[str, Any],
     files: dict[str, str],
-    backend: str,
+    backend: Backend,
 ) -> Record:
     """Score by both protocols; write tables, curve, overlay, `record_coco.json` and, last, `record.json`.
 
@@ -157,7 +157,7 @@ def _score_official(run: Run, results: Results, files: dict[str, str], shared: d
     )
 
 
-def _score_coco(run: Run, results: Results, files: dict[str, str], shared: dict[str, Any], backend: str) -> None:
+def _score_coco(run: Run, results: Results, files: dict[str, str], shared: dict[str, Any], backend: Backend) -> None:
     with run.watch.phase("coco metric"):
         document = coco_document(results.layout, results.truths)
         precision = coco_metric.precisions(document, results.detections, backend)

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from flsl.runtime.files import write_atomic
 COLUMNS = ("table", "group", "sequences", "frames", "boxes", "found", "recall", "AP")
 
 
-def official_tables(scores: list[SequenceScore]) -> list[dict[str, object]]:
+def official_tables(scores: list[SequenceScore]) -> list[dict[str, Any]]:
     """Return rows with the keys `COLUMNS`; `recall` and `AP` in percent, None where a group has no box.
 
     Tables: `overall`; `sequence` (each alone); `category`, `occlusion` and `out_of_view` by the attributes of the boxes;
@@ -37,7 +38,7 @@ def official_tables(scores: list[SequenceScore]) -> list[dict[str, object]]:
     return rows
 
 
-def write_tables(rows: list[dict[str, object]], path: Path) -> Path:
+def write_tables(rows: list[dict[str, Any]], path: Path) -> Path:
     """Write the rows as CSV with the header `COLUMNS`; a missing value is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -46,13 +47,13 @@ def write_tables(rows: list[dict[str, object]], path: Path) -> Path:
     return write_atomic(path, lambda temporary: temporary.write_text(text.getvalue()))
 
 
-def _row(table: str, group: str, scores: list[SequenceScore]) -> dict[str, object]:
+def _row(table: str, group: str, scores: list[SequenceScore]) -> dict[str, Any]:
     boxes = sum(len(score.truth.frame) for score in scores)
     found = sum(score.found for score in scores)
     return _cells(table, group, scores, boxes, found, pool(scores).average_precision)
 
 
-def _box_row(table: str, key: int, group: str, scores: list[SequenceScore]) -> dict[str, object]:
+def _box_row(table: str, key: int, group: str, scores: list[SequenceScore]) -> dict[str, Any]:
     """One row of a table by an attribute of the boxes, e.g. all trucks."""
     counted = [getattr(score.truth, table) == key for score in scores]
     state = np.concatenate([assign(score.candidates, counts, IOU_THRESHOLD) for score, counts in zip(scores, counted)])
@@ -62,9 +63,7 @@ def _box_row(table: str, key: int, group: str, scores: list[SequenceScore]) -> d
     return _cells(table, group, scores, boxes, int((state == 1).sum()), area)
 
 
-def _cells(
-    table: str, group: str, scores: list[SequenceScore], boxes: int, found: int, area: float
-) -> dict[str, object]:
+def _cells(table: str, group: str, scores: list[SequenceScore], boxes: int, found: int, area: float) -> dict[str, Any]:
     frames = sum(score.truth.length for score in scores)
     measured = (100.0 * found / boxes, area) if boxes else (None, None)
     return dict(zip(COLUMNS, (table, group, len(scores), frames, boxes, found, *measured)))
