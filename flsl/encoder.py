@@ -83,10 +83,10 @@ class Encoder(nn.Module):
         grid = patches.shape[1:3]
         positions = resize_positions(self.pos_embed, grid, self.position_prefix, self.config.position_interpolation)
         tokens = patches.flatten(1, 2) + positions[:, self.position_prefix :]
-        prefix = [token for token in (self.cls_token, self.reg_token) if token is not None]
-        if not prefix:
+        own: list[torch.Tensor] = [token for token in (self.cls_token, self.reg_token) if token is not None]
+        if not own:
             return tokens
-        prefix = torch.cat(prefix, dim=1)
+        prefix = torch.cat(own, dim=1)
         rows = self.position_prefix
         prefix = torch.cat([prefix[:, :rows] + positions[:, :rows], prefix[:, rows:]], dim=1)
         return torch.cat([prefix.expand(len(images), -1, -1), tokens], dim=1)
@@ -174,7 +174,7 @@ def _plain_vit(config: EncoderConfig, drop_path: float) -> VisionTransformer:
         dynamic_img_size=True,
         drop_path_rate=drop_path,
         norm_layer=partial(nn.LayerNorm, eps=config.norm_eps),
-        mlp_layer=SwiGLUPacked if config.mlp == "swiglu" else Mlp,
+        mlp_layer=SwiGLUPacked if config.mlp == "swiglu" else Mlp,  # type: ignore[arg-type]  # the first is a partial
         attn_layer=EncoderAttention,
         act_layer=nn.SiLU if config.mlp == "swiglu" else nn.GELU,
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from flsl import model_list
@@ -24,13 +25,13 @@ class Overrides:
         filled = {key: value for key, value in asdict(self).items() if value is not None}
         return Overrides(**(asdict(other or Overrides()) | filled))
 
-    def changes(self, config: EncoderConfig) -> dict[str, object]:
+    def changes(self, config: EncoderConfig) -> dict[str, Any]:
         """Return the fields of `config` that these overrides change.
 
         Raises:
             UserError: an unknown architecture.
         """
-        wanted: dict[str, object] = {}
+        wanted: dict[str, Any] = {}
         if self.architecture is not None:
             if self.architecture not in ARCHITECTURES:
                 raise UserError(unknown_key(f"--arch {self.architecture}", self.architecture, ARCHITECTURES))

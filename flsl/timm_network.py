@@ -1,6 +1,6 @@
 """Networks that timm has and that are no plain ViT: rotary positions (DINOv3, EVA-02), relative ones (BEiT), CLIP, ..."""
 
-from typing import Any
+from typing import Any, Literal
 
 import timm
 import torch
@@ -11,8 +11,10 @@ from flsl.architecture import EncoderConfig
 from flsl.runtime.errors import UserError
 
 
-def create_network(name: str, **arguments: Any) -> nn.Module:
+def create_network(name: str, **arguments: Any) -> Any:
     """Build a timm network without classifier and with random weights, for images of any size where it can.
+
+    Its type is `Any` here: timm's families share their attributes, but no class that declares them.
 
     Raises:
         UserError: timm does not know the name (near ones are given), or it is no ViT.
@@ -24,8 +26,9 @@ def create_network(name: str, **arguments: Any) -> nn.Module:
             f"{'Near names: ' + ', '.join(near) if near else 'See timm.list_models()'}."
         )
     arguments = {"num_classes": 0} | arguments
+    any_size: dict[str, Any] = {"dynamic_img_size": True}
     try:
-        network = timm.create_model(name, pretrained=False, **({"dynamic_img_size": True} | arguments))
+        network = timm.create_model(name, pretrained=False, **(any_size | arguments))
     except TypeError:  # a family without that option
         network = timm.create_model(name, pretrained=False, **arguments)
     except RuntimeError as error:
@@ -37,9 +40,7 @@ def create_network(name: str, **arguments: Any) -> nn.Module:
     return network
 
 
-def run_network(
-    network: nn.Module, images: torch.Tensor, blocks: list[int], norm: bool, name: str
-) -> list[torch.Tensor]:
+def run_network(network: Any, images: torch.Tensor, blocks: list[int], norm: bool, name: str) -> list[torch.Tensor]:
     """Return the patch tokens `(B, N, D)` after each of `blocks` (0-based, ascending), for images `(B, 3, H, W)`.
 
     Raises:
@@ -54,20 +55,21 @@ def run_network(
     return [tap.flatten(2).transpose(1, 2) for tap in maps]
 
 
-def is_plain(network: nn.Module) -> bool:
+def is_plain(network: Any) -> bool:
     """Tell whether `flsl.encoder.Encoder` computes the same: no norm before the blocks, exact GELU or SwiGLU, no extras."""
     if type(network) is not VisionTransformer or network.pos_embed is None:
         return False
-    block, activation = network.blocks[0], network.blocks[0].mlp.act
+    block: Any = network.blocks[0]
+    activation = block.mlp.act
     exact = isinstance(activation, (nn.GELU, nn.SiLU)) and getattr(activation, "approximate", "none") == "none"
     return exact and isinstance(network.norm_pre, nn.Identity) and isinstance(block.attn.q_norm, nn.Identity)
 
 
-def describe_network(network: nn.Module, name: str, arguments: dict[str, Any] | None = None) -> EncoderConfig:
+def describe_network(network: Any, name: str, arguments: dict[str, Any] | None = None) -> EncoderConfig:
     """Return the description of a timm network, from which `flsl.encoder.Encoder` rebuilds it."""
     block, patch = network.blocks[0], network.patch_embed.patch_size[0]
     registers = getattr(network, "reg_token", None)
-    positions = "rope" if getattr(network, "rope", None) is not None else "learned"
+    positions: Literal["rope", "learned"] = "rope" if getattr(network, "rope", None) is not None else "learned"
     pretrained = network.pretrained_cfg
     return EncoderConfig(
         architecture="custom",

@@ -24,7 +24,7 @@ Batch = Annotated[int, Field(ge=1, le=2**16)]
 
 @section
 class ModelSection:
-    """The detector; defaults are those of the published 1x recipe (protocols.md, COCO)."""
+    """The detector; defaults are those of the published 1x recipe (docs/protocols.md, "COCO 2017")."""
 
     detector: Literal["mask-rcnn", "faster-rcnn"]
     encoder: str | None = None  # e.g. "vit_small/16": the encoder that the recipe is for; None takes any
