@@ -1,9 +1,15 @@
 """Every document and section that code, recipes and documents name exists."""
 
+import dataclasses
 import re
 from pathlib import Path
 
 from support.checkout import ROOT, tracked_files
+
+from eval.davis.protocol import PROTOCOLS
+from eval.knn.protocol import BBOX
+from flsl.objective import Stage
+from pretrain.recipe import Recipe
 
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "docs").glob("*.md")}
 SECTIONS = {name: set(re.findall(r"^#+ (.+)$", text, re.M)) for name, text in PAGES.items()}
@@ -42,6 +48,25 @@ def test_links_lead_somewhere():
             if "://" not in target and not (file.exists() and (not anchor or anchor[1:] in anchors)):
                 wrong.append(f"{path} links to {target}{anchor}")
     assert not wrong, wrong
+
+
+def test_recipe_keys_of_the_specification_exist():
+    sections = {field.name: field.type for field in dataclasses.fields(Recipe)} | {"stage": Stage}
+    named = re.findall(r"`([a-z_]+)\.([a-z_]+)`", PAGES["docs/method.md"])
+    keys = {(section, key) for section, key in named if section in sections}
+    assert len(keys) > 30
+    wrong = {
+        f"{section}.{key}"
+        for section, key in keys
+        if key not in {field.name for field in dataclasses.fields(sections[section])}
+    }
+    assert not wrong
+
+
+def test_constants_of_the_protocols_are_described():
+    page = PAGES["docs/protocols.md"]
+    assert not [protocol.key for protocol in PROTOCOLS.values() if protocol.key not in page]
+    assert BBOX.name in page
 
 
 def slug(section):
