@@ -4,7 +4,7 @@ import difflib
 from dataclasses import asdict, field
 from typing import Any, Literal
 
-from flsl.runtime.schema import Count, NotNegative, Positive, PositiveInt, section
+from flsl.runtime.schema import Count, Positive, PositiveInt, section
 
 # name -> (width, blocks, heads). Heads are width / 64, but for vit_huge (80 wide in every public one), and never come
 # from a recipe (docs/method.md, "Pitfalls").
@@ -38,9 +38,9 @@ class EncoderConfig:
     architecture: str = "vit_small"
     patch_size: PositiveInt = 16
     image_size: PositiveInt = 224
-    embed_dim: PositiveInt | None = None
-    depth: PositiveInt | None = None
-    num_heads: PositiveInt | None = None
+    embed_dim: Count = 0  # these three: 0 is what the architecture says
+    depth: Count = 0
+    num_heads: Count = 0
     mlp_ratio: Positive = 4.0
     class_token: bool = False
     register_tokens: Count = 0
@@ -48,7 +48,7 @@ class EncoderConfig:
     position_interpolation: Literal["dino", "size", "size_plain"] = "dino"
     position_prefix: Count | None = None
     final_norm: bool = True
-    norm_eps: NotNegative = 1e-6
+    norm_eps: Positive = 1e-6
     layer_scale: bool = False
     qkv_bias: bool = True
     mlp: Literal["gelu", "swiglu"] = "gelu"
@@ -60,12 +60,12 @@ class EncoderConfig:
     def __post_init__(self):
         sizes = ("embed_dim", "depth", "num_heads")
         if self.architecture == "custom":
-            missing = [name for name in sizes if getattr(self, name) is None]
+            missing = [name for name in sizes if not getattr(self, name)]
             if missing:
                 raise ValueError(f"architecture 'custom' needs {', '.join(missing)}")
         elif self.architecture in ARCHITECTURES:
             for name, value in zip(sizes, ARCHITECTURES[self.architecture]):
-                if getattr(self, name) not in (None, value):
+                if getattr(self, name) not in (0, value):
                     raise ValueError(
                         f"{name} of {self.architecture} is {value}, not {getattr(self, name)}; "
                         "use architecture 'custom' for other sizes"
@@ -80,8 +80,24 @@ class EncoderConfig:
             raise ValueError(f"image_size {self.image_size} is no multiple of patch_size {self.patch_size}")
         if self.embed_dim % self.num_heads:
             raise ValueError(f"embed_dim {self.embed_dim} is no multiple of num_heads {self.num_heads}")
-        if self.position_embedding == "sincos" and self.embed_dim % 4 and not self.timm_model:
+        if self.timm_model is None:
+            self._check_plain()
+
+    def _check_plain(self) -> None:
+        """Refuse what no plain ViT can be."""
+        if self.position_embedding == "sincos" and self.embed_dim % 4:
             raise ValueError(f"the sincos position table needs an embed_dim that 4 divides, not {self.embed_dim}")
+        if self.position_embedding == "rope":
+            raise ValueError("position_embedding 'rope' is that of timm's networks: it needs a timm_model")
+        tokens = int(self.class_token) + self.register_tokens
+        if (self.position_prefix or 0) > tokens:
+            raise ValueError(
+                f"position_prefix {self.position_prefix} is more than the {tokens} class and register tokens"
+            )
+        hidden = int(self.embed_dim * self.mlp_ratio)
+        if hidden < 1 or (self.mlp == "swiglu" and hidden % 2):
+            wanted = "an even number of values" if self.mlp == "swiglu" else "a value"
+            raise ValueError(f"mlp_ratio {self.mlp_ratio:g} leaves the MLP {hidden} wide; it needs {wanted}")
 
     @property
     def grid(self) -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -185,10 +185,7 @@ def _describe(
     found: Found, state: dict[str, torch.Tensor], options: Overrides, what: str
 ) -> tuple[EncoderConfig, list[str]]:
     """Return the encoder's description after overrides, and the warnings that it deserves."""
-    try:
-        config = found.config or infer_config(state, found.facts, what, options.num_heads)
-    except ValueError as error:
-        raise UserError(f"{what}: {error}") from error
+    config = found.config or infer_config(state, found.facts, what, options.num_heads)
     config, warnings = _override(config, options, what)
     if (config.image_mean, config.image_std) != (EncoderConfig.image_mean, EncoderConfig.image_std):
         warnings.append(
@@ -202,13 +199,10 @@ def _override(config: EncoderConfig, options: Overrides, what: str) -> tuple[Enc
     """Apply what the user insists on; each change is a warning in the record."""
     changes = options.changes(config)
     warnings = [f"{key} overridden: {new} instead of {getattr(config, key)}" for key, new in changes.items()]
-    try:
-        if changes:
-            heads = changes.get("num_heads", config.num_heads)
-            size = {"architecture": named(config.embed_dim, config.depth, heads)}
-            config = replace(config, **(size | changes))
-    except ValueError as error:
-        raise UserError(f"{what}: {error}") from error
+    if changes:
+        fields = config.to_dict() | changes
+        size = named(config.embed_dim, config.depth, fields["num_heads"])
+        config = parse(EncoderConfig, {**fields, "architecture": changes.get("architecture", size)}, f"{what}: encoder")
     return config, warnings
 
 

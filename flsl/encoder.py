@@ -65,7 +65,7 @@ class Encoder(nn.Module):
         """Switch on that activations are recomputed in the backward pass: less memory, about a third slower."""
         self.grad_checkpointing = enable
         if self.config.timm_model is not None:
-            self.network.set_grad_checkpointing(enable)
+            self.parts.set_grad_checkpointing(enable)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Return the tokens `(B, prefix + N, D)` that enter the first block: patches plus positions.
@@ -116,7 +116,7 @@ class Encoder(nn.Module):
         blocks = check_blocks(blocks, self.depth)
         if self.config.timm_model is not None:
             check_sides(images, self.patch_size)
-            return run_network(self.network, images, blocks, norm, self.config.name)
+            return run_network(self.parts, images, blocks, norm, self.config.name)
         taps, tokens = [], self.embed(images)
         for index, block in enumerate(self.blocks[: blocks[-1] + 1]):
             tokens = self.run_block(block, tokens)

@@ -6,6 +6,7 @@ from flsl.architecture import ARCHITECTURES, EncoderConfig, named
 from flsl.formats.found import State, is_square, position_rows
 from flsl.position import is_sincos
 from flsl.runtime.errors import UserError
+from flsl.runtime.schema import parse
 
 
 def infer_config(state: State, facts: dict[str, Any], what: str, heads: int | None = None) -> EncoderConfig:
@@ -57,7 +58,7 @@ def infer_config(state: State, facts: dict[str, Any], what: str, heads: int | No
         "final_norm": "norm.weight" in state,
         "layer_scale": "blocks.0.ls1.gamma" in state,
     }
-    return EncoderConfig(**(inferred | facts))
+    return parse(EncoderConfig, inferred | facts, f"{what}: encoder")
 
 
 def _depth(state: State, what: str) -> int:

@@ -1,7 +1,6 @@
 """One mmdet backbone for every encoder: its blocks' features as a pyramid, its weights provably the checkpoint's."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -62,7 +61,8 @@ class EncoderBackbone(BaseModule):
         super().__init__(init_cfg=init_cfg)
         config = parse(EncoderConfig, encoder, "backbone.encoder")
         if num_heads not in (None, config.num_heads):
-            config = replace(config, architecture="custom", num_heads=num_heads)
+            other = {"architecture": "custom", "num_heads": num_heads}
+            config = parse(EncoderConfig, config.to_dict() | other, "model")
         self.encoder = Encoder(config, drop_path)
         self.encoder.set_grad_checkpointing(checkpoint_activations)
         self.blocks = default_blocks(config.depth) if blocks is None else tuple(blocks)
