@@ -38,9 +38,9 @@ class EncoderConfig:
     architecture: str = "vit_small"
     patch_size: PositiveInt = 16
     image_size: PositiveInt = 224
-    embed_dim: Count = 0  # these three: 0 is what the architecture says
-    depth: Count = 0
-    num_heads: Count = 0
+    embed_dim: PositiveInt = 0  # left out, these three are what the architecture says
+    depth: PositiveInt = 0
+    num_heads: PositiveInt = 0
     mlp_ratio: Positive = 4.0
     class_token: bool = False
     register_tokens: Count = 0
