@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 
-from flsl.commands.arguments import add_overrides
+from flsl.commands.arguments import add_overrides, overrides
 from flsl.runtime.distributed import is_main, world_size
 from flsl.runtime.errors import UserError
 from flsl.runtime.slurm import add_launcher, adopt_ranks, submit
+from flsl.source import join_spec
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +109,7 @@ def evaluate_arguments(arguments: argparse.Namespace, options: Iterable[str], *,
             chosen["processes"] = world_size()
         os.environ.update(RANK="0", WORLD_SIZE="1")
     evaluate(
-        arguments.checkpoint,
+        _checkpoint(arguments),
         arguments.command,
         arguments.data,
         arguments.out,
@@ -121,6 +122,11 @@ def evaluate_arguments(arguments: argparse.Namespace, options: Iterable[str], *,
         command=shlex.join(["python", "-m", "eval", *sys.argv[1:]]),
         **{name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()},
     )
+
+
+def _checkpoint(arguments: argparse.Namespace) -> str | None:
+    """Return the one string that names the encoder, with what overrides it."""
+    return arguments.checkpoint and join_spec(arguments.checkpoint, overrides(arguments))
 
 
 def require(arguments: argparse.Namespace, *names: str) -> None:
@@ -138,7 +144,7 @@ def evaluate_detector(arguments: argparse.Namespace, run: Callable[[argparse.Nam
         run: the adapter's own function, for the job.
         probe: module with the adapter's `plan` and `bench`.
     """
-    measured = {"checkpoint": arguments.checkpoint, "data": arguments.data, "overrides": arguments.overrides}
+    measured = {"checkpoint": _checkpoint(arguments), "data": arguments.data, "overrides": arguments.overrides}
     measured |= {"seed": arguments.seed, "device": arguments.device}
     if arguments.mode == "bench":
         config = arguments.config or (arguments.default_config if arguments.data else arguments.small_config)

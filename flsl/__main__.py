@@ -10,11 +10,9 @@ CHECKPOINT is a file or folder of any known layout, a name that `python -m flsl 
 random:ARCHITECTURE/PATCH.
 """
 
-import argparse
 import sys
-from importlib import import_module
 
-from flsl.runtime.errors import run_command
+from flsl.runtime.program import run_program
 
 COMMANDS = {
     "inspect": "say what a checkpoint holds and prove that it loads",
@@ -26,21 +24,8 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse the command line and run one sub-command; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flsl", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, text in COMMANDS.items():
-        # Each module imports nothing heavy at its top, so that --help answers at once.
-        module = import_module(f"flsl.commands.{name}")
-        command = commands.add_parser(
-            name, help=text, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    arguments = parser.parse_args(argv)
-    return run_command(lambda: arguments.run(arguments))
+    """Run one sub-command; returns its exit code."""
+    return run_program("flsl", __doc__, COMMANDS, "flsl.commands.{}", argv)
 
 
 if __name__ == "__main__":

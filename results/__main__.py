@@ -12,11 +12,9 @@ python -m results reproduce TABLE|all --checkpoint CHECKPOINT --data DIR
 python -m results doctor
 """
 
-import argparse
 import sys
-from importlib import import_module
 
-from flsl.runtime.errors import run_command
+from flsl.runtime.program import run_program
 
 COMMANDS = {
     "leaderboard": "rank all complete records: CSV, self-contained HTML page, terminal table",
@@ -35,21 +33,8 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse the command line and run one sub-command; returns its exit code (2 after an error of the user's)."""
-    parser = argparse.ArgumentParser(
-        prog="python -m results", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, text in COMMANDS.items():
-        # Each module imports nothing heavy at its top, so that --help answers at once.
-        module = import_module(f"results.commands.{'import_' if name == 'import' else name}")
-        command = commands.add_parser(
-            name, help=text, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    arguments = parser.parse_args(argv)
-    return run_command(lambda: arguments.run(arguments))
+    """Run one sub-command; returns its exit code."""
+    return run_program("results", __doc__, COMMANDS, "results.commands.{}", argv)
 
 
 if __name__ == "__main__":

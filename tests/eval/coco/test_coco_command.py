@@ -132,13 +132,16 @@ def test_test_only_uses_the_trained_detector(run, finished, tmp_path, capsys):
 
 def test_a_slurm_job_does_the_same_run(data, checkpoint, tmp_path):
     """Under submitit's local executor, one task."""
-    from eval.__main__ import build_parser
+    from eval.__main__ import COMMANDS
+    from flsl.runtime.program import build_parser
     from flsl.runtime.slurm import submit
 
     out = tmp_path / "out"
     words = ["coco", "--checkpoint", str(checkpoint), "--data", str(data), "--out", str(out), "--config", str(SMOKE)]
     words += [f"--set={key}={value}" for key, value in TINY.items()]
-    arguments = build_parser().parse_args([*words, "--gpus", "1", "--hours", "1"])
+    arguments = build_parser("eval", None, COMMANDS, "eval.{}.command").parse_args(
+        [*words, "--gpus", "1", "--hours", "1"]
+    )
     assert submit(arguments.run, arguments, cluster="local").result() == 0
     assert read_record(out / "record.json").status == "complete"
 
