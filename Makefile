@@ -47,9 +47,10 @@ test: $(INSTALLED) ## the test suite, but for the slow tests
 test-all: $(INSTALLED) ## the whole test suite, slow tests too
 	$(RUN) -m pytest -m 'slow or not slow'
 
-lint: $(INSTALLED) ## check style and format
+lint: $(INSTALLED) ## check style, format and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
 
 pretrain: $(INSTALLED) ## CONFIG=... DATA=... OUT=... [GPUS=8] [ARGS='--set key=value']
 	$(call need,CONFIG,make pretrain CONFIG=configs/pretrain/flsl_vit-s16_in1k_300e.py DATA=imagenet OUT=runs/s16)
