@@ -1,5 +1,6 @@
 """Images to samples: a folder of images, samples that depend on (seed, epoch, index) alone, and their order."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,8 @@ def find_images(root: str | Path) -> list[Path]:
             "images; `python -m eval data synthesize images DIR` draws one."
         )
     folder = root / "train" if (root / "train").is_dir() else root
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    found = (os.path.join(at, name) for at, _, names in os.walk(folder) for name in names)  # asks no file for its kind
+    paths = sorted(Path(name) for name in found if os.path.splitext(name)[1].lower() in SUFFIXES)
     if not paths:
         raise UserError(f"--data {root} holds no images ({', '.join(sorted(SUFFIXES))}) in it or below")
     return paths

@@ -15,7 +15,6 @@ from flsl.checkpoint import load_encoder, save_encoder
 from flsl.model import FLSL, EarlierStage
 from flsl.runtime.distributed import Ranks, any_rank, data_parallel, on_main
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import write_atomic
 from flsl.runtime.preemption import Preempted, StopSignal, leave_signals_to_the_main_process
 from flsl.runtime.run_folder import RunFolder
 from pretrain.dataset import Order, ViewDataset, collate
@@ -23,7 +22,7 @@ from pretrain.journal import Journal
 from pretrain.pictures import draw_pictures
 from pretrain.recipe import Recipe
 from pretrain.schedules import Schedules
-from pretrain.state import StateFolder
+from pretrain.state import StateFolder, save_tensors
 from pretrain.step import TrainingStep, to_device
 
 METHOD, ENCODER, STATES = "FLSL", "encoder.safetensors", "states"
@@ -104,22 +103,27 @@ class Loop:
         """Return how many steps are done, and whether there is a state of them; for the main rank.
 
         Raises:
-            UserError: an encoder of some steps would be overwritten, since no state is there to go on from.
+            UserError: an encoder of some steps would be overwritten, since no state is there to go on from; or there are
+                more steps than are asked for.
         """
+        start_over = "Choose another --out, or start over with --resume never."
         found = self.states.newest()
         if found:
-            for complaint in found[1]:
+            done, complaints = found
+            for complaint in complaints:
                 self.say(f"warning: {complaint}", error=True)
-            return found[0], True
-        if not (self.out / ENCODER).exists():
-            return 0, False
-        done = load_encoder(self.out / ENCODER).pretraining.get("steps", 0)
-        if done < self.total_steps:
-            raise UserError(
-                f"{self.out} holds an encoder of {done} of {self.total_steps} steps, but {self.states.folder} has no "
-                "state to go on from. Choose another --out, or start over with --resume never."
-            )
-        return self.total_steps, False
+        elif (self.out / ENCODER).exists():
+            done = load_encoder(self.out / ENCODER).pretraining.get("steps", 0)
+            if done < self.total_steps:
+                raise UserError(
+                    f"{self.out} holds an encoder of {done} of {self.total_steps} steps, but {self.states.folder} has no "
+                    f"state to go on from. {start_over}"
+                )
+        else:
+            done = 0
+        if done > self.total_steps:
+            raise UserError(f"{self.out} holds {done} steps, more than the {self.total_steps} asked for. {start_over}")
+        return done, bool(found)
 
     def build(self, step: int | None) -> None:
         """Build model and optimizer; load the state after `step` steps, if it is not None."""
@@ -254,11 +258,14 @@ class Loop:
     def give_up(self, step: int) -> None:
         """Save the inputs of a non-finite step (they follow from seed and step) and raise UserError."""
         path = self.out / f"nonfinite_step_{step}_rank_{self.ranks.rank}.pt"
-        inputs = next(self.batches(step))
-        write_atomic(path, lambda temporary: torch.save(inputs, temporary))
+        try:
+            save_tensors(path, next(self.batches(step)))
+            inputs = f"Its inputs are in {path}"
+        except UserError as error:
+            inputs = f"Its inputs are not kept ({error})"
         raise UserError(
             f"{self.skipped:.0f} steps had non-finite gradients (runtime.max_skipped_steps "
-            f"{self.recipe.runtime.max_skipped_steps}), the last at step {step}. Its inputs are in {path}; the last "
+            f"{self.recipe.runtime.max_skipped_steps}), the last at step {step}. {inputs}; the last "
             f"good state is in {self.states.folder}. Lower optimizer.lr, or use training.precision bf16 or fp32."
         )
 

@@ -18,7 +18,7 @@ from pretrain.dataset import check_batch, describe, find_images
 from pretrain.loop import ENCODER, METHOD, STATES, Loop
 from pretrain.recipe import Recipe, read_recipe
 
-OUTPUTS = (STATES, "log.jsonl", "tensorboard", "config.py")
+NOTES = ("log.jsonl", "tensorboard", "config.py")
 
 
 def run(
@@ -53,7 +53,8 @@ def run(
                     identity(recipe, data, paths, previous),
                     target={"steps": total},
                     results=[ENCODER],
-                    outputs=OUTPUTS,
+                    outputs=[STATES],
+                    notes=NOTES,
                     when_exists="overwrite" if resume == "never" else "skip",
                     allowed=allowed,
                     start_over="--resume never",
@@ -61,6 +62,8 @@ def run(
                 state = owned.enter_context(folder).begin()
                 if state == "fresh" and (out / PREVIOUS).exists():
                     print(f"starting over; the earlier run is kept in {out / PREVIOUS} until a new state is saved")
+                if state == "resume":
+                    folder.reopen()  # a longer run replaces the encoder on its way
                 if state != "done":
                     write_text(out / "config.py", dump_config(recipe.to_dict()))
                 return state

@@ -14,6 +14,18 @@ from flsl.runtime.files import sha256_of_file, write_atomic, write_text
 NAME = re.compile(r"step_(\d+)\.(json|pt)")
 
 
+def save_tensors(path: Path, content: Any) -> None:
+    """Write nested tensors atomically; `torch.load` reads them.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    try:
+        write_atomic(path, lambda temporary: torch.save(content, temporary))
+    except RuntimeError as error:  # torch's way of saying so
+        raise UserError(f"cannot write {path}: {error}") from error
+
+
 @dataclass(frozen=True)
 class StateFolder:
     """`OUT/states`: `step_N.pt` with tensors and `step_N.json` with its sha256, N steps done.
@@ -32,10 +44,7 @@ class StateFolder:
             UserError: the disk refuses; earlier states are intact.
         """
         path = self._path(step)
-        try:
-            write_atomic(path, lambda temporary: torch.save(state, temporary))
-        except RuntimeError as error:  # torch's way of saying that a write failed
-            raise UserError(f"cannot write {path}: {error}") from error
+        save_tensors(path, state)
         index = {"step": step, "sha256": sha256_of_file(path)}
         write_text(path.with_suffix(".json"), json.dumps(index))
         kept = [past for past in self.steps() if past <= step][: self.keep]

@@ -103,7 +103,9 @@ def digest_of_files(root: Path, paths: Iterable[Path], *, contents: bool) -> str
         UserError: a file is not there or cannot be read.
     """
     digest = hashlib.sha256()
-    named = sorted((os.path.relpath(path, root), path) for path in paths)
+    start = os.path.join(root, "")
+    texts = ((str(path), path) for path in paths)
+    named = sorted((t.removeprefix(start) if t.startswith(start) else os.path.relpath(t, root), p) for t, p in texts)
     every = 1 if contents else max(len(named) // SAMPLE, 1)
     for number, (name, path) in enumerate(named):
         try:

@@ -53,6 +53,7 @@ class RunFolder:
         target: Mapping[str, Any] | None = None,
         results: Sequence[str],
         outputs: Sequence[str] = (),
+        notes: Sequence[str] = (),
         when_exists: WhenExists = "skip",
         allowed: Iterable[str] = (),
         start_over: str = "--when-exists overwrite",
@@ -65,7 +66,9 @@ class RunFolder:
             target: how far the run goes, such as a number of steps or a part of the items. Work towards one target is
                 good for another.
             results: names in `out` without which the run is not finished.
-            outputs: further names that it makes; they and the results are what `overwrite` puts aside.
+            outputs: further names that it makes, such as states to resume from; a run that made neither these nor results
+                binds nobody.
+            notes: further names, such as logs; `overwrite` puts them aside with the results and outputs.
             when_exists: `skip` follows the rule above; `fail` refuses a folder that holds a run.
             allowed: dotted keys (or sections) of the identity that may differ from what is in the folder.
             start_over: the command's option for `overwrite`, for messages.
@@ -73,7 +76,7 @@ class RunFolder:
         self.out, self.when_exists, self.allowed = Path(out), when_exists, list(allowed)
         self.advice = f"Choose another --out, or start over with {start_over}."
         self.identity, self.target = _plain(identity), _plain(target or {})
-        self.results, self.outputs = list(results), [*results, *outputs]
+        self.results, self.outputs, self.notes = list(results), [*results, *outputs], list(notes)
         self.reached: dict[str, Any] | None = None  # the target of the finished run that `begin` found
         self._lock: int | None = None
 
@@ -126,11 +129,11 @@ class RunFolder:
         """
         there = [name for name in self.outputs if (self.out / name).exists()]
         if self.when_exists == "overwrite":
-            self._put_aside(there)
+            self._put_aside(name for name in (*self.outputs, *self.notes) if (self.out / name).exists())
             self._write(None)
             return "fresh"
         found = self._read()
-        if found is None or not there:  # a run that made nothing binds nobody
+        if found is None or not there:
             if there:
                 raise UserError(
                     f"{self.out} holds {', '.join(there)}, but no {FILE} that says what they were made from. "

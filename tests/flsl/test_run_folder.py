@@ -15,19 +15,24 @@ IDENTITY = {"method": "FLSL", "optimizer": {"lr": 0.1, "clip": 3.0}, "data": "ab
 
 
 def folder(out, identity=IDENTITY, **options):
-    return RunFolder(out, identity, results=["result.txt"], outputs=["states"], target={"steps": 6}, **options)
+    return RunFolder(
+        out, identity, results=["result.txt"], outputs=["states"], notes=["log.txt"], target={"steps": 6}, **options
+    )
 
 
 def finish(out):
     with folder(out) as run:
         assert run.begin() == "fresh"
+        (out / "log.txt").write_text("old")
         (out / "result.txt").write_text("old")
         run.finish()
 
 
 def test_finished_is_done_unfinished_is_resumed(tmp_path):
-    with folder(tmp_path) as run:
-        assert run.begin() == "fresh"
+    for _ in range(2):  # a run that made nothing binds nobody
+        with folder(tmp_path) as run:
+            assert run.begin() == "fresh"
+    (tmp_path / "states").mkdir()
     with folder(tmp_path) as run:
         assert run.begin() == "resume"
         (tmp_path / "result.txt").write_text("result")
@@ -60,7 +65,8 @@ def test_overwrite_keeps_the_old_until_there_is_something_new(tmp_path):
     with folder(tmp_path, {**IDENTITY, "data": "def"}, when_exists="overwrite") as run:
         assert run.begin() == "fresh"
         assert not (tmp_path / "result.txt").exists()
-        assert (tmp_path / ".previous" / "result.txt").read_text() == "old"
+        for name in ("result.txt", "log.txt"):
+            assert (tmp_path / ".previous" / name).read_text() == "old"
         run.forget_previous()
         assert not (tmp_path / ".previous").exists()
 

@@ -111,6 +111,16 @@ def test_a_longer_run_goes_on_where_it_is_allowed(finished, recipe_file, images,
     assert run(recipe_file, images, finished, *longer, "--allow-config-change", "training.epochs") == 0
     assert "resuming" in capsys.readouterr().out
     assert load_encoder(finished / "encoder.safetensors").pretraining["epochs"] == 3
+    assert run(recipe_file, images, finished, "--allow-config-change", "training.epochs") == 2
+    assert "holds 9 steps, more than the 6 asked for" in capsys.readouterr().err
+
+
+def test_a_run_that_made_nothing_binds_nobody(recipe_file, images, tmp_path):
+    out = tmp_path / "run"
+    fails = ["--set", "loss.gamma=1e39", "--set", "runtime.max_skipped_steps=0"]
+    assert run(recipe_file, images, out, *fails) == 2
+    assert run(recipe_file, images, out) == 0
+    assert [row["step"] for row in log(out)] == list(range(6))
 
 
 def test_runtime_keys_change_nothing(finished, recipe_file, images, tmp_path, capsys):
