@@ -56,18 +56,18 @@ def split_spec(spec: str) -> tuple[str, Overrides]:
     location, mark, query = spec.partition("?")
     if not mark or Path(spec).exists():
         return spec, Overrides()
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in OPTIONS:
             raise UserError(unknown_key(f"--checkpoint {spec}: option {key!r}", key, OPTIONS))
         values[OPTIONS[key]] = value
     if "num_heads" in values:
-        if not str(values["num_heads"]).isdigit() or int(str(values["num_heads"])) < 1:
+        if not values["num_heads"].isdigit() or int(values["num_heads"]) < 1:
             raise UserError(f"--checkpoint {spec}: heads must be a positive number")
-        values["num_heads"] = int(str(values["num_heads"]))
+        values["num_heads"] = int(values["num_heads"])
     if values.get("positions", "dino") not in ("dino", "size", "size_plain"):
         raise UserError(f"--checkpoint {spec}: positions must be dino, size or size_plain")
-    return location, Overrides(**values)  # type: ignore[arg-type]
+    return location, Overrides(**values)
 
 
 def join_spec(location: str, overrides: Overrides) -> str:

@@ -17,9 +17,10 @@ from pretrain.step import Batch
 
 def use_explicit_attention(model: torch.nn.Module) -> None:
     """Make every timm attention of a model compute its full attention matrix."""
+    module: Any
     for module in model.modules():
         if hasattr(module, "fused_attn"):
-            module.fused_attn = False  # type: ignore[assignment]
+            module.fused_attn = False
 
 
 class PlainStep:

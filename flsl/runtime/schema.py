@@ -61,7 +61,7 @@ def section(cls: type[T]) -> type[T]:
 def section_of_a_record(cls: type[T]) -> type[T]:
     """Make a section that is checked where it is read and written, not where it is built: until then a number may be
     numpy's, and what is wrong is told with the file that it would have gone into."""
-    cls.__pydantic_config__ = CHECKS  # type: ignore[attr-defined]
+    cls.__pydantic_config__ = CHECKS  # type: ignore[attr-defined]  # pydantic looks for it
     return dataclasses.dataclass(frozen=True)(cls)
 
 
