@@ -1,17 +1,24 @@
 """Adding a format is one short file, found by itself and documented."""
 
-import types
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import torch
 from support.plain_vit import random_weights
 
 import flsl.formats
-from flsl.checkpoint import load_encoder
+from flsl.checkpoint import fingerprint, load_encoder
 from flsl.formats import formats
-from flsl.formats.found import Found
+from flsl.runtime.errors import UserError
 
 FOLDER = Path(flsl.formats.__file__).parent
+PACKAGE = FOLDER.parent
 
 
 def test_each_format_is_one_short_documented_file():
@@ -22,15 +29,33 @@ def test_each_format_is_one_short_documented_file():
         assert f"`{name}.py`" in readme
 
 
-def test_a_new_format_needs_nothing_but_its_read_function(tmp_path, monkeypatch):
-    def read(file, branch):
-        if "my_encoder" not in file.tree:
-            return None
-        facts = {"position_interpolation": "dino"}
-        return Found("mine", "Mine", file.tree["my_encoder"], facts, dropped=["my_head"])
+def test_a_new_format_is_one_file_as_the_readme_says(tmp_path):
+    """The README's example, saved into the folder of a copy of the package, is all that its commands need."""
+    weights = random_weights(class_token=False)
+    tree = {"toy_encoder": {f"trunk.{key}": value for key, value in weights.items()}, "projector": torch.zeros(2)}
+    torch.save(tree, tmp_path / "toy.pth")
+    with pytest.raises(UserError, match="holds no ViT encoder of a known layout"):
+        load_encoder(tmp_path / "toy.pth")
 
-    known = formats()
-    monkeypatch.setattr(flsl.formats, "formats", lambda: known | {"mine": types.SimpleNamespace(read=read)})
-    torch.save({"my_encoder": random_weights(), "my_head": torch.zeros(2)}, tmp_path / "mine.pth")
-    loaded = load_encoder(tmp_path / "mine.pth")
-    assert (loaded.format, loaded.method, loaded.dropped) == ("mine", "Mine", ["my_head"])
+    copy = shutil.copytree(PACKAGE, tmp_path / "clone" / "flsl", ignore=shutil.ignore_patterns("__pycache__"))
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    (example,) = re.findall(r"```python\n(.*?)```", (copy / "formats" / "README.md").read_text(), re.DOTALL)
+    (copy / "formats" / "toy.py").write_text(example)
+
+    def run(*arguments):
+        environment = os.environ | {"PYTHONPATH": str(copy.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-m", "flsl", *map(str, arguments)]
+        done = subprocess.run(command, cwd=copy.parent, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    told = json.loads(run("inspect", tmp_path / "toy.pth", "--json"))
+    assert (told["pretraining"]["format"], told["method"], told["dropped"]) == ("toy", "Toy", ["projector"])
+    assert (told["patch_size"], told["encoder"]["embed_dim"], told["encoder"]["depth"]) == (8, 64, 2)
+    assert told["encoder"]["position_interpolation"] == "size"
+    assert told["fingerprint"] in run("convert", tmp_path / "toy.pth", tmp_path / "toy.safetensors")
+    assert fingerprint(load_encoder(tmp_path / "toy.safetensors").encoder) == told["fingerprint"]
+
+    after = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    assert after.keys() - before.keys() == {copy / "formats" / "toy.py"}
+    assert all(after[path] == content for path, content in before.items())
