@@ -10,7 +10,7 @@ import numpy as np
 from eval.coco.drawn import drawn_detections
 from eval.coco.recipe import CocoRecipe
 from eval.coco.run import splits
-from eval.data.synthesize.coco import synthesize
+from eval.data.synthesize import synthesize
 from eval.detector.annotations import Annotations, read_annotations
 from eval.detector.probe import Probe, bench_input, print_bench, print_plan, probe
 from eval.detector.recipe import read_recipe
@@ -41,7 +41,7 @@ def bench(
     Raises:
         UserError: whatever would stop the run itself.
     """
-    draw = partial(synthesize, seed=0, count=32, val_count=16, height=480, width=640)
+    draw = partial(synthesize, "coco", count=32, val_count=16, height=480, width=640)
     with bench_input(checkpoint, data, config, overrides, draw) as (checkpoint, data):
         measured, recipe, truth = _measure(checkpoint, data, config, overrides, seed, device)
         print_bench(measured)

@@ -13,41 +13,13 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
+from eval.data.synthesize import SIZES, require_between, synthesize
+
 BENCHMARKS = {
     "images": "pictures in class folders (ImageFolder layout: train/CLASS/*.jpg), for pretraining",
     "davis": "DAVIS 2017 layout: clips with palette masks of several objects",
     "coco": "COCO 2017 layout: pictures with instance JSON files",
     "uavdt": "UAVDT layout: clips of traffic seen from above with ground-truth text files",
-}
-
-# benchmark -> option -> (default, help); the option names are the fields of that benchmark's parameters.
-SIZES = {
-    "images": {
-        "count": (400, "pictures in all"),
-        "classes": (8, "class folders"),
-        "height": (224, "pixels"),
-        "width": (224, "pixels"),
-    },
-    "davis": {
-        "sequences": (4, "clips of the val split"),
-        "train-sequences": (2, "clips of the train split"),
-        "frames": (24, "frames of a clip"),
-        "height": (240, "pixels"),
-        "width": (432, "pixels"),
-    },
-    "coco": {
-        "count": (160, "pictures of train2017"),
-        "val-count": (40, "pictures of val2017"),
-        "height": (192, "pixels"),
-        "width": (256, "pixels"),
-    },
-    "uavdt": {
-        "sequences": (2, "clips with names from the official test list"),
-        "train-sequences": (3, "clips with names from the official train list"),
-        "frames": (24, "frames of a clip"),
-        "height": (270, "pixels"),
-        "width": (480, "pixels"),
-    },
 }
 
 
@@ -64,10 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command = drawn.add_parser(benchmark, help=text, description=f"Draw {text}.")
         command.add_argument("root", type=Path, metavar="DIR", help="a new or empty folder")
         command.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
-        for option, (default, meaning) in SIZES[benchmark].items():
-            command.add_argument(f"--{option}", type=int, metavar="N", help=f"{meaning} (default: {default})")
-        if benchmark == "davis":
-            command.add_argument("--void", action="store_true", help="mark object borders as void (index 255)")
+        for name, (default, _, _, meaning) in SIZES[benchmark].items():
+            option = f"--{name.replace('_', '-')}"
+            if isinstance(default, bool):
+                command.add_argument(option, action="store_true", help=meaning)
+            else:
+                command.add_argument(option, type=int, metavar="N", help=f"{meaning} (default: {default})")
         if benchmark == "uavdt":
             command.add_argument(
                 "--from-gt",
@@ -106,14 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.verb == "prepare":
         return _run_prepare(arguments)
-    sizes = {option.replace("-", "_"): default for option, (default, _) in SIZES[arguments.benchmark].items()}
-    given = {field: getattr(arguments, field) for field in sizes if getattr(arguments, field) is not None}
+    sizes = {name: getattr(arguments, name) for name in SIZES[arguments.benchmark]}
     if arguments.benchmark == "uavdt" and arguments.from_gt is not None:
-        return _run_from_gt(arguments, given)
-    if arguments.benchmark == "davis":
-        given["void"] = arguments.void
-    module = import_module(f"eval.data.synthesize.{arguments.benchmark}")
-    return module.synthesize(arguments.root, arguments.seed, **(sizes | given))
+        return _run_from_gt(arguments, {name: value for name, value in sizes.items() if value is not None})
+    return synthesize(arguments.benchmark, arguments.root, arguments.seed, **sizes)
 
 
 def _run_from_gt(arguments: argparse.Namespace, given: dict[str, int]) -> int:
@@ -131,11 +101,11 @@ def _run_from_gt(arguments: argparse.Namespace, given: dict[str, int]) -> int:
 
 def _run_prepare(arguments: argparse.Namespace) -> int:
     """Write the sequences of one official list as a COCO document; ignore regions become crowds."""
-    from eval.data.synthesize.folder import require_at_least, write_json
+    from eval.data.synthesize.folder import write_json
     from eval.uavdt.coco_format import coco_document
     from eval.uavdt.layout import open_layout
 
-    require_at_least(1, stride=arguments.stride)
+    require_between(1, stride=arguments.stride)
     layout = open_layout(arguments.root)
     layout.require_frames()
     truths = [layout.read_truth(name) for name in layout.sequences(arguments.split)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from eval.data.synthesize.uavdt import synthesize
+from eval.data.synthesize import synthesize
 from eval.detector.probe import Probe, bench_input, print_bench, print_plan, probe
 from eval.detector.recipe import read_recipe
 from eval.uavdt.layout import open_layout
@@ -33,7 +33,7 @@ def bench(
     Raises:
         UserError: whatever would stop the run itself.
     """
-    draw = partial(synthesize, seed=0, sequences=1, train_sequences=1, frames=16, height=540, width=1024)
+    draw = partial(synthesize, "uavdt", sequences=1, train_sequences=1, frames=16, height=540, width=1024)
     with bench_input(checkpoint, data, config, overrides, draw) as (checkpoint, data):
         print_bench(_measure(checkpoint, data, config, overrides, seed, device)[0])
 

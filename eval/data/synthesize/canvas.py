@@ -1,5 +1,6 @@
-"""A picture with a label map, onto which textured patches are pasted back to front."""
+"""A picture with a label map, onto which textured patches are pasted back to front, and the maps that place them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -18,6 +19,11 @@ class Canvas:
         """Return a canvas on a background, where every pixel has label 0."""
         return cls(image, np.zeros(image.shape[:2], np.uint16))
 
+    @classmethod
+    def window(cls, background: np.ndarray, matrix: np.ndarray, height: int, width: int) -> "Canvas":
+        """Return a canvas on what a camera sees of a background; `matrix` (2, 3) maps the background to the frame."""
+        return cls.on(cv2.warpAffine(background, matrix, (width, height), borderMode=cv2.BORDER_REFLECT))
+
     def paste(self, patch: np.ndarray, alpha: np.ndarray, matrix: np.ndarray, label: int, shadow: float = 0) -> int:
         """Paste a patch and return its number of pixels inside the frame, before anything covers it.
 
@@ -30,11 +36,11 @@ class Canvas:
         """
         height, width = self.labels.shape
         h, w = alpha.shape
-        corners = np.array([(0, 0), (w, 0), (w, h), (0, h)]) @ matrix[:, :2].T + matrix[:, 2]
+        reached = transform(matrix, corners(0, 0, w, h))
         size = np.sqrt(abs(np.linalg.det(matrix[:, :2])) * h * w)
         reach = int(2 + 0.2 * size * bool(shadow))
-        left, top = np.maximum(np.floor(corners.min(0)).astype(int) - 2, 0)
-        right, bottom = np.minimum(np.ceil(corners.max(0)).astype(int) + reach, (width, height))
+        left, top = np.maximum(np.floor(reached.min(0)).astype(int) - 2, 0)
+        right, bottom = np.minimum(np.ceil(reached.max(0)).astype(int) + reach, (width, height))
         if left >= right or top >= bottom:
             return 0
         local = matrix - [[0, 0, left], [0, 0, top]]
@@ -53,12 +59,32 @@ class Canvas:
         return int(np.count_nonzero(inside))
 
 
+def corners(left: float, top: float, width: float, height: float) -> np.ndarray:
+    """Return the four corners x, y of a rectangle, (4, 2), in their order around it."""
+    return np.array([(left, top), (left + width, top), (left + width, top + height), (left, top + height)])
+
+
+def transform(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Map points (n, 2) by a (2, 3) affine map."""
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def centered(linear: np.ndarray, center: Sequence[float] | np.ndarray, patch_shape: tuple[int, ...]) -> np.ndarray:
+    """Return the (2, 3) map with the linear part (2, 2) that puts the middle of a patch at `center` (x, y)."""
+    middle = np.array([(patch_shape[1] - 1) / 2, (patch_shape[0] - 1) / 2])
+    return np.column_stack([linear, np.asarray(center) - linear @ middle])
+
+
 def placement(center: tuple[float, float], angle: float, scale: float, patch_shape: tuple[int, ...]) -> np.ndarray:
     """Return the (2, 3) map that turns a patch by `angle` (radians), scales it and puts its middle at `center` (x, y)."""
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
-    linear = np.array([[cosine, -sine], [sine, cosine]])
-    middle = np.array([(patch_shape[1] - 1) / 2, (patch_shape[0] - 1) / 2])
-    return np.column_stack([linear, np.asarray(center) - linear @ middle])
+    return centered(np.array([[cosine, -sine], [sine, cosine]]), center, patch_shape)
+
+
+def fill_outline(outline: np.ndarray, side: int) -> np.ndarray:
+    """Return the coverage (side, side) uint8 of a polygon with the points x, y in pixels (n, 2), smooth at its edge."""
+    points = np.round(outline * 16).astype(np.int32)
+    return cv2.fillPoly(np.zeros((side, side), np.uint8), [points], 255, cv2.LINE_AA, shift=4)
 
 
 def develop(image: np.ndarray, rng: np.random.Generator, gain: np.ndarray, noise: int = 5) -> np.ndarray:
@@ -70,8 +96,3 @@ def develop(image: np.ndarray, rng: np.random.Generator, gain: np.ndarray, noise
     lit = cv2.multiply(image, factor, dtype=cv2.CV_8U)  # type: ignore[arg-type]  # the stubs know no scalars
     grain = rng.integers(-noise, noise + 1, image.shape, np.int8)
     return cv2.add(lit, grain, dtype=cv2.CV_8U)
-
-
-def encode_jpeg(image: np.ndarray, quality: int = 92) -> bytes:
-    """Return JPEG bytes of a BGR picture."""
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()

@@ -1,56 +1,43 @@
 """Clips in the DAVIS 2017 layout: JPEG frames, palette masks of several objects, lists of sequences."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from eval.data.synthesize.canvas import encode_jpeg
-from eval.data.synthesize.folder import draw_all, fill_folder, generator, require_at_least, write_bytes
-from eval.data.synthesize.scene import Scene, draw_scene, draw_thing
+from eval.data.synthesize.folder import draw_all, generator, write_bytes, write_jpeg
+from eval.data.synthesize.scene import Scene, Thing
 from eval.davis.dataset import FRAMES, LISTS, MASKS
 from eval.davis.masks import VOID, write_mask
 
+FOLDERS = ("JPEGImages", "Annotations", "ImageSets")
 
-def synthesize(
+
+def draw(
     root: Path, seed: int, *, sequences: int, train_sequences: int, frames: int, height: int, width: int, void: bool
-) -> int:
-    """Draw clips into `root`; returns 0. Raises UserError (`fill_folder`)."""
-    require_at_least(1, sequences=sequences)
-    require_at_least(0, train_sequences=train_sequences)
-    require_at_least(3, frames=frames)  # the first and the last are not scored
-    require_at_least(48, height=height, width=width)
+) -> dict[str, Any]:
+    """Draw the clips of both splits."""
     splits = {
         "train": [f"drawn-train-{index:02d}" for index in range(train_sequences)],
         "val": [f"drawn-{index:02d}" for index in range(sequences)],
     }
     colors = palette_colors()
 
-    def draw(name: str) -> None:
+    def draw_one(name: str) -> None:
         scene = draw_clip(generator(seed, "davis", name), height, width)
         for time in range(frames):
             view = scene.view(time)
-            write_bytes(root / f"{FRAMES}/{name}/{time:05d}.jpg", encode_jpeg(view.image))
+            write_jpeg(root / f"{FRAMES}/{name}/{time:05d}.jpg", view.image)
             labels = view.labels.astype(np.uint8)
             if void:
                 labels[_borders(labels)] = VOID
             write_mask(root / f"{MASKS}/{name}/{time:05d}.png", labels, colors)
 
-    def write() -> dict:
-        for split, names in splits.items():
-            write_bytes(root / LISTS / f"{split}.txt", "".join(f"{name}\n" for name in names).encode())
-        draw_all(draw, [name for names in splits.values() for name in names])
-        return {"sequences": splits}
-
-    parameters = {
-        "sequences": sequences,
-        "train_sequences": train_sequences,
-        "frames": frames,
-        "height": height,
-        "width": width,
-        "void": void,
-    }
-    return fill_folder(root, "davis", seed, parameters, ["JPEGImages", "Annotations", "ImageSets"], write)
+    for split, names in splits.items():
+        write_bytes(root / LISTS / f"{split}.txt", "".join(f"{name}\n" for name in names).encode())
+    draw_all(draw_one, [name for names in splits.values() for name in names])
+    return {"sequences": splits}
 
 
 def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
@@ -61,23 +48,13 @@ def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
     """
     side = min(height, width)
     while True:
-        hues = rng.uniform(0, 180, 1).tolist()
-        speed = 0.045 * side
-        things = [
-            draw_thing(
-                rng,
-                label,
-                center=(width * rng.uniform(0.2, 0.8), height * rng.uniform(0.25, 0.75)),
-                radius=side * rng.uniform(0.13, 0.22),
-                speed=speed,
-                suppleness=0.1,
-                hues=hues,
-            )
-            for label in range(1, int(rng.integers(2, 5)) + 1)
-        ]
-        center = (width * rng.uniform(0.2, 0.8), height / 2)
-        hider = draw_thing(rng, 0, center, side * 0.1, speed=speed, suppleness=0.1, hues=hues)
-        scene = draw_scene(rng, [*things, hider], height, width, speed=0.01 * side, hues=hues, flicker=0.35)
+        kind: dict[str, Any] = {"hue": rng.uniform(0, 180), "speed": 0.045 * side, "suppleness": 0.1}
+        things = []
+        for label in range(1, int(rng.integers(2, 5)) + 1):
+            center = (width * rng.uniform(0.2, 0.8), height * rng.uniform(0.25, 0.75))
+            things.append(Thing(rng, label, center, side * rng.uniform(0.13, 0.22), **kind))
+        hider = Thing(rng, 0, (width * rng.uniform(0.2, 0.8), height / 2), side * 0.1, **kind)
+        scene = Scene(rng, [*things, hider], height, width, speed=0.01 * side, hue=kind["hue"], flicker=0.35)
         first = scene.view(0)
         if all(first.visible_share(thing.label) > 0.5 for thing in things):
             return scene

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from eval.data.synthesize.canvas import Canvas, develop, placement
+from eval.data.synthesize.canvas import Canvas, develop, fill_outline, placement
 from eval.data.synthesize.shape import SHAPES, bend, draw_outline
 from eval.data.synthesize.texture import TEXTURES, cloud_noise, draw_texture
-
-PATCH_SIDES = (64, 128)  # pixels a side of an object's own texture, for small and large objects
 
 
 @dataclass(frozen=True)
@@ -27,25 +25,53 @@ class Sway:
         return self.middle + self.reach * np.sin(2 * np.pi * time / self.period + self.phase)
 
 
-@dataclass(frozen=True)
 class Thing:
-    """One object: its look and its motion. Positions and the radius are in pixels, angles in radians."""
+    """One object: its look and its motion."""
 
-    shape: str
-    outline: np.ndarray
-    texture: np.ndarray
-    x: Sway
-    y: Sway
-    radius: Sway
-    angle: Sway
-    suppleness: float
-    label: int
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        label: int,
+        center: tuple[float, float],
+        radius: float,
+        shape: str | None = None,
+        texture: str | None = None,
+        speed: float = 0,
+        suppleness: float = 0,
+        hue: float | None = None,
+    ):
+        """Draw an object; what is None is drawn too.
+
+        Args:
+            rng: decides the rest.
+            label: at least 0; things with label 0 hide others and belong to the background.
+            center: x, y in the frame at rest, pixels.
+            radius: pixels.
+            shape: one of `SHAPES`.
+            texture: one of `TEXTURES`.
+            speed: highest speed along each axis, pixels per frame.
+            suppleness: how far the outline bends, as a share of the radius.
+            hue: 0..180 as in OpenCV.
+        """
+        self.label, self.suppleness = label, suppleness
+        self.shape = shape or str(rng.choice(SHAPES))
+        texture = texture or str(rng.choice(TEXTURES))
+        self.outline = draw_outline(rng, self.shape)
+        self.texture = _draw_shaded(rng, texture, 128 if radius > 32 else 64, hue)
+
+        def sway(middle: float, top_speed: float) -> Sway:
+            period = rng.uniform(30, 70)
+            return Sway(middle, top_speed * period / (2 * np.pi), period, rng.uniform(0, 2 * np.pi))
+
+        self.x = sway(center[0], speed * rng.uniform(0.5, 1))
+        self.y = sway(center[1], speed * rng.uniform(0.2, 0.6))
+        self.radius = sway(radius, radius * min(speed, 1) * rng.uniform(0, 0.015))
+        self.angle = sway(rng.uniform(0, 2 * np.pi), min(speed, 1) * rng.uniform(0, 0.08))
 
     def alpha(self, time: float) -> np.ndarray:
         """Return the coverage of the bent outline at a time, uint8, as large as the texture."""
         outline = bend(self.outline, time * 0.25 + self.x.phase, self.suppleness)
-        points = np.round((outline * 0.48 + 0.5) * (len(self.texture) - 1) * 16).astype(np.int32)
-        return cv2.fillPoly(np.zeros(self.texture.shape[:2], np.uint8), [points], 255, cv2.LINE_AA, shift=4)
+        return fill_outline((outline * 0.48 + 0.5) * (len(self.texture) - 1), len(self.texture))
 
     def draw(self, canvas: Canvas, time: float, offset: tuple[float, float]) -> int:
         """Paste the object at a time, seen from a camera at `offset`; returns its pixels inside the frame."""
@@ -69,132 +95,60 @@ class View:
         return float(np.count_nonzero(self.labels == label)) / whole if whole else 0.0
 
 
-@dataclass(frozen=True)
 class Scene:
     """A background wider than the frame, a camera that sways over it, and things back to front."""
 
-    background: np.ndarray
-    things: tuple[Thing, ...]
-    camera: tuple[Sway, Sway]
-    height: int
-    width: int
-    light: tuple[Sway, Sway, Sway]  # brightness of blue, green, red
-    seed: int
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        things: Sequence[Thing],
+        height: int,
+        width: int,
+        speed: float = 0,
+        hue: float | None = None,
+        flicker: float = 0,
+    ):
+        """Draw a background for `things` (back to front) in frames of (height, width) pixels.
+
+        The camera moves at `speed` at most; `flicker` is how far the brightness of each color swings, as a share of it.
+        """
+        self.things, self.height, self.width = things, height, width
+        brightness = rng.uniform(0.85, 1.1)
+        period = rng.uniform(60, 120)
+        reach = speed * period / (2 * np.pi)
+        self.margin = int(np.ceil(reach)) + 2
+        self.background = draw_background(rng, height + 2 * self.margin, width + 2 * self.margin, hue)
+        self.camera = [Sway(0, extent, period, rng.uniform(0, 6.3)) for extent in (reach, reach / 2)]
+        self.light = [Sway(brightness, flicker, rng.uniform(12, 24), rng.uniform(0, 6.3)) for _ in range(3)]
+        self.seed = int(rng.integers(1 << 31))
 
     def view(self, time: float = 0) -> View:
         """Render the frame at a time (in frames)."""
-        margin_y, margin_x = (np.array(self.background.shape[:2]) - (self.height, self.width)) / 2
-        offset = (self.camera[0].at(time), self.camera[1].at(time))
-        window = np.array([[1, 0, -margin_x - offset[0]], [0, 1, -margin_y - offset[1]]], np.float64)
-        canvas = Canvas.on(
-            cv2.warpAffine(self.background, window, (self.width, self.height), borderMode=cv2.BORDER_REFLECT)
-        )
-        unhidden = {thing.label: thing.draw(canvas, time, offset) for thing in self.things}
+        x, y = (sway.at(time) for sway in self.camera)
+        window = np.array([[1, 0, -self.margin - x], [0, 1, -self.margin - y]])
+        canvas = Canvas.window(self.background, window, self.height, self.width)
+        unhidden = {thing.label: thing.draw(canvas, time, (x, y)) for thing in self.things}
         rng = np.random.default_rng([self.seed, int(time)])
         image = develop(canvas.image, rng, np.array([sway.at(time) for sway in self.light]))
         return View(image, canvas.labels, unhidden)
 
 
-def draw_background(
-    rng: np.random.Generator, height: int, width: int, hues: Sequence[float] | None = None
-) -> np.ndarray:
+def draw_background(rng: np.random.Generator, height: int, width: int, hue: float | None = None) -> np.ndarray:
     """Return a muted background (height, width, 3) uint8: two textures in cloudy patches under uneven light.
 
     It is drawn at half size, which is four times as fast and softer than the objects before it.
     """
     h, w = height // 2 + 1, width // 2 + 1
-    kinds = rng.choice(TEXTURES, 2)
-    first, second = (draw_texture(rng, kind, h, w, _choose(rng, hues), muted=True) for kind in kinds)
+    first, second = (draw_texture(rng, kind, h, w, hue, muted=True) for kind in rng.choice(TEXTURES, 2))
     where = np.clip(8 * (cloud_noise(rng, h, w, coarsest=3) - 0.5) + 0.5, 0, 1)[..., None]
     light = 0.65 + 0.6 * cloud_noise(rng, h, w, coarsest=2, octaves=2)[..., None]
     mixed = np.clip((first * (1 - where) + second * where) * light, 0, 255).astype(np.uint8)
     return cv2.resize(mixed, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def draw_thing(
-    rng: np.random.Generator,
-    label: int,
-    center: tuple[float, float],
-    radius: float,
-    shape: str | None = None,
-    texture: str | None = None,
-    speed: float = 0,
-    suppleness: float = 0,
-    hues: Sequence[float] | None = None,
-) -> Thing:
-    """Return a random object.
-
-    Args:
-        rng: decides everything that is not given.
-        label: at least 0; things with label 0 hide others and belong to the background.
-        center: x, y in the frame at rest, pixels.
-        radius: pixels.
-        shape: one of `SHAPES`, None for any.
-        texture: one of `TEXTURES`, None for any.
-        speed: highest speed along each axis, pixels a frame.
-        suppleness: how far the outline bends, as a share of the radius.
-        hues: the colors to choose from (0..180 as in OpenCV), None for any.
-    """
-    shape = shape or str(rng.choice(SHAPES))
-    texture = texture or str(rng.choice(TEXTURES))
-    side = PATCH_SIDES[radius > 32]
-
-    def sway(middle: float, top_speed: float) -> Sway:
-        period = rng.uniform(30, 70)
-        return Sway(middle, top_speed * period / (2 * np.pi), period, rng.uniform(0, 2 * np.pi))
-
-    return Thing(
-        shape=shape,
-        outline=draw_outline(rng, shape),
-        texture=_shaded(rng, draw_texture(rng, texture, side, side, _choose(rng, hues))),
-        x=sway(center[0], speed * rng.uniform(0.5, 1)),
-        y=sway(center[1], speed * rng.uniform(0.2, 0.6)),
-        radius=sway(radius, radius * min(speed, 1) * rng.uniform(0, 0.015)),
-        angle=sway(rng.uniform(0, 2 * np.pi), min(speed, 1) * rng.uniform(0, 0.08)),
-        suppleness=suppleness,
-        label=label,
-    )
-
-
-def draw_scene(
-    rng: np.random.Generator,
-    things: Sequence[Thing],
-    height: int,
-    width: int,
-    speed: float = 0,
-    hues: Sequence[float] | None = None,
-    flicker: float = 0,
-) -> Scene:
-    """Return a scene of `things` (back to front) with its own background.
-
-    The camera moves at `speed` at most; `flicker` is how far the brightness of each color swings, as a share of it.
-    """
-    brightness = rng.uniform(0.85, 1.1)
-    period = rng.uniform(60, 120)
-    reach = speed * period / (2 * np.pi)
-    margin = int(np.ceil(reach)) + 2
-
-    def light() -> Sway:
-        return Sway(brightness, flicker, rng.uniform(12, 24), rng.uniform(0, 6.3))
-
-    return Scene(
-        background=draw_background(rng, height + 2 * margin, width + 2 * margin, hues),
-        things=tuple(things),
-        camera=(Sway(0, reach, period, rng.uniform(0, 6.3)), Sway(0, reach / 2, period, rng.uniform(0, 6.3))),
-        height=height,
-        width=width,
-        light=(light(), light(), light()),
-        seed=int(rng.integers(1 << 31)),
-    )
-
-
-def _shaded(rng: np.random.Generator, texture: np.ndarray) -> np.ndarray:
-    """Return a square texture (n, n, 3) uint8 lit from a random side."""
-    place = np.linspace(-1, 1, len(texture), dtype=np.float32)
+def _draw_shaded(rng: np.random.Generator, kind: str, side: int, hue: float | None) -> np.ndarray:
+    """Return a square texture (side, side, 3) uint8 lit from a random side."""
+    texture = draw_texture(rng, kind, side, side, hue)
+    place = np.linspace(-1, 1, side, dtype=np.float32)
     light = 1 + rng.uniform(-0.3, 0.3) * place[None, :, None] + rng.uniform(-0.3, 0.3) * place[:, None, None]
     return np.clip(texture * light, 0, 255).astype(np.uint8)
-
-
-def _choose(rng: np.random.Generator, hues: Sequence[float] | None) -> float | None:
-    """Return one of the hues, None for any."""
-    return None if hues is None else float(rng.choice(hues))

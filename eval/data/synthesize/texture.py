@@ -29,15 +29,9 @@ def palette(rng: np.random.Generator, hue: float | None = None, colors: int = 3,
 def draw_texture(
     rng: np.random.Generator, kind: str, height: int, width: int, hue: float | None = None, muted: bool = False
 ) -> np.ndarray:
-    """Return one texture, (height, width, 3) uint8 BGR.
+    """Return a texture of one of the kinds `TEXTURES`, (height, width, 3) uint8 BGR; `muted` is paler, for backgrounds.
 
-    Args:
-        rng: decides the colors, the direction and the period of the pattern.
-        kind: one of `TEXTURES`.
-        height: pixels.
-        width: pixels.
-        hue: the color to stay near (0..180 as in OpenCV), None for any.
-        muted: pale colors, for backgrounds.
+    `hue` is the color to stay near (0..180 as in OpenCV), None for any.
     """
     y = np.arange(height, dtype=np.float32)[:, None]
     x = np.arange(width, dtype=np.float32)[None]
@@ -48,18 +42,13 @@ def draw_texture(
     along, across = x * cosine + y * sine, y * cosine - x * sine
     clouds = cloud_noise(rng, height, width)
     turn = np.float32(2 * np.pi)
-    if kind == "stripes":
-        weight = np.sin(turn * along)
-    elif kind == "checks":
-        weight = np.sin(turn / 2 * along) * np.sin(turn / 2 * across)
-    elif kind == "dots":
-        weight = 0.45 - 1.5 * np.hypot(along % 1 - np.float32(0.5), across % 1 - np.float32(0.5))
-    elif kind == "waves":
-        weight = np.sin(turn * (along + np.sin(turn / 2 * across)))
-    elif kind == "clouds":
-        weight = 4 * clouds - 2
-    else:
-        raise ValueError(f"texture {kind!r} is none of {', '.join(TEXTURES)}")
+    weight = {
+        "stripes": lambda: np.sin(turn * along),
+        "checks": lambda: np.sin(turn / 2 * along) * np.sin(turn / 2 * across),
+        "dots": lambda: 0.45 - 1.5 * np.hypot(along % 1 - np.float32(0.5), across % 1 - np.float32(0.5)),
+        "waves": lambda: np.sin(turn * (along + np.sin(turn / 2 * across))),
+        "clouds": lambda: 4 * clouds - 2,
+    }[kind]()
     first, second, third = palette(rng, hue, muted=muted)
     weight = np.clip(0.5 + 3 * weight, 0, 1)[..., None]
     stain = np.float32(0.35) * clouds[..., None]

@@ -1,8 +1,11 @@
-"""Cars, trucks and buses from above, as textured patches that point to the right."""
+"""Cars, trucks and buses from above: patches that point to the right, and sprites that drive over the ground."""
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from eval.data.synthesize.canvas import Canvas, placement
 from eval.data.synthesize.texture import cloud_noise
 
 # Category (docs/protocols.md, "UAVDT") -> length and width in car lengths.
@@ -15,6 +18,32 @@ _PAINTS = {  # BGR
     TRUCK: [(200, 205, 205), (150, 100, 60), (70, 120, 150), (95, 130, 95)],
     BUS: [(40, 175, 235), (60, 60, 205), (190, 140, 50), (90, 190, 110)],
 }
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """A vehicle on a straight lane of the ground, or what hides one (target 0): a tree or the bridge, which stay.
+
+    Positions are in pixels of the ground, the speed in pixels per frame along `angle`.
+    """
+
+    patch: np.ndarray
+    alpha: np.ndarray
+    start: tuple[float, float]
+    angle: float = 0.0
+    scale: float = 1.0
+    speed: float = 0.0
+    target: int = 0
+    category: int = 0
+
+    def paste(self, canvas: Canvas, time: float = 0, camera: np.ndarray | None = None) -> tuple[np.ndarray, int]:
+        """Paste it as seen by a camera, a (2, 3) map from the ground; returns its own map, and its pixels in the frame."""
+        traveled = self.speed * time
+        center = (self.start[0] + traveled * np.cos(self.angle), self.start[1] + traveled * np.sin(self.angle))
+        matrix = placement(center, self.angle, self.scale, self.patch.shape)
+        if camera is not None:
+            matrix = np.column_stack([camera[:, :2] @ matrix[:, :2], camera[:, :2] @ matrix[:, 2] + camera[:, 2]])
+        return matrix, canvas.paste(self.patch, self.alpha, matrix, self.target, shadow=0.4)
 
 
 def draw_vehicle(rng: np.random.Generator, category: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from eval.__main__ import main
-from eval.data.synthesize.coco import synthesize
+from eval.data.synthesize import synthesize
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
 from flsl.encoder import Encoder
@@ -36,7 +36,7 @@ TINY = {
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("drawn") / "coco"
-    synthesize(root, 0, count=6, val_count=4, height=96, width=128)
+    synthesize("coco", root, 0, count=6, val_count=4, height=96, width=128)
     return root
 
 

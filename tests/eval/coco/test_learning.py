@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eval.__main__ import main
-from eval.data.synthesize.coco import synthesize
+from eval.data.synthesize import synthesize
 from results.store import read_record
 
 CONFIG = Path(__file__).resolve().parents[3] / "configs" / "coco" / "mask-rcnn_synthetic.py"
@@ -23,7 +23,7 @@ def train_and_score(data, out, checkpoint, *sets):
 
 def test_drawn_scenes_are_solved_from_scratch(tmp_path):
     """A benchmark: within ten minutes on two idle cores."""
-    synthesize(tmp_path / "data", 0, count=2000, val_count=100, height=192, width=256)
+    synthesize("coco", tmp_path / "data", 0, count=2000, val_count=100, height=192, width=256)
     metrics = train_and_score(tmp_path / "data", tmp_path / "out", "random:vit_micro/8")
     assert metrics["box_AP50"].value >= 80
     assert metrics["mask_AP50"].value >= 75

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.data.synthesize.coco import synthesize
+from eval.data.synthesize import synthesize
 from results.store import read_record
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 def test_two_processes_train_one_detector(tmp_path):
     """torchrun with two CPU processes: one record, every image once."""
-    synthesize(tmp_path / "data", 0, count=8, val_count=5, height=96, width=128)
+    synthesize("coco", tmp_path / "data", 0, count=8, val_count=5, height=96, width=128)
     command = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29533", "-m", "eval", "coco"]
     command += ["--checkpoint", "random:vit_micro/16", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
     command += ["--config", str(CONFIGS / "mask-rcnn_smoke.py"), "--set", "training.iterations=3"]

@@ -87,7 +87,7 @@ def test_the_marker_tells_what_was_drawn(drawn):
     ("words", "named"),
     [
         (("davis", "--frames", 0), "--frames is 0"),
-        (("uavdt", "--sequences", 21), "20 names"),
+        (("uavdt", "--sequences", 21), "at most 20"),
         (("images", "--classes", 99), "--classes"),
         (("coco", "--seed", -1), "--seed is -1"),
         (("uavdt", "--from-gt", "nowhere"), "nowhere"),

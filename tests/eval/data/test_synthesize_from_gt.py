@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from eval.data.synthesize.from_gt import TruthClip, fit
 from eval.data.synthesize.traffic import patch_corners
-from eval.data.synthesize.truth_clip import TruthClip, fit
 from eval.data.synthesize.vehicle import SIZES
 from eval.uavdt.files import SequenceTruth
 

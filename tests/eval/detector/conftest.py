@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from eval.coco.recipe import CocoRecipe
-from eval.data.synthesize.coco import synthesize
+from eval.data.synthesize import synthesize
 from eval.detector.recipe import read_recipe
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import save_encoder
@@ -31,7 +31,7 @@ TINY = (
 def drawn(tmp_path_factory) -> Path:
     """Eight training and four validation pictures, 96x128, in COCO's layout."""
     root = tmp_path_factory.mktemp("drawn") / "coco"
-    synthesize(root, 0, count=8, val_count=4, height=96, width=128)
+    synthesize("coco", root, 0, count=8, val_count=4, height=96, width=128)
     return root
 
 

@@ -74,9 +74,9 @@ def test_limit_gives_a_partial_record(imagenet, tmp_path):
 
 
 def test_coco_layout(tmp_path):
-    from eval.data.synthesize.coco import synthesize
+    from eval.data.synthesize import synthesize
 
-    synthesize(tmp_path / "coco", 0, count=12, val_count=6, height=96, width=128)
+    synthesize("coco", tmp_path / "coco", 0, count=12, val_count=6, height=96, width=128)
     assert run_knn("--checkpoint", ENCODER, "--data", tmp_path / "coco", "--out", tmp_path / "out") == 0
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     assert record["dataset"]["name"] == "synthetic-coco"
