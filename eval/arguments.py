@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -148,7 +149,9 @@ def evaluate_detector(arguments: argparse.Namespace, run: Callable[[argparse.Nam
     measured |= {"seed": arguments.seed, "device": arguments.device}
     if arguments.mode == "bench":
         config = arguments.config or (arguments.default_config if arguments.data else arguments.small_config)
-        import_module(probe).bench(config=config, **measured)
+        from eval.data.synthesize import synthesize  # no benchmark knows how its data are drawn
+
+        import_module(probe).bench(config=config, draw=partial(synthesize, arguments.command), **measured)
         return
     arguments.config = arguments.config or arguments.default_config
     chosen = [name for name in ("plan", "test_only", "score_only") if getattr(arguments, name)]

@@ -48,6 +48,26 @@ def test_no_imports_go_in_circles():
         pytest.fail(" <- ".join(circle.args[1]))
 
 
+def test_benchmarks_stand_side_by_side():
+    """A benchmark imports what benchmarks share (no command of their own), no other one, and never how data are drawn."""
+    rooms = {path.name for path in (ROOT / "eval").iterdir() if (path / "__init__.py").is_file()}
+    benchmarks = {name for name in rooms if (ROOT / "eval" / name / "command.py").is_file()} - {"data"}
+    assert {"coco", "davis", "uavdt", "knn"} <= benchmarks
+    shared = rooms - benchmarks - {"data"}
+    for room in rooms - {"data"}:
+        for path in (ROOT / "eval" / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+                if isinstance(node, ast.ImportFrom):
+                    names = [f"{node.module}.{name}" for name in names]
+                for name in names:
+                    top, _, rest = name.partition(".")
+                    met = rest.split(".")[0]
+                    assert top != "eval" or met not in rooms or met in {room, *shared}, (
+                        f"{path}:{node.lineno} imports {name}"
+                    )
+
+
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [

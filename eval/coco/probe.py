@@ -1,7 +1,7 @@
 """What a COCO run would cost (`--plan`), and where its time goes (`bench`)."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,6 @@ import numpy as np
 from eval.coco.drawn import drawn_detections
 from eval.coco.recipe import CocoRecipe
 from eval.coco.run import splits
-from eval.data.synthesize import synthesize
 from eval.detector.annotations import Annotations, read_annotations
 from eval.detector.probe import Probe, bench_input, print_bench, print_plan, probe
 from eval.detector.recipe import read_recipe
@@ -34,15 +33,24 @@ def plan(*, checkpoint: str, data: Path, config: Path, overrides: Sequence[str],
 
 
 def bench(
-    *, checkpoint: str | None, data: Path | None, config: Path, overrides: Sequence[str], seed: int, device: str
+    *,
+    checkpoint: str | None,
+    data: Path | None,
+    config: Path,
+    overrides: Sequence[str],
+    seed: int,
+    device: str,
+    draw: Callable[..., object],
 ) -> None:
     """Print the time of a step, of detection by its parts, and of scoring as many images as val2017 has; and memory.
+
+    Without data they are drawn: `draw(folder, **sizes)`, of `eval.data.synthesize`.
 
     Raises:
         UserError: whatever would stop the run itself.
     """
-    draw = partial(synthesize, "coco", count=32, val_count=16, height=480, width=640)
-    with bench_input(checkpoint, data, config, overrides, draw) as (checkpoint, data):
+    drawn = partial(draw, count=32, val_count=16, height=480, width=640)
+    with bench_input(checkpoint, data, config, overrides, drawn) as (checkpoint, data):
         measured, recipe, truth = _measure(checkpoint, data, config, overrides, seed, device)
         print_bench(measured)
         if is_main():
@@ -54,7 +62,7 @@ def _measure(
 ) -> tuple[Probe, CocoRecipe, Annotations]:
     recipe, _ = read_recipe(config, overrides, CocoRecipe)
     train, test = splits(recipe, data)
-    truth = read_annotations(test.annotations, test.images, recipe.model.detector == "mask-rcnn")
+    truth = read_annotations(test.annotations, test.images, recipe.model.detector == "mask-rcnn", scored=True)
     measured = probe(
         recipe,
         checkpoint,

@@ -38,7 +38,7 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
     train, test = splits(recipe, data)
     start_ranks(str(run.choose_device()))
     loaded = load(encoder, seed=run.seed)
-    truth = read_annotations(test.annotations, test.images, recipe.model.detector == "mask-rcnn")
+    truth = read_annotations(test.annotations, test.images, recipe.model.detector == "mask-rcnn", scored=True)
     train_identity = "not read" if options.test_only else on_main(train.identity)
     made_of = identity(recipe, loaded.fingerprint, train_identity, on_main(lambda: test.identity(truth)))
     allowed = ("recipe", "data") if options.test_only else ()
@@ -93,7 +93,7 @@ def score(
     _, test = splits(recipe, data)
     path = predictions or run.out / DETECTIONS
     with run.watch.phase("reading"):
-        truth = read_annotations(test.annotations, None)
+        truth = read_annotations(test.annotations, None, scored=True)
         detections = read_detections(path, truth)
     model = predictor(run, encoder, path, [path], "detector")
     protocol, config = recipe.protocol, identity_of(recipe)

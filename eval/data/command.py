@@ -108,7 +108,7 @@ def _run_prepare(arguments: argparse.Namespace) -> int:
     require_between(1, stride=arguments.stride)
     layout = open_layout(arguments.root)
     layout.require_frames()
-    truths = [layout.read_truth(name) for name in layout.sequences(arguments.split)]
+    truths = layout.read_truths(arguments.split)
     # Boxes over the edge are cut for training only (docs/protocols.md, "UAVDT").
     document = coco_document(layout, truths, stride=arguments.stride, clip=arguments.split == "train")
     write_json(arguments.out, document, indent=None)

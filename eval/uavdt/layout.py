@@ -90,6 +90,19 @@ class Layout:
         """Read a sequence's ground truth; see `eval.uavdt.files.read_truth`."""
         return read_truth(self.truth, sequence, self.length(sequence))
 
+    def read_truths(self, split: str, limit: int | None = None) -> list[SequenceTruth]:
+        """Read the ground truth of the first `limit` sequences of `train` or `test` (None: of all that are here).
+
+        Raises UserError if a file is malformed, or holds no box at all: nothing could be learned or scored.
+        """
+        truths = [self.read_truth(name) for name in self.sequences(split)[:limit]]
+        if not any(len(truth.frame) for truth in truths):
+            names = ", ".join(truth.name for truth in truths)
+            raise UserError(
+                f"the ground truth in {self.truth} holds no box in {names}: there is nothing to {split} with."
+            )
+        return truths
+
     def is_official(self, truths: list[SequenceTruth]) -> bool:
         """Whether these are the whole official test split: every sequence, with its official frames, boxes and regions."""
         whole = {s.name for s in official_sequences().values() if s.split == "test"}

@@ -2,11 +2,10 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from eval.data.synthesize import synthesize
 from eval.detector.probe import Probe, bench_input, print_bench, print_plan, probe
 from eval.detector.recipe import read_recipe
 from eval.uavdt.layout import open_layout
@@ -26,15 +25,24 @@ def plan(*, checkpoint: str, data: Path, config: Path, overrides: Sequence[str],
 
 
 def bench(
-    *, checkpoint: str | None, data: Path | None, config: Path, overrides: Sequence[str], seed: int, device: str
+    *,
+    checkpoint: str | None,
+    data: Path | None,
+    config: Path,
+    overrides: Sequence[str],
+    seed: int,
+    device: str,
+    draw: Callable[..., object],
 ) -> None:
     """Print the time of a step and of detection by its parts, and memory.
+
+    Without data they are drawn: `draw(folder, **sizes)`, of `eval.data.synthesize`.
 
     Raises:
         UserError: whatever would stop the run itself.
     """
-    draw = partial(synthesize, "uavdt", sequences=1, train_sequences=1, frames=16, height=540, width=1024)
-    with bench_input(checkpoint, data, config, overrides, draw) as (checkpoint, data):
+    drawn = partial(draw, sequences=1, train_sequences=1, frames=16, height=540, width=1024)
+    with bench_input(checkpoint, data, config, overrides, drawn) as (checkpoint, data):
         print_bench(_measure(checkpoint, data, config, overrides, seed, device)[0])
 
 

@@ -140,15 +140,10 @@ def split_files(layout: Layout, recipe: UavdtRecipe, out: Path) -> tuple[Path, P
 
 def write_splits(layout: Layout, recipe: UavdtRecipe, train: Path, test: Path) -> None:
     """Write both splits as COCO documents."""
-    frames = recipe.frames
-    _write_annotations(layout, layout.sequences("train")[: frames.train_sequences], frames.train_stride, True, train)
-    _write_annotations(layout, layout.sequences("test"), 1, False, test)
-
-
-def _write_annotations(layout: Layout, sequences: list[str], stride: int, clip: bool, path: Path) -> None:
-    truths = [layout.read_truth(sequence) for sequence in sequences]
-    document = coco_document(layout, truths, stride=stride, clip=clip)
-    write_text(path, json.dumps(document))
+    frames, truths = recipe.frames, layout.read_truths("test")
+    write_text(test, json.dumps(coco_document(layout, truths)))
+    truths = layout.read_truths("train", frames.train_sequences)
+    write_text(train, json.dumps(coco_document(layout, truths, stride=frames.train_stride, clip=True)))
 
 
 def _by_sequence(

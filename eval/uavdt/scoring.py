@@ -66,13 +66,9 @@ def read_results(layout: Layout, predictions: Path) -> Results:
     """
     if not predictions.is_dir():
         raise UserError(f"{predictions} is not a folder; expected one <sequence>.txt of detections a test sequence.")
-    names = layout.sequences("test")
-    truths = [layout.read_truth(name) for name in names]
+    truths = layout.read_truths("test")
+    names = [truth.name for truth in truths]
     detections = [read_detections(predictions, name, layout.length(name)) for name in names]
-    if not sum(len(truth.frame) for truth in truths):
-        raise UserError(
-            f"the ground truth in {layout.truth} holds no box in {', '.join(names)}: there is nothing to score."
-        )
     # Where nothing tells how long a sequence is, it is as long as its boxes and detections say.
     truths = [
         dataclasses.replace(truth, length=max(truth.length, int(found.frame.max(initial=1))))

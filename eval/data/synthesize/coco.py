@@ -28,7 +28,8 @@ def draw(root: Path, seed: int, *, count: int, val_count: int, height: int, widt
         return annotations
 
     for split, pictures in splits.items():
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for index, found in enumerate(draw_all(draw_one, [(split, index) for index in range(pictures)])):
             number = image_id(split, index)
             images.append({"id": number, "file_name": f"{number:012d}.jpg", "height": height, "width": width})

@@ -19,7 +19,8 @@ from flsl.runtime.files import write_text
 from flsl.runtime.marker import MARKER, UNFINISHED, read_marker
 
 DRAWING_VERSION = 2  # to be raised whenever the same seed no longer gives the same bytes
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def generator(seed: int, *names: object) -> np.random.Generator:

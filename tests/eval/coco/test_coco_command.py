@@ -244,6 +244,12 @@ ERRORS = {
     "duplicate ids": (lambda c: c["annotations"].append(c["annotations"][0]), "come more than once in 'annotations'"),
     "missing image": (lambda c: c["images"][0].update(file_name="gone.jpg"), "names 1 images that are not in"),
     "unknown category": (lambda c: c["categories"].pop(), "is not in 'categories'"),
+    "nothing to find": (lambda c: c["annotations"].clear(), "has no annotation of an object"),
+    "a name upwards": (lambda c: c["images"][0].update(file_name="../x.jpg"), "images[0]: file_name: '../x.jpg'"),
+    "an empty code": (
+        lambda c: c["annotations"][0].update(segmentation={"size": [96, 128], "counts": "0"}),
+        "covers 0",
+    ),
 }
 
 

@@ -216,6 +216,16 @@ def test_training_to_records(make_copy, evaluate, tmp_path):
     assert "img000003.jpg cannot be read" in printed
 
 
+def test_without_a_box_to_find_nothing_is_trained(make_copy, evaluate, tmp_path):
+    data = make_copy([truth_of("M0101", 2, [(1, 10, 20, 24, 16)]), truth_of("M0203", 2)])
+    config = tmp_path / "small.py"
+    config.write_text(SMALL)
+    code, printed, out = evaluate(data, "--checkpoint", "random:vit_micro/16", "--config", config, "--device", "cpu")
+    assert code == 2
+    assert "holds no box in M0203: there is nothing to test with" in printed
+    assert not (out / "train").exists()
+
+
 def test_recipes_can_be_read():
     from eval.detector.recipe import read_recipe
     from eval.uavdt.recipe import UavdtRecipe
