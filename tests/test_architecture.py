@@ -56,16 +56,9 @@ def test_benchmarks_stand_side_by_side():
     shared = rooms - benchmarks - {"data"}
     for room in rooms - {"data"}:
         for path in (ROOT / "eval" / room).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
-                if isinstance(node, ast.ImportFrom):
-                    names = [f"{node.module}.{name}" for name in names]
-                for name in names:
-                    top, _, rest = name.partition(".")
-                    met = rest.split(".")[0]
-                    assert top != "eval" or met not in rooms or met in {room, *shared}, (
-                        f"{path}:{node.lineno} imports {name}"
-                    )
+            for line, name in imports(path):
+                top, met, *_ = [*name.split("."), ""]
+                assert top != "eval" or met in {room, *shared} or met not in rooms, f"{path}:{line} imports {name}"
 
 
 @pytest.mark.parametrize(

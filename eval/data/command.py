@@ -13,7 +13,8 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
-from eval.data.synthesize import SIZES, require_between, synthesize
+from eval.data.synthesize import synthesize
+from eval.data.synthesize.sizes import SIZES, require_between
 
 BENCHMARKS = {
     "images": "pictures in class folders (ImageFolder layout: train/CLASS/*.jpg), for pretraining",

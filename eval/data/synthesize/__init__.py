@@ -8,38 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from flsl.runtime.errors import UserError
-
-# benchmark -> option -> (default, least, most, help). All options together, in this order, decide the bytes.
-SIZES: dict[str, dict[str, tuple[Any, int, int | None, str]]] = {
-    "images": {
-        "count": (400, 1, None, "pictures in all"),
-        "classes": (8, 1, 40, "class folders"),
-        "height": (224, 32, None, "pixels"),
-        "width": (224, 32, None, "pixels"),
-    },
-    "davis": {
-        "sequences": (4, 1, None, "clips of the val split"),
-        "train_sequences": (2, 0, None, "clips of the train split"),
-        "frames": (24, 3, None, "frames of a clip"),  # the first and the last are not scored
-        "height": (240, 48, None, "pixels"),
-        "width": (432, 48, None, "pixels"),
-        "void": (False, 0, None, "mark object borders as void (index 255)"),
-    },
-    "coco": {
-        "count": (160, 3, None, "pictures of train2017"),
-        "val_count": (40, 3, None, "pictures of val2017"),
-        "height": (192, 64, None, "pixels"),
-        "width": (256, 64, None, "pixels"),
-    },
-    "uavdt": {
-        "sequences": (2, 1, 20, "clips with names from the official test list"),
-        "train_sequences": (3, 0, 30, "clips with names from the official train list"),
-        "frames": (24, 2, None, "frames of a clip"),
-        "height": (270, 64, None, "pixels"),
-        "width": (480, 64, None, "pixels"),
-    },
-}
+from eval.data.synthesize.sizes import SIZES, require_between
 
 
 def synthesize(benchmark: str, root: Path, seed: int = 0, **sizes: Any) -> int:
@@ -62,11 +31,3 @@ def synthesize(benchmark: str, root: Path, seed: int = 0, **sizes: Any) -> int:
         require_between(least, most, **{name: parameters[name]})
     module = import_module(f"eval.data.synthesize.{benchmark}")
     return fill_folder(root, benchmark, seed, parameters, module.FOLDERS, lambda: module.draw(root, seed, **parameters))
-
-
-def require_between(least: int, most: int | None = None, **values: int) -> None:
-    """Raise UserError for the first option that is out of bounds."""
-    for name, value in values.items():
-        if value < least or (most is not None and value > most):
-            bound = f"at least {least}" if value < least else f"at most {most}"
-            raise UserError(f"--{name.replace('_', '-')} is {value}; it must be {bound}.")

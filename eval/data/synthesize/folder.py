@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
-from eval.data.synthesize import require_between
+from eval.data.synthesize.sizes import require_between
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_text
 from flsl.runtime.marker import MARKER, UNFINISHED, read_marker

@@ -10,10 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from eval.data.synthesize import require_between
 from eval.data.synthesize.canvas import Canvas, centered
 from eval.data.synthesize.folder import draw_all, fill_folder, generator, write_bytes, write_jpeg
 from eval.data.synthesize.road import ASPHALT, draw_crown, draw_ground, fill_car_park
+from eval.data.synthesize.sizes import require_between
 from eval.data.synthesize.traffic import photograph
 from eval.data.synthesize.uavdt import FOLDERS, frame_path
 from eval.data.synthesize.vehicle import SIZES, draw_vehicle
