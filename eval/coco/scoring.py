@@ -1,17 +1,18 @@
 """From saved detections to the record: 24 numbers, an interval over images, the class table and the pictures."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eval.coco.figures import draw_curves, draw_overlay
-from eval.coco.tables import write_class_table
 from eval.detector.annotations import Annotations
 from eval.metrics.coco import Backend, Evaluation, Kind, evaluate
 from eval.metrics.resample import ap_resampler
 from eval.run import Predictor, Run
+from eval.table import write_table
 from flsl.runtime.files import sha256_of_file
 from flsl.runtime.marker import read_marker
 from results.bootstrap import percentile_interval
@@ -66,7 +67,7 @@ def write_scores(
                 count, statistic = ap_resampler(truth, detections, evaluation)
                 intervals[f"{kind}_AP"] = percentile_interval(np.arange(count), statistic, unit="images", seed=run.seed)
     with run.watch.phase("tables and pictures"):
-        write_class_table(out / "classes.csv", truth, detections, list(evaluations.values()))
+        write_table(out / "classes.csv", class_rows(truth, detections, evaluations.values()))
         draw_curves(out / "curves.png", list(evaluations.values()))
         files = files | {"classes": "classes.csv", "curves": "curves.png"}
         if draw_overlay(out / "overlay.png", truth, detections, images):
@@ -100,6 +101,26 @@ def print_scores(evaluations: Mapping[Kind, Evaluation]) -> None:
             f"{name} {'-' if value is None else format(value, '.2f')}" for name, value in evaluation.scores.items()
         )
         print(f"{kind:4} {'  '.join(shown)}")
+
+
+def class_rows(
+    truth: Annotations, detections: list[dict[str, Any]], evaluations: Iterable[Evaluation]
+) -> list[dict[str, Any]]:
+    """Return a row for each category: id, name, objects (crowds left out), detections, then scores in percent.
+
+    A score is None where there is no object to measure it on.
+    """
+    annotations = (annotation for listed in truth.of_image.values() for annotation in listed)
+    objects = Counter(annotation["category_id"] for annotation in annotations if not annotation.get("iscrowd", 0))
+    found = Counter(detection["category_id"] for detection in detections)
+    rows = [
+        {"id": number, "name": name, "objects": objects[number], "detections": found[number]}
+        for number, name in zip(truth.category_ids, truth.category_names)
+    ]
+    for evaluation in evaluations:
+        for row, scores in zip(rows, evaluation.per_class()):
+            row |= {f"{evaluation.kind}_{name}": value for name, value in scores.items()}
+    return rows
 
 
 def _dataset(truth: Annotations, data: Path) -> Dataset:

@@ -1,7 +1,5 @@
 """Score predicted masks: J and F of every object and frame, their statistics, and the table over objects."""
 
-import csv
-import io
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -15,8 +13,8 @@ from eval.davis.dataset import Video
 from eval.davis.masks import read_truth
 from eval.davis.metrics import statistics
 from eval.davis.packed_metrics import score_frame
+from eval.table import write_table
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import write_atomic
 from flsl.runtime.images import read_mask
 
 BACKENDS = ("packed", "official")
@@ -134,11 +132,10 @@ def sums_over_objects(scores: Iterable[VideoScore]) -> np.ndarray:
 
 def write_objects(scores: Iterable[VideoScore], path: Path) -> None:
     """Write the table over objects as CSV: percent at full precision, one row an object."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["sequence", "object", "frames", "J&F", *STATISTICS])
+    rows = []
     for score in scores:
-        for number, row in enumerate(score.table(), start=1):
-            j, f = row[STATISTICS.index("J")], row[STATISTICS.index("F")]
-            writer.writerow([score.name, number, score.values.shape[2], (j + f) / 2, *row.tolist()])
-    write_atomic(path, lambda temporary: temporary.write_text(text.getvalue()))
+        for number, values in enumerate(score.table().tolist(), start=1):
+            row = dict(zip(STATISTICS, values))
+            place = {"sequence": score.name, "object": number, "frames": score.values.shape[2]}
+            rows.append(place | {"J&F": (row["J"] + row["F"]) / 2} | row)
+    write_table(path, rows)

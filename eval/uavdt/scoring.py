@@ -1,8 +1,6 @@
 """From saved detections to both protocols: read them, score them, write the tables, curves and records."""
 
-import csv
 import dataclasses
-import io
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +8,13 @@ import numpy as np
 
 from eval.metrics.coco import Backend, summarize
 from eval.run import Predictor, Run
+from eval.table import write_table
 from eval.uavdt import coco_metric, official
 from eval.uavdt.coco_format import coco_document
 from eval.uavdt.figures import busiest_frame, draw_official, draw_overlay
 from eval.uavdt.files import SequenceDetections, SequenceTruth, missing_ignore_files, read_detections
 from eval.uavdt.layout import Layout
-from eval.uavdt.tables import official_tables, write_tables
+from eval.uavdt.tables import official_tables
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic
 from results.bootstrap import percentile_interval
@@ -135,7 +134,7 @@ def _score_official(run: Run, results: Results, files: dict[str, str], shared: d
         resampler = official.FrameResampler(scores)
         frames = np.arange(resampler.frames)
         interval = percentile_interval(frames, resampler.average_precision, unit="images", seed=run.seed)
-    write_tables(rows, out / "official_tables.csv")
+    write_table(out / "official_tables.csv", rows)
     draw_official(out / "official.png", curve, rows)
     write_atomic(
         out / "precision_recall.npz",
@@ -161,7 +160,7 @@ def _score_coco(run: Run, results: Results, files: dict[str, str], shared: dict[
     with run.watch.phase("coco interval"):
         frames, average_precision = coco_metric.ap_resampler(results.truths, results.detections)
         interval = percentile_interval(np.arange(frames), average_precision, unit="images", seed=run.seed)
-    _write_classes(classes, run.out / "coco_per_class.csv")
+    write_table(run.out / "coco_per_class.csv", [{"category": name, **values} for name, values in classes.items()])
     run.finish(
         file=COCO_RECORD,
         protocol=COCO,
@@ -179,11 +178,3 @@ def _overlay(results: Results, path: Path) -> Path:
     truth = results.truths[index]
     picture = results.layout.frames(truth.name)[frame - 1]
     return draw_overlay(picture, frame, truth, results.detections[index], path)
-
-
-def _write_classes(classes: dict[str, dict[str, float | None]], path: Path) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["category", *next(iter(classes.values()))], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({"category": name, **values} for name, values in classes.items())
-    write_atomic(path, lambda temporary: temporary.write_text(text.getvalue()))

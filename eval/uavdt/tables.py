@@ -1,9 +1,6 @@
 """Tables beside the official figure: AP of each sequence, category, occlusion, out-of-view and sequence attribute."""
 
-import csv
-import io
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +9,6 @@ from eval.metrics.matching import assign
 from eval.uavdt.files import CATEGORIES, OCCLUSIONS, OUT_OF_VIEW
 from eval.uavdt.official import IOU_THRESHOLD, SequenceScore, pool, precision_recall
 from eval.uavdt.sequences import ATTRIBUTES, official_sequences
-from flsl.runtime.files import write_atomic
 
 COLUMNS = ("table", "group", "sequences", "frames", "boxes", "found", "recall", "AP")
 
@@ -36,15 +32,6 @@ def official_tables(scores: list[SequenceScore]) -> list[dict[str, Any]]:
         if members:
             rows.append(_row(attribute, value, members))
     return rows
-
-
-def write_tables(rows: list[dict[str, Any]], path: Path) -> Path:
-    """Write the rows as CSV with the header `COLUMNS`; a missing value is an empty cell."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return write_atomic(path, lambda temporary: temporary.write_text(text.getvalue()))
 
 
 def _row(table: str, group: str, scores: list[SequenceScore]) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import pytest
 from support import uavdt_reference as reference
 from support.uavdt_case import detections_of, random_case, truth_of
 
+from eval.table import write_table
 from eval.uavdt.official import score_sequence
 from eval.uavdt.sequences import official_sequences
-from eval.uavdt.tables import COLUMNS, official_tables, write_tables
+from eval.uavdt.tables import COLUMNS, official_tables
 
 
 def table_of(pairs):
@@ -67,7 +68,7 @@ def test_sequence_attributes_pool_their_sequences():
 
 def test_csv_has_a_header_and_empty_cells(tmp_path):
     scores = [score_sequence(truth_of("M0203", 4, [(1, 0, 0, 9, 9)]), detections_of("M0203"))]
-    path = write_tables(official_tables(scores), tmp_path / "tables.csv")
+    path = write_table(tmp_path / "tables.csv", official_tables(scores))
     with open(path) as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
