@@ -17,6 +17,7 @@ from eval.davis.propagation import normalize
 from eval.davis.protocol import Protocol
 from eval.davis.threads import one_thread_each, return_large_blocks
 from flsl.encoder import Encoder
+from flsl.finite import require_finite
 from flsl.runtime.stopwatch import Stopwatch
 
 # On a CPU: memory for the frames that are encoded at the same time, and what one takes, in bytes a token and channel.
@@ -26,10 +27,14 @@ BATCH_TOKENS, BATCHES_AHEAD = 50_000, 4
 
 
 @torch.inference_mode()
-def encode(encoder: Encoder, images: Tensor, bfloat16: bool = False) -> Tensor:
-    """Return the normalized features (B, h, w, D) float32 of images (B, 3, H, W): last block, after the final norm."""
+def encode(encoder: Encoder, images: Tensor, bfloat16: bool = False, what: str = "images") -> Tensor:
+    """Return the normalized features (B, h, w, D) float32 of images (B, 3, H, W): last block, after the final norm.
+
+    Raises UserError if they are not finite, naming `what` the images are.
+    """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
         (maps,) = encoder.feature_maps(images)
+        require_finite(maps, encoder, images, lambda: what)
     return normalize(maps.float().permute(0, 2, 3, 1)).contiguous()
 
 
@@ -90,7 +95,7 @@ def _one_by_one(
         start = time.perf_counter()
         image = read_frame(path, protocol)[None]
         decoded = time.perf_counter()
-        return encode(encoder, image, bfloat16)[0], decoded - start, time.perf_counter() - decoded
+        return encode(encoder, image, bfloat16, str(path))[0], decoded - start, time.perf_counter() - decoded
 
     waiting: deque[Future] = deque()
     todo = iter(frames)
@@ -125,5 +130,5 @@ def _in_batches(
         with watch.phase("decoding"):
             images = torch.stack([waiting.popleft().result() for _ in range(min(size, len(waiting)))])
         with watch.phase("encoder"):
-            features = encode(encoder, images.to(device), bfloat16)
+            features = encode(encoder, images.to(device), bfloat16, f"frames of {frames[0].parent}")
         yield from features

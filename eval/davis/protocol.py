@@ -35,8 +35,19 @@ PROTOCOLS = {
     for protocol in (
         # What DINO, SelfPatch and FLSL report.
         Protocol("dino"),
-        # The first frame votes from everywhere, as in the contrastive random walk; all else as `dino`.
-        Protocol("videowalk", window_on_first_frame=False),
+        # The contrastive random walk's public settings: the frames at their own 480p size (cut to what patches of 16 and 8
+        # divide), a long context, sharp weights, and a first frame that votes from everywhere. Version 1 had `dino`'s context,
+        # selection and temperature, which nobody published.
+        Protocol(
+            "videowalk",
+            version=2,
+            long_side_multiple=16,
+            std=(0.229, 0.224, 0.225),
+            context_frames=20,
+            window_on_first_frame=False,
+            topk=10,
+            temperature=0.05,
+        ),
         # Round window, softer weights, twice the resolution, ImageNet's own deviation; all else as `dino`.
         Protocol("dinov3", short_side=960, std=(0.229, 0.224, 0.225), window="circle", temperature=0.2),
     )

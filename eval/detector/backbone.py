@@ -117,6 +117,13 @@ class EncoderBackbone(BaseModule):
             taps = self.encoder.feature_maps(padded, self.blocks, norm=False)
         else:
             taps = windowed_taps(self.encoder, padded, self.blocks, self.window, self.global_blocks)
+        if not self.training:  # in training the loss tells
+            for block, tap in zip(self.blocks, taps):
+                if not tap.isfinite().all():
+                    raise UserError(
+                        f"the detector's encoder computes NaN or infinite features by block {block}: its detections "
+                        "would mean nothing. Check the training (did it diverge?), or test in float32."
+                    )
         return self.pyramid(taps, images.shape[-2:])
 
 

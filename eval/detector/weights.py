@@ -31,8 +31,13 @@ def read_detector_metadata(path: Path) -> dict[str, Any]:
 
 
 def read_detector(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Return metadata and weights (on the CPU); errors as `read_detector_metadata`."""
-    return _open(path, weights=True)
+    """Return metadata and weights (on the CPU); errors as `read_detector_metadata`, and for weights that are no numbers."""
+    metadata, state = _open(path, weights=True)
+    if bad := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
+        raise UserError(
+            f"{path}: tensors with NaN or infinite numbers, a training that diverged: {', '.join(bad[:10])}"
+        )
+    return metadata, state
 
 
 def _open(path: Path, weights: bool) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

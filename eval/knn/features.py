@@ -16,6 +16,7 @@ from eval.knn.boxes import boxes_in_crop, crop_corner, largest_box, resized_size
 from eval.knn.data import Example
 from eval.knn.protocol import Protocol
 from flsl.encoder import Encoder
+from flsl.finite import require_finite
 from flsl.runtime.images import read_rgb
 
 
@@ -61,7 +62,9 @@ def extract(
         images = torch.stack([torch.from_numpy(pixels).permute(2, 0, 1) for pixels, _ in kept]).float() / 255
         index = torch.from_numpy(np.stack([tokens for _, tokens in kept])).to(device)
         with torch.inference_mode():
-            tokens = encoder(((images - mean) / std).to(device))  # (b, N, D)
+            given = ((images - mean) / std).to(device)
+            tokens = encoder(given)  # (b, N, D)
+            require_finite(tokens, encoder, given, lambda batch=batch: f"{batch[0].path} and what follows")
             chosen = tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
             features.append(normalize(chosen, dim=-1).cpu())
     width = encoder.embed_dim

@@ -11,8 +11,7 @@ import pytest
 
 from eval import evaluate
 from eval.__main__ import main
-from eval.data.synthesize import coco as coco_data
-from eval.data.synthesize import davis as davis_data
+from eval.data.synthesize import synthesize
 from flsl.runtime.errors import UserError
 from flsl.runtime.run_folder import RunFolder
 from results.store import read_record
@@ -36,7 +35,7 @@ SMALL_DETECTOR = (
 def davis(tmp_path_factory):
     """Two drawn clips. Not to be changed."""
     root = tmp_path_factory.mktemp("drawn") / "davis"
-    davis_data.synthesize(root, 0, sequences=2, train_sequences=0, frames=4, height=96, width=128, void=False)
+    synthesize("davis", root, sequences=2, train_sequences=0, frames=4, height=96, width=128)
     return root
 
 
@@ -186,7 +185,7 @@ def test_leftovers_of_killed_writers_are_removed(davis, tmp_path):
 def coco(tmp_path_factory):
     """Ten drawn pictures. Not to be changed."""
     root = tmp_path_factory.mktemp("drawn") / "coco"
-    coco_data.synthesize(root, 0, count=6, val_count=4, height=96, width=128)
+    synthesize("coco", root, count=6, val_count=4, height=96, width=128)
     return root
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from support.reference import read_case, reference_files
 
+from eval.davis.frames import frame_size
 from eval.davis.propagation import normalize, propagate_plain
 from eval.davis.protocol import PROTOCOLS, get_protocol
 from eval.davis.tiled_propagation import propagate
@@ -102,6 +103,14 @@ def test_window_of_the_first_frame_is_what_tells_videowalk_from_dino():
     for form in (propagate, propagate_plain):
         assert form(target, features, labels, PROTOCOLS["dino"])[0, 0, 1] == 0
         assert form(target, features, labels, PROTOCOLS["videowalk"])[0, 0, 1] > 0.9
+
+
+def test_videowalk_has_the_public_settings_under_a_new_version():
+    walk = get_protocol("videowalk")
+    assert walk.key == "davis2017/videowalk@2"
+    assert (walk.context_frames, walk.topk, walk.radius, walk.temperature) == (20, 10, 12, 0.05)
+    assert not walk.window_on_first_frame
+    assert frame_size(480, 854, walk) == (480, 848)
 
 
 def test_unknown_protocol_names_the_nearest():
