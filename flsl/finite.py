@@ -1,14 +1,12 @@
 """Features that are no numbers stop an evaluation, with the block that went wrong."""
 
-from collections.abc import Callable
-
 import torch
 
 from flsl.encoder import Encoder
 from flsl.runtime.errors import UserError
 
 
-def require_finite(features: torch.Tensor, encoder: Encoder, images: torch.Tensor, what: Callable[[], str]) -> None:
+def require_finite(features: torch.Tensor, encoder: Encoder, images: torch.Tensor, what: str) -> None:
     """Raise UserError where an encoder computed NaN or infinities, naming the first block that did.
 
     Args:
@@ -23,6 +21,6 @@ def require_finite(features: torch.Tensor, encoder: Encoder, images: torch.Tenso
     wrong = next((i for i, block in enumerate(maps) if not block.isfinite().all()), None)
     where = "the final norm" if wrong is None else f"block {wrong} of 0..{encoder.depth - 1}"
     raise UserError(
-        f"{what()}: the encoder's features are NaN or infinite from {where} on. Scores of them would mean nothing: check the "
+        f"{what}: the encoder's features are NaN or infinite from {where} on. Scores of them would mean nothing: check the "
         "checkpoint (a run that diverged?), and compute in float32."
     )

@@ -34,7 +34,7 @@ def encode(encoder: Encoder, images: Tensor, bfloat16: bool = False, what: str =
     """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
         (maps,) = encoder.feature_maps(images)
-        require_finite(maps, encoder, images, lambda: what)
+        require_finite(maps, encoder, images, what)
     return normalize(maps.float().permute(0, 2, 3, 1)).contiguous()
 
 

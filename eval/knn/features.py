@@ -64,7 +64,7 @@ def extract(
         with torch.inference_mode():
             given = ((images - mean) / std).to(device)
             tokens = encoder(given)  # (b, N, D)
-            require_finite(tokens, encoder, given, lambda batch=batch: f"{batch[0].path} and what follows")
+            require_finite(tokens, encoder, given, f"{batch[0].path} and what follows")
             chosen = tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
             features.append(normalize(chosen, dim=-1).cpu())
     width = encoder.embed_dim
