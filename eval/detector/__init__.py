@@ -16,7 +16,8 @@
 `checkpoint` is what `flsl.checkpoint.load_encoder` takes. `annotations` is a COCO instances JSON whose `file_name`s lie
 below `images`; annotations with `iscrowd` 1 are ignored regions (`model.ignore_overlap` says from which overlap on
 candidates are ignored in training). Progress goes to standard output, everything else to OUT/train/train.log.
-`train_detector` returns at once if OUT/detector.safetensors is finished, and resumes OUT/train if it was interrupted;
-`discard(OUT)` removes both, to start anew.
+`train_detector` returns at once if OUT/detector.safetensors is there, and resumes OUT/train if it was interrupted; whose
+folder it is, `eval.run.Run.claim` has decided before. Where a training stopped and how many processes load its images
+change no weight. A recipe's identity is `identity_of(recipe)`.
 Importing these modules takes seconds (torch, mmdet): do it inside a command's `run`.
 """
