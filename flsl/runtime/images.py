@@ -2,7 +2,8 @@
 
 JPEG files are decoded by libjpeg-turbo, which counts what is missing in the entropy-coded data itself: a file whose
 second half is gone is refused even where an end marker follows. Pixels are those of OpenCV, torchvision and Pillow, which
-use the same library. Other kinds are decoded by the library that the protocol of the caller names.
+use the same library. Other kinds, the colors of CMYK, and the few JPEGs that TurboJPEG's interface does not take (12
+bits, odd subsamplings) are decoded by the library that the caller's protocol names; Pillow tells whether they are whole.
 
 An EXIF orientation is never followed: annotations and masks are drawn on the pixels as they are stored.
 """
@@ -196,12 +197,24 @@ def _open(data: bytes, path: str | Path) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
         _check_pixels(path, *image.size)
+        if image.format == "PNG" and not _png_is_whole(data):  # Pillow lets the last bytes of the pixels be missing
+            raise OSError("truncated")
         image.load()
         return image
     except ImageError:
         raise
     except Exception as error:  # a damaged file can make Pillow raise anything
         raise ImageError.of(path, _explain(path, error)) from error
+
+
+def _png_is_whole(data: bytes) -> bool:
+    """Tell whether the chunks of a PNG file follow each other up to the end chunk."""
+    at = 8
+    while at + 12 <= len(data):
+        if data[at + 4 : at + 8] == b"IEND":
+            return True
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return False
 
 
 def _check_pixels(path: str | Path, width: int, height: int) -> None:

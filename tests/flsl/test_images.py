@@ -1,5 +1,6 @@
 """The image reader: whole files give the pixels of the protocol's decoder, everything else is refused by name."""
 
+import contextlib
 import io
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -112,9 +113,11 @@ def test_other_kinds_are_whole_or_refused(kind, tmp_path):
     path.write_bytes(data)
     np.testing.assert_array_equal(read_rgb(path), read_bgr(path)[:, :, ::-1])
     assert check_image(path) == (70, 51)
-    for share in (0.3, 0.6, 0.95):
-        path.write_bytes(data[: int(share * len(data))])
-        reasons(path)
+    png_end = b"\0\0\0\0IEND\xaeB`\x82"
+    for cut in (len(data) * 3 // 10, len(data) * 6 // 10, len(data) - 36, len(data) - 20):
+        for tail in (b"", png_end if kind == "PNG" else b""):
+            path.write_bytes(data[:cut] + tail)
+            reasons(path)
 
 
 def test_bytes_too_many_lose_nothing(tmp_path):
@@ -165,6 +168,20 @@ def test_pictures_that_would_fill_the_memory_are_refused(tmp_path):
             assert all("89,478,485" in reason for reason in reasons(tmp_path / name))
 
 
+def test_damaged_bytes_are_never_more_than_refused(tmp_path):
+    path = tmp_path / "a"
+    files = [draw(mode, **options) for mode, options in KINDS.values()] + [draw(kind="PNG"), draw(kind="WEBP")]
+    for seed in range(150):
+        random = np.random.default_rng(seed)
+        data = bytearray(files[seed % len(files)])
+        for at in random.integers(0, min(len(data), 700), random.choice([1, 3, 20])):
+            data[at] = random.integers(256)
+        path.write_bytes(data)
+        for read in (*READERS, read_mask):
+            with contextlib.suppress(ImageError):
+                read(path)
+
+
 def test_masks_are_read_as_stored(tmp_path):
     path, index = tmp_path / "a.png", np.arange(48, dtype=np.uint8).reshape(6, 8)
     mask = Image.fromarray(index)
@@ -175,7 +192,7 @@ def test_masks_are_read_as_stored(tmp_path):
     mask.save(path)
     np.testing.assert_array_equal(read_mask(path), index)
     path.write_bytes(path.read_bytes()[:-40])
-    reasons(path, [read_mask])
+    assert "cut off" in reasons(path, [read_mask])[0]
     Image.fromarray(index).convert("RGB").save(path)
     assert "mode RGB" in reasons(path, [read_mask])[0]
 
