@@ -50,7 +50,7 @@ def draw_overlay(path: Path, truth: Annotations, detections: list[dict[str, Any]
     """Write the image with most objects: ground truth green, detections by category with score and mask.
 
     As many detections are drawn as the image has objects (at least 5): more would hide the picture. Returns None, and
-    writes nothing, where the image is not there.
+    writes nothing, where the image is not there, or is another one than was annotated.
     """
     from pycocotools import mask as rle
 
@@ -59,6 +59,8 @@ def draw_overlay(path: Path, truth: Annotations, detections: list[dict[str, Any]
     if not file.is_file():
         return None
     pixels = read_rgb(file)
+    if pixels.shape[:2] != (image["height"], image["width"]):
+        return None
     objects = truth.of_image.get(image["id"], [])
     found = [detection for detection in detections if detection["image_id"] == image["id"]]
     best = sorted(found, key=lambda detection: -detection["score"])[: max(5, len(objects))]

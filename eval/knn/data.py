@@ -112,6 +112,8 @@ def _read_xml(file: Path, images: dict[str, Path], folder: Path) -> Example:
     try:
         objects = ElementTree.parse(file).getroot().findall("object")
         boxes = [[float(_text(entry, f"bndbox/{corner}")) for corner in corners] for entry in objects]
+        if not np.isfinite(np.array(boxes)).all():
+            raise ValueError("a corner is no finite number")
         classes = tuple(_text(entry, "name") for entry in objects)
     except (ElementTree.ParseError, ValueError) as error:
         raise UserError(

@@ -1,11 +1,14 @@
 """The 24 numbers: both evaluators agree, simple cases are what they must be, and the bootstrap starts from them."""
 
+import contextlib
 import dataclasses
 import json
 import os
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pycocotools import mask as rle
 
 from eval.coco.detections import check_detections
@@ -209,6 +212,33 @@ def test_detections_that_do_not_fit_are_refused(case, damage, message):
         check_detections(Annotations("b.json", truth.categories, truth.images, without, []), detections, "d.json")
     with pytest.raises(UserError, match="lacks the key 'score'"):
         check_detections(truth, [{k: v for k, v in detections[0].items() if k != "score"}], "d.json")
+
+
+CODE = shape(5, 5, 9, 9)["segmentation"]["counts"]
+ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.just([1, 2, 3, 4])
+RESULT = st.fixed_dictionaries(
+    {
+        "image_id": st.sampled_from([0, 10]) | ANYTHING,
+        "category_id": st.just(2) | ANYTHING,
+        "bbox": st.lists(st.floats(-5, 200) | ANYTHING, min_size=3, max_size=5),
+        "score": st.floats(0, 1) | ANYTHING,
+    },
+    optional={
+        "segmentation": st.fixed_dictionaries(
+            {"size": st.just([90, 120]) | ANYTHING, "counts": st.sampled_from([CODE, CODE[:-1]]) | ANYTHING}
+        )
+    },
+)
+
+
+@settings(deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture])  # milliseconds an example
+@given(results=st.lists(RESULT, max_size=2) | ANYTHING)
+def test_whatever_is_taken_can_be_scored(case, results):
+    truth = case[0]
+    with contextlib.suppress(UserError):
+        check_detections(truth, results, "d.json")
+        for kind in ("box", "mask") if results and "segmentation" in results[0] else ("box",):
+            assert 0 <= evaluate(truth, results, kind).scores["AP"] <= 100
 
 
 def test_evaluators_agree_on_real_annotations(data_dir):
