@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.pretrain_run import words
 
+from flsl.checkpoint import load_encoder
 from flsl.runtime.errors import UserError
 from pretrain.dataset import check_batch
 from pretrain.recipe import Recipe, Training
@@ -41,12 +43,22 @@ def test_two_ranks_equal_one(tmp_path):
 
 
 def test_training_program_runs_on_two_ranks(recipe_file, images, tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "pretrain"]
-    command += [str(recipe_file), "--data", str(images), "--out", str(tmp_path / "run"), "--device", "cpu"]
-    result = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    out = tmp_path / "run"
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+        command += ["-m", "pretrain", *words(recipe_file, images, out, *arguments)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    result = run()
     assert result.returncode == 0, result.stderr
-    assert (tmp_path / "run" / "encoder.safetensors").exists()
+    assert (out / "encoder.safetensors").exists()
     assert result.stdout.count("step 6/6") == 1  # only one rank speaks
+    result = run("--set", "training.epochs=3", "--allow-config-change", "training.epochs")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("resuming") == 1
+    assert load_encoder(out / "encoder.safetensors").pretraining["epochs"] == 3
 
 
 def test_batch_that_does_not_split_is_refused():
