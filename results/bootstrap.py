@@ -28,7 +28,8 @@ def percentile_interval(
         confidence: share of resamples inside the interval.
 
     Returns:
-        The interval, in the units of the statistic. A single row gives `low == high`: it has no spread to show.
+        The interval, in the units of the statistic. A single row gives `low == high`: it has no spread to show. Where the
+        statistic of the rows themselves lies outside (few rows, a skewed statistic), the interval reaches as far as it.
 
     Raises:
         UserError: no rows, a NaN among them, or a statistic undefined on more than a tenth of the resamples (a few
@@ -48,6 +49,8 @@ def percentile_interval(
     if len(drawn) < 0.9 * resamples:
         raise UserError(f"the statistic is undefined on {resamples - len(drawn)} of {resamples} resamples of {unit}")
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    whole = statistic(values)
+    low, high = np.fmin(low, whole), np.fmax(high, whole)
     return Interval(
         low=float(low),
         high=float(high),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from results.benchmarks import METRIC_COLUMNS
+from results.escape import as_csv
 from results.record import Metric, Record
 from results.schema import record_to_plain
 
@@ -128,7 +129,7 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return f"{value:.4f}" if isinstance(value, float) else str(as_csv(value))
 
 
 def _model_key(record: Record) -> tuple[str, ...]:

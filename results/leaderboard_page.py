@@ -1,11 +1,11 @@
 """The leaderboard as one self-contained page: measured and published rows, scatter plot, details of every record."""
 
 import dataclasses
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from results.benchmarks import METRIC_COLUMNS
+from results.escape import as_html
 from results.leaderboard import Leaderboard, Row
 from results.page import make_page
 from results.paper import TABLES, adapter_of
@@ -46,7 +46,7 @@ def leaderboard_page(
                 boards[table.name, protocol] = _board(protocol, headline, True, data)
                 homes = [len(boards) - 1]
             rows += [{**row, "board": home} for home in homes for row in published]
-    left_out = [f"<li>{html.escape(sentence.split(': ', 1)[-1])}</li>" for sentence in board.left_out]
+    left_out = [f"<li>{as_html(sentence.split(': ', 1)[-1])}</li>" for sentence in board.left_out]
     notes = f"<h2>Left out</h2><ul class=quiet>{''.join(sorted(left_out))}</ul>" if left_out else ""
     return make_page(
         "Leaderboard",

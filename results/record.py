@@ -4,10 +4,11 @@
 in `results.validate`. `results.benchmarks` declares which metrics the records of a benchmark hold.
 """
 
+import math
 from dataclasses import field
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from flsl.runtime.schema import Count, NotNegative, PositiveInt, section_of_a_record
 from results.declaration import Unit
@@ -15,7 +16,28 @@ from results.declaration import Unit
 SCHEMA_VERSION: Literal[2] = 2
 # JSON Schema has no other way to tell these two; here `results.validate` says it in better words.
 Protocol = Annotated[str, Field(json_schema_extra={"pattern": r"^[\w.+-]+/[\w.+-]+@[1-9]\d*$"})]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**64)]  # what generators of random numbers take
 Time = Annotated[str, Field(json_schema_extra={"description": "ISO 8601 time, UTC"})]
+
+
+def is_storable(number: float) -> bool:
+    """Tell whether every reader of JSON takes a number for the same: finite, and a whole one of at most 64 bits."""
+    return number.bit_length() <= 64 if isinstance(number, int) else math.isfinite(number)
+
+
+def _free(value: Any, path: str = "") -> Any:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _free(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _free(item, f"{path}[{index}]")
+    elif isinstance(value, (int, float)) and not is_storable(value):
+        raise ValueError(f"{path.lstrip('.')} is no number to store: NaN, infinite, or a whole one of over 64 bits")
+    return value
+
+
+Free = Annotated[dict[str, Any], AfterValidator(_free)]  # a section whose keys belong to whoever wrote the record
 
 
 @section_of_a_record
@@ -30,7 +52,7 @@ class Interval:
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     method: str = "percentile bootstrap"
     resamples: PositiveInt = 1000
-    seed: int = 0
+    seed: Seed = 0
     unit: str = "items"
     units: PositiveInt | None = None  # how many there were to resample
 
@@ -59,7 +81,7 @@ class Model:
     fingerprint: str
     file_sha256: str | None = None
     source: str = ""
-    pretraining: dict[str, Any] = field(default_factory=dict)
+    pretraining: Free = field(default_factory=dict)
 
 
 @section_of_a_record
@@ -70,8 +92,8 @@ class Dataset:
     name: str
     split: str
     official: bool
-    items_expected: int
-    items_evaluated: int
+    items_expected: Count
+    items_evaluated: Count
     item: str = "images"
     annotation_sha256: str | None = None
 
@@ -96,17 +118,17 @@ class Record:
     dataset: Dataset
     metrics: dict[str, Metric]
     headline: str  # key of `metrics`
-    seed: int
+    seed: Seed
     timing: Timing
     command: str
-    config: dict[str, Any] = field(default_factory=dict)  # resolved recipe
+    config: Free = field(default_factory=dict)  # resolved recipe
     config_sha256: str = ""  # of `config`; filled in on write
-    seeds: dict[str, int] = field(default_factory=dict)  # every further seed: what it seeded -> seed
+    seeds: dict[str, Seed] = field(default_factory=dict)  # every further seed: what it seeded -> seed
     per_item: dict[str, dict[str, float]] = field(default_factory=dict)  # e.g. sequence -> metrics
     files: dict[str, str] = field(default_factory=dict)  # what -> path relative to the record
     warnings: list[str] = field(default_factory=list)
     status: Literal["complete", "partial", "failed"] = "complete"
-    environment: dict[str, Any] = field(default_factory=dict)
-    code: dict[str, Any] = field(default_factory=dict)  # git commit and dirty flag
+    environment: Free = field(default_factory=dict)
+    code: Free = field(default_factory=dict)  # git commit and dirty flag
     created: Time = ""  # ISO 8601, UTC
     schema_version: Literal[2] = SCHEMA_VERSION

@@ -1,11 +1,11 @@
 """Tables as Markdown, CSV, LaTeX (booktabs) and HTML."""
 
 import csv
-import html
 import io
 from collections.abc import Sequence
 
 from results.declaration import Column
+from results.escape import as_csv, as_html, as_markdown, as_tex
 from results.tables import MARKS, Cell, Line, Table
 from results.verdict import backbone_of
 
@@ -14,11 +14,7 @@ CSV_COLUMNS = (
     "table", "section", "protocol", "dataset", "split", "method", "backbone", "epochs", "model", "metric", "value",
     "interval_low", "interval_high", "status", "source", "difference", "tolerance", "verdict", "reason",
 )  # fmt: skip
-TEX_SPECIAL = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "†": r"$^{\dagger}$",
-    "±": r"$\pm$", "−": r"$-$", "<": r"$<$", ">": r"$>$",
-}  # fmt: skip
+CSV_NUMBERS = {"value", "interval_low", "interval_high", "difference", "tolerance"}
 
 
 def headings(table: Table) -> list[str]:
@@ -73,9 +69,6 @@ def _other_cells(table: Table) -> tuple[list[str], list[list[str]]]:
 def to_markdown(tables: Sequence[Table]) -> str:
     """Return the tables as GitHub Markdown; measured rows are in italics, the best of a column and group is bold."""
 
-    def escape(text: str) -> str:
-        return text.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
-
     def grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
         return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *body)]
 
@@ -84,17 +77,17 @@ def to_markdown(tables: Sequence[Table]) -> str:
         notes: list[str] = []
         body = []
         for line in table.lines:
-            labels = [escape(label) for label in _labels(table, line, notes)]
+            labels = [as_markdown(label) for label in _labels(table, line, notes)]
             if line.row:
                 labels[0] = f"*{labels[0]}*"
             cells = [line.cells.get(column.key) for column in table.declared.columns]
             numbers = [f"**{_number(cell)}**" if cell and cell.best else _number(cell) for cell in cells]
             body.append([*labels, *numbers, differences(line), line.verdict])
         parts += [f"## {table.declared.title}", "", *grid(headings(table), body), ""]
-        parts += [f"{escape(note)}  " for note in _footnotes(table, notes)] + [""]
+        parts += [f"{as_markdown(note)}  " for note in _footnotes(table, notes)] + [""]
         if table.others:
             head, rows = _other_cells(table)
-            parts += [f"### {OTHERS}", "", *grid(head, [[escape(cell) for cell in row] for row in rows]), ""]
+            parts += [f"### {OTHERS}", "", *grid(head, [[as_markdown(cell) for cell in row] for row in rows]), ""]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -103,11 +96,15 @@ def to_csv(tables: Sequence[Table]) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, CSV_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
+
+    def write(cells: dict[str, str]) -> None:
+        writer.writerow({name: cell if name in CSV_NUMBERS else as_csv(cell) for name, cell in cells.items()})
+
     for table in tables:
         for line in table.lines:
             for column in table.declared.columns:
                 if column.key in line.cells:
-                    writer.writerow(_csv_line(table, line, column))
+                    write(_csv_line(table, line, column))
         for row in table.others:
             place = {
                 "table": table.declared.name,
@@ -121,7 +118,7 @@ def to_csv(tables: Sequence[Table]) -> str:
                 "backbone": backbone_of(row.architecture, row.patch_size),
             }
             score = {"model": row.model, "metric": row.headline, "value": f"{row.value:.4f}", "verdict": "no reference"}
-            writer.writerow(place | model | score)
+            write(place | model | score)
     return buffer.getvalue()
 
 
@@ -148,36 +145,33 @@ def to_tex(tables: Sequence[Table]) -> str:
     """Return a LaTeX document that compiles as it is; each `table` environment can be copied out (needs booktabs
     and graphicx)."""
 
-    def escape(text: str) -> str:
-        return "".join(TEX_SPECIAL.get(character, character) for character in text)
-
     parts = [r"\documentclass{article}", r"\usepackage{booktabs,graphicx}", r"\begin{document}"]
 
     def environment(title: str, columns: str, head: Sequence[str], body: Sequence[str], notes: Sequence[str]) -> None:
-        parts.extend([r"\begin{table}[p]", r"\centering", rf"\caption{{{escape(title)}}}"])
+        parts.extend([r"\begin{table}[p]", r"\centering", rf"\caption{{{as_tex(title)}}}"])
         parts.extend([r"\resizebox{\linewidth}{!}{%", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"])
-        parts.extend([" & ".join(map(escape, head)) + r" \\", r"\midrule", *body, r"\bottomrule", r"\end{tabular}}"])
-        parts.extend([r"\par\medskip\raggedright\footnotesize", *(escape(note) + r"\par" for note in notes)])
+        parts.extend([" & ".join(map(as_tex, head)) + r" \\", r"\midrule", *body, r"\bottomrule", r"\end{tabular}}"])
+        parts.extend([r"\par\medskip\raggedright\footnotesize", *(as_tex(note) + r"\par" for note in notes)])
         parts.append(r"\end{table}")
 
     for table in tables:
         notes: list[str] = []
         body = []
         for line in table.lines:
-            labels = [escape(label) for label in _labels(table, line, notes)]
+            labels = [as_tex(label) for label in _labels(table, line, notes)]
             if line.row:
                 labels[0] = rf"\textit{{{labels[0]}}}"
             numbers = []
             for cell in (line.cells.get(column.key) for column in table.declared.columns):
-                text = escape(_number(cell))
+                text = as_tex(_number(cell))
                 numbers.append(rf"\textbf{{{text}}}" if cell and cell.best else text)
-            body.append(" & ".join([*labels, *numbers, escape(differences(line)), line.verdict]) + r" \\")
+            body.append(" & ".join([*labels, *numbers, as_tex(differences(line)), line.verdict]) + r" \\")
         left = "lll" if table.declared.epochs else "ll"
         columns = left + "r" * len(table.declared.columns) + "rl"
         environment(table.declared.title, columns, headings(table), body, _footnotes(table, notes))
         if table.others:
             head, rows = _other_cells(table)
-            lines = [" & ".join(map(escape, row)) + r" \\" for row in rows]
+            lines = [" & ".join(map(as_tex, row)) + r" \\" for row in rows]
             environment(f"{table.declared.title}. {OTHERS}", "llllllrl", head, lines, [])
     return "\n".join([*parts, r"\end{document}"]) + "\n"
 
@@ -189,7 +183,7 @@ def to_html(tables: Sequence[Table]) -> str:
         notes: list[str] = []
         body = []
         for line in table.lines:
-            labels = [html.escape(label) for label in _labels(table, line, notes)]
+            labels = [as_html(label) for label in _labels(table, line, notes)]
             cells = [f"<th scope=row>{labels[0]}</th>", *(f"<td>{label}</td>" for label in labels[1:])]
             for cell in (line.cells.get(column.key) for column in table.declared.columns):
                 kinds = ["number"] + ["best"] * bool(cell and cell.best)
@@ -200,15 +194,15 @@ def to_html(tables: Sequence[Table]) -> str:
                 f"<td class=number>{differences(line)}</td><td class='verdict {word.replace(' ', '-')}'>{word}</td>"
             )
             body.append(f"<tr class={line.origin}>{''.join(cells)}</tr>")
-        head = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in headings(table))
-        parts.append(f"<section><h2>{html.escape(table.declared.title)}</h2><div class=scroll tabindex=0><table>")
+        head = "".join(f"<th scope=col>{as_html(name)}</th>" for name in headings(table))
+        parts.append(f"<section><h2>{as_html(table.declared.title)}</h2><div class=scroll tabindex=0><table>")
         parts.append(f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>")
-        parts += [f"<p class=footnote>{html.escape(note)}</p>" for note in _footnotes(table, notes)]
+        parts += [f"<p class=footnote>{as_html(note)}</p>" for note in _footnotes(table, notes)]
         if table.others:
             columns, rows = _other_cells(table)
-            names = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in columns)
-            lines = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-            parts.append(f"<h3>{html.escape(OTHERS)}</h3><div class=scroll tabindex=0><table class=others>")
+            names = "".join(f"<th scope=col>{as_html(name)}</th>" for name in columns)
+            lines = "".join("<tr>" + "".join(f"<td>{as_html(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+            parts.append(f"<h3>{as_html(OTHERS)}</h3><div class=scroll tabindex=0><table class=others>")
             parts.append(f"<thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table></div>")
         parts.append("</section>")
     return "\n".join(parts)

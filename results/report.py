@@ -2,17 +2,18 @@
 
 import base64
 import dataclasses
-import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from results.compare import Comparison
+from results.escape import as_html
 from results.page import make_page
 from results.paper import TABLES
 from results.record import Record
 from results.reproduce import Claim, Step
 from results.schema import record_to_plain
+from results.store import beside
 
 MEANING = {0: "all checked claims hold", 1: "a claim does not hold", 2: "something could not be checked"}
 PICTURE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
@@ -65,14 +66,14 @@ def report_page(data: Mapping[str, Any]) -> str:
     outcome, model = data["outcome"], data["model"]
     title = "Reproduction report"
     word = {0: "reproduced", 1: "below"}.get(outcome["exit_code"], "")
-    parts = [f"<p class='verdict {word}'>{_text(outcome['meaning'].capitalize())}.</p>"]
-    parts.append(f"<p>Encoder: <strong>{_text(model['name'])}</strong>, {_text(model['method'])}, "
-                 f"{_text(model['architecture'])}/{model['patch_size']}.<br><code>sha256 over the encoder's tensors: "
-                 f"{_text(model['fingerprint'])}<br>sha256 of the file: {_text(model.get('file_sha256') or 'none')}</code></p>")  # fmt: skip
+    parts = [f"<p class='verdict {word}'>{as_html(outcome['meaning'].capitalize())}.</p>"]
+    parts.append(f"<p>Encoder: <strong>{as_html(model['name'])}</strong>, {as_html(model['method'])}, "
+                 f"{as_html(model['architecture'])}/{model['patch_size']}.<br><code>sha256 over the encoder's tensors: "
+                 f"{as_html(model['fingerprint'])}<br>sha256 of the file: {as_html(model.get('file_sha256') or 'none')}</code></p>")  # fmt: skip
     for step in data["steps"]:
         table = step["table"]
-        parts.append(f"<section><h2>{_text(TABLES[table].title)}</h2>")
-        parts.append(f"<p class=quiet>{_text(step['action'])}: {_text(step['reason'])}</p>")
+        parts.append(f"<section><h2>{as_html(TABLES[table].title)}</h2>")
+        parts.append(f"<p class=quiet>{as_html(step['action'])}: {as_html(step['reason'])}</p>")
         claims = [claim for claim in data["claims"] if claim["table"] == table]
         if claims:
             parts.append(_claims_table(claims))
@@ -82,10 +83,6 @@ def report_page(data: Mapping[str, Any]) -> str:
     if data["comparisons"]:
         parts.append(_comparisons_table(data["comparisons"]))
     return make_page(title, "\n".join(parts))
-
-
-def _text(value: object) -> str:
-    return html.escape("" if value is None else str(value))
 
 
 def _grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
@@ -108,9 +105,9 @@ def _claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
             difference,
             tolerance,
         ]
-        word = f"<td class='verdict {claim['verdict'].replace(' ', '-')}'>{_text(claim['verdict'])}"
-        word += f" <span class=quiet>{_text(claim['reason'])}</span></td>"
-        cells = [f"<th scope=row>{_text(claim['metric'])}</th>", *(f"<td>{_text(text)}</td>" for text in texts), word]
+        word = f"<td class='verdict {claim['verdict'].replace(' ', '-')}'>{as_html(claim['verdict'])}"
+        word += f" <span class=quiet>{as_html(claim['reason'])}</span></td>"
+        cells = [f"<th scope=row>{as_html(claim['metric'])}</th>", *(f"<td>{as_html(text)}</td>" for text in texts), word]
         body.append(cells)
     head = ("Metric", "Published", "Source", "Measured [95 % interval]", "Difference", "Tolerance", "Verdict")
     return _grid(head, body)
@@ -118,8 +115,8 @@ def _claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
 
 def _evidence(record: Mapping[str, Any], path: Path) -> str:
     data, environment = record["dataset"], record["environment"]
-    packages = ", ".join(f"{name} {version}" for name, version in environment.get("packages", {}).items())
-    hardware = ", ".join(environment.get("gpus") or []) or environment.get("processor", "")
+    packages = _listed(environment.get("packages"))
+    hardware = _listed(environment.get("gpus")) or environment.get("processor")
     facts = {
         "command": record["command"],
         "data": f"{data['name']} {data['split']}, {data['items_evaluated']} of {data['items_expected']} {data['item']}",
@@ -135,18 +132,25 @@ def _evidence(record: Mapping[str, Any], path: Path) -> str:
         "record": str(path),
     }
     lines = [
-        [f"<th scope=row>{key}</th>", f"<td><code>{_text(value)}</code></td>"] for key, value in facts.items() if value
+        [f"<th scope=row>{key}</th>", f"<td><code>{as_html(value)}</code></td>"] for key, value in facts.items() if value
     ]
-    pictures = "".join(_picture(path.parent / name, what) for what, name in record["files"].items())
+    pictures = "".join(_picture(path, name, what) for what, name in record["files"].items())
     return f"<details><summary>Evidence</summary>{_grid(('', ''), lines)}</details>{pictures}"
 
 
-def _picture(path: Path, what: str) -> str:
-    kind = PICTURE_TYPES.get(path.suffix.lower())
-    if kind is None or not path.is_file() or path.stat().st_size > LARGEST_PICTURE:
+def _listed(value: object) -> str:
+    """Return what a record's environment says, which may be anything, as text."""
+    if isinstance(value, Mapping):
+        value = [f"{name} {version}" for name, version in value.items()]
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
+
+
+def _picture(record: Path, name: str, what: str) -> str:
+    picture = beside(record, name, PICTURE_TYPES, LARGEST_PICTURE)
+    if picture is None:
         return ""
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<figure><img alt="{_text(what)}" src="data:{kind};base64,{data}"><figcaption>{_text(what)}</figcaption></figure>'
+    kind, data = PICTURE_TYPES[Path(name).suffix.lower()], base64.b64encode(picture).decode()
+    return f'<figure><img alt="{as_html(what)}" src="data:{kind};base64,{data}"><figcaption>{as_html(what)}</figcaption></figure>'
 
 
 def _comparisons_table(comparisons: Sequence[Mapping[str, Any]]) -> str:
@@ -154,6 +158,6 @@ def _comparisons_table(comparisons: Sequence[Mapping[str, Any]]) -> str:
     for c in comparisons:
         texts = [c["a"], c["b"], c["metric"], f"{c['difference']:+.2f} [{c['low']:+.2f}, {c['high']:+.2f}]",
                  f"{c['p']:.4f}", f"{c['p_holm']:.4f}", f"{c['better']} of {c['items']}", c["note"]]  # fmt: skip
-        body.append([f"<td>{_text(text)}</td>" for text in texts])
+        body.append([f"<td>{as_html(text)}</td>" for text in texts])
     head = ("A", "B", "Metric", "A − B [95 % interval]", "p", "p (Holm)", "Items on which A is better", "")
     return f"<section><h2>Against other models (paired bootstrap)</h2>{_grid(head, body)}</section>"

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import PurePath
@@ -11,7 +10,7 @@ from typing import Any
 
 from flsl.runtime.errors import UserError
 from flsl.runtime.schema import parse_json
-from results.record import SCHEMA_VERSION, Record
+from results.record import SCHEMA_VERSION, Record, is_storable
 
 WHOLE = "the record"  # as messages call it
 
@@ -23,22 +22,19 @@ def record_from_json(text: bytes) -> Record:
     range.
     """
     try:
-        record = parse_json(Record, text, whole=WHOLE)
+        return parse_json(Record, text, whole=WHOLE)
     except UserError:
         current = _upgraded(text)
         if current is None:
             raise
-        record = parse_json(Record, current, whole=WHOLE)
-    if b"NaN" in text or b"Infinity" in text:  # perhaps inside what may hold any value, or only in a name
-        _decode(text)
-    return record
+        return parse_json(Record, current, whole=WHOLE)
 
 
 def _upgraded(text: bytes) -> bytes | None:
     """Return a record of an older version as one of the current; None if it is of the current, or no record at all."""
     try:
-        plain = _decode(text)
-    except RecursionError:
+        plain = json.loads(text)
+    except (ValueError, RecursionError):
         return None
     version = plain.get("schema_version", SCHEMA_VERSION) if isinstance(plain, dict) else SCHEMA_VERSION
     if version == SCHEMA_VERSION:
@@ -51,17 +47,6 @@ def _upgraded(text: bytes) -> bytes | None:
     for old in range(version, SCHEMA_VERSION):
         plain = UPGRADES[old](plain)
     return json.dumps(plain).encode()
-
-
-def _decode(text: bytes) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
-        raise UserError(f"{WHOLE} is not a JSON document ({error}); delete it and run the evaluation again") from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"it holds {name}, which is no result")
 
 
 def record_to_plain(value: Any, path: str = "") -> Any:
@@ -86,8 +71,9 @@ def record_to_plain(value: Any, path: str = "") -> Any:
     if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
         value = value.item()
     if isinstance(value, (int, float)):
-        if not math.isfinite(value):
-            raise UserError(f"{path.lstrip('.')} is {value}, which is no result; a record holds finite numbers")
+        if not is_storable(value):
+            shown = value if isinstance(value, float) else f"a whole number of {value.bit_length()} bits"
+            raise UserError(f"{path.lstrip('.')} is {shown}, which is no result; a record holds finite numbers")
         return value
     raise UserError(f"{path.lstrip('.')} is of {type(value)}, which JSON has no form for; store it as text or numbers")
 

@@ -4,14 +4,19 @@ import dataclasses
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from os.path import join, realpath
 from pathlib import Path
 
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import write_bytes
+from flsl.runtime.files import read_file, write_bytes
 from results.record import Record
 from results.schema import config_hash, record_from_json, record_to_json, record_to_plain
 from results.validate import problems
+
+RECORDS = "record*.json"
+LARGEST = 64 << 20  # bytes of a record; one with the scores of 50,000 single images has 10 MiB
+SHOWN = 5  # problems of one record that a message lists
 
 
 def write_record(record: Record, path: str | Path, *, replace: bool = True) -> Path:
@@ -43,20 +48,23 @@ def read_record(path: str | Path) -> Record:
 
     Raises UserError naming the file and what is wrong with it.
     """
+    return check_record(read_file(path, LARGEST), path)
+
+
+def check_record(data: bytes, name: object) -> Record:
+    """Return the record that a file's bytes hold; `name` is what messages call it. Raises UserError as `read_record`."""
     try:
-        with open(path, "rb") as file:
-            record = record_from_json(file.read())
+        record = record_from_json(data)
         _require_valid(record)
-    except OSError as error:
-        raise UserError(f"record {path} cannot be read: {error.strerror}.") from None
     except UserError as error:
-        raise UserError(f"record {path} is not valid: {_sentence(error)}") from None
+        raise UserError(f"record {name} is not valid: {_sentence(error)} Get it again, or remove it.") from None
     return record
 
 
 def _require_valid(record: Record) -> None:
     if broken := problems(record):
-        raise UserError("; ".join(broken))
+        more = [f"and {len(broken) - SHOWN} more"] if len(broken) > SHOWN else []
+        raise UserError("; ".join(broken[:SHOWN] + more))
 
 
 def _sentence(error: UserError) -> str:
@@ -71,13 +79,13 @@ def find_records(folders: str | Path | Iterable[str | Path]) -> list[Path]:
     places = [Path(f) for f in ([folders] if isinstance(folders, (str, Path)) else folders)]
     found: set[str] = set()  # sorting thousands of Paths takes longer than reading them
     for folder in places:
-        if folder.is_dir():
+        if os.path.isdir(folder):
             found.update(_walk(folder))
-        elif folder.is_file():
+        elif os.path.lexists(folder):
             found.add(str(folder))
         else:
             near = folder.absolute()
-            while not near.exists():
+            while not os.path.exists(near):
                 near = near.parent
             raise UserError(
                 f"{folder} does not exist (the nearest folder that does is {near}). Give the folder that evaluations "
@@ -95,7 +103,23 @@ def find_records(folders: str | Path | Iterable[str | Path]) -> list[Path]:
 def _walk(folder: Path) -> Iterator[str]:
     for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (os.path.join(root, name) for name in fnmatch.filter(files, "record*.json"))
+        # A folder of that name is no record, which reading it will say.
+        yield from (join(root, name) for name in fnmatch.filter([*folders, *files], RECORDS))
+
+
+def beside(path: Path, name: str, suffixes: Collection[str], largest: int) -> bytes | None:
+    """Return the bytes of a file that the record at `path` names; None if it may not leave the record's folder.
+
+    That is one of another type or size, a hidden one, and whatever is reached through a link, wherever it leads.
+    """
+    place = path.parent / name
+    hidden = any(part.startswith(".") for part in Path(name).parts)
+    if hidden or place.suffix.lower() not in suffixes or realpath(place) != join(realpath(path.parent), name):
+        return None
+    try:
+        return read_file(place, largest)
+    except UserError:
+        return None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flsl.runtime.text import printable
 from results.benchmarks import METRIC_COLUMNS
 from results.leaderboard import Row
 
@@ -28,19 +29,19 @@ def print_leaderboard(rows: list[Row]) -> None:
         first = group[0]
         official = "" if first.official else " (not the official split: not comparable with published figures)"
         title = f"{first.protocol}   {first.dataset} {first.split}, {first.items} {first.item}{official}"
-        out.print(Text(title, style="bold"))
+        out.print(Text(printable(title), style="bold"))
         table = Table(header_style="bold")
         for name in ("rank", "model", "method", "architecture", "patch"):
             table.add_column(name, justify="right" if name in ("rank", "patch") else "left")
         others = [name for name in METRIC_COLUMNS if name in first.metrics and name != first.headline]
         for name in (first.headline, "95 % interval", *others, "seeds"):
-            table.add_column(name, justify="right")
+            table.add_column(_text(name), justify="right")
         for row in group[:ROWS_SHOWN]:
             interval = "" if row.interval_low is None else f"{row.interval_low:.1f} to {row.interval_high:.1f}"
             cells = [str(row.rank), row.label, row.method, row.architecture, str(row.patch_size)]
             scores = [f"{row.metrics[name]:.1f}" if name in row.metrics else "" for name in others]
             cells += [f"{row.value:.1f}", interval, *scores, str(row.seeds)]
-            table.add_row(*map(Text, cells))
+            table.add_row(*map(_text, cells))
         out.print(table)
         if len(group) > ROWS_SHOWN:
             out.print(f"... and {len(group) - ROWS_SHOWN} more")
@@ -52,7 +53,12 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     table = Table(header_style="bold")
     for index, name in enumerate(columns):
         numeric = any(isinstance(row[index], (int, float)) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left")
+        table.add_column(_text(name), justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*map(_text, row))
     console().print(table)
+
+
+def _text(cell: object) -> Text:
+    """Return a cell that shows what it holds: no markup, no control characters."""
+    return Text("" if cell is None else printable(cell))

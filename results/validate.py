@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from flsl.runtime.errors import UserError, unknown_key
+from flsl.runtime.names import safe_name
 from results.benchmarks import BENCHMARKS
 from results.record import Metric, Record
 from results.schema import config_hash
@@ -15,7 +16,8 @@ PROTOCOL = re.compile(r"[\w.+-]+/[\w.+-]+@[1-9]\d*")
 
 def problems(record: Record) -> list[str]:
     """Return every invariant that the record breaks, each as a clause that names the key; an empty list is a pass."""
-    return [*_identity(record), *_items(record), *_declared(record), *_metrics(record), *_details(record)]
+    found = [*_identity(record), *_items(record), *_declared(record), *_metrics(record)]
+    return [*found, *_single_items(record), *_details(record)]
 
 
 def metric_problems(values: Mapping[str, float], rounding: float = ROUNDING) -> list[str]:
@@ -59,7 +61,7 @@ def _identity(record: Record) -> list[str]:
 def _items(record: Record) -> list[str]:
     data = record.dataset
     evaluated, expected = data.items_evaluated, data.items_expected
-    if expected < 1 or evaluated < 0:
+    if expected < 1:
         return [f"dataset counts {evaluated} of {expected} {data.item}, but there must be at least one"]
     if evaluated > expected:
         return [f"dataset.items_evaluated is {evaluated}, more than items_expected ({expected})"]
@@ -113,16 +115,36 @@ def _each_metric(metrics: Mapping[str, Metric]) -> list[str]:
             continue
         if not interval.low <= interval.high:
             found.append(f"the interval of {name} has low {interval.low:g} above high {interval.high:g}")
+        elif metric.value is None:
+            found.append(f"{name} has an interval, but no value")
+        elif not interval.low - ROUNDING <= metric.value <= interval.high + ROUNDING:
+            bounds_of = f"{interval.low:g} to {interval.high:g}"
+            found.append(f"{name} is {metric.value:g}, outside its own interval ({bounds_of})")
         bounds = metric_problems({name: interval.low}) or metric_problems({name: interval.high})
         if metric.unit == "percent" and bounds:
             found.append(f"a bound of the interval: {bounds[0]}")
     return found
 
 
+def _single_items(record: Record) -> list[str]:
+    """Return what is impossible about scores of single items; those of a metric of the record have its unit."""
+    lowest = {"percent": 0.0, "percentage points": -100.0}
+    found = []
+    for item, scores in record.per_item.items():
+        for name, value in scores.items():
+            # COCO's items are scored by boxes.
+            metric = record.metrics.get(name) or record.metrics.get(f"box_{name}")
+            if metric and not lowest[metric.unit] - ROUNDING <= value <= 100.0 + ROUNDING:
+                found.append(f"per_item.{item}.{name} is {value:g}, outside {lowest[metric.unit]:g}..100 {metric.unit}")
+    return found
+
+
 def _details(record: Record) -> list[str]:
     found = []
     for what, path in record.files.items():
-        if path.startswith("/") or ".." in path.split("/"):
+        try:
+            safe_name(path, "a file", f"files.{what}", folders=True)
+        except UserError:
             found.append(f"files.{what} is {path!r}, but must be relative to the record and inside its folder")
     if record.created:
         try:

@@ -1,11 +1,13 @@
 """The one error type that reaches users, and the wrapper that prints it."""
 
 import difflib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable
 
 from flsl.runtime.preemption import PREEMPTED, Preempted
+from flsl.runtime.text import printable
 
 
 class UserError(Exception):
@@ -29,17 +31,21 @@ def unknown_key(what: str, key: str, known: Iterable[str], kind: str = "key") ->
 
 
 def run_command(main: Callable[[], int | None]) -> int:
-    """Run a program's `main`; print a `UserError`, or which package is not installed, without a traceback.
+    """Run a program's `main`; print a `UserError`, which file the system refuses, or which package is not installed,
+    without a traceback.
 
     Returns the exit code: what `main` returned (None counts as 0), 2 after such an error, 75 after a signal to save and
     stop, 130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal has no characters for is still a name
+            stream.reconfigure(errors="backslashreplace")
     try:
         return main() or 0
     except SaidElsewhere:
         return 2
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         needed = f"the package {error.name!r} is not installed in {sys.executable}. Run: make setup"
@@ -48,6 +54,12 @@ def run_command(main: Callable[[], int | None]) -> int:
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.filename is None:  # not about a file, so nothing that a user could put right
+            raise
+        reason = f"{error.filename}: {error.strerror}. Give another path, or make this one usable"
+        print(f"error: {printable(reason)}.", file=sys.stderr)
+        return 2
     except Preempted as stop:
         if str(stop):  # empty on all processes but the main one
             print(stop, file=sys.stderr)

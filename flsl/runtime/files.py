@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,6 +11,13 @@ from pathlib import Path
 from flsl.runtime.errors import UserError
 
 TEMPORARY = re.compile(r"\..+\.tmp-[^.]+(\.[^.]+)?")  # names that `write_atomic` gives, until it is done
+KINDS = {  # what a path may lead to that is no file
+    stat.S_IFIFO: "named pipe",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+    stat.S_IFDIR: "folder",
+}
 SAMPLE = 256  # files whose contents a digest by sizes reads all the same
 
 
@@ -62,6 +70,30 @@ def write_text(path: str | Path, text: str, *, replace: bool = True) -> Path:
 def write_bytes(path: str | Path, data: bytes, *, replace: bool = True) -> Path:
     """Write a file atomically; see `write_atomic`."""
     return write_atomic(path, lambda temporary: temporary.write_bytes(data), replace=replace)
+
+
+def read_file(path: str | Path, largest: int) -> bytes:
+    """Return the bytes of a file that may be anybody's.
+
+    Args:
+        path: the file.
+        largest: bytes above which it is not read at all.
+
+    Raises:
+        UserError: it is none (a named pipe would keep the reader waiting for ever), too large, or the disk refuses.
+    """
+    try:
+        status = os.stat(path)
+        kind = KINDS.get(stat.S_IFMT(status.st_mode))
+        if kind:
+            raise UserError(f"{path} cannot be read: it is a {kind}, not a file. Remove it, or name another.")
+        if status.st_size > largest:
+            limit = f"{status.st_size} bytes are more than the {largest >> 20} MiB that it may have"
+            raise UserError(f"{path} cannot be read: its {limit}. Is it the right file?")
+        with open(path, "rb") as file:
+            return file.read(status.st_size)  # no more, whatever grows or pretends to be empty
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def remove_temporary(folder: Path, below: Iterable[str] = ()) -> list[Path]:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flsl.runtime.text import printable
+
 if TYPE_CHECKING:
     from results.store import Loaded
 
@@ -27,4 +29,4 @@ def add_records_argument(parser: argparse.ArgumentParser, required: bool = True)
 def report_broken(loaded: Loaded) -> None:
     """Name each record that could not be used on stderr."""
     for message in loaded.broken.values():
-        print(f"broken: {message}", file=sys.stderr)
+        print(f"broken: {printable(message)}", file=sys.stderr)

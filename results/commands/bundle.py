@@ -2,7 +2,8 @@
 
     python -m results bundle --records DIR --out results.zip [--reports results/leaderboard.html ...]
 
-The archive has a manifest of sha256 hashes; `python -m results import results.zip --store DIR` checks it.
+The archive has a manifest of sha256 hashes; `python -m results import results.zip --store DIR` checks it. Of what records
+name, recipes, tables and pictures of up to 4 MiB go in; links, hidden files and everything else stay.
 """
 
 import argparse

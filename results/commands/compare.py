@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 LEVEL = 0.05
+FEWEST, MOST = 100, 1_000_000  # resamples; the most take a minute for each pair of records
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,14 +28,17 @@ def run(arguments: argparse.Namespace) -> int:
     import dataclasses
 
     from flsl.runtime.errors import UserError
+    from flsl.runtime.text import printable
     from results.compare import compare_records, holm
     from results.store import read_record
     from results.terminal import print_rows
 
     if len(arguments.records) < 2:
         raise UserError("compare needs at least two records: python -m results compare A/record.json B/record.json")
-    if arguments.resamples < 100:
-        raise UserError(f"--resamples {arguments.resamples} is too few for a 95 % interval; give 100 or more.")
+    if not FEWEST <= arguments.resamples <= MOST:
+        raise UserError(f"--resamples is {arguments.resamples}, but must be {FEWEST} (for a 95 % interval) to {MOST}.")
+    if arguments.seed < 0:
+        raise UserError(f"--seed is {arguments.seed}, but must be 0 or more.")
     records = [read_record(path / "record.json" if path.is_dir() else path) for path in arguments.records]
     if len({record.model.name for record in records}) < len(records):  # names do not tell them apart, files do
         for index, (record, path) in enumerate(zip(records, arguments.records)):
@@ -56,5 +60,6 @@ def run(arguments: argparse.Namespace) -> int:
     for c in found:
         word = "better" if c.difference > 0 else "worse"
         sure = f"{word} than" if c.p_holm < LEVEL else "not shown to differ from"
-        print(f"{c.a} is {sure} {c.b} in {c.metric} (p = {c.p_holm:.4f})" + (f"; {c.note}" if c.note else ""))
+        note = f"; {c.note}" if c.note else ""
+        print(printable(f"{c.a} is {sure} {c.b} in {c.metric} (p = {c.p_holm:.4f}){note}"))
     return 0

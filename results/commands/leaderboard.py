@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the leaderboard; returns 0, also if some records were left out (each is named)."""
     from flsl.runtime.errors import UserError
     from flsl.runtime.files import write_text
+    from flsl.runtime.text import printable
     from results.leaderboard import build_leaderboard, to_csv
     from results.leaderboard_page import leaderboard_page
     from results.published import read_figures, read_methods, read_tolerances
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     report_broken(loaded)
     board = build_leaderboard(loaded.records)
     for sentence in board.left_out:
-        print(f"left out: {sentence}", file=sys.stderr)
+        print(f"left out: {printable(sentence)}", file=sys.stderr)
     page = leaderboard_page(board, read_figures(), read_tolerances(), read_methods())
     write_text(arguments.out, to_csv(board.rows))
     write_text(arguments.out.with_suffix(".html"), page)

@@ -47,8 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
     print_rows(("model", "protocol", "data", "seed", "status", "score", "record"), rows)
     print(f"{len(shown)} of {len(loaded.records)} records, {len(loaded.broken)} broken")
     if arguments.out:
+        from results.escape import as_csv
         from results.frame import to_frame
 
-        write_text(arguments.out, to_frame(shown).to_csv(index=False, lineterminator="\n"))
+        write_text(arguments.out, to_frame(shown).map(as_csv).to_csv(index=False, lineterminator="\n"))
         print(f"written: {arguments.out}")
     return 0

@@ -19,6 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     import json
 
     from flsl.runtime.errors import UserError
+    from flsl.runtime.text import printable
     from results.schema import record_to_plain
     from results.store import find_records, read_record
     from results.terminal import print_rows
@@ -30,9 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
     record = read_record(paths[0])
     plain = record_to_plain(record)
     if arguments.json:
-        print(json.dumps(plain, indent=1, ensure_ascii=False))
+        print(json.dumps(plain, indent=1))  # in ASCII: a terminal obeys some of the other characters
         return 0
-    print(f"{paths[0]}: {record.status}, schema version {record.schema_version}")
+    print(f"{printable(paths[0])}: {record.status}, schema version {record.schema_version}")
     scores = []
     for name, metric in record.metrics.items():
         bounds = metric.interval

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write or print the table; returns 0."""
     from flsl.runtime.files import write_text
+    from flsl.runtime.text import printable
     from results import render
     from results.leaderboard import build_leaderboard
     from results.page import make_page
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         board = build_leaderboard(loaded.records)
         rows = board.rows
         for sentence in board.left_out:
-            print(f"left out: {sentence}", file=sys.stderr)
+            print(f"left out: {printable(sentence)}", file=sys.stderr)
     published = read_figures(), read_tolerances(), read_methods()
     tables = [build_table(name, rows, *published) for name in names]
     write = {"md": render.to_markdown, "csv": render.to_csv, "tex": render.to_tex, "html": render.to_html}

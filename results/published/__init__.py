@@ -4,6 +4,7 @@ python -m results published
 """
 
 import csv
+import io
 import math
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from flsl.runtime.errors import UserError, unknown_key
+from flsl.runtime.files import read_file
 from results.paper import TABLES
 from results.validate import metric_problems
 
+LARGEST = 4 << 20  # bytes of one of these files
 FOLDER = Path(__file__).parent
 STATUSES = ("verified", "quoted")
 GROUPS = ("self-supervised", "supervised")
@@ -120,14 +123,13 @@ def read_tolerances(path: Path = FOLDER / "tolerances.csv") -> dict[tuple[str, s
 def _read_csv(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
     """Return (line number, cells by column) of a CSV file that must have exactly these columns."""
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            if tuple(header) != columns:
-                raise UserError(f"{path} must have the columns {','.join(columns)}, but has {','.join(header)}.")
-            rows = [(reader.line_num, row) for row in reader if row]
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+        reader = csv.reader(io.StringIO(read_file(path, LARGEST).decode(), newline=""))
+        header = next(reader, [])
+        rows = [(reader.line_num, row) for row in reader if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is no CSV file in UTF-8 ({error}). Export it again.") from None
+    if tuple(header) != columns:
+        raise UserError(f"{path} must have the columns {','.join(columns)}, but has {','.join(header)[:100]}.")
     for line, row in rows:
         if len(row) != len(columns):
             raise UserError(f"{path} line {line} has {len(row)} cells, but the header has {len(columns)}.")

@@ -1,0 +1,16 @@
+"""Text that others wrote, made fit for a terminal: names in files may hold what moves the cursor or turns text around."""
+
+import unicodedata
+
+INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode categories: controls, directions, halves of characters, line ends
+
+
+def printable(text: object) -> str:
+    """Return text on one line with every control character, invisible mark and half character as its escape (`\\x1b`)."""
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode() if unicodedata.category(character) in INVISIBLE else character
+        for character in text
+    )
