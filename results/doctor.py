@@ -6,40 +6,52 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from results.benchmarks import BENCHMARKS
 from results.environment import collect_environment
 
-State = Literal["ok", "warning", "missing"]
+State = Literal["ok", "warning", "missing", "unknown"]  # the last: it could not be checked, and `found` says why
 OLDEST_PYTHON = (3, 10)
 HEADLESS = "pip uninstall -y opencv-python opencv-python-headless && pip install --no-deps opencv-python-headless"
 CORE = ("python", "torch", "timm", "safetensors")  # what every adapter and pretraining need
 
-# Runs in its own process: it imports torch and compiled packages, any of which may be broken.
+PACKAGES = (
+    "torch", "torchvision", "timm", "safetensors", "pycocotools.mask", "faster_coco_eval", "mmengine", "mmcv", "cv2",
+)  # fmt: skip
+PATIENCE = 300  # seconds for all packages to be imported
+# What no look at a machine can tell -> how to find out.
+BEYOND = {
+    "data sets": "python -m eval data verify BENCHMARK DIR",
+    "time and memory at full size": "python -m eval BENCHMARK ... --plan",
+    "several GPUs together, and the network between nodes": "a short run under torchrun",
+    "whether results are the published ones": "python -m results reproduce TABLE ...",
+}
+
+# Runs in its own process: it imports torch and compiled packages, any of which may be broken. What it says as it goes tells
+# how far it came.
 PROBE = """
-import importlib.util, json
-found = {"errors": {}}
-for name in ("torch", "torchvision", "timm", "cv2", "safetensors", "pycocotools.mask", "faster_coco_eval", "mmengine", "mmcv"):
+import importlib, importlib.util, json, sys
+def say(**found):
+    print("PROBE " + json.dumps(found), flush=True)
+for name in sys.argv[1:]:
+    say(trying=name)
     try:
-        module = __import__(name, fromlist=["_"])
-        found[name] = str(getattr(module, "__version__", "present"))
+        say(**{name: str(getattr(importlib.import_module(name), "__version__", "present"))})
     except Exception as error:
-        found["errors"][name] = f"{type(error).__name__}: {error}"
-if "torch" in found:
+        say(errors={name: " ".join(f"{type(error).__name__}: {error}".split())})
+if "torch" in sys.modules and sys.modules["torch"]:
     import torch
-    found["cuda"] = torch.version.cuda
-    found["gpus"] = [
+    say(trying="the GPUs")
+    say(cuda=torch.version.cuda, gpus=[
         {"name": torch.cuda.get_device_name(i), "gib": torch.cuda.get_device_properties(i).total_memory / 2**30}
         for i in range(torch.cuda.device_count())
-    ]
-if "mmcv" in found:
-    found["compiled operators"] = importlib.util.find_spec("mmcv._ext") is not None
-if importlib.util.find_spec("mmdet") is None:
-    found["errors"]["mmdet"] = "not installed"
-print("PROBE " + json.dumps(found))
+    ])
+if "mmcv" in sys.modules and sys.modules["mmcv"]:
+    say(**{"compiled operators": importlib.util.find_spec("mmcv._ext") is not None})
+say(**{"mmdet": "installed"} if importlib.util.find_spec("mmdet") else {"errors": {"mmdet": "not installed"}})
 """
 
 
@@ -57,7 +69,9 @@ def examine(folder: Path = Path(".")) -> list[Check]:
     """Look at Python, packages, processor, memory, GPUs and the disk under `folder`."""
     environment = collect_environment()
     probe = _probe()
-    checks = [_python(environment), *_packages(probe), _opencv(probe), _operators(probe), _gpus(probe)]
+    names = [*(name for name in PACKAGES if name != "cv2"), "mmdet"]
+    checks = [_python(environment), *(_package(probe, name) for name in names), _opencv(probe), _operators(probe)]
+    checks.append(_gpus(probe))
     checks += [_memory(environment), _disk(folder)]
     return checks
 
@@ -70,6 +84,8 @@ def abilities(checks: list[Check], gpu_gib: float) -> list[Check]:
         lacking = [need for need in needs if state[need] == "missing"]
         if lacking:
             return Check(name, "missing", f"needs {', '.join(lacking)}", "see above")
+        if unknown := [need for need in needs if state[need] == "unknown"]:
+            return Check(name, "unknown", f"needs {', '.join(unknown)}, which could not be checked", "see above")
         return Check(name, "ok", found)
 
     able = [
@@ -94,15 +110,27 @@ def largest_gpu(checks: list[Check]) -> float:
 
 
 def _probe() -> dict[str, Any]:
+    """Try the packages; returns version by name, GPUs, `errors` by name, and in `unknown` why the rest was not reached."""
     try:
-        done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=300)
-        lines = [line for line in done.stdout.splitlines() if line.startswith("PROBE ")]
-        if lines:
-            return json.loads(lines[-1].removeprefix("PROBE "))
-        reason = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
-    except subprocess.TimeoutExpired:
-        reason = "it took longer than five minutes"
-    return {"errors": {"imports": f"the packages could not be tried: {reason}"}}
+        done = subprocess.run(
+            [sys.executable, "-c", PROBE, *PACKAGES], capture_output=True, text=True, timeout=PATIENCE, errors="replace"
+        )
+        output, ended = done.stdout, ""
+        if done.returncode:
+            ended = f"ended the process (code {done.returncode}) {' '.join(done.stderr.strip().splitlines()[-1:])}".strip()
+    except subprocess.TimeoutExpired as late:
+        said = late.stdout or b""
+        output, ended = said if isinstance(said, str) else said.decode(errors="replace"), f"took over {PATIENCE} seconds"
+    found: dict[str, Any] = {"errors": {}, "trying": "anything"}
+    for line in output.splitlines():
+        if line.startswith("PROBE "):
+            item = json.loads(line.removeprefix("PROBE "))
+            found["errors"] |= item.pop("errors", {})
+            found |= item
+    if ended:
+        found["errors"][found["trying"]] = f"importing it {ended}"
+    found["unknown"] = f"not checked, because trying {found['trying']} {ended}"
+    return found
 
 
 def _python(environment: Mapping[str, Any]) -> Check:
@@ -113,33 +141,20 @@ def _python(environment: Mapping[str, Any]) -> Check:
     )
 
 
-def _packages(probe: Mapping[str, Any]) -> list[Check]:
-    checks = []
-    for name in (
-        "torch",
-        "torchvision",
-        "timm",
-        "safetensors",
-        "pycocotools.mask",
-        "faster_coco_eval",
-        "mmengine",
-        "mmcv",
-    ):
-        error = probe["errors"].get(name) or ("" if name in probe else probe["errors"].get("imports", "not tried"))
-        remedy = "make setup" if error else ""
-        checks.append(Check(name, "missing" if error else "ok", error or probe[name], remedy))
-    error = probe["errors"].get("mmdet") or probe["errors"].get("imports", "")
-    return [*checks, Check("mmdet", "missing" if error else "ok", error or "installed", "make setup" if error else "")]
+def _package(probe: Mapping[str, Any], package: str) -> Check:
+    if package in probe:
+        return Check(package, "ok", probe[package])
+    if package in probe["errors"]:
+        return Check(package, "missing", probe["errors"][package], "make setup")
+    return Check(package, "unknown", probe["unknown"], "repair that first")
 
 
 def _opencv(probe: Mapping[str, Any]) -> Check:
-    error = probe["errors"].get("cv2") or ("" if "cv2" in probe else "could not be tried")
-    if not error:
-        return Check("opencv", "ok", probe["cv2"])
-    if "libGL" in error or "libgthread" in error or "libxcb" in error:
+    check = replace(_package(probe, "cv2"), name="opencv")
+    if check.state == "missing" and any(library in check.found for library in ("libGL", "libgthread", "libxcb")):
         remedy = f"this server has no display libraries; use OpenCV without them, installed last: {HEADLESS}"
-        return Check("opencv", "missing", error, remedy)
-    return Check("opencv", "missing", error, "make setup")
+        return replace(check, remedy=remedy)
+    return check
 
 
 def _operators(probe: Mapping[str, Any]) -> Check:
@@ -147,12 +162,15 @@ def _operators(probe: Mapping[str, Any]) -> Check:
         return Check("detector operators", "ok", "compiled in mmcv")
     if "mmcv" in probe and "torchvision" in probe:
         return Check("detector operators", "ok", "mmcv has none; torchvision's are used")
+    if {"mmcv", "torchvision"} - probe.keys() - probe["errors"].keys():
+        return Check("detector operators", "unknown", probe["unknown"], "repair that first")
     return Check("detector operators", "missing", "neither mmcv nor torchvision has them", "make setup")
 
 
 def _gpus(probe: Mapping[str, Any]) -> Check:
-    gpus = probe.get("gpus", [])
-    if gpus:
+    if "gpus" not in probe:
+        return Check("gpu", "unknown", "not checked: it takes a torch that can be imported", "make setup")
+    if gpus := probe["gpus"]:
         return Check("gpu", "ok", ", ".join(f"{gpu['name']} ({gpu['gib']:.0f} GiB)" for gpu in gpus))
     if shutil.which("nvidia-smi"):
         build = f"torch {probe.get('torch', '?')} is built for CUDA {probe.get('cuda')}"
@@ -166,7 +184,7 @@ def _memory(environment: Mapping[str, Any]) -> Check:
     try:
         gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     except (ValueError, OSError, AttributeError):
-        return Check("memory", "warning", "unknown")
+        return Check("memory", "unknown", "not checked: this system does not tell")
     found = f"{gib:.0f} GiB, {environment['cpus']} cores ({environment['processor']})"
     return Check(
         "memory", "ok" if gib >= 8 else "warning", found, "" if gib >= 8 else "8 GiB or more for the detectors"
@@ -174,7 +192,10 @@ def _memory(environment: Mapping[str, Any]) -> Check:
 
 
 def _disk(folder: Path) -> Check:
-    free = shutil.disk_usage(folder).free / 2**30
+    try:
+        free = shutil.disk_usage(folder).free / 2**30
+    except OSError as error:
+        return Check("disk", "unknown", f"not checked: {folder} cannot be read ({error.strerror})", "go to another folder")
     enough = free >= 20
     return Check("disk", "ok" if enough else "warning", f"{free:.0f} GiB free under {folder.resolve()}",
                  "" if enough else "20 GiB or more for COCO and its outputs")  # fmt: skip

@@ -104,7 +104,7 @@ def _plan_run(table: str, benchmark: Benchmark, checkpoint, model, data, folder,
     checks = _machine()
     gpu = largest_gpu(checks)
     needed = next(check for check in abilities(checks, gpu) if check.name == benchmark.command)
-    if needed.state == "missing":
+    if needed.state in ("missing", "unknown"):
         return Step(table, "leave out", f"this machine {needed.found}; see: python -m results doctor")
     found = _data_folder(data, benchmark, alone)
     if found is None:

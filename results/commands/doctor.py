@@ -2,7 +2,8 @@
 
     python -m results doctor [--json]
 
-Exit code 0 if every program runs here (at least on the CPU), 1 if one does not.
+Exit code 0 if every program runs here (at least on the CPU), 1 if one does not or could not be checked; what a look at
+the machine cannot tell is named, with the command that does.
 """
 
 import argparse
@@ -18,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     import dataclasses
     import json
 
-    from results.doctor import abilities, examine, largest_gpu
+    from results.doctor import BEYOND, abilities, examine, largest_gpu
     from results.terminal import print_rows
 
     checks = examine()
@@ -26,11 +27,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(
             json.dumps(
-                {"checks": [*map(dataclasses.asdict, checks)], "can run": [*map(dataclasses.asdict, able)]}, indent=1
+                {
+                    "checks": [*map(dataclasses.asdict, checks)],
+                    "can run": [*map(dataclasses.asdict, able)],
+                    "cannot be checked here": BEYOND,
+                },
+                indent=1,
             )
         )
     else:
         columns = ("", "state", "found", "what to do")
         print_rows(columns, [[c.name, c.state, c.found, c.remedy] for c in checks])
         print_rows(("can this machine run", *columns[1:]), [[c.name, c.state, c.found, c.remedy] for c in able])
-    return 1 if any(check.state == "missing" for check in able) else 0
+        print_rows(("cannot be checked here", "how to find out"), BEYOND.items())
+    return 1 if any(check.state in ("missing", "unknown") for check in able) else 0

@@ -162,6 +162,27 @@ def test_doctor_says_what_lacks_where_nothing_is_installed(tmp_path):
     assert "torch" in able["pretrain"]["found"]
 
 
+def test_doctor_names_what_it_cannot_check(tmp_path, monkeypatch, cli):
+    for name in ("torch", "timm", "safetensors"):
+        (tmp_path / f"{name}.py").write_text("__version__ = '1'\n")
+    (tmp_path / "torchvision.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    code, out, _ = cli("doctor", "--json")
+    found = json.loads(out)
+    checks = {check["name"]: check for check in found["checks"]}
+    assert code == 1
+    assert checks["torch"]["state"] == "ok"
+    assert (checks["torchvision"]["state"], "code -9" in checks["torchvision"]["found"]) == ("missing", True)
+    for name in ("timm", "opencv", "mmdet", "detector operators"):  # nobody knows, so it does not say that they lack
+        assert (checks[name]["state"], "trying torchvision" in checks[name]["found"]) == ("unknown", True), name
+    assert checks["gpu"]["state"] == "unknown"
+    able = {check["name"]: check["state"] for check in found["can run"]}
+    assert (able["tables, leaderboard"], able["davis"], able["coco"]) == ("ok", "unknown", "missing")
+    assert "data verify" in found["cannot be checked here"]["data sets"]
+    monkeypatch.chdir(tmp_path)
+    assert "whether results are the published ones" in cli("doctor")[1]
+
+
 @pytest.mark.slow
 def test_runs_what_is_missing_and_then_skips_it(tmp_path, cli):
     drawn = [sys.executable, "-m", "eval", "data", "synthesize", "davis", str(tmp_path / "davis2017")]
