@@ -115,7 +115,9 @@ def read_bundle(path: Path) -> dict[str, bytes]:
             f"{path} is not a bundle made by `python -m results bundle`, or is damaged ({error}). Ask for it again."
         ) from None
     if version != VERSION:
-        raise UserError(f"bundle {path} is of version {version!r}; this program knows {VERSION}. Import it with a newer one.")
+        raise UserError(
+            f"bundle {path} is of version {version!r}; this program knows {VERSION}. Import it with a newer one."
+        )
     for name in sorted(entries.keys() | hashes.keys()):
         if name not in hashes or name not in entries:
             where = "the manifest does not list it" if name not in hashes else "it is missing from the archive"
@@ -144,7 +146,9 @@ def _unpack(path: Path, archive: zipfile.ZipFile) -> dict[str, bytes]:
         if info.file_size > largest:
             raise UserError(f"bundle {path}: {name!r} unpacks to more than {largest >> 20} MiB, so it is not read.")
         if info.compress_type not in METHODS:
-            raise UserError(f"bundle {path}: {name!r} is packed by a method that `python -m results bundle` does not use.")
+            raise UserError(
+                f"bundle {path}: {name!r} is packed by a method that `python -m results bundle` does not use."
+            )
     entries = {}
     for info in infos:
         with archive.open(info) as file:

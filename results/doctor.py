@@ -117,10 +117,15 @@ def _probe() -> dict[str, Any]:
         )
         output, ended = done.stdout, ""
         if done.returncode:
-            ended = f"ended the process (code {done.returncode}) {' '.join(done.stderr.strip().splitlines()[-1:])}".strip()
+            ended = (
+                f"ended the process (code {done.returncode}) {' '.join(done.stderr.strip().splitlines()[-1:])}".strip()
+            )
     except subprocess.TimeoutExpired as late:
         said = late.stdout or b""
-        output, ended = said if isinstance(said, str) else said.decode(errors="replace"), f"took over {PATIENCE} seconds"
+        output, ended = (
+            said if isinstance(said, str) else said.decode(errors="replace"),
+            f"took over {PATIENCE} seconds",
+        )
     found: dict[str, Any] = {"errors": {}, "trying": "anything"}
     for line in output.splitlines():
         if line.startswith("PROBE "):
@@ -195,7 +200,9 @@ def _disk(folder: Path) -> Check:
     try:
         free = shutil.disk_usage(folder).free / 2**30
     except OSError as error:
-        return Check("disk", "unknown", f"not checked: {folder} cannot be read ({error.strerror})", "go to another folder")
+        return Check(
+            "disk", "unknown", f"not checked: {folder} cannot be read ({error.strerror})", "go to another folder"
+        )
     enough = free >= 20
     return Check("disk", "ok" if enough else "warning", f"{free:.0f} GiB free under {folder.resolve()}",
                  "" if enough else "20 GiB or more for COCO and its outputs")  # fmt: skip

@@ -107,7 +107,11 @@ def _claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
         ]
         word = f"<td class='verdict {claim['verdict'].replace(' ', '-')}'>{as_html(claim['verdict'])}"
         word += f" <span class=quiet>{as_html(claim['reason'])}</span></td>"
-        cells = [f"<th scope=row>{as_html(claim['metric'])}</th>", *(f"<td>{as_html(text)}</td>" for text in texts), word]
+        cells = [
+            f"<th scope=row>{as_html(claim['metric'])}</th>",
+            *(f"<td>{as_html(text)}</td>" for text in texts),
+            word,
+        ]
         body.append(cells)
     head = ("Metric", "Published", "Source", "Measured [95 % interval]", "Difference", "Tolerance", "Verdict")
     return _grid(head, body)
@@ -132,7 +136,9 @@ def _evidence(record: Mapping[str, Any], path: Path) -> str:
         "record": str(path),
     }
     lines = [
-        [f"<th scope=row>{key}</th>", f"<td><code>{as_html(value)}</code></td>"] for key, value in facts.items() if value
+        [f"<th scope=row>{key}</th>", f"<td><code>{as_html(value)}</code></td>"]
+        for key, value in facts.items()
+        if value
     ]
     pictures = "".join(_picture(path, name, what) for what, name in record["files"].items())
     return f"<details><summary>Evidence</summary>{_grid(('', ''), lines)}</details>{pictures}"
