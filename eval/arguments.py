@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flsl.commands.arguments import add_overrides, overrides
 from flsl.runtime.distributed import is_main, world_size
-from flsl.runtime.errors import UserError
+from flsl.runtime.errors import UserError, require_seed
 from flsl.runtime.slurm import add_launcher, adopt_ranks, submit
 from flsl.source import join_spec
 
@@ -145,6 +145,7 @@ def evaluate_detector(arguments: argparse.Namespace, run: Callable[[argparse.Nam
         run: the adapter's own function, for the job.
         probe: module with the adapter's `plan` and `bench`.
     """
+    require_seed(arguments.seed)
     measured = {"checkpoint": _checkpoint(arguments), "data": arguments.data, "overrides": arguments.overrides}
     measured |= {"seed": arguments.seed, "device": arguments.device}
     if arguments.mode == "bench":

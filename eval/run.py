@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from flsl.runtime.device import choose_device
 from flsl.runtime.distributed import is_main, on_main, world_size
-from flsl.runtime.errors import UserError
+from flsl.runtime.errors import UserError, require_seed
 from flsl.runtime.run_folder import RunFolder, State, WhenExists
 from flsl.runtime.schema import parse
 from flsl.runtime.stopwatch import Stopwatch, peak_memory
@@ -56,6 +56,9 @@ def evaluate(
     **options: Any,
 ) -> Record:
     """Evaluate an encoder on a benchmark; see `eval.evaluate`."""
+    require_seed(seed)
+    if name is not None and not (name.strip() and name.isprintable()):
+        raise UserError(f"--name {name!r} is no name for a model: expected is text without control characters")
     adapter = import_module(f"eval.{find_benchmark(benchmark).command}.run")
     run = Run(
         Path(out),

@@ -2,9 +2,11 @@
 
 import difflib
 from dataclasses import asdict, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from flsl.runtime.schema import Count, Positive, PositiveInt, section
+from pydantic import Field
+
+from flsl.runtime.schema import Count, Depth, Pixels, Positive, Width, section
 
 # name -> (width, blocks, heads). Heads are width / 64, but for vit_huge (80 wide in every public one), and never come
 # from a recipe (docs/method.md, "Pitfalls").
@@ -36,19 +38,19 @@ class EncoderConfig:
     """
 
     architecture: str = "vit_small"
-    patch_size: PositiveInt = 16
-    image_size: PositiveInt = 224
-    embed_dim: PositiveInt = 0  # left out, these three are what the architecture says
-    depth: PositiveInt = 0
-    num_heads: PositiveInt = 0
-    mlp_ratio: Positive = 4.0
+    patch_size: Pixels = 16
+    image_size: Pixels = 224
+    embed_dim: Width = 0  # left out, these three are what the architecture says
+    depth: Depth = 0
+    num_heads: Width = 0
+    mlp_ratio: Annotated[float, Field(gt=0, le=1000)] = 4.0
     class_token: bool = False
-    register_tokens: Count = 0
+    register_tokens: Annotated[int, Field(ge=0, le=1000)] = 0
     position_embedding: Literal["sincos", "learned", "fixed", "rope"] = "sincos"
     position_interpolation: Literal["dino", "size", "size_plain"] = "dino"
     position_prefix: Count | None = None
     final_norm: bool = True
-    norm_eps: Positive = 1e-6
+    norm_eps: Annotated[float, Field(gt=0, lt=1)] = 1e-6
     layer_scale: bool = False
     qkv_bias: bool = True
     mlp: Literal["gelu", "swiglu"] = "gelu"
@@ -85,6 +87,8 @@ class EncoderConfig:
 
     def _check_plain(self) -> None:
         """Refuse what no plain ViT can be."""
+        if self.timm_arguments:
+            raise ValueError("timm_arguments are those of a timm_model, which is not named")
         if self.position_embedding == "sincos" and self.embed_dim % 4:
             raise ValueError(f"the sincos position table needs an embed_dim that 4 divides, not {self.embed_dim}")
         if self.position_embedding == "rope":

@@ -14,7 +14,7 @@ from flsl.architecture import EncoderConfig
 from flsl.attention import EncoderAttention
 from flsl.position import resize_positions, sincos_table
 from flsl.runtime.errors import UserError
-from flsl.timm_network import create_network, run_network
+from flsl.timm_network import create_network, require_described, run_network
 
 
 class Encoder(nn.Module):
@@ -42,6 +42,7 @@ class Encoder(nn.Module):
             heads = {"num_heads": config.num_heads} if "num_heads" in config.timm_arguments else {}
             arguments = {"drop_path_rate": drop_path} | config.timm_arguments | heads
             self.network = create_network(config.timm_model, **arguments)
+            require_described(self.network, config)
             return
         vit = _plain_vit(config, drop_path)
         self.cls_token, self.reg_token = vit.cls_token, vit.reg_token

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from flsl.runtime.schema import Count, NotNegative, Positive, PositiveInt, Share, ShareBelowOne, section
+from flsl.runtime.schema import Depth, NotNegative, Positive, PositiveInt, Share, ShareBelowOne, Width, section
 
 SCALE = 384**-0.5  # the published mean-shift scales have it written in, also for other widths
 
@@ -14,9 +14,9 @@ class HeadConfig:
     """Sizes of the head; `centroids` is K."""
 
     centroids: Annotated[int, Field(ge=2, le=2**31)] = 4096
-    hidden_dim: PositiveInt = 2048
-    bottleneck_dim: PositiveInt = 256
-    layers: PositiveInt = 3
+    hidden_dim: Width = 2048
+    bottleneck_dim: Width = 256
+    layers: Depth = 3
     norm_last_layer: bool = True
 
 
@@ -45,7 +45,7 @@ class Temperature:
     student: Positive = 0.1
     teacher_start: Positive = 0.04
     teacher: Positive = 0.07
-    warmup_epochs: Count = 30
+    warmup_epochs: Annotated[int, Field(ge=0, le=10**6)] = 30
 
 
 @section

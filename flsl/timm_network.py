@@ -28,11 +28,14 @@ def create_network(name: str, **arguments: Any) -> Any:
     arguments = {"num_classes": 0} | arguments
     any_size: dict[str, Any] = {"dynamic_img_size": True}
     try:
-        network = timm.create_model(name, pretrained=False, **(any_size | arguments))
-    except TypeError:  # a family without that option
-        network = timm.create_model(name, pretrained=False, **arguments)
-    except RuntimeError as error:
-        raise UserError(f"timm {timm.__version__} cannot build {name!r}: {error}") from error
+        try:
+            network = timm.create_model(name, pretrained=False, **(any_size | arguments))
+        except TypeError:  # a family without that option
+            network = timm.create_model(name, pretrained=False, **arguments)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever arguments from a recipe or a file may cause in timm's code
+        raise UserError(f"timm {timm.__version__} cannot build {name!r} with {arguments}: {error}") from error
     if not all(
         hasattr(network, part) for part in ("blocks", "patch_embed", "num_prefix_tokens", "forward_intermediates")
     ):
@@ -88,3 +91,14 @@ def describe_network(network: Any, name: str, arguments: dict[str, Any] | None =
         timm_model=name,
         timm_arguments=arguments or {},
     )
+
+
+def require_described(network: Any, config: EncoderConfig) -> None:
+    """Raise UserError where a timm network is not of the sizes that its description says."""
+    found = describe_network(network, str(config.timm_model))
+    for key in ("patch_size", "embed_dim", "depth"):
+        if getattr(found, key) != getattr(config, key):
+            raise UserError(
+                f"encoder.{key} must be {getattr(found, key)}, as in timm's {config.timm_model}, "
+                f"but is {getattr(config, key)}"
+            )

@@ -1,6 +1,5 @@
 """Images to samples: a folder of images, samples that depend on (seed, epoch, index) alone, and their order."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from flsl.runtime.errors import UserError
+from flsl.runtime.files import list_files
 from flsl.runtime.images import ImageError
 from flsl.runtime.marker import read_marker
 from flsl.sampling import draw_queries
@@ -24,7 +24,7 @@ RETRIES = 10
 
 
 def find_images(root: str | Path) -> list[Path]:
-    """Return all images below a folder, sorted; `train/` below it is taken where there is one (ImageFolder layout).
+    """Return all images below a folder and what it links to, sorted; `train/` below it is taken where there is one (ImageFolder layout).
 
     Raises:
         UserError: no such folder, or no image in it.
@@ -36,8 +36,7 @@ def find_images(root: str | Path) -> list[Path]:
             "images; `python -m eval data synthesize images DIR` draws one."
         )
     folder = root / "train" if (root / "train").is_dir() else root
-    found = (os.path.join(at, name) for at, _, names in os.walk(folder) for name in names)  # asks no file for its kind
-    paths = sorted(Path(name) for name in found if os.path.splitext(name)[1].lower() in SUFFIXES)
+    paths = list_files(folder, SUFFIXES)
     if not paths:
         raise UserError(f"--data {root} holds no images ({', '.join(sorted(SUFFIXES))}) in it or below")
     return paths

@@ -12,7 +12,18 @@ from flsl.objective import HeadConfig, Loss, MeanShift, Stage, Temperature
 from flsl.runtime.config import override_config, read_config
 from flsl.runtime.errors import UserError
 from flsl.runtime.precision import Precision
-from flsl.runtime.schema import Count, NotNegative, Positive, PositiveInt, Share, ShareBelowOne, parse, section
+from flsl.runtime.schema import (
+    Count,
+    NotNegative,
+    Pixels,
+    Positive,
+    PositiveInt,
+    Share,
+    ShareBelowOne,
+    Workers,
+    parse,
+    section,
+)
 
 Area = Annotated[float, Field(gt=0, le=1)]  # a share of an image's
 
@@ -21,9 +32,9 @@ Area = Annotated[float, Field(gt=0, le=1)]  # a share of an image's
 class Views:
     """Sizes in pixels and area ranges of the random resized crops; all but the teacher's are cut from its crop."""
 
-    global_size: PositiveInt = 224
-    local_size: PositiveInt = 96
-    n_local: Count = 2
+    global_size: Pixels = 224
+    local_size: Pixels = 96
+    n_local: Annotated[int, Field(ge=0, le=100)] = 2
     teacher_scale: tuple[Area, Area] = (0.8, 1.0)
     global_scale: tuple[Area, Area] = (0.5, 1.0)
     local_scale: tuple[Area, Area] = (0.05, 0.4)
@@ -81,7 +92,7 @@ class Runtime:
     """What changes speed, memory, what is kept and when a run gives up, but no result: an interrupted run may go on with
     other values."""
 
-    workers: Count = 8  # data loading processes of a rank; 0 loads in the training process
+    workers: Workers = 8  # data loading processes of a rank; 0 loads in the training process
     compile: bool = False  # the same computation up to rounding
     activation_checkpointing: bool = False
     log_every: PositiveInt = 10  # steps
@@ -121,6 +132,12 @@ class Recipe:
                 raise ValueError(f"{name} {size} is no multiple of encoder.patch_size {patch}")
             if size // patch < window:
                 raise ValueError(f"{name} {size} has {size // patch} tokens a side, fewer than its window of {window}")
+        windows = sampling.window_global, sampling.window_local
+        if views.n_local and views.local_size == views.global_size and windows[0] != windows[1]:
+            raise ValueError(
+                f"views.local_size is views.global_size, {views.local_size}: views of one size go together and need one "
+                f"window, but sampling.window_global is {windows[0]} and window_local {windows[1]}"
+            )
         if encoder.position_embedding not in ("sincos", "learned") and not encoder.timm_model:
             raise ValueError(
                 f"encoder.position_embedding {encoder.position_embedding!r} comes with a checkpoint; "

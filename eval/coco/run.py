@@ -35,6 +35,7 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
         UserError: data, recipe or checkpoint cannot be used, `run.out` holds another run, or training failed.
     """
     recipe, _ = read_recipe(Path(options.config), options.overrides, CocoRecipe)
+    run.benchmark.declaration_of(recipe.protocol)  # an unknown one would be refused after the training
     train, test = splits(recipe, data)
     start_ranks(str(run.choose_device()))
     loaded = load(encoder, seed=run.seed)

@@ -14,7 +14,8 @@ from importlib import import_module
 from pathlib import Path
 
 from eval.data.synthesize import synthesize
-from eval.data.synthesize.sizes import SIZES, require_between
+from eval.data.synthesize.sizes import SIZES
+from flsl.runtime.errors import require_between
 
 BENCHMARKS = {
     "images": "pictures in class folders (ImageFolder layout: train/CLASS/*.jpg), for pretraining",

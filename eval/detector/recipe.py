@@ -7,9 +7,21 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from flsl.runtime.config import read_config
+from flsl.runtime.config import override_config, read_config
 from flsl.runtime.precision import Precision
-from flsl.runtime.schema import Count, NotNegative, Positive, PositiveInt, Share, ShareBelowOne, parse, plain, section
+from flsl.runtime.schema import (
+    Count,
+    NotNegative,
+    Positive,
+    PositiveInt,
+    Share,
+    ShareBelowOne,
+    Width,
+    Workers,
+    parse,
+    plain,
+    section,
+)
 
 NORM_GROUPS = 16  # of group normalization
 
@@ -17,7 +29,6 @@ Side = Annotated[int, Field(ge=2, le=2**15 - 1)]  # OpenCV resizes to no more
 Factor = Annotated[float, Field(ge=0.01, le=100)]
 ShareAboveZero = Annotated[float, Field(gt=0, le=1)]
 Block = Annotated[int, Field(ge=0, le=999)]  # 0-based
-Channels = Annotated[int, Field(ge=1, le=2**16)]
 Layers = Annotated[int, Field(ge=0, le=100)]
 Batch = Annotated[int, Field(ge=1, le=2**16)]
 
@@ -34,13 +45,13 @@ class ModelSection:
     frozen_blocks: Count = 0
     window: Annotated[int, Field(ge=2, le=512)] | None = None  # attention windows, in tokens; None attends globally
     global_blocks: tuple[Block, ...] = ()  # attend globally all the same
-    fpn_channels: Channels = 256
+    fpn_channels: Width = 256
     box_convs: Layers = 0  # shared convolutions of the box head, before its fully connected layers
     fc_layers: Layers = 2
-    fc_channels: Channels = 1024
+    fc_channels: Width = 1024
     class_agnostic: bool = False  # one box and one mask a region in place of one a category: learns from fewer objects
     head_norm: Literal["GN"] | None = None  # group normalization in pyramid and heads: learns faster from scratch
-    mask_channels: Channels = 256
+    mask_channels: Width = 256
     mask_convs: Layers = 4
     anchor_scale: Annotated[int, Field(ge=1, le=1000)] = 8  # an anchor's side on a level of stride s is this times s
     rpn_samples: PositiveInt = 256
@@ -134,7 +145,7 @@ class TestingSection:
 class RuntimeSection:
     """What changes speed and memory, and no result: such keys may differ between runs of one protocol."""
 
-    workers: Annotated[int, Field(ge=0, le=1024)] = 4  # data loading processes a device; 0: the training process loads
+    workers: Workers = 4  # data loading processes a device; 0: the training process loads
     checkpoint_activations: bool = False
     checkpoint_every: PositiveInt = 2000  # iterations between resumable states
     tensorboard: bool = False
@@ -144,7 +155,7 @@ class RuntimeSection:
 class Recipe:
     """One recipe. `protocol` is its name and version; it is part of a result's key."""
 
-    protocol: Annotated[str, Field(min_length=1)]
+    protocol: Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+-]+(@[0-9]+)?$")]
     model: ModelSection
     images: ImagesSection = field(default_factory=ImagesSection)
     training: TrainingSection = field(default_factory=TrainingSection)
@@ -185,9 +196,9 @@ def read_recipe(
     Raises:
         UserError: no such file, or a key or value that a recipe cannot have (the nearest key is named).
     """
-    overrides = list(overrides)
-    recipe = parse(cls, read_config(path, overrides), "")
-    published = parse(cls, read_config(path), "") if overrides else recipe
+    own = read_config(path)
+    published = parse(cls, own, "")
+    recipe = parse(cls, override_config(own, overrides), "")
     model = replace(recipe.model, window=published.model.window, global_blocks=published.model.global_blocks)
     suffix = "-modified" if replace(recipe, runtime=published.runtime, model=model) != published else ""
     if recipe.model.window is not None:

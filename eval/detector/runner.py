@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 
 from eval.detector.states import resume
 from flsl.runtime.distributed import is_main
-from flsl.runtime.errors import UserError
+from flsl.runtime.errors import UserError, is_out_of_memory
 
 LOG = "train.log"
 
@@ -80,8 +80,8 @@ def quiet(log: Path) -> Iterator[TextIO]:
                 yield console
         except UserError as error:
             raise UserError(_from_loader(str(error))) from None
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
                 raise
             raise UserError(out_of_memory(str(error))) from error
 
@@ -89,11 +89,6 @@ def quiet(log: Path) -> Iterator[TextIO]:
 def _from_loader(message: str) -> str:
     """Take the message out of the traceback that torch wraps an error of a loader process in."""
     return re.split(r"^[\w.]+Error: ", message, flags=re.MULTILINE)[-1].strip()
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    text = str(error)
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text
 
 
 def out_of_memory(detail: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from eval.detector.annotations import read_annotations
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import sha256_of_file
+from flsl.runtime.files import list_files, sha256_of_file
 from flsl.runtime.marker import read_marker
 
 XML = "Annotations/CLS-LOC"
@@ -83,7 +83,7 @@ def _read_coco_split(root: Path, split: str) -> list[Example]:
 
 def _read_xml_split(root: Path, split: str) -> list[Example]:
     """Return the images that have an official box file."""
-    files = sorted((root / XML / split).rglob("*.xml"))
+    files = list_files(root / XML / split, [".xml"])
     if not files:
         raise UserError(
             f"{root / XML / split} holds no box file (*.xml). Unpack "
@@ -93,7 +93,7 @@ def _read_xml_split(root: Path, split: str) -> list[Example]:
     folder = next((place for place in places if place.is_dir()), None)
     if folder is None:
         raise UserError(f"the images are missing: expected {places[0]} or {places[1]}.")
-    images = {path.stem: path for path in folder.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg", ".png")}
+    images = {path.stem: path for path in list_files(folder, (".jpeg", ".jpg", ".png"))}
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda file: _read_xml(file, images, folder), files))
 
@@ -128,6 +128,6 @@ def _read_xml(file: Path, images: dict[str, Path], folder: Path) -> Example:
 def _hash_xml(folder: Path) -> str:
     """Return one hash over all box files of a split."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.xml")):
+    for path in list_files(folder, [".xml"]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -1,12 +1,25 @@
-"""Recipe files: mmengine Python configs, changed by `--set key=value`; `flsl.runtime.schema` checks what they say."""
+"""Recipe files: mmengine Python configs, changed by `--set key=value`; `flsl.runtime.schema` checks what they say.
+
+A recipe is a program: who reads one runs it. What is kept from it is only that it hangs or ends this one unexplained.
+"""
 
 import ast
+import contextlib
+import os
 import pprint
-from collections.abc import Iterable, Mapping
+import re
+import signal
+import threading
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from flsl.runtime.errors import UserError, unknown_key
+
+ELSEWHERE = "Recipes are under configs/."
+LONGEST_KEY = 200
+LIMIT = 60.0  # seconds of computing that a recipe may take
 
 
 def read_config(path: str | Path, overrides: Iterable[str] = (), optional: Iterable[str] = ()) -> dict[str, Any]:
@@ -26,17 +39,94 @@ def read_config(path: str | Path, overrides: Iterable[str] = (), optional: Itera
             and checked there.)
     """
     path = Path(path)
-    if not path.is_file():
-        near = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
-        hint = f" Recipes in {path.parent}: {', '.join(near)}." if near else " Recipes are under configs/."
-        raise UserError(f"config {path} does not exist.{hint}")
     from mmengine.config import Config
 
+    files: set[str] = set()
     try:
-        config = Config.fromfile(str(path), lazy_import=False).to_dict()
-    except Exception as error:  # any Python error may come out of a user's config file
-        raise UserError(f"config {path} cannot be read: {type(error).__name__}: {error}") from error
+        with _time_limit(path):
+            files = _with_bases(path)
+            config = Config.fromfile(str(path), lazy_import=False).to_dict()
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # anything may come out of a user's program
+        raise UserError(f"config {path} cannot be read: {_told(error, files)}") from error
     return override_config(config, overrides, optional)
+
+
+def _with_bases(path: Path, chain: tuple[Path, ...] = ()) -> set[str]:
+    """Return the names of a recipe file and of all that it is based on, as far as that can be told without running it.
+
+    Raises:
+        UserError: one is not there, is no Python file, or leads back to itself.
+    """
+    named = f"config {path}" + (f", the _base_ of {chain[-1]}," if chain else "")
+    here = Path(os.path.abspath(path))
+    if here in chain:
+        loop = " -> ".join(file.name for file in (*chain[chain.index(here) :], here))
+        raise UserError(f"config {chain[0]} is based on itself ({loop}): its _base_ must be another recipe")
+    try:
+        is_file, is_folder = here.is_file(), here.is_dir()
+    except OSError as error:  # such as a name that is too long
+        raise UserError(f"{named[:200]} cannot be read: {error.strerror}") from error
+    if is_folder:
+        raise UserError(f"{named} is a folder; expected is a recipe in it, a Python file")
+    if not is_file:
+        near = sorted(file.name for file in here.parent.glob("*.py")) if here.parent.is_dir() else []
+        listed = ", ".join(near[:12]) + ", ..." * (len(near) > 12)
+        raise UserError(f"{named} does not exist. " + (f"Recipes in {path.parent}: {listed}." if near else ELSEWHERE))
+    if here.suffix != ".py":
+        raise UserError(f"{named} is no recipe: expected is a Python file (.py). {ELSEWHERE}")
+    try:
+        lines = ast.parse(here.read_text(encoding="utf-8")).body
+    except UnicodeDecodeError as error:
+        raise UserError(f"{named} is no recipe: it is not UTF-8 text ({error.reason} at byte {error.start})") from error
+    except OSError as error:
+        raise UserError(f"{named} cannot be read: {error.strerror}") from error
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {str(here)}  # mmengine knows placeholders that are no Python, and says what is wrong with the rest
+    files = {str(here)}
+    for line in lines:
+        if isinstance(line, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "_base_" for t in line.targets):
+            with contextlib.suppress(ValueError):  # it is computed
+                bases = ast.literal_eval(line.value)
+                for base in bases if isinstance(bases, list) else [bases]:
+                    if not isinstance(base, str):
+                        raise UserError(
+                            f"{named}: _base_ must be the name of a recipe or a list of names, but is {base!r}"
+                        )
+                    if "::" not in base:  # mmengine's name for another package's
+                        files |= _with_bases(path.parent / base, (*chain, here))
+    return files
+
+
+@contextlib.contextmanager
+def _time_limit(path: Path) -> Iterator[None]:
+    """End a recipe that computes, or prints, without end; only the main thread can."""
+
+    def stop(*_: object) -> None:
+        raise UserError(f"config {path} is still running after {LIMIT:g} s of computing; a recipe only sets values")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def _told(error: BaseException, files: set[str]) -> str:
+    """Return what went wrong in a recipe and where, in one line."""
+    if isinstance(error, SystemExit):
+        text = f"it ends the program ({error.code!r:.80}); a recipe only sets values"
+    else:
+        said = re.sub(r"There are syntax errors in config file \S+: ", "", str(error)).strip() or "no reason given"
+        text = f"{type(error).__name__}: {said.splitlines()[0]:.300}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}: {text}" if frames else text
 
 
 def override_config(config: dict[str, Any], overrides: Iterable[str], optional: Iterable[str] = ()) -> dict[str, Any]:
@@ -54,11 +144,11 @@ def _apply(config: dict[str, Any], override: str, optional: Iterable[str]) -> No
     """Set one `a.b=value` in place; sections must exist, keys inside a section are checked by its schema."""
     key, separator, text = override.partition("=")
     key = key.strip()
-    if not separator or not key:
-        raise UserError(f"--set {override!r} is not of the form key=value, e.g. --set training.epochs=10")
+    if not separator or not key or len(key) > LONGEST_KEY:
+        raise UserError(f"--set {override!r:.80} is not of the form key=value, e.g. --set training.epochs=10")
     try:
         value = ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = text.strip()
     *sections, name = key.split(".")
     node = config

@@ -30,6 +30,25 @@ def unknown_key(what: str, key: str, known: Iterable[str], kind: str = "key") ->
     return f"{what} is not a known {kind}.{hint} Valid: {', '.join(known) or 'none'}."
 
 
+def require_between(least: int, most: int | None = None, **values: int) -> None:
+    """Raise UserError for the first option that is out of bounds."""
+    for name, value in values.items():
+        if value < least or (most is not None and value > most):
+            bound = f"at least {least}" if value < least else f"at most {most}"
+            raise UserError(f"--{name.replace('_', '-')} is {value!s:.40}; it must be {bound}.")
+
+
+def require_seed(seed: int) -> None:
+    """Raise UserError where a random seed is none that every library takes."""
+    require_between(0, 2**31 - 1, seed=seed)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error of Python, numpy or torch says that memory ran out, on whatever device."""
+    told = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in told or "can't allocate memory" in told
+
+
 def run_command(main: Callable[[], int | None]) -> int:
     """Run a program's `main`; print a `UserError`, which file the system refuses, or which package is not installed,
     without a traceback.
@@ -46,6 +65,12 @@ def run_command(main: Callable[[], int | None]) -> int:
         return 2
     except UserError as error:
         print(f"error: {printable(error)}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        said = (str(error).strip().splitlines() or ["no memory left"])[0]
+        print(f"error: out of memory ({said[:160]}). Choose smaller sizes, or fewer at once.", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         needed = f"the package {error.name!r} is not installed in {sys.executable}. Run: make setup"

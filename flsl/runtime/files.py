@@ -4,8 +4,9 @@ import hashlib
 import os
 import re
 import stat
+import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from flsl.runtime.errors import UserError
@@ -106,6 +107,33 @@ def remove_temporary(folder: Path, below: Iterable[str] = ()) -> list[Path]:
     for path in left:
         path.unlink(missing_ok=True)
     return left
+
+
+def list_files(folder: str | Path, suffixes: Collection[str]) -> list[Path]:
+    """Return all files below a folder whose names end in one of `suffixes` (in small letters), sorted.
+
+    Linked folders are followed. One that several ways lead to counts once, which ends loops too, and is warned of. No
+    file is asked for its kind: a folder may hold a million.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # what is not there holds nothing
+            raise UserError(f"{error.filename} cannot be read ({error.strerror}).") from error
+
+    found: list[str] = []
+    listed: dict[str, str] = {}
+    for at, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        folders.sort()
+        first = listed.setdefault(os.path.realpath(at), at)
+        if first != at:
+            print(f"warning: {at} is {first} once more, and counts once", file=sys.stderr)
+            folders.clear()
+            continue
+        found += (os.path.join(at, name) for name in names if os.path.splitext(name)[1].lower() in suffixes)
+    return sorted(map(Path, found))
 
 
 def sha256_of_file(path: str | Path) -> str:

@@ -17,6 +17,10 @@ T = TypeVar("T")
 # Ranges that many keys share.
 PositiveInt = Annotated[int, Field(ge=1, le=2**53)]
 Count = Annotated[int, Field(ge=0, le=2**53)]  # 0 switches something off
+Pixels = Annotated[int, Field(ge=1, le=2**15 - 1)]  # of a side; OpenCV resizes to no more
+Width = Annotated[int, Field(ge=1, le=2**16)]  # channels
+Depth = Annotated[int, Field(ge=1, le=1000)]  # layers, blocks
+Workers = Annotated[int, Field(ge=0, le=1024)]  # processes
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -43,9 +47,13 @@ _SAYS = {  # pydantic's kind of complaint -> what the value must be; {name} come
     "too_long": "at most {max_length} values long",
     "string_too_short": "at least {min_length} characters long",
     "string_too_long": "at most {max_length} characters long",
+    "string_pattern_mismatch": "of the form {pattern}",
     "string_unicode": "text that UTF-8 can express",
 }
 
+
+DEEPEST = 50  # levels of nested values
+LONGEST = 1000  # characters of a complaint
 
 CHECKS = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -77,13 +85,32 @@ def parse(cls: type[T], values: Any, where: str = "") -> T:
     Raises:
         UserError: every wrong key at once, each with its value and what it must be; unknown ones with the nearest.
     """
-    try:
-        text = json.dumps(values)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UserError(
-            f"{where or 'the config'} holds what is no plain value ({error}): numbers, text, lists"
-        ) from None
-    return parse_json(cls, text, where)
+    _require_plain(values, where)
+    return parse_json(cls, json.dumps(values), where)
+
+
+def _require_plain(value: Any, where: str, depth: int = 0) -> None:
+    """Raise UserError, naming the key, where nested values are not what JSON can say."""
+    if depth > DEEPEST:
+        raise UserError(f"{where[:80]} is nested more than {DEEPEST} levels deep")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise UserError(f"{where or 'the config'} has the key {_shown(key)}; expected is text")
+            _require_plain(key, f"a key of {where or 'the config'}")
+            _require_plain(item, f"{where}.{key}" if where else key, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
+            _require_plain(item, f"{where}[{number}]", depth + 1)
+    else:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{where} must be {_SAYS['string_unicode']}, but is {_shown(value)}") from None
+        except (TypeError, ValueError):
+            raise UserError(
+                f"{where or 'the config'} must be a plain value (a number, text, a list), but is {_shown(value)}"
+            ) from None
 
 
 def parse_json(cls: type[T], text: str | bytes, where: str = "", whole: str = "the config") -> T:
@@ -123,7 +150,7 @@ def explain(error: ValidationError, cls: type, where: str = "", whole: str = "th
             must = _SAYS.get(kind, item["msg"].removeprefix("Input should be ")).format(**context)
             said.append(f"{name} must be {must}, but is {_shown(item['input'])}")
     said += [f"{name} lacks the key{'s' * (len(of) > 1)} {', '.join(of)}" for name, of in lacking.items()]
-    return said
+    return [line if len(line) < LONGEST else line[:LONGEST] + "..." for line in said]
 
 
 def plain(value: Any) -> Any:
@@ -152,5 +179,9 @@ def _fields(cls: Any, keys: list[str | int]) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=repr) if isinstance(value, (Mapping, list)) else repr(value)
+    try:
+        nested = isinstance(value, (Mapping, list))
+        text = json.dumps(value, ensure_ascii=False, default=repr) if nested else repr(value)
+    except ValueError:  # more digits than Python turns into text
+        text = f"a {type(value).__name__} that is too long to show"
     return text if len(text) < 60 else text[:57] + "..."

@@ -8,7 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from eval.data.synthesize.sizes import SIZES, require_between
+from eval.data.synthesize.sizes import SIZES
+from flsl.runtime.errors import require_between
 
 
 def synthesize(benchmark: str, root: Path, seed: int = 0, **sizes: Any) -> int:

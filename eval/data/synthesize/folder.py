@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
-from eval.data.synthesize.sizes import require_between
-from flsl.runtime.errors import UserError
+from flsl.runtime.errors import UserError, require_seed
 from flsl.runtime.files import write_text
 from flsl.runtime.marker import MARKER, UNFINISHED, read_marker
 
@@ -60,7 +59,7 @@ def fill_folder(
     Raises:
         UserError: `root` holds something else, another synthesis, or fewer files than it was left with.
     """
-    require_between(0, seed=seed)
+    require_seed(seed)
     head = {"name": name or f"synthetic-{benchmark}", "benchmark": benchmark, "seed": seed, "parameters": parameters}
     head["drawing_version"] = DRAWING_VERSION
     if root.is_file():

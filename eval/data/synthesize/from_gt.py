@@ -13,14 +13,13 @@ import numpy as np
 from eval.data.synthesize.canvas import Canvas, centered
 from eval.data.synthesize.folder import draw_all, fill_folder, generator, write_bytes, write_jpeg
 from eval.data.synthesize.road import ASPHALT, draw_crown, draw_ground, fill_car_park
-from eval.data.synthesize.sizes import require_between
 from eval.data.synthesize.traffic import photograph
 from eval.data.synthesize.uavdt import FOLDERS, frame_path
 from eval.data.synthesize.vehicle import SIZES, draw_vehicle
 from eval.uavdt.files import SequenceTruth, ignore_path, read_truth, whole_path
 from eval.uavdt.layout import TRUTH
 from eval.uavdt.sequences import Sequence, official_sequences
-from flsl.runtime.errors import UserError
+from flsl.runtime.errors import UserError, require_between
 from flsl.runtime.files import sha256_of_file
 
 NAME = "synthetic-uavdt-from-gt"

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from flsl.runtime.errors import UserError
-
 # benchmark -> option -> (default, least, most, help). All options together, in this order, decide the bytes.
 SIZES: dict[str, dict[str, tuple[Any, int, int | None, str]]] = {
     "images": {
@@ -34,11 +32,3 @@ SIZES: dict[str, dict[str, tuple[Any, int, int | None, str]]] = {
         "width": (480, 64, None, "pixels"),
     },
 }
-
-
-def require_between(least: int, most: int | None = None, **values: int) -> None:
-    """Raise UserError for the first option that is out of bounds."""
-    for name, value in values.items():
-        if value < least or (most is not None and value > most):
-            bound = f"at least {least}" if value < least else f"at most {most}"
-            raise UserError(f"--{name.replace('_', '-')} is {value}; it must be {bound}.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from eval.data.verify.files import read_all, read_picture
 from eval.data.verify.report import Report, open_report
+from flsl.runtime.files import list_files
 
 OFFICIAL = {"train": (1000, 1_281_167), "val": (1000, 50_000)}  # classes, pictures
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
@@ -47,7 +48,7 @@ def _verify_split(report: Report, folder: Path, decode: bool) -> tuple[int, int]
         )
     pictures = []
     for folder_of_class in classes:
-        found = sorted(path for path in folder_of_class.rglob("*") if path.suffix.lower() in SUFFIXES)
+        found = list_files(folder_of_class, SUFFIXES)
         if not found:
             report.problem(folder_of_class, "no picture in this class folder", f"Delete it or fill it. {GET}")
         pictures += found
