@@ -155,7 +155,7 @@ class RuntimeSection:
 class Recipe:
     """One recipe. `protocol` is its name and version; it is part of a result's key."""
 
-    protocol: Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+-]+(@[0-9]+)?$")]
+    protocol: Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+-]+(@[1-9][0-9]*)?$")]
     model: ModelSection
     images: ImagesSection = field(default_factory=ImagesSection)
     training: TrainingSection = field(default_factory=TrainingSection)
