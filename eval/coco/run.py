@@ -12,6 +12,7 @@ from eval.coco.recipe import CocoRecipe
 from eval.coco.scoring import OUTPUTS as TABLES
 from eval.coco.scoring import write_scores
 from eval.detector.annotations import read_annotations
+from eval.detector.config import check_encoder
 from eval.detector.evaluation import DETECTIONS, OUTPUTS, DetectorOptions, Split, identity, train_and_detect
 from eval.detector.recipe import identity_of, read_recipe
 from eval.run import Predictor, Run, load, predictor
@@ -39,6 +40,7 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
     train, test = splits(recipe, data)
     start_ranks(str(run.choose_device()))
     loaded = load(encoder, seed=run.seed)
+    check_encoder(recipe.model, loaded.encoder.config)
     truth = read_annotations(test.annotations, test.images, recipe.model.detector == "mask-rcnn", scored=True)
     train_identity = "not read" if options.test_only else on_main(train.identity)
     made_of = identity(recipe, loaded.fingerprint, train_identity, on_main(lambda: test.identity(truth)))

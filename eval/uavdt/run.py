@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eval.detector.annotations import read_annotations
+from eval.detector.config import check_encoder
 from eval.detector.evaluation import OUTPUTS, DetectorOptions, Split, identity, train_and_detect
 from eval.detector.recipe import identity_of, read_recipe
 from eval.run import Predictor, Run, load, predictor
@@ -38,11 +39,12 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
     Raises:
         UserError: data, recipe or checkpoint cannot be used, `run.out` holds another run, or training failed.
     """
+    recipe, _ = read_recipe(Path(options.config), options.overrides, UavdtRecipe)
     layout = open_layout(data)
     layout.require_frames()
-    recipe, _ = read_recipe(Path(options.config), options.overrides, UavdtRecipe)
     start_ranks(str(run.choose_device()))
     loaded = load(encoder, seed=run.seed)
+    check_encoder(recipe.model, loaded.encoder.config)
     training = layout.sequences("train")[: recipe.frames.train_sequences]
     train_identity = "not read" if options.test_only else on_main(lambda: _data_identity(layout, training))
     tested = on_main(lambda: _data_identity(layout, layout.sequences("test")))

@@ -183,5 +183,5 @@ def _shown(value: Any) -> str:
         nested = isinstance(value, (Mapping, list))
         text = json.dumps(value, ensure_ascii=False, default=repr) if nested else repr(value)
     except ValueError:  # more digits than Python turns into text
-        text = f"a {type(value).__name__} that is too long to show"
+        text = f"{type(value).__name__} of too many digits to show"
     return text if len(text) < 60 else text[:57] + "..."

@@ -134,7 +134,6 @@ FILES = {  # what is in a recipe file -> what the message says
     "_base_ = 'missing.py'": "missing.py, the _base_ of",
     "_base_ = '.'": "is a folder",
     "_base_ = 5": "_base_ must be the name of a recipe or a list of names, but is 5",
-    "_base_ = 'other' + '.py'": "RecursionError",
     "import sys\nsys.exit(0)": "recipe.py, line 2: it ends the program (0)",
     "raise SystemExit('bye')": "it ends the program ('bye')",
     "1 / 0": "recipe.py, line 1: ZeroDivisionError: division by zero",
@@ -148,7 +147,7 @@ FILES = {  # what is in a recipe file -> what the message says
     "training = 1": "training must be a section, but is 1",
     "training = dict(epochs=lambda: 3)": "training.epochs must be a plain value",
     "import numpy\ntraining = dict(epochs=numpy.int64(3))": "training.epochs must be a plain value",
-    "training = dict(epochs=10**5000)": "an int that is too long to show",
+    "training = dict(epochs=10**5000)": "training.epochs must be a plain value",
     "training = []\ntraining.append(training)": "RecursionError",
     "trainin = dict(epochs=3)": "Did you mean 'training'?",
     b"\x89PNG\r\n\x1a\n": "is no recipe: it is not UTF-8 text",
@@ -313,6 +312,16 @@ SCHEMAS = {"pretrain": Recipe, "coco": CocoRecipe, "uavdt": UavdtRecipe}
 NEEDED = {"protocol": "coco/x@1", "model": {"detector": "mask-rcnn"}}
 
 
+def recipe_or_error(read, cls):
+    """Hold that reading gives a recipe, or one message of a bearable length; any other exception comes out."""
+    try:
+        found, told = read(), "x"
+    except UserError as error:
+        found, told = None, str(error)
+    assert 0 < len(told) < 20_000
+    assert found is None or isinstance(found, cls)
+
+
 def keys_of(cls):
     """The keys of a recipe: section -> its keys, none where it is a value."""
     found = {}
@@ -342,10 +351,7 @@ def test_any_values_are_a_recipe_or_one_error(name):
             values = NEEDED | values
             if isinstance(values["model"], dict):
                 values["model"] = NEEDED["model"] | values["model"]
-        try:
-            assert isinstance(parse(cls, values), cls)
-        except UserError as error:
-            assert 0 < len(str(error)) < 20_000
+        recipe_or_error(lambda: parse(cls, values), cls)
 
     check()
 
@@ -354,10 +360,7 @@ def test_any_values_are_a_recipe_or_one_error(name):
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_any_override_is_a_recipe_or_one_error(key, value):
     for override in (f"{key}={value}", f"training.epochs={value}", f"training.{key}={value}", key):
-        try:
-            assert isinstance(read_recipe(Recipe(), [override]), Recipe)
-        except UserError as error:
-            assert str(error)
+        recipe_or_error(lambda: read_recipe(Recipe(), [override]), Recipe)  # noqa: B023
 
 
 @pytest.mark.parametrize("depth", [60, 300, 5000])
