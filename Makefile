@@ -16,6 +16,9 @@ TABLE ?= all
 ARGS ?=
 
 LAUNCH = $(if $(filter-out 1,$(GPUS)),$(RUN) -m torch.distributed.run --standalone --nproc_per_node $(GPUS),$(RUN))
+# Tests are spread over the cores, file by file; threads of one process would only wait for those of another.
+SHARED = OMP_NUM_THREADS=1 $(RUN)
+SPREAD = -n auto --dist loadfile
 # Results go beside a checkpoint file; those of a name such as random:vit_small/16 go to runs/.
 BESIDE = $(if $(wildcard $(CHECKPOINT)),$(basename $(CHECKPOINT)),runs/$(subst /,-,$(subst :,-,$(CHECKPOINT))))
 need = $(if $($(1)),,$(error $(1) is not set. Usage: $(2)))
@@ -42,10 +45,10 @@ demo: $(INSTALLED) ## draw small data, pretrain a small ViT, evaluate it everywh
 	PATH="$(abspath $(VENV))/bin:$$PATH" bash configs/demo.sh $(DEMO)
 
 test: $(INSTALLED) ## the test suite, but for the slow tests
-	$(RUN) -m pytest
+	$(SHARED) -m pytest $(SPREAD)
 
 test-all: $(INSTALLED) ## the whole test suite, slow tests too
-	$(RUN) -m pytest -m 'slow or not slow'
+	$(SHARED) -m pytest $(SPREAD) -m 'slow or not slow'
 
 lint: $(INSTALLED) ## check style, format and types
 	$(RUN) -m ruff check .
