@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import nn
 
 from flsl.architecture import EncoderConfig, named
@@ -19,10 +18,10 @@ from flsl.formats.found import Found
 from flsl.formats.own import FORMAT
 from flsl.infer import infer_config
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import write_atomic
 from flsl.runtime.schema import parse
 from flsl.source import Overrides, locate, split_spec
 from flsl.timm_source import read_timm
+from flsl.weight_file import write_safetensors
 from flsl.weights import read_weights
 
 
@@ -96,8 +95,7 @@ def save_encoder(
         "pretraining": json.dumps(pretraining or {}),
         "versions": json.dumps({package: version(package) for package in ("torch", "timm", "safetensors")}),
     }
-    state = {key: value.detach().cpu().contiguous() for key, value in encoder.state_dict().items()}
-    return write_atomic(path, lambda temporary: temporary.write_bytes(save(state, metadata)))
+    return write_safetensors(path, encoder.state_dict(), metadata)
 
 
 def load_encoder(

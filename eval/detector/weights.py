@@ -6,19 +6,17 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import write_atomic
+from flsl.weight_file import write_safetensors
 
 FORMAT = "flsl-detector"
 
 
 def write_detector(path: Path, weights: dict[str, torch.Tensor], metadata: dict[str, Any]) -> Path:
     """Write a detector's weights and metadata (values that JSON can hold), atomically."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     texts = {"format": FORMAT} | {key: json.dumps(value) for key, value in metadata.items()}
-    return write_atomic(path, lambda temporary: save_file(weights, temporary, metadata=texts))
+    return write_safetensors(path, weights, texts)
 
 
 def read_detector_metadata(path: Path) -> dict[str, Any]:

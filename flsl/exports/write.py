@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from flsl.checkpoint import LoadedEncoder
 from flsl.formats.found import State
 from flsl.runtime.files import write_atomic, write_text
+from flsl.weight_file import write_safetensors
 
 
 def tensors(loaded: LoadedEncoder) -> State:
@@ -24,7 +24,7 @@ def write_pickle(out: Path, content: dict[str, Any]) -> None:
 
 def write_folder(out: Path, state: State, descriptions: dict[str, dict[str, Any]]) -> None:
     """Write model.safetensors and JSON files into the folder `out`."""
-    write_atomic(out / "model.safetensors", lambda temporary: save_file(state, temporary, metadata={"format": "pt"}))
+    write_safetensors(out / "model.safetensors", state, {"format": "pt"})
     for name, description in descriptions.items():
         write_text(out / name, json.dumps(description, indent=2) + "\n")
 
