@@ -207,11 +207,15 @@ class FLSL(nn.Module):
         )
 
     @torch.no_grad()
-    def update_center(self, logits_teacher: torch.Tensor) -> None:
-        """Move the center towards the mean over rows `(R, K)` and ranks; once a step, after use."""
+    def update_center(self, logits_teacher: torch.Tensor, keep: torch.Tensor | None = None) -> None:
+        """Move the center towards the mean over rows `(R, K)` and ranks; once a step, after use.
+
+        Where the boolean `keep`, on the device and equal on all ranks, is true, the center stays as it is.
+        """
         momentum = self.objective.center_momentum
         mean = mean_over_ranks(logits_teacher.mean(0, keepdim=True))
-        self.center.copy_(self.center * momentum + mean * (1 - momentum))
+        moved = self.center * momentum + mean * (1 - momentum)
+        self.center.copy_(moved if keep is None else torch.where(keep, self.center, moved))
 
     @torch.no_grad()
     def update_teacher(self, momentum: float) -> None:

@@ -66,7 +66,7 @@ class TrainingStep:
     def __call__(self, batches: list[Batch], step: int) -> dict[str, torch.Tensor]:
         """Run step `step` on its micro-batches; returns scalars that are still on the device.
 
-        A non-finite gradient leaves the weights untouched (`skipped` is 1): the decision is made on the device.
+        A non-finite gradient leaves weights and center untouched (`skipped` is 1): the decision is made on the device.
         """
         schedules = self.schedules
         set_rates(self.optimizer, float(schedules.lr[step]), float(schedules.weight_decay[step]))
@@ -84,7 +84,8 @@ class TrainingStep:
         norm = clip_gradients(self.parameters, self.recipe.optimizer.clip)
         if step // schedules.steps_per_epoch < self.recipe.optimizer.freeze_last_layer:
             drop_last_layer_gradients(self.model.student)
-        skipped = (~torch.isfinite(norm)).float()
+        held = ~torch.isfinite(norm)  # the same on all ranks, whose gradients are averaged
+        skipped = held.float()
         if self.scaler.is_enabled():
             self.scaler.step(self.optimizer)
             self.scaler.update()
@@ -95,7 +96,8 @@ class TrainingStep:
                 setattr(self.optimizer, name, value)
             self.optimizer.step()
         if self.model.objective.centering:
-            self.model.update_center(torch.cat([o.logits_teacher for o in outputs]))
+            self.model.update_center(torch.cat([o.logits_teacher for o in outputs]), keep=held)
+        # After a skipped step it moves towards an unchanged student.
         self.model.update_teacher(float(schedules.ema_momentum[step]))
         with torch.no_grad():
             losses = [output.losses() for output in outputs]
