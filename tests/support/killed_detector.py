@@ -12,6 +12,18 @@ from eval.detector.recipe import read_recipe
 from eval.detector.train import train_detector
 
 SMOKE = Path(__file__).resolve().parents[2] / "configs" / "coco" / "mask-rcnn_smoke.py"
+TINY = (
+    "training.iterations=2",
+    "training.batch=2",
+    "model.fpn_channels=16",
+    "model.fc_channels=16",
+    "model.mask_channels=16",
+    "model.mask_convs=1",
+    "model.test_proposals=(50, 20)",
+    "images.train_short_sides=(96,)",
+    "images.test_short_side=96",
+    "images.longest_side=128",
+)
 
 
 class Send(Hook):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.killed_detector import SMOKE, TINY
 
 from eval.coco.recipe import CocoRecipe
 from eval.data.synthesize import synthesize
@@ -11,20 +12,6 @@ from eval.detector.recipe import read_recipe
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import save_encoder
 from flsl.encoder import Encoder
-
-SMOKE = Path(__file__).resolve().parents[3] / "configs" / "coco" / "mask-rcnn_smoke.py"
-TINY = (
-    "training.iterations=2",
-    "training.batch=2",
-    "model.fpn_channels=16",
-    "model.fc_channels=16",
-    "model.mask_channels=16",
-    "model.mask_convs=1",
-    "model.test_proposals=(50, 20)",
-    "images.train_short_sides=(96,)",
-    "images.test_short_side=96",
-    "images.longest_side=128",
-)
 
 
 @pytest.fixture(scope="session")
