@@ -15,7 +15,7 @@ RECORDS ?= runs
 TABLE ?= all
 ARGS ?=
 
-LAUNCH = $(if $(filter-out 1,$(GPUS)),$(RUN) -m torch.distributed.run --standalone --nproc_per_node $(GPUS),$(RUN))
+LAUNCH = $(if $(filter-out 1,$(GPUS)),$(RUN) -m flsl launch $(GPUS),$(RUN) -m)
 # Tests are spread over the cores, file by file; threads of one process would only wait for those of another.
 SHARED = OMP_NUM_THREADS=1 $(RUN)
 SPREAD = -n auto --dist loadfile
@@ -59,12 +59,12 @@ pretrain: $(INSTALLED) ## CONFIG=... DATA=... OUT=... [GPUS=8] [ARGS='--set key=
 	$(call need,CONFIG,make pretrain CONFIG=configs/pretrain/flsl_vit-s16_in1k_300e.py DATA=imagenet OUT=runs/s16)
 	$(call need,DATA,make pretrain CONFIG=... DATA=folder OUT=folder)
 	$(call need,OUT,make pretrain CONFIG=... DATA=... OUT=folder)
-	$(LAUNCH) -m pretrain $(CONFIG) --data $(DATA) --out $(OUT) $(ARGS)
+	$(LAUNCH) pretrain $(CONFIG) --data $(DATA) --out $(OUT) $(ARGS)
 
 eval-%: $(INSTALLED) ## CHECKPOINT=... DATA=... [OUT=...] [CONFIG=...] [GPUS=8] [ARGS=...]: eval-davis, eval-coco, ... (make benchmarks)
 	$(call need,CHECKPOINT,make $@ CHECKPOINT=runs/s16/encoder.safetensors DATA=folder [OUT=folder])
 	$(call need,DATA,make $@ CHECKPOINT=... DATA=folder [OUT=folder])
-	$(LAUNCH) -m eval $* --checkpoint $(CHECKPOINT) --data $(DATA) --out $(or $(OUT),$(BESIDE)-$*) $(if $(CONFIG),--config $(CONFIG)) $(ARGS)
+	$(LAUNCH) eval $* --checkpoint $(CHECKPOINT) --data $(DATA) --out $(or $(OUT),$(BESIDE)-$*) $(if $(CONFIG),--config $(CONFIG)) $(ARGS)
 
 benchmarks: $(INSTALLED) ## which benchmarks there are
 	@$(RUN) -m eval --help

@@ -1,10 +1,11 @@
-"""Look into, convert, export and picture encoder checkpoints.
+"""Look into, convert, export and picture encoder checkpoints; start programs on several GPUs.
 
 python -m flsl inspect CHECKPOINT [--json]
 python -m flsl convert CHECKPOINT OUT.safetensors
 python -m flsl export  CHECKPOINT --to timm|mmdet|hf|torch OUT
 python -m flsl models  [NAME] [--download]
 python -m flsl show    --checkpoint CHECKPOINT [--checkpoint ...] IMAGE [IMAGE ...] --out DIR
+python -m flsl launch  N PROGRAM ...
 
 CHECKPOINT is a file or folder of any known layout, a name that `python -m flsl models` lists, timm:NAME[.TAG], or
 random:ARCHITECTURE/PATCH.
@@ -20,6 +21,7 @@ COMMANDS = {
     "export": "write an encoder for timm, mmdetection, Hugging Face or plain torch",
     "models": "list public checkpoints, where they are published and which are here",
     "show": "draw feature maps: principal components, mean-shift attention, clusters",
+    "launch": "run a program in several processes, one for each GPU",
 }
 
 

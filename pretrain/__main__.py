@@ -1,7 +1,7 @@
 """Pretrain an encoder with FLSL.
 
     python -m pretrain CONFIG --data DIR --out DIR [--set key=value ...]
-    torchrun --nproc_per_node 8 -m pretrain CONFIG --data DIR --out DIR
+    python -m flsl launch 8 pretrain CONFIG --data DIR --out DIR       on 8 GPUs (torchrun too, whose exit code is its own)
     python -m pretrain bench [CONFIG] [--against plain]
 
 Writes encoder.safetensors (the teacher's encoder), states/ (to resume from), log.jsonl, tensorboard/ and config.py to

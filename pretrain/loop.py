@@ -6,15 +6,15 @@ from collections import deque
 from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch.utils.data import DataLoader
 
 from flsl.checkpoint import load_encoder, save_encoder
 from flsl.model import FLSL, EarlierStage
-from flsl.runtime.distributed import Ranks, any_rank, data_parallel, on_main
-from flsl.runtime.errors import UserError
+from flsl.runtime.distributed import Ranks, any_rank, data_parallel, gather, on_main
+from flsl.runtime.errors import SaidElsewhere, UserError
 from flsl.runtime.preemption import Preempted, StopSignal, leave_signals_to_the_main_process
 from flsl.runtime.run_folder import RunFolder
 from pretrain.dataset import Order, ViewDataset, collate
@@ -145,6 +145,11 @@ class Loop:
     def steps(self, first: int) -> None:
         """Take the steps from `first` to the last; see `run`."""
         training, runtime = self.recipe.training, self.recipe.runtime
+        if self.skipped > runtime.max_skipped_steps:  # the limit was lowered since
+            self.refuse(
+                f"{self.skipped:.0f} steps of {self.out} had non-finite gradients already, more than "
+                f"runtime.max_skipped_steps {runtime.max_skipped_steps} permits. Raise it, or start over with --resume never."
+            )
         per_epoch = self.order.steps_per_epoch
         journal = None
         if self.ranks.is_main:
@@ -175,7 +180,7 @@ class Loop:
                     self.report(step, journal)
                 if done == self.total_steps:
                     on_main(self.finish)
-                elif self.asked_to_stop(done):
+                elif any_rank(self.signal.requested):
                     kept = on_main(partial(self.stop, done))
                     words = f"stopped by a signal after step {done}; run the same command again to continue"
                     raise Preempted(f"{words} after step {kept}" if self.ranks.is_main else "")
@@ -183,11 +188,6 @@ class Loop:
                     self.save(done)
                 if journal and done % per_epoch == 0:
                     self.draw(journal, done)
-
-    def asked_to_stop(self, done: int) -> bool:
-        """Tell whether any rank got a signal; several ranks ask each other every few steps only."""
-        ask = self.ranks.world == 1 or done % min(10, self.recipe.runtime.log_every) == 0
-        return ask and any_rank(self.signal.requested, self.ranks)
 
     def batches(self, first: int) -> Any:
         """Return an iterator over this rank's collated micro-batches from step `first` on."""
@@ -208,15 +208,20 @@ class Loop:
         )
 
     def note_unreadable(self, samples: list[dict[str, Any]]) -> None:
-        """Name unreadable images once; stop where they exceed the permitted share."""
+        """Name images that any rank could not read, once; stop, all ranks together, where they exceed the permitted share."""
         new = {i for sample in samples for i in sample["unreadable"]} - self.unreadable
+        unusable = any("queries" not in sample for sample in samples)
+        if any_rank(bool(new) or unusable):
+            found = gather([(new, unusable)])
+            new = set().union(*(indices for indices, _ in found)) - self.unreadable
+            unusable = any(flag for _, flag in found)
         self.unreadable |= new
         for index in sorted(new):
             self.say(f"warning: unreadable image skipped: {self.paths[index]}", error=True)
         limit = self.recipe.runtime.max_unreadable
-        if any("queries" not in sample for sample in samples) or len(self.unreadable) > limit * len(self.paths):
+        if unusable or len(self.unreadable) > limit * len(self.paths):
             names = ", ".join(str(self.paths[i]) for i in sorted(self.unreadable)[:5])
-            raise UserError(
+            self.refuse(
                 f"{len(self.unreadable)} of {len(self.paths)} images cannot be read, more than the permitted share of "
                 f"{limit:.2%} (runtime.max_unreadable): {names}. Restore or delete them, or raise the limit."
             )
@@ -226,12 +231,14 @@ class Loop:
         recent = [{k: float(v) for k, v in row.items()} for row in self.recent]
         self.recent.clear()
         bad = [int(row["step"]) for row in recent if row["skipped"]]
+        if any_rank(bool(bad)):  # with a loss scale, a rank knows of its own loss only
+            bad = sorted(set(gather(bad)))
         self.skipped += len(bad)
         for at in bad:
             self.say(f"warning: step {at} had a non-finite gradient and was skipped", error=True)
         if bad and self.skipped > self.recipe.runtime.max_skipped_steps:
             self.give_up(bad[-1])
-        good = [row for row in recent if not row["skipped"]] or recent
+        good = [row for row in recent if row["step"] not in bad] or recent
         names = dict.fromkeys(key for row in recent for key in row if key not in ("step", "skipped"))
         scalars = {}
         for key in names:  # some are in a few rows only
@@ -256,18 +263,24 @@ class Loop:
             journal.report(step, scalars, notes)
 
     def give_up(self, step: int) -> None:
-        """Save the inputs of a non-finite step (they follow from seed and step) and raise UserError."""
-        path = self.out / f"nonfinite_step_{step}_rank_{self.ranks.rank}.pt"
+        """Save every rank's inputs of a non-finite step (they follow from seed and step) and raise UserError."""
+        path, failure = self.out / f"nonfinite_step_{step}_rank_{self.ranks.rank}.pt", []
         try:
             save_tensors(path, next(self.batches(step)))
-            inputs = f"Its inputs are in {path}"
         except UserError as error:
-            inputs = f"Its inputs are not kept ({error})"
-        raise UserError(
+            failure = [str(error)]
+        failed = gather(failure)
+        where = path if self.ranks.world == 1 else path.with_name(f"nonfinite_step_{step}_rank_*.pt")
+        inputs = f"Its inputs are not kept ({failed[0]})" if failed else f"Its inputs are in {where}"
+        self.refuse(
             f"{self.skipped:.0f} steps had non-finite gradients (runtime.max_skipped_steps "
             f"{self.recipe.runtime.max_skipped_steps}), the last at step {step}. {inputs}; the last "
             f"good state is in {self.states.folder}. Lower optimizer.lr, or use training.precision bf16 or fp32."
         )
+
+    def refuse(self, text: str) -> NoReturn:
+        """Raise UserError, on all ranks together; the main one says it."""
+        raise UserError(text) if self.ranks.is_main else SaidElsewhere
 
     def stop(self, done: int) -> int:
         """Save the state after `done` steps; return how many steps the newest one on disk has. For the main rank.

@@ -1,7 +1,7 @@
 """Fine-tune Mask R-CNN (or Faster R-CNN) on an encoder, and evaluate it on COCO or any data set in COCO format.
 
     python -m eval coco --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
-    torchrun --nproc-per-node 8 -m eval coco ...                        on 8 GPUs; training.batch is all of them together
+    python -m flsl launch 8 eval coco ...                               on 8 GPUs; training.batch is all of them together
     python -m eval coco ... --launcher slurm --nodes 1 --gpus 8         as a Slurm job, requeued where its time ends
     python -m eval coco ... --plan                                      what would run: steps, time, memory, disk
     python -m eval coco ... --test-only                                 detect and score with OUT/detector.safetensors

@@ -4,15 +4,14 @@ import math
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-import torch
-from mmengine import dist
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from eval.detector.runner import Progress
 from eval.detector.states import StateHook
 from flsl.checkpoint import fingerprint
-from flsl.runtime.errors import UserError
+from flsl.runtime.distributed import any_rank, is_main
+from flsl.runtime.errors import SaidElsewhere, UserError
 from flsl.runtime.preemption import Preempted, StopSignal
 
 
@@ -57,9 +56,12 @@ class FiniteLossHook(Hook):
     priority = "VERY_HIGH"
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Raise UserError with the iteration, the loss's parts and the images of the batch."""
-        if math.isfinite(outputs["loss"].item()):
+        """Raise UserError with the iteration, the loss's parts and the images of the batch; all processes stop."""
+        finite = math.isfinite(outputs["loss"].item())
+        if not any_rank(not finite):
             return
+        if finite:
+            raise SaidElsewhere
         parts = {name: value.item() for name, value in outputs.items() if not math.isfinite(value.item())}
         raise UserError(
             f"training stopped: the loss of iteration {runner.iter + 1} is not finite "
@@ -83,9 +85,7 @@ class PreemptionHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Let the hook that saves states, which runs after this one, save now."""
-        asked = torch.tensor(float(self.signal.requested), device=outputs["loss"].device)
-        dist.all_reduce(asked, "max")
-        if asked.item() and runner.iter + 1 < runner.max_iters:
+        if any_rank(self.signal.requested) and runner.iter + 1 < runner.max_iters:
             self.stopping = True
             for hook in runner.hooks:
                 if isinstance(hook, StateHook):
@@ -94,7 +94,5 @@ class PreemptionHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Raise Preempted: the state is saved."""
         if self.stopping:
-            raise Preempted(
-                f"stopped by a signal after iteration {runner.iter} of {runner.max_iters}; "
-                "run the same command again to continue"
-            )
+            words = f"stopped by a signal after iteration {runner.iter} of {runner.max_iters}; "
+            raise Preempted(words + "run the same command again to continue" if is_main() else "")

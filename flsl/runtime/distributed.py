@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 T = TypeVar("T")
+_words: Any = None  # the group in which processes exchange words, by the CPU; None is torch's default group
 
 
 def _cpu() -> "torch.device":
@@ -57,6 +58,8 @@ def start_ranks(device: str = "auto") -> Ranks:
             torch.cuda.set_device(chosen)
         backend = "nccl" if chosen.type == "cuda" else "gloo"
         dist.init_process_group(backend, rank=this_rank(), world_size=world_size())
+        global _words
+        _words = dist.new_group(backend="gloo") if backend != "gloo" else None
     return Ranks(this_rank(), world_size(), chosen)
 
 
@@ -65,7 +68,9 @@ def stop_ranks() -> None:
     import torch.distributed as dist
 
     if dist.is_available() and dist.is_initialized():
+        global _words
         dist.destroy_process_group()
+        _words = None
 
 
 def this_rank() -> int:
@@ -91,15 +96,15 @@ def wait() -> None:
         dist.barrier()
 
 
-def any_rank(flag: bool, ranks: Ranks) -> bool:
-    """Return whether the flag is set on any rank; every rank must ask at the same step."""
-    if ranks.world == 1:
+def any_rank(flag: bool) -> bool:
+    """Return whether the flag is set on any rank; every rank must ask at the same step. Nothing waits for a GPU."""
+    if world_size() == 1:
         return flag
     import torch
     import torch.distributed as dist
 
-    value = torch.tensor(float(flag), device=ranks.device)
-    dist.all_reduce(value, op=dist.ReduceOp.MAX)
+    value = torch.tensor(float(flag))
+    dist.all_reduce(value, op=dist.ReduceOp.MAX, group=_words)
     return bool(value)
 
 
@@ -110,7 +115,7 @@ def gather(items: list[Any]) -> list[Any]:
     import torch.distributed as dist
 
     parts: list[list[Any]] = [[] for _ in range(world_size())]
-    dist.all_gather_object(parts, items)
+    dist.all_gather_object(parts, items, group=_words)
     return [item for part in parts for item in part]
 
 
@@ -131,7 +136,7 @@ def on_main(decide: Callable[[], T]) -> T:
             shared = [decide(), False]
         except BaseException as raised:  # the others must not wait for an answer that never comes
             error, shared = raised, [None, True]
-    dist.broadcast_object_list(shared, src=0)
+    dist.broadcast_object_list(shared, src=0, group=_words)
     if error is not None:
         raise error
     if shared[1]:

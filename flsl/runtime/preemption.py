@@ -16,13 +16,23 @@ class Preempted(Exception):
 
 
 class StopSignal:
-    """While entered, `requested` tells whether one of `SIGNALS` has come; afterwards they do what they did before."""
+    """While entered, `requested` tells whether one of `SIGNALS` has come; afterwards they do what they did before.
+
+    One of several processes is also asked to stop where the program that started them is gone: torchrun itself dies of
+    SIGUSR1 and hands nothing on.
+    """
 
     def __init__(self):
-        self.requested = False
+        self._noted = False
+        self._starter = os.getppid() if "LOCAL_RANK" in os.environ else None
+
+    @property
+    def requested(self) -> bool:
+        """Whether to stop."""
+        return self._noted or self._starter not in (None, os.getppid())
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
+        self._noted = True
 
     def __enter__(self) -> "StopSignal":
         """Listen; only a process's main thread can."""
