@@ -25,16 +25,32 @@ def is_storable(number: float) -> bool:
     return number.bit_length() <= 64 if isinstance(number, int) else math.isfinite(number)
 
 
-def _free(value: Any, path: str = "") -> Any:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _free(item, f"{path}.{key}")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _free(item, f"{path}[{index}]")
-    elif isinstance(value, (int, float)) and not is_storable(value):
-        raise ValueError(f"{path.lstrip('.')} is no number to store: NaN, infinite, or a whole one of over 64 bits")
+def _free(value: Any) -> Any:
+    """Refuse numbers that cannot be stored, wherever they stand in a section of any shape."""
+    waiting = [value]
+    while waiting:  # paths are only made where something is wrong: most of a record is such sections
+        item = waiting.pop()
+        kind = type(item)
+        if kind is dict:
+            waiting.extend(item.values())
+        elif kind is list:
+            waiting.extend(item)
+        elif (kind is int or kind is float) and not is_storable(item):
+            raise ValueError(
+                f"{_place(value, item)} is no number to store: NaN, infinite, or a whole one of over 64 bits"
+            )
     return value
+
+
+def _place(value: Any, wanted: Any, path: str = "") -> str | None:
+    """Return where an item stands in nested plain values."""
+    if value is wanted:
+        return path.lstrip(".")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    places = (
+        _place(item, wanted, f"{path}.{key}" if isinstance(value, dict) else f"{path}[{key}]") for key, item in items
+    )
+    return next((place for place in places if place is not None), None)
 
 
 Free = Annotated[dict[str, Any], AfterValidator(_free)]  # a section whose keys belong to whoever wrote the record
