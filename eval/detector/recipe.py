@@ -43,7 +43,7 @@ class ModelSection:
     num_heads: PositiveInt | None = None  # None: the architecture's; another number is an ablation
     drop_path: ShareBelowOne = 0.05
     frozen_blocks: Count = 0
-    window: Annotated[int, Field(ge=2, le=512)] | None = None  # attention windows, in tokens; None attends globally
+    window: Annotated[int, Field(ge=2, le=128)] | None = None  # attention windows, in tokens; None attends globally
     global_blocks: tuple[Block, ...] = ()  # attend globally all the same
     fpn_channels: Width = 256
     box_convs: Layers = 0  # shared convolutions of the box head, before its fully connected layers
