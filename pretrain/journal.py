@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_text
 
 
@@ -51,7 +52,12 @@ class Journal:
 
         if mirror:
             _start_wandb(out)
-        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=first_step)
+        try:
+            self.board = SummaryWriter(str(out / "tensorboard"), purge_step=first_step)
+        except OSError as error:  # later on a log that cannot be written ends no training; nothing is lost here
+            raise UserError(
+                f"cannot write {out / 'tensorboard'}: {error.strerror}. Make room, and run again."
+            ) from error
 
     def report(self, step: int, scalars: dict[str, float], notes: dict[str, Any]) -> None:
         """Write one line for the steps since the last report; `step` is the last one done (0-based)."""

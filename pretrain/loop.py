@@ -15,6 +15,7 @@ from flsl.checkpoint import load_encoder, save_encoder
 from flsl.model import FLSL, EarlierStage
 from flsl.runtime.distributed import Ranks, any_rank, data_parallel, gather, on_main
 from flsl.runtime.errors import SaidElsewhere, UserError
+from flsl.runtime.files import write_tensors
 from flsl.runtime.preemption import Preempted, StopSignal, leave_signals_to_the_main_process
 from flsl.runtime.run_folder import RunFolder
 from pretrain.dataset import Order, ViewDataset, collate
@@ -22,7 +23,7 @@ from pretrain.journal import Journal
 from pretrain.pictures import draw_pictures
 from pretrain.recipe import Recipe
 from pretrain.schedules import Schedules
-from pretrain.state import StateFolder, save_tensors
+from pretrain.state import StateFolder
 from pretrain.step import TrainingStep, to_device
 
 METHOD, ENCODER, STATES = "FLSL", "encoder.safetensors", "states"
@@ -266,7 +267,7 @@ class Loop:
         """Save every rank's inputs of a non-finite step (they follow from seed and step) and raise UserError."""
         path, failure = self.out / f"nonfinite_step_{step}_rank_{self.ranks.rank}.pt", []
         try:
-            save_tensors(path, next(self.batches(step)))
+            write_tensors(path, next(self.batches(step)))
         except UserError as error:
             failure = [str(error)]
         failed = gather(failure)

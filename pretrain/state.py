@@ -9,21 +9,9 @@ from typing import Any
 import torch
 
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import sha256_of_file, write_atomic, write_text
+from flsl.runtime.files import sha256_of_file, write_tensors, write_text
 
 NAME = re.compile(r"step_(\d+)\.(json|pt)")
-
-
-def save_tensors(path: Path, content: Any) -> None:
-    """Write nested tensors atomically; `torch.load` reads them.
-
-    Raises:
-        UserError: the disk refuses.
-    """
-    try:
-        write_atomic(path, lambda temporary: torch.save(content, temporary))
-    except RuntimeError as error:  # torch's way of saying so
-        raise UserError(f"cannot write {path}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -44,7 +32,7 @@ class StateFolder:
             UserError: the disk refuses; earlier states are intact.
         """
         path = self._path(step)
-        save_tensors(path, state)
+        write_tensors(path, state)
         index = {"step": step, "sha256": sha256_of_file(path)}
         write_text(path.with_suffix(".json"), json.dumps(index))
         kept = [past for past in self.steps() if past <= step][: self.keep]

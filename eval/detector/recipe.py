@@ -66,6 +66,8 @@ class ModelSection:
             _require_ascending(name, getattr(self, name) or ())
         if self.global_blocks and self.window is None:
             raise ValueError("global_blocks are those without a window, so they need window, a side in tokens")
+        if not self.box_convs + self.fc_layers:
+            raise ValueError("box_convs and fc_layers are both 0, so that the box head has no layer")
         for name in ("fpn_channels", "mask_channels"):
             if self.head_norm and getattr(self, name) % NORM_GROUPS:
                 raise ValueError(

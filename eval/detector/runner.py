@@ -1,6 +1,7 @@
 """mmengine's Runner with its log in a file, and what it and torch raise turned into messages."""
 
 import contextlib
+import errno
 import logging
 import re
 import sys
@@ -20,6 +21,7 @@ from flsl.runtime.distributed import is_main
 from flsl.runtime.errors import UserError, is_out_of_memory
 
 LOG = "train.log"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # the disk, or what may be used of it
 
 
 class QuietRunner(Runner):
@@ -70,20 +72,32 @@ def quiet(log: Path) -> Iterator[TextIO]:
     """Send what libraries print to the file `log`; yields the console, for progress lines.
 
     Raises:
-        UserError: in place of running out of memory, naming what helps; and of an error inside a loader process.
+        UserError: in place of running out of memory, naming what helps; of a log, or what mmengine writes, that does not
+            fit on the disk; and of an error inside a loader process.
     """
     console = sys.stdout
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "a", encoding="utf-8") as file:
-        try:
-            with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file), warnings.catch_warnings():
-                yield console
-        except UserError as error:
-            raise UserError(_from_loader(str(error))) from None
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise UserError(out_of_memory(str(error))) from error
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            open(log, "a", encoding="utf-8") as file,
+            contextlib.redirect_stdout(file),
+            contextlib.redirect_stderr(file),
+            warnings.catch_warnings(),
+        ):
+            yield console
+    except UserError as error:
+        raise UserError(_from_loader(str(error))) from None
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(out_of_memory(str(error))) from error
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f"cannot write to {log.parent}: {error.strerror}. Make room, and run the same command again: it continues "
+            "from what is on disk."
+        ) from error
 
 
 def _from_loader(message: str) -> str:

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from eval.detector.dataset import seed_by
 from flsl.runtime.distributed import on_main, this_rank
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import write_atomic
+from flsl.runtime.files import write_tensors
 from flsl.weights import read_weights
 
 KEEP = 2  # should the newer one be damaged
@@ -70,7 +70,7 @@ def save_state(runner: Runner, iteration: int) -> None:
         "schedulers": [scheduler.state_dict() for scheduler in runner.param_schedulers],
         "average": average and dict(average.state_dict()),
     }
-    write_atomic(folder / f"iter_{iteration}.pth", lambda path: torch.save(state, path))
+    write_tensors(folder / f"iter_{iteration}.pth", state)
     kept = [number for number in _saved(folder) if number <= iteration][:KEEP]
     for number in set(_saved(folder)) - set(
         kept

@@ -4,22 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from flsl.checkpoint import LoadedEncoder
 from flsl.formats.found import State
-from flsl.runtime.files import write_atomic, write_text
+from flsl.runtime.files import write_text
 from flsl.weight_file import write_safetensors
 
 
 def tensors(loaded: LoadedEncoder) -> State:
     """Return the encoder's tensors on the CPU, under our names."""
     return {key: value.detach().cpu().contiguous() for key, value in loaded.encoder.state_dict().items()}
-
-
-def write_pickle(out: Path, content: dict[str, Any]) -> None:
-    """Write tensors and plain values by `torch.save`."""
-    write_atomic(out, lambda temporary: torch.save(content, temporary))
 
 
 def write_folder(out: Path, state: State, descriptions: dict[str, dict[str, Any]]) -> None:

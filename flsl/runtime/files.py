@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 from flsl.runtime.errors import UserError
 
@@ -95,6 +96,16 @@ def read_file(path: str | Path, largest: int) -> bytes:
             return file.read(status.st_size)  # no more, whatever grows or pretends to be empty
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def write_tensors(path: str | Path, content: Any) -> Path:
+    """Write nested tensors and plain values by `torch.save`, atomically; see `write_atomic`."""
+    import torch
+
+    try:
+        return write_atomic(path, lambda temporary: torch.save(content, temporary))
+    except RuntimeError as error:  # torch's way of saying so
+        raise UserError(f"cannot write {path}: the disk is full, or refuses ({error})") from error
 
 
 def remove_temporary(folder: Path, below: Iterable[str] = ()) -> list[Path]:
