@@ -49,9 +49,10 @@ def bench(
     Raises:
         UserError: whatever would stop the run itself.
     """
+    recipe, _ = read_recipe(config, overrides, CocoRecipe)
     drawn = partial(draw, count=32, val_count=16, height=480, width=640)
-    with bench_input(checkpoint, data, config, overrides, drawn) as (checkpoint, data):
-        measured, recipe, truth = _measure(checkpoint, data, config, overrides, seed, device)
+    with bench_input(checkpoint, data, recipe, drawn) as (checkpoint, data):
+        measured, _, truth = _measure(checkpoint, data, config, overrides, seed, device)
         print_bench(measured)
         if is_main():
             _bench_scoring(truth, ("box", "mask") if recipe.model.detector == "mask-rcnn" else ("box",))

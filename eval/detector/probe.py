@@ -4,7 +4,7 @@ import contextlib
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,6 @@ from eval.detector.detect import detect
 from eval.detector.optimizer import scaled_learning_rate
 from eval.detector.recipe import Recipe
 from eval.detector.train import train_detector
-from flsl.runtime.config import read_config
 from flsl.runtime.distributed import is_main, on_main, start_ranks, wait, world_size
 from flsl.runtime.stopwatch import peak_memory
 
@@ -182,15 +181,14 @@ def print_bench(probe: Probe) -> None:
 
 @contextmanager
 def bench_input(
-    checkpoint: str | None, data: Path | None, config: Path, overrides: Sequence[str], draw: Callable[[Path], object]
+    checkpoint: str | None, data: Path | None, recipe: Recipe, draw: Callable[[Path], object]
 ) -> Iterator[tuple[str, Path]]:
     """Yield checkpoint and data for `bench`: what was given, else random weights and drawn data in a temporary folder.
 
     Args:
         checkpoint: as given.
         data: as given.
-        config: recipe, which may name the encoder that it is for.
-        overrides: of it.
+        recipe: it may name the encoder that it is for.
         draw: draws the benchmark's data into a new folder; every process draws its own.
     """
     with tempfile.TemporaryDirectory(prefix="flsl-bench-") as folder:
@@ -199,8 +197,7 @@ def bench_input(
             with contextlib.redirect_stdout(None):
                 draw(data)
         if checkpoint is None:
-            named = read_config(config, overrides).get("model", {}).get("encoder")
-            checkpoint = f"random:{named or 'vit_micro/16'}"
+            checkpoint = f"random:{recipe.model.encoder or 'vit_micro/16'}"
         yield checkpoint, data
 
 

@@ -41,8 +41,9 @@ def bench(
     Raises:
         UserError: whatever would stop the run itself.
     """
+    recipe, _ = read_recipe(config, overrides, UavdtRecipe)
     drawn = partial(draw, sequences=1, train_sequences=1, frames=16, height=540, width=1024)
-    with bench_input(checkpoint, data, config, overrides, drawn) as (checkpoint, data):
+    with bench_input(checkpoint, data, recipe, drawn) as (checkpoint, data):
         print_bench(_measure(checkpoint, data, config, overrides, seed, device)[0])
 
 
@@ -50,9 +51,9 @@ def _measure(
     checkpoint: str, data: Path, config: Path, overrides: Sequence[str], seed: int, device: str
 ) -> tuple[Probe, UavdtRecipe, int]:
     """Return the measurements, the recipe and the number of test images."""
+    recipe, _ = read_recipe(config, overrides, UavdtRecipe)
     layout = open_layout(data)
     layout.require_frames()
-    recipe, _ = read_recipe(config, overrides, UavdtRecipe)
     with tempfile.TemporaryDirectory(prefix="flsl-probe-") as folder:  # each process writes its own
         train, test = split_files(layout, recipe, Path(folder))
         write_splits(layout, recipe, train, test)

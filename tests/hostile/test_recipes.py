@@ -270,6 +270,13 @@ def test_a_value_that_no_detector_can_have_is_refused(command, change, words, re
     assert len(err) < 1500
 
 
+@pytest.mark.parametrize("command", ["coco", "uavdt"])
+@pytest.mark.parametrize("mode", [["bench"], ["--plan", "--checkpoint", "random:vit_micro/16"]], ids=["bench", "plan"])
+def test_measuring_refuses_what_a_run_refuses(mode, command, refused, data):
+    place = [] if mode == ["bench"] else ["--data", data]
+    refused("eval", [command, *mode, *place, "--set", "model=1"], ["model must be a section, but is 1"])
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """Three pictures in COCO's layout; what is refused of UAVDT is refused before its data are looked at."""
