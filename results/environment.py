@@ -55,7 +55,9 @@ def collect_code() -> dict[str, Any]:
     # An installed copy may lie inside somebody else's repository, whose commit says nothing about this code.
     if not commit or not inside or Path(inside).resolve() != root:
         return {"commit": None, "dirty": None}
-    changes = _output(["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no"])
+    # Without its optional lock: asking changes nothing in the clone, and a disk that is full leaves no half lock behind.
+    command = ["git", "--no-optional-locks", "-C", str(root), "status", "--porcelain", "--untracked-files=no"]
+    changes = _output(command)
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 
