@@ -37,9 +37,11 @@ def build_parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Print the timings."""
     from flsl.runtime.device import choose_device
+    from flsl.runtime.errors import require_between
     from flsl.runtime.precision import choose_dtype
     from pretrain.recipe import read_recipe
 
+    require_between(1, batch=arguments.batch, rounds=arguments.rounds, images=arguments.images)
     size = ["training.accumulate=1", f"training.batch_size={arguments.batch}", "runtime.log_every=1000"]
     recipe = read_recipe(arguments.config, [*arguments.overrides, *size])
     device = choose_device(arguments.device)

@@ -297,6 +297,12 @@ def test_a_seed_of_drawn_data_is_checked(refused, tmp_path):
     refused("eval", ["data", "synthesize", "images", tmp_path / "x", "--seed", -1], ["--seed is -1"])
 
 
+@pytest.mark.parametrize("option", ["--batch", "--rounds", "--images"])
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_bench_of_nothing_is_refused(number, option, refused):
+    refused("pretrain", ["bench", PRETRAIN, option, number], [f"{option} is {number}; it must be at least 1"])
+
+
 @pytest.mark.parametrize("name", ["", " ", "a\tb", "\x1b[31m", "\udc80"], ids=ascii)
 def test_a_name_that_no_record_takes_is_refused_before_the_run(name, refused, data, tmp_path):
     given = ["knn", "--data", data, "--out", tmp_path / "out", "--checkpoint", "random:vit_micro/16", "--name", name]
