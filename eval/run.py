@@ -213,12 +213,12 @@ class Run:
                 "Choose another --out."
             )
 
-    def kept(self, file: str = RECORD) -> Record:
+    def kept(self) -> Record:
         """Return the finished record that is there, saying (once, of several ranks) that nothing was computed."""
-        record = read_record(self.out / file)
+        record = read_record(self.out / RECORD)
         if is_main():
             print(
-                f"skipped: {self.out / file} holds this {record.status} result of {record.model.name} on "
+                f"skipped: {self.out / RECORD} holds this {record.status} result of {record.model.name} on "
                 f"{record.protocol} ({record.headline} {_show(record.metrics.get(record.headline))}); "
                 "--when-exists overwrite runs it again"
             )

@@ -8,7 +8,6 @@ Both sides take turns, and the fastest step of each counts, so that other load o
 """
 
 import argparse
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -39,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from flsl.runtime.device import choose_device
     from flsl.runtime.errors import require_between
     from flsl.runtime.precision import choose_dtype
+    from flsl.runtime.stopwatch import peak_memory
     from pretrain.recipe import read_recipe
 
     require_between(1, batch=arguments.batch, rounds=arguments.rounds, images=arguments.images)
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     precision = str(choose_dtype(recipe.training.precision, device, float16_on_cpu=True)).removeprefix("torch.")
     print(f"{recipe.name}, batch {arguments.batch}, {device}, {precision}")
     time_steps(recipe, device, arguments)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory()
     print(f"peak memory of the process so far: {peak:.0f} MiB" + cuda_peak(device))
     time_loaders(recipe, arguments)
     return 0

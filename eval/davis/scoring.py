@@ -17,7 +17,6 @@ from eval.table import write_table
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_mask
 
-BACKENDS = ("packed", "official")
 STATISTICS = ("J", "J_recall", "J_decay", "F", "F_recall", "F_decay")
 # Below this many frames, starting processes takes longer than scoring.
 FRAMES_WORTH_PROCESSES = 400

@@ -20,7 +20,7 @@ from eval.detector.hooks import FingerprintHook, FiniteLossHook, PreemptionHook,
 from eval.detector.recipe import Recipe
 from eval.detector.runner import QuietRunner, quiet
 from eval.detector.weights import write_detector
-from flsl.checkpoint import fingerprint, load_encoder
+from flsl.checkpoint import load_encoder
 from flsl.runtime.config import dump_config
 from flsl.runtime.distributed import is_main, share, start_ranks, wait, world_size
 from flsl.runtime.files import write_text
@@ -66,7 +66,7 @@ def train_detector(
     check_encoder(recipe.model, loaded.encoder.config)
     identity: dict[str, Any] = {
         "recipe": {name: asdict(getattr(recipe, name)) for name in ("model", "images", "training")},
-        "encoder": fingerprint(loaded.encoder),
+        "encoder": loaded.fingerprint,
         "annotations": Path(annotations).name,
         "seed": seed,
     }

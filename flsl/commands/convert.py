@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     name, method = arguments.name or loaded.name, arguments.method or loaded.method
     save_encoder(loaded.encoder, arguments.out, name=name, method=method, pretraining=loaded.pretraining | origin)
     proof = fingerprint(load_encoder(arguments.out).encoder)
-    if proof != fingerprint(loaded.encoder):
+    if proof != loaded.fingerprint:
         raise UserError(f"{arguments.out} was written, but reads back differently: the disk is damaged")
     print(f"{arguments.out}: {name} ({method}), fingerprint {proof}")
     return 0
