@@ -35,7 +35,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo 'error: Python 3.10 or newer is needed; name it with: make PYTHON=/path/to/python3.11 ...'; exit 2; }
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[detection,test]'
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[detection,segmentation,test]'
 	@# On a server without libGL the full OpenCV wheel cannot be imported: put the headless one over it.
 	@$(RUN) -c 'import cv2' 2>/dev/null || \
 	  $(RUN) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps -c constraints.txt opencv-python-headless
