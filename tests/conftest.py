@@ -1,11 +1,51 @@
-"""Fixtures shared by all tests: where the small real data lie. `support.reference` finds the reference cases."""
+"""Fixtures shared by all tests: where the small real data lie, and on which device to compute.
+
+`support.reference` finds the reference cases. `pytest --device cuda` runs the tests that take `device`, and no others.
+"""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+from flsl.runtime.device import choose_device
+from flsl.runtime.errors import UserError
+
 ROOT = Path(__file__).resolve().parent.parent
+TAKES_DEVICE = re.compile(r"^def test_\w+\([^)]*\bdevice\b", re.M)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--device", default=None, help="run the tests that take a device on this one: cpu, cuda, cuda:1")
+
+
+def pytest_configure(config):
+    if name := config.getoption("--device"):
+        try:
+            choose_device(name)
+        except UserError as error:
+            pytest.exit(str(error), returncode=2)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """With --device, leave files alone that have no test for it: what they import may not be installed."""
+    if config.getoption("--device") and collection_path.name.startswith("test_"):
+        return True if not TAKES_DEVICE.search(collection_path.read_text()) else None
+    return None
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--device"):
+        others = [item for item in items if "device" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+
+
+@pytest.fixture(scope="session")
+def device(request):
+    """Where a test computes: the CPU, or what --device names."""
+    return choose_device(request.config.getoption("--device") or "cpu")
 
 
 @pytest.fixture(scope="session")

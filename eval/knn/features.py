@@ -45,8 +45,8 @@ def extract(
     Raises:
         ImageError: an image cannot be read.
     """
-    mean = torch.tensor(encoder.config.image_mean).view(3, 1, 1)
-    std = torch.tensor(encoder.config.image_std).view(3, 1, 1)
+    mean = torch.tensor(encoder.config.image_mean, device=device).view(3, 1, 1)
+    std = torch.tensor(encoder.config.image_std, device=device).view(3, 1, 1)
     features, classes, paths = [], [], []
     batches = [examples[start : start + batch_size] for start in range(0, len(examples), batch_size)]
     for batch, loaded in zip(batches, _load_ahead(batches, protocol, what)):
@@ -59,10 +59,10 @@ def extract(
                 paths.append(example.path)
         if not kept:
             continue
-        images = torch.stack([torch.from_numpy(pixels).permute(2, 0, 1) for pixels, _ in kept]).float() / 255
+        pixels = torch.from_numpy(np.stack([pixels for pixels, _ in kept])).to(device)  # a quarter of what floats are
         index = torch.from_numpy(np.stack([tokens for _, tokens in kept])).to(device)
         with torch.inference_mode():
-            given = ((images - mean) / std).to(device)
+            given = (pixels.permute(0, 3, 1, 2).contiguous().float() / 255 - mean) / std
             tokens = encoder(given)  # (b, N, D)
             require_finite(tokens, encoder, given, f"{batch[0].path} and what follows")
             chosen = tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))

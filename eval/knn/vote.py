@@ -3,29 +3,36 @@
 import torch
 
 
-def nearest(queries: torch.Tensor, bank: torch.Tensor, k: int, chunk: int = 32768) -> tuple[torch.Tensor, torch.Tensor]:
+def nearest(
+    queries: torch.Tensor, bank: torch.Tensor, k: int, chunk: int = 32768, rows: int = 1152
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the k most similar bank rows of each query, most similar first.
 
-    The bank is visited in chunks and the best so far are kept, so that no (queries, bank) matrix is ever held.
+    The bank goes by once, in chunks, and the best so far are kept: no (queries, bank) matrix is ever held, and a bank
+    that is larger than the memory of the queries' device is carried there once.
 
     Args:
         queries: (q, D), rows of length 1.
-        bank: (m, D), rows of length 1.
+        bank: (m, D), rows of length 1, on any device.
         k: at most m.
         chunk: bank rows at once.
+        rows: queries at once.
 
     Returns:
         Similarities (q, k) and bank indices (q, k).
     """
-    best = queries.new_full((len(queries), 0), 0.0)
-    index = torch.empty(len(queries), 0, dtype=torch.long, device=queries.device)
+    parts = queries.split(rows)
+    best = [part[:, :0] for part in parts]
+    index = [part[:, :0].long() for part in parts]
     for start in range(0, len(bank), chunk):
-        similar = queries @ bank[start : start + chunk].to(queries.device).T
-        found, where = similar.topk(min(k, similar.shape[1]), dim=1)
-        merged = torch.cat([best, found], dim=1)
-        best, order = merged.topk(min(k, merged.shape[1]), dim=1)
-        index = torch.cat([index, where + start], dim=1).gather(1, order)
-    return best, index
+        here = bank[start : start + chunk].to(queries.device).T
+        for number, part in enumerate(parts):
+            similar = part @ here
+            found, where = similar.topk(min(k, similar.shape[1]), dim=1)
+            merged = torch.cat([best[number], found], dim=1)
+            best[number], order = merged.topk(min(k, merged.shape[1]), dim=1)
+            index[number] = torch.cat([index[number], where + start], dim=1).gather(1, order)
+    return torch.cat(best), torch.cat(index)
 
 
 def token_votes(similarity: torch.Tensor, labels: torch.Tensor, classes: int, temperature: float) -> torch.Tensor:
@@ -61,20 +68,21 @@ def classify(
         classes: number of classes.
         neighbors: numbers of neighbors, each at most m.
         temperature: of the votes.
-        batch: images at once.
+        batch: images that vote at once.
 
     Returns:
         What each token votes for most, (n, tokens, len(neighbors)), and what the image's tokens vote for together,
         each with equal weight, (n, len(neighbors)).
     """
-    tokens, images = [], []
-    for part in queries.split(batch):
-        similarity, index = nearest(part.flatten(0, 1), bank, max(neighbors))
-        labels = bank_labels.to(index.device)[index]
+    tokens, images, rows = [], [], batch * queries.shape[1]
+    found, where = nearest(queries.flatten(0, 1), bank, max(neighbors))
+    bank_labels = bank_labels.to(queries.device)
+    for similarity, index in zip(found.split(rows), where.split(rows)):
+        labels = bank_labels[index]
         token_part, image_part = [], []
         for k in neighbors:
             votes = token_votes(similarity[:, :k], labels[:, :k], classes, temperature)
-            votes = votes.view(len(part), -1, classes)
+            votes = votes.unflatten(0, (-1, queries.shape[1]))
             token_part.append(votes.argmax(dim=-1))
             image_part.append(votes.sum(dim=1).argmax(dim=-1))
         tokens.append(torch.stack(token_part, dim=-1))

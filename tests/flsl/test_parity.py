@@ -16,8 +16,8 @@ LIMITS = {torch.float64: (1e-9, 1e-6, 1e-6, 1e-6), torch.float32: (1e-5, 1e-5, 3
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("path", FILES)
-def test_reference_step_equals_the_published_computation(path, dtype):
-    case = Case(path)
+def test_reference_step_equals_the_published_computation(path, dtype, device):
+    case = Case(path, device)
     loss_limit, row_limit, logit_limit, gradient_limit = LIMITS[dtype]
     if case.config["mean_shift"]["layernorm_on_mode"] or not case.config["encoder"]["final_layernorm"]:
         row_limit = max(row_limit, 1e-4 if dtype == torch.float32 else row_limit)  # modes are ten times larger there
@@ -61,7 +61,7 @@ def test_reference_step_equals_the_published_computation(path, dtype):
         else:
             assert (gradient - value).norm() <= gradient_limit * value.norm(), name
     if "center_after" in case.arrays:
-        after = torch.from_numpy(case.arrays["center_after"]).double()
+        after = case.tensor("center_after").double()
         assert (model.center.double() - after).abs().max() <= logit_limit
 
 

@@ -28,21 +28,22 @@ def setting(epochs=2, steps_per_epoch=2):
     return recipe, Schedules.of(recipe, steps_per_epoch)
 
 
-def draw_batch(seed, dtype=torch.float64, batch=3):
+def draw_batch(seed, dtype=torch.float64, batch=3, device="cpu"):
     generator = torch.Generator().manual_seed(seed)
     views = [torch.randn(batch, 3, s, s, generator=generator, dtype=dtype) for s in (48, 48, 32, 32)]
     queries = [draw_queries(batch, s // 8, w, "random", generator) for s, w in ((48, 4), (32, 2), (32, 2))]
-    return Batch(views, queries)
+    return Batch([view.to(device) for view in views], [places.to(device) for places in queries])
 
 
-def test_fast_step_equals_plain_step():
+def test_fast_step_equals_plain_step(device):
     torch.manual_seed(0)
     recipe, schedules = setting()
-    model = FLSL(ENCODER, HeadConfig(16, 32, 16)).double()
-    fast = TrainingStep(copy.deepcopy(model), recipe, schedules, torch.device("cpu"))
+    model = FLSL(ENCODER, HeadConfig(16, 32, 16)).double().to(device)
+    fast = TrainingStep(copy.deepcopy(model), recipe, schedules, device)
     plain = PlainStep(copy.deepcopy(model), recipe, schedules)
     for step in range(4):
-        ours, theirs = fast([draw_batch(step)], step), plain([draw_batch(step)], step)
+        batch = draw_batch(step, device=device)
+        ours, theirs = fast([batch], step), plain([batch], step)
         for name, value in theirs.items():
             assert abs(float(ours[name]) - value) < 1e-10, (step, name)
     for (name, ours), theirs in zip(fast.model.named_parameters(), plain.model.parameters()):
@@ -61,17 +62,17 @@ def test_mixed_precision_stays_close():
     assert abs(results[0] - results[1]) < 0.02 * results[0]
 
 
-def test_non_finite_step_leaves_weights_alone():
+def test_non_finite_step_leaves_weights_alone(device):
     recipe, schedules = setting()
-    step = TrainingStep(FLSL(ENCODER, HeadConfig(16, 32, 16)), recipe, schedules, torch.device("cpu"))
-    step([draw_batch(0, torch.float32)], 2)
+    step = TrainingStep(FLSL(ENCODER, HeadConfig(16, 32, 16)).to(device), recipe, schedules, device)
+    step([draw_batch(0, torch.float32, device=device)], 2)
     before = copy.deepcopy(step.model.student.state_dict())
-    batch = draw_batch(1, torch.float32)
+    batch = draw_batch(1, torch.float32, device=device)
     batch.views[1][0, 0, 0, 0] = float("nan")
     assert float(step([batch], 3)["skipped"]) == 1
     for name, value in step.model.student.state_dict().items():
         assert torch.equal(value, before[name]), name
-    assert float(step([draw_batch(2, torch.float32)], 3)["skipped"]) == 0
+    assert float(step([draw_batch(2, torch.float32, device=device)], 3)["skipped"]) == 0
 
 
 def test_activation_checkpointing_gives_equal_gradients():

@@ -14,8 +14,8 @@ LIMITS = {torch.float64: (1e-9, 1e-6), torch.float32: (2e-5, 5e-6)}  # losses, p
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("path", case_files("expect/losses/"))
-def test_reference_steps_equal_the_published_computation(path, dtype):
-    case = Case(path)
+def test_reference_steps_equal_the_published_computation(path, dtype, device):
+    case = Case(path, device)
     loss_limit, weight_limit = LIMITS[dtype]
     training, arrays = case.config["training"], case.arrays
     model = case.build(dtype, "init/")
@@ -31,7 +31,7 @@ def test_reference_steps_equal_the_published_computation(path, dtype):
     )
     overrides = {"clip": training["clip_per_parameter_norm"], "freeze_last_layer": training["freeze_last_layer_epochs"]}
     recipe = Recipe(optimizer=Optimizer(**overrides), training=Training(precision="fp32"))
-    step = TrainingStep(model, recipe, schedules, torch.device("cpu"))
+    step = TrainingStep(model, recipe, schedules, device)
     names = [{id(p): n for n, p in model.student.named_parameters()}[id(p)] for p in step.parameters]
     decayed = training["optimiser"]["groups"][0]  # as the case file spells it
     assert sorted(

@@ -48,12 +48,12 @@ def picture(seed=0, size=64):
 
 
 def levels(view):
-    """Undo the normalization: gray levels `(..., 3, H, W)`."""
-    return (view * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]) * 255
+    """Undo the normalization: gray levels `(..., 3, H, W)`, on the CPU."""
+    return (view.cpu() * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]) * 255
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_fast_paths_equal_pil(name):
+def test_fast_paths_equal_pil(name, device):
     change, limit = OPERATIONS[name]
     parameters = Photometric(**{**NOTHING, **change})
     for seed in range(3):
@@ -61,15 +61,15 @@ def test_fast_paths_equal_pil(name):
         expected = np.array(apply_pil(image, parameters)).astype(float)
         array = np.array(image)
         assert np.abs(apply_opencv(array, parameters) - expected).mean() <= limit
-        crop = torch.from_numpy(array).permute(2, 0, 1)[None]
+        crop = torch.from_numpy(array).permute(2, 0, 1)[None].to(device)
         batched = levels(apply_batched(crop, as_tensor([parameters])))[0].permute(1, 2, 0).numpy()
         assert np.abs(batched - expected).mean() <= limit
 
 
-def test_batched_rows_do_not_mix():
+def test_batched_rows_do_not_mix(device):
     random = np.random.default_rng(0)
     parameters = [draw_photometric(random) for _ in range(12)]
-    crops = torch.stack([torch.from_numpy(np.array(picture(i))).permute(2, 0, 1) for i in range(12)])
+    crops = torch.stack([torch.from_numpy(np.array(picture(i))).permute(2, 0, 1) for i in range(12)]).to(device)
     together = apply_batched(crops, as_tensor(parameters))
     alone = torch.cat([apply_batched(crops[i : i + 1], as_tensor([p])) for i, p in enumerate(parameters)])
     assert torch.allclose(together, alone, atol=1e-5)

@@ -40,8 +40,10 @@ def case_files(holding: str) -> list[Any]:
 class Case:
     """One case file."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, device: torch.device | str = "cpu"):
+        """Read it; tensors and models are put on `device`."""
         self.arrays, self.config = read_case(path)
+        self.device = device
         for section, keys in KNOWN.items():
             unknown = set(self.config.get(section) or {}) - set(keys.split())
             assert not unknown, f"{path}: unknown options in {section}: {sorted(unknown)}"
@@ -55,7 +57,11 @@ class Case:
     def tensors(self, prefix: str, dtype: torch.dtype) -> dict[str, torch.Tensor]:
         """Arrays under `prefix/`, as float tensors of `dtype`."""
         start = prefix + "/"
-        return {k[len(start) :]: torch.from_numpy(v).to(dtype) for k, v in self.arrays.items() if k.startswith(start)}
+        return {k[len(start) :]: self.tensor(k).to(dtype) for k in self.arrays if k.startswith(start)}
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """One array."""
+        return torch.from_numpy(self.arrays[name]).to(self.device)
 
     def build(self, dtype: torch.dtype, weights: str = "", seed: int = 0) -> FLSL:
         """Build the model that the config describes and load its weights through the public reader."""
@@ -96,8 +102,8 @@ class Case:
         teacher = student if weights else self.tensors("teacher", torch.float32)
         load_student_teacher(model, {"student": student, "teacher": teacher}, "case")
         if "center_before" in self.arrays:
-            model.center = torch.from_numpy(self.arrays["center_before"])
-        return model.to(dtype)
+            model.center = self.tensor("center_before")
+        return model.to(self.device, dtype)
 
     def previous_encoder(self, settings: dict, level: int) -> torch.nn.Module:
         """Build the earlier stage's encoder: the same shape, `level` blocks, no final norm."""
@@ -116,7 +122,7 @@ class Case:
         views = [v for _, v in sorted(self.tensors(f"{batch}views", dtype).items(), key=lambda kv: int(kv[0]))]
         masks = [self.arrays[f"{batch}masks/{i}"] for i in range(1, len(views))]
         crops = [v for _, v in sorted(self.tensors(f"{batch}crops", dtype).items(), key=lambda kv: int(kv[0]))]
-        return views, [query_indices(mask) for mask in masks], crops
+        return views, [query_indices(mask).to(self.device) for mask in masks], crops
 
     def values(self) -> StepValues:
         """The scheduled values of a single-step case."""

@@ -18,17 +18,17 @@ KEPT = Path(__file__).parent / "cases"
 DINO = PROTOCOLS["dino"]
 
 
-def random_case(height, width, contexts, channels, dim=16, seed=0):
+def random_case(height, width, contexts, channels, dim=16, seed=0, device="cpu"):
     generator = torch.Generator().manual_seed(seed)
     features = normalize(torch.randn(contexts, height, width, dim, generator=generator))
     target = normalize(features[-1] + 0.5 * torch.randn(height, width, dim, generator=generator))
     labels = torch.rand(contexts, height, width, channels, generator=generator).softmax(-1)
-    return target, features, labels
+    return target.to(device), features.to(device), labels.to(device)
 
 
 @pytest.mark.parametrize("form", [propagate_plain, propagate])
 @pytest.mark.parametrize("path", reference_files("davis/*.npz", KEPT, "/source_labels"))
-def test_reference_label_propagation(path, form):
+def test_reference_label_propagation(path, form, device):
     arrays, config = read_case(path)
     for case in config["cases"]:
         index, height, width = case["index"], case["h"], case["w"]
@@ -37,7 +37,7 @@ def test_reference_label_propagation(path, form):
         features = torch.from_numpy(arrays[f"{index}/source_features"]).transpose(1, 2)
         features = normalize(features).reshape(-1, height, width, case["dim"])
         labels = torch.from_numpy(arrays[f"{index}/source_labels"]).permute(0, 2, 3, 1).contiguous()
-        result = form(target, features, labels, protocol).permute(2, 0, 1)
+        result = form(target.to(device), features.to(device), labels.to(device), protocol).permute(2, 0, 1).cpu()
         np.testing.assert_allclose(result, arrays[f"{index}/expect"], atol=1e-6, err_msg=str(case))
         np.testing.assert_allclose(result, arrays[f"{index}/expect_float64"], atol=1e-6, err_msg=str(case))
 
@@ -55,17 +55,17 @@ SHAPES = {
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_tiles_equal_the_definition(shape, protocol):
-    case = random_case(*shape)
+def test_tiles_equal_the_definition(shape, protocol, device):
+    case = random_case(*shape, device=device)
     torch.testing.assert_close(propagate(*case, protocol), propagate_plain(*case, protocol), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(
     "change", [{"radius": 0}, {"radius": 3}, {"topk": 1}, {"topk": 40}, {"window": "circle"}], ids=str
 )
-def test_tiles_equal_the_definition_for_other_constants(change):
+def test_tiles_equal_the_definition_for_other_constants(change, device):
     protocol = replace(DINO, **change)
-    case = random_case(17, 23, 5, 3)
+    case = random_case(17, 23, 5, 3, device=device)
     for tile in (4, 17, 100):
         expect = propagate_plain(*case, protocol)
         torch.testing.assert_close(propagate(*case, protocol, tile=tile), expect, atol=1e-5, rtol=0)
@@ -73,8 +73,8 @@ def test_tiles_equal_the_definition_for_other_constants(change):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
 @pytest.mark.parametrize("equal", ["repeated frames", "flat frames"])
-def test_ties_at_the_threshold_all_stay(equal, protocol):
-    target, features, labels = random_case(12, 16, 8, 3)
+def test_ties_at_the_threshold_all_stay(equal, protocol, device):
+    target, features, labels = random_case(12, 16, 8, 3, device=device)
     if equal == "repeated frames":  # each value comes three times or more, so the fifth largest is always tied
         features = features[[0, 0, 0, 3, 3, 3, 3, 3]]
     else:

@@ -1,18 +1,23 @@
 """The detection backbone: equal to the published one, and its encoder equal to the checkpoint."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
+from support.packages import need
 from support.reference import read_case, reference_files
 
-from eval.detector import components  # noqa: F401  (mmcv's operators, before mmdet)
-from eval.detector.backbone import EncoderBackbone
-from eval.detector.pyramid import default_blocks
-from flsl.architecture import EncoderConfig
-from flsl.checkpoint import fingerprint, load_encoder, save_encoder
-from flsl.encoder import Encoder
-from flsl.runtime.errors import UserError
-from flsl.timm_network import create_network, describe_network
+need("mmengine", "mmcv", "mmdet", "pycocotools")
+
+from eval.detector import components  # noqa: E402, F401  (mmcv's operators, before mmdet)
+from eval.detector.backbone import EncoderBackbone  # noqa: E402
+from eval.detector.pyramid import default_blocks  # noqa: E402
+from flsl.architecture import EncoderConfig  # noqa: E402
+from flsl.checkpoint import fingerprint, load_encoder, save_encoder  # noqa: E402
+from flsl.encoder import Encoder  # noqa: E402
+from flsl.runtime.errors import UserError  # noqa: E402
+from flsl.timm_network import create_network, describe_network  # noqa: E402
 
 TINY = {"architecture": "custom", "embed_dim": 24, "depth": 4, "num_heads": 2, "image_size": 112}
 
@@ -58,6 +63,20 @@ def test_maps_have_strides_4_to_32_for_any_size(patch_size, size):
     assert [tuple(found.shape) for found in maps] == [
         (2, 24, -(-size[0] // stride), -(-size[1] // stride)) for stride in (4, 8, 16, 32)
     ]
+
+
+@pytest.mark.parametrize("window", [None, 3])
+def test_maps_and_gradients_in_float32_equal_those_in_float64_on_the_cpu(window, device):
+    """TF32 in a convolution or a matrix product would miss the limit by far."""
+    image, model = torch.randn(2, 3, 96, 80, dtype=torch.float64), tiny(16, window=window).double()
+    results = []
+    for side, given in ((model, image), (copy.deepcopy(model).float().to(device), image.float().to(device))):
+        maps = side(given)
+        sum(found.square().mean() for found in maps).backward()
+        results.append([*maps, *(parameter.grad for parameter in side.parameters() if parameter.grad is not None)])
+    assert len(results[0]) == len(results[1])
+    for exact, found in zip(*results):
+        assert (found.cpu().double() - exact).norm() <= 3e-5 * exact.norm() + 1e-9
 
 
 def test_padding_does_not_move_features():

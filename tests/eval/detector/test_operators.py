@@ -7,9 +7,11 @@ import sys
 import numpy as np
 import pytest
 import torch
+from support.packages import need
 
 from eval.detector.operators import install_operators, pool_regions_backward
 
+need("mmengine", "mmcv")
 install_operators()
 
 import mmcv  # noqa: E402
@@ -70,13 +72,13 @@ def plain_roi_align(features, rois, size, scale, ratio, aligned):
 
 @pytest.mark.parametrize("offset", [0, 1])
 @pytest.mark.parametrize("threshold", [0.3, 0.7])
-def test_nms_equals_plain_suppression(offset, threshold):
+def test_nms_equals_plain_suppression(offset, threshold, device):
     rng = np.random.default_rng(0)
     corner, size = rng.uniform(0, 40, (120, 2)), rng.uniform(1, 30, (120, 2))
     boxes, scores = np.hstack([corner, corner + size]).astype(np.float32), rng.permutation(120).astype(np.float32)
-    kept, index = nms(torch.tensor(boxes), torch.tensor(scores), threshold, offset=offset)
+    kept, index = nms(torch.tensor(boxes).to(device), torch.tensor(scores).to(device), threshold, offset=offset)
     assert index.tolist() == plain_nms(boxes, scores, threshold, offset)
-    np.testing.assert_array_equal(kept[:, 4].numpy(), scores[index])
+    np.testing.assert_array_equal(kept[:, 4].cpu(), scores[index.cpu()])
 
 
 def test_nms_of_nothing_and_in_half_precision():
@@ -88,29 +90,29 @@ def test_nms_of_nothing_and_in_half_precision():
     assert nms(boxes, scores, 0.5)[1].tolist() == [1, 2]
 
 
-def test_batched_nms_keeps_classes_apart():
-    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 9, 10]])
-    scores, classes = torch.tensor([0.9, 0.8, 0.7]), torch.tensor([0, 1, 0])
+def test_batched_nms_keeps_classes_apart(device):
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 9, 10]], device=device)
+    scores, classes = torch.tensor([0.9, 0.8, 0.7], device=device), torch.tensor([0, 1, 0], device=device)
     _, index = batched_nms(boxes, scores, classes, {"type": "nms", "iou_threshold": 0.5})
     assert index.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("aligned", [True, False])
 @pytest.mark.parametrize("ratio", [0, 2])
-def test_roi_align_and_its_gradient_equal_the_plain_sum(aligned, ratio):
+def test_roi_align_and_its_gradient_equal_the_plain_sum(aligned, ratio, device):
     torch.manual_seed(0)
-    features = torch.randn(2, 3, 7, 9, dtype=torch.float64, requires_grad=True)
+    features = torch.randn(2, 3, 7, 9, dtype=torch.float64).to(device).requires_grad_()
     # Inside, over the edge, far outside, thinner than a cell, without area.
     rois = [[0, 2, 3, 20, 17], [1, -6, -9, 12, 30], [0, 90, 90, 120, 99], [1, 5, 5, 5.5, 20], [1, 8, 8, 8, 8]]
     rois = torch.tensor(rois, dtype=torch.float64)
-    plain = features.detach().clone().requires_grad_()
+    plain = features.detach().cpu().clone().requires_grad_()
     expected = plain_roi_align(plain, rois, 3, 0.25, ratio, aligned)
-    found = roi_align(features, rois, 3, 0.25, ratio, "avg", aligned)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    found = roi_align(features, rois.to(device), 3, 0.25, ratio, "avg", aligned)
+    torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=1e-12)
     weights = torch.randn_like(expected)
-    (found * weights).sum().backward()
+    (found * weights.to(device)).sum().backward()
     (expected * weights).sum().backward()
-    torch.testing.assert_close(features.grad, plain.grad, rtol=0, atol=1e-12)
+    torch.testing.assert_close(features.grad.cpu(), plain.grad, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("aligned", [True, False])
@@ -136,9 +138,9 @@ def test_roi_align_of_nothing_has_shape_and_gradient():
     assert features.grad.abs().sum() == 0
 
 
-def test_roi_align_in_bfloat16_is_computed_in_float32():
-    features = torch.randn(1, 2, 8, 8).bfloat16()
-    rois = torch.tensor([[0, 2.0, 2, 24, 24]]).bfloat16()
+def test_roi_align_in_bfloat16_is_computed_in_float32(device):
+    features = torch.randn(1, 2, 8, 8).to(device).bfloat16()
+    rois = torch.tensor([[0, 2.0, 2, 24, 24]], device=device).bfloat16()
     expected = roi_align(features.float(), rois.float(), 3, 0.25, 2, "avg", True).bfloat16()
     assert torch.equal(roi_align(features, rois, 3, 0.25, 2, "avg", True), expected)
 

@@ -13,24 +13,27 @@ from eval.knn.vote import classify, nearest
 
 
 @pytest.fixture
-def features():
+def features(device):
     generator = torch.Generator().manual_seed(0)
     bank = normalize(torch.randn(300, 8, generator=generator, dtype=torch.float64), dim=-1)
     queries = normalize(torch.randn(7, 9, 8, generator=generator, dtype=torch.float64), dim=-1)
     labels = torch.randint(0, 5, (300,), generator=generator)
-    return queries, bank, labels
+    return queries.to(device), bank.to(device), labels.to(device)
 
 
+@pytest.mark.parametrize("home", ["the queries' device", "the CPU"])
+@pytest.mark.parametrize("rows", [1, 4, 1000])
 @pytest.mark.parametrize("chunk", [1, 7, 64, 1000])
-def test_nearest_in_chunks(features, chunk):
+def test_nearest_in_chunks(features, chunk, rows, home, device):
     queries, bank, _ = features
     wanted, where = (queries[0] @ bank.T).sort(dim=1, descending=True)
-    similarity, index = nearest(queries[0], bank, 20, chunk)
+    similarity, index = nearest(queries[0], bank.cpu() if home == "the CPU" else bank, 20, chunk, rows)
+    assert similarity.device.type == device.type
     assert torch.equal(index, where[:, :20])
     assert torch.allclose(similarity, wanted[:, :20], atol=1e-12, rtol=0)
 
 
-def test_votes_equal_a_plain_count(features):
+def test_votes_equal_a_plain_count(features, device):
     queries, bank, labels = features
     neighbors = (1, 10, 300)
     tokens, images = classify(queries, bank, labels, 5, neighbors, BBOX.temperature, batch=3)
