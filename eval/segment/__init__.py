@@ -1,0 +1,1 @@
+"""Semantic segmentation: frozen features by several protocols, and fine-tuning."""
