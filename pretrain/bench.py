@@ -1,13 +1,17 @@
 """Time a pretraining recipe on this machine, beside the plain path.
 
-    python -m pretrain bench [CONFIG] [--against plain] [--batch 8] [--set key=value ...]
+    python -m pretrain bench [CONFIG] [--against plain] [--batch 8 ...] [--set key=value ...] [--json FILE]
+    python -m pretrain bench [CONFIG] --part workers --workers 1 4 8
 
 Prints step time and images/s, the loader's images/s per worker, and peak memory; with --against plain also the plain
 path (explicit attention matrices, a forward per view, per-tensor loops; PIL views) in the same run, and the ratios.
 Both sides take turns, and the fastest step of each counts, so that other load on the machine disturbs less.
+The part `workers` times whole loaders with several worker processes instead.
 """
 
 import argparse
+import itertools
+import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 DEFAULT = Path("configs/pretrain/flsl_vit-s16_in1k_300e.py")
+SECONDS_OF_A_LOADER = 2.0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -24,7 +29,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("config", nargs="?", type=Path, default=DEFAULT, help="recipe (default: %(default)s)")
     parser.add_argument("--against", choices=("plain",), help="time the plain path in the same run")
-    parser.add_argument("--batch", type=int, default=8, help="images a step (default: %(default)s)")
+    parser.add_argument(
+        "--batch", type=int, nargs="+", default=[8], help="images a step, one size or several (default: 8)"
+    )
+    parser.add_argument("--part", nargs="+", choices=("step", "loader", "workers"), default=["step", "loader"],
+                        help="what to time (default: step loader)")  # fmt: skip
+    parser.add_argument("--photometric", action="store_true", help="time steps that begin with color and blur, too")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1], help="numbers of loader processes (default: 1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every row here as soon as it is measured")
     parser.add_argument("--rounds", type=int, default=3, help="timed steps of each side (default: %(default)s)")
     parser.add_argument("--images", type=int, default=64, help="images through each loader (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: %(default)s)")
@@ -36,22 +48,52 @@ def build_parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Print the timings."""
     from flsl.runtime.device import choose_device
-    from flsl.runtime.errors import require_between
+    from flsl.runtime.errors import is_out_of_memory, require_between
     from flsl.runtime.precision import choose_dtype
     from flsl.runtime.stopwatch import peak_memory
     from pretrain.recipe import read_recipe
 
-    require_between(1, batch=arguments.batch, rounds=arguments.rounds, images=arguments.images)
-    size = ["training.accumulate=1", f"training.batch_size={arguments.batch}", "runtime.log_every=1000"]
-    recipe = read_recipe(arguments.config, [*arguments.overrides, *size])
-    device = choose_device(arguments.device)
-    precision = str(choose_dtype(recipe.training.precision, device, float16_on_cpu=True)).removeprefix("torch.")
-    print(f"{recipe.name}, batch {arguments.batch}, {device}, {precision}")
-    time_steps(recipe, device, arguments)
-    peak = peak_memory()
-    print(f"peak memory of the process so far: {peak:.0f} MiB" + cuda_peak(device))
-    time_loaders(recipe, arguments)
+    for batch in arguments.batch:
+        require_between(
+            1, batch=batch, rounds=arguments.rounds, images=arguments.images, workers=min(arguments.workers)
+        )
+    device, rows = choose_device(arguments.device), Rows(arguments.json)
+    for batch in arguments.batch if "step" in arguments.part else ():
+        size = ["training.accumulate=1", f"training.batch_size={batch}", "runtime.log_every=1000"]
+        recipe = read_recipe(arguments.config, [*arguments.overrides, *size])
+        precision = str(choose_dtype(recipe.training.precision, device, float16_on_cpu=True)).removeprefix("torch.")
+        print(f"{recipe.name}, batch {batch}, {device}, {precision}")
+        common = {"batch": batch, "device": str(device), "precision": precision}
+        try:
+            time_steps(recipe, device, arguments, lambda common=common, **row: rows.add("step", **common, **row))
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            print("  out of memory")
+            rows.add("step", **common, error="out of memory")
+        print(f"peak memory of the process so far: {peak_memory():.0f} MiB" + cuda_peak(device))
+    recipe = read_recipe(arguments.config, arguments.overrides)
+    if "loader" in arguments.part:
+        time_loaders(recipe, arguments, rows)
+    if "workers" in arguments.part:
+        time_workers(recipe, device, arguments, rows)
     return 0
+
+
+class Rows:
+    """What was measured, one dictionary a row, in a JSON file that is whole after each."""
+
+    def __init__(self, path: Path | None):
+        """Without a path nothing is kept."""
+        self.path, self.rows = path, list[dict[str, Any]]()
+
+    def add(self, what: str, **row: Any) -> None:
+        """Add a row and write the file."""
+        from flsl.runtime.files import write_text
+
+        self.rows.append({"what": what, **row})
+        if self.path:
+            write_text(self.path, json.dumps(self.rows, indent=1))
 
 
 def best(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
@@ -74,42 +116,71 @@ def table(title: str, seconds: dict[str, float], images: int, reference: str) ->
         print(f"  {name:<28}{value * 1e3:10.1f} ms {images / value:9.1f} images/s{ratio}")
 
 
-def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace) -> None:
-    """Time whole optimizer steps on random views."""
+def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Callable[..., None]) -> None:
+    """Time whole optimizer steps on random views; `add` gets a row for each side."""
     import torch
 
     from flsl.sampling import draw_queries
     from pretrain.loop import build_model
     from pretrain.plain import PlainStep
     from pretrain.schedules import Schedules
-    from pretrain.step import Batch, TrainingStep
+    from pretrain.step import Batch, TrainingStep, to_device
 
     views, patch, sampling = recipe.views, recipe.encoder.patch_size, recipe.sampling
     generator = torch.Generator().manual_seed(0)
     sizes = [views.global_size] * 2 + [views.local_size] * views.n_local
     windows = [sampling.window_global] + [sampling.window_local] * views.n_local
-    images = [torch.randn(arguments.batch, 3, s, s, generator=generator).to(device) for s in sizes]
-    queries = [
-        draw_queries(arguments.batch, s // patch, w, sampling.mode, generator).to(device)
-        for s, w in zip(sizes[1:], windows)
-    ]
-    batch, schedules = Batch(images, queries), Schedules.of(recipe, 100)
+    count = recipe.training.batch_size
+    images = [torch.randn(count, 3, s, s, generator=generator).to(device) for s in sizes]
+    queries = [draw_queries(count, s // patch, w, sampling.mode, generator) for s, w in zip(sizes[1:], windows)]
+    batch, schedules = Batch(images, [q.to(device) for q in queries]), Schedules.of(recipe, 100)
+    on_gpu = device.type == "cuda"
+    repeats = 5 if on_gpu else 1  # a GPU is only waited for after a few steps, as in training
 
-    def timed(step: Callable) -> Callable[[], None]:
+    def timed(step: Callable, sample: Callable[[], Batch] = lambda: batch) -> Callable[[], None]:
         def call() -> None:
-            step([batch], 1)
-            if device.type == "cuda":
+            for _ in range(repeats):
+                step([sample()], 1)
+            if on_gpu:
                 torch.cuda.synchronize(device)
 
         return call
 
-    sides = {"fast": timed(TrainingStep(build_model(recipe).to(device), recipe, schedules, device))}
+    fast = TrainingStep(build_model(recipe).to(device), recipe, schedules, device)
+    sides = {"fast": timed(fast)}
+    if arguments.photometric:
+        sample = draw_sample(sizes, queries, generator, pin=on_gpu)
+        sides["fast, color too"] = timed(fast, lambda: to_device(sample, device, False))
     if arguments.against:
         sides["plain"] = timed(PlainStep(build_model(recipe).to(device), recipe, schedules))
-    table("training step", best(sides, arguments.rounds), arguments.batch, "plain")
+    peaks: dict[str, float] = {}
+    for name, call in sides.items() if on_gpu else ():
+        torch.cuda.reset_peak_memory_stats(device)
+        call()
+        peaks[name] = torch.cuda.max_memory_allocated(device) / 2**20
+    seconds = {name: value / repeats for name, value in best(sides, arguments.rounds).items()}
+    table("training step", seconds, count, "plain")
+    for name, value in seconds.items():
+        add(side=name, seconds=value, images_per_second=count / value, device_memory_mib=peaks.get(name))
 
 
-def time_loaders(recipe: Any, arguments: argparse.Namespace) -> None:
+def draw_sample(sizes: list[int], queries: list[Any], generator: Any, pin: bool) -> dict[str, Any]:
+    """Return what a worker makes of a batch where color is changed on the device: crops, parameters, queries."""
+    import numpy as np
+    import torch
+
+    from pretrain.photometric import as_tensor, draw_photometric
+
+    random, count = np.random.default_rng(0), len(queries[0])
+    crops = [torch.randint(0, 256, (count, 3, s, s), dtype=torch.uint8, generator=generator) for s in sizes]
+    parameters = torch.stack([as_tensor([draw_photometric(random) for _ in sizes]) for _ in range(count)])
+    sample = {"crops": crops, "parameters": parameters, "queries": queries}
+    if not pin:
+        return sample
+    return {k: [t.pin_memory() for t in v] if isinstance(v, list) else v.pin_memory() for k, v in sample.items()}
+
+
+def time_loaders(recipe: Any, arguments: argparse.Namespace, rows: Rows) -> None:
     """Time what one data worker does, in this process on one thread."""
     import cv2
     import numpy as np
@@ -144,8 +215,46 @@ def time_loaders(recipe: Any, arguments: argparse.Namespace) -> None:
         sides = {"crops only (device)": ours("device"), "crops and color (workers)": ours("workers")}
         if arguments.against:
             sides["plain"] = pil
-        table("one data worker", best(sides, 2), len(indices), "plain")
+        seconds = best(sides, 2)
+        table("one data worker", seconds, len(indices), "plain")
+        for name, value in seconds.items():
+            rows.add("loader", side=name, images_per_second=len(indices) / value)
     torch.set_num_threads(threads)
+
+
+def time_workers(recipe: Any, device: Any, arguments: argparse.Namespace, rows: Rows) -> None:
+    """Time whole loaders for a few seconds each, from when their workers are busy."""
+    from torch.utils.data import DataLoader
+
+    from pretrain.dataset import ViewDataset, collate, find_images
+    from pretrain.loop import single_thread
+
+    where: Literal["device", "workers"] = "workers" if device.type == "cpu" else "device"
+    size = 16
+    print(f"whole loaders, color on the {'CPU' if where == 'workers' else 'device'}")
+    with tempfile.TemporaryDirectory() as folder:
+        paths = find_images(arguments.data or draw_photographs(Path(folder)))
+        for workers in arguments.workers:
+            order = ([(0, (size * i + j) % len(paths)) for j in range(size)] for i in itertools.count())
+            loader = DataLoader(
+                ViewDataset(paths, recipe, where),
+                batch_sampler=order,
+                num_workers=workers,
+                collate_fn=collate,
+                pin_memory=device.type == "cuda",
+                worker_init_fn=single_thread,
+            )
+            batches, done = iter(loader), 0
+            for _ in range(3 * workers):  # what was loaded while the processes started
+                next(batches)
+            begin = time.perf_counter()
+            while done < arguments.images or time.perf_counter() - begin < SECONDS_OF_A_LOADER:
+                next(batches)
+                done += size
+            rate = done / (time.perf_counter() - begin)
+            print(f"  {workers:>2} workers {rate:9.1f} images/s, {rate / workers:.1f} each")
+            rows.add("workers", workers=workers, images_per_second=rate)
+            batches._shutdown_workers()
 
 
 def draw_photographs(folder: Path, count: int = 8) -> Path:

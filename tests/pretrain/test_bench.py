@@ -1,5 +1,6 @@
 """`python -m pretrain bench` times both sides of the step and of the loader, and prints their ratios."""
 
+import json
 import re
 
 from pretrain.__main__ import main
@@ -14,6 +15,18 @@ def test_bench_prints_every_ratio(recipe_file, images, capsys):
     lines = re.findall(r"^  (\S.*?)  +[\d.]+ ms +[\d.]+ images/s(?:  [\d.]+x plain)?$", printed, re.MULTILINE)
     assert lines == ["fast", "plain", "crops only (device)", "crops and color (workers)", "plain"]
     assert printed.count("x plain") == 3
+
+
+def test_bench_writes_a_row_for_each_size_and_side(recipe_file, images, tmp_path):
+    words = ["bench", recipe_file, "--batch", 2, 3, "--rounds", 1, "--images", 4, "--data", images, "--device", "cpu"]
+    more = ["--photometric", "--part", "step", "workers", "--workers", 1, "--json", tmp_path / "rows.json"]
+    assert main([str(word) for word in (*words, *more)]) == 0
+    *steps, workers = json.loads((tmp_path / "rows.json").read_text())
+    sides = [(row["batch"], row["side"]) for row in steps]
+    assert sides == [(2, "fast"), (2, "fast, color too"), (3, "fast"), (3, "fast, color too")]
+    assert all(row["images_per_second"] > 0 and row["precision"] == "float32" for row in steps)
+    assert (workers["what"], workers["workers"]) == ("workers", 1)
+    assert workers["images_per_second"] > 0
 
 
 def test_bench_names_a_key_that_no_recipe_has(recipe_file, capsys):
