@@ -1,12 +1,14 @@
-"""Follow the objects of DAVIS 2017 by label propagation with a frozen encoder, and score the masks.
+"""Follow the objects of DAVIS 2017 or 2016 by label propagation with a frozen encoder, and score the masks.
 
     python -m eval davis --checkpoint CHECKPOINT --data DIR --out DIR [--protocol dino|videowalk|dinov3] [--overlay]
     python -m eval davis --score-only --predictions DIR --data DIR --out DIR [--name NAME]
     python -m eval davis bench [--patch-sizes 16 8]
 
 The data are the official layout: ImageSets/2017/val.txt, JPEGImages/480p/<sequence>/00000.jpg and
-Annotations/480p/<sequence>/00000.png. --out receives the masks (predictions/<sequence>/00000.png), the table over
-objects (objects.csv), a picture (overlay.png) and record.json. A run that was interrupted goes on at the next sequence.
+Annotations/480p/<sequence>/00000.png. DAVIS 2016 is known by its lists (ImageSets/480p/val.txt); its masks are 0 and 255,
+and its results davis2016/<protocol>.
+
+--out receives the masks (predictions/<sequence>/00000.png), the table over objects (objects.csv), a picture (overlay.png) and record.json. A run that was interrupted goes on at the next sequence.
 
 --score-only scores saved masks, anyone's: one folder a sequence, palette PNGs whose index is the object's id.
 

@@ -1,9 +1,4 @@
-"""A copy of DAVIS 2017 on disk, official layout, checked before anything is computed.
-
-DIR/ImageSets/2017/val.txt
-DIR/JPEGImages/480p/<sequence>/00000.jpg
-DIR/Annotations/480p/<sequence>/00000.png
-"""
+"""A copy of DAVIS 2017 or 2016 on disk, official layout (`eval.davis.edition`), checked before anything is computed."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,18 +8,10 @@ from typing import Any
 
 from PIL import Image
 
+from eval.davis.edition import DAVIS_2017, FRAMES, MASKS, Edition, find_edition
 from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.marker import read_marker
-from flsl.runtime.names import safe_name
 
-FRAMES, MASKS, LISTS = "JPEGImages/480p", "Annotations/480p", "ImageSets/2017"
-OFFICIAL_FRAMES = 1999
-OFFICIAL_VAL = (
-    "bike-packing", "blackswan", "bmx-trees", "breakdance", "camel", "car-roundabout", "car-shadow", "cows",
-    "dance-twirl", "dog", "dogs-jump", "drift-chicane", "drift-straight", "goat", "gold-fish", "horsejump-high",
-    "india", "judo", "kite-surf", "lab-coat", "libby", "loading", "mbike-trick", "motocross-jump",
-    "paragliding-launch", "parkour", "pigs", "scooter-black", "shooting", "soapbox",
-)  # fmt: skip
 _VERIFY = "`python -m eval data verify davis {root}` lists all that is wrong."
 
 
@@ -36,6 +23,7 @@ class Video:
     masks: tuple[Path, ...]
     frames: tuple[Path, ...]
     size: tuple[int, int]  # height, width
+    edition: Edition = DAVIS_2017  # how its masks are read and written
 
     @property
     def scored_masks(self) -> tuple[Path, ...]:
@@ -48,6 +36,7 @@ class Dataset:
     """A split; `marker` is the content of `dataset.json`, which only synthetic data have."""
 
     root: Path
+    edition: Edition
     split: str
     videos: tuple[Video, ...]
     marker: dict[str, Any] | None
@@ -55,11 +44,12 @@ class Dataset:
     @property
     def official(self) -> bool:
         """Whether this is the whole official val split, at 480 pixels."""
+        official = self.edition.official["val"]
         return (
             self.marker is None
             and self.split == "val"
-            and sorted(video.name for video in self.videos) == sorted(OFFICIAL_VAL)
-            and sum(len(video.masks) for video in self.videos) == OFFICIAL_FRAMES
+            and sorted(video.name for video in self.videos) == sorted(official.names)
+            and sum(len(video.masks) for video in self.videos) == official.frames
             and all(min(video.size) == 480 for video in self.videos)
         )
 
@@ -68,7 +58,7 @@ class Dataset:
         """Name for the record, which tells a part of the benchmark from the whole."""
         if self.marker is not None:
             return self.marker["name"]
-        name = f"davis2017-{self.split}"
+        name = f"{self.edition.name}-{self.split}"
         count = len(self.videos)
         return name if self.official else f"{name} ({count} sequence{'s' * (count > 1)})"
 
@@ -106,22 +96,18 @@ def open_dataset(root: Path, split: str = "val", need_frames: bool = True) -> Da
         UserError: a folder, list, frame or annotation is missing, the numbering has a gap, an annotation is no palette
             PNG or has another size than its frame. The message names the file.
     """
-    _check_folders(root, need_frames)
-    path = root / LISTS / f"{split}.txt"
+    edition = find_edition(root)
+    _check_folders(root, [FRAMES, MASKS, edition.lists] if need_frames else [MASKS, edition.lists])
+    path = root / edition.lists / f"{split}.txt"
     if not path.is_file():
         there = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))) or "none"
         raise UserError(f"{path} is missing: it lists the sequences of the split. Lists found: {there} (--split NAME).")
-    names = list(dict.fromkeys(path.read_text(errors="replace").split()))
-    for name in names:
-        safe_name(name, "a sequence", path)
-    if not names:
-        raise UserError(f"{path} lists no sequence; expected one name a line")
-    videos = tuple(_open_video(root, name, path, need_frames) for name in names)
-    return Dataset(root, split, videos, read_marker(root))
+    listed = edition.read_list(path).items()
+    videos = tuple(_open_video(root, edition, name, numbers, path, need_frames) for name, numbers in listed)
+    return Dataset(root, edition, split, videos, read_marker(root))
 
 
-def _check_folders(root: Path, need_frames: bool) -> None:
-    needed = [FRAMES, MASKS, LISTS] if need_frames else [MASKS, LISTS]
+def _check_folders(root: Path, needed: list[str]) -> None:
     if not root.is_dir():
         raise UserError(f"--data {root} is not a folder. Give the one that holds {', '.join(needed)}.")
     if missing := [folder for folder in needed if not (root / folder).is_dir()]:
@@ -132,16 +118,18 @@ def _check_folders(root: Path, need_frames: bool) -> None:
         )
 
 
-def _open_video(root: Path, name: str, listed_in: Path, need_frames: bool) -> Video:
-    """Find one sequence and check it."""
-    masks = _numbered(root / MASKS / name, "png")
-    frames = _numbered(root / FRAMES / name, "jpg")
+def _open_video(
+    root: Path, edition: Edition, name: str, listed: tuple[int, ...] | None, listed_in: Path, need_frames: bool
+) -> Video:
+    """Find one sequence and check it; `listed` are the frames that count, None for all."""
+    masks = _numbered(root / MASKS / name, "png", listed)
+    frames = _numbered(root / FRAMES / name, "jpg", listed)
     hint = _VERIFY.format(root=root)
     for kind, files in (("frames", frames), ("annotations", masks)):
         if not files and (kind == "annotations" or need_frames):
             folder = root / (FRAMES if kind == "frames" else MASKS) / name
             raise UserError(f"{folder} holds no {kind}, but {listed_in} lists the sequence. {hint}")
-    numbers = sorted(frames) if frames else sorted(masks)
+    numbers = sorted(listed or frames or masks)
     first, last = numbers[0], numbers[-1]
     for number in range(first, last + 1):
         stem = f"{number:05d}"
@@ -157,29 +145,35 @@ def _open_video(root: Path, name: str, listed_in: Path, need_frames: bool) -> Vi
             f"{root / MASKS / name} has {len(numbers)} annotations: the first and the last frame are not scored, "
             "so a sequence needs three or more."
         )
-    size = _check_pictures(list(frames.values()), list(masks.values()))
-    return Video(name, tuple(masks.values()), tuple(frames.values()), size)
+    size = _check_pictures(list(frames.values()), list(masks.values()), edition)
+    return Video(name, tuple(masks.values()), tuple(frames.values()), size, edition)
 
 
-def _numbered(folder: Path, suffix: str) -> dict[int, Path]:
-    """The files whose names are frame numbers, by number."""
-    files = (path for path in folder.glob(f"*.{suffix}") if path.stem.isdecimal())
-    return dict(sorted((int(path.stem), path) for path in files))
+def _numbered(folder: Path, suffix: str, listed: tuple[int, ...] | None) -> dict[int, Path]:
+    """The files whose names are frame numbers, by number; only those that are listed, if a list says which."""
+    files = {int(path.stem): path for path in sorted(folder.glob(f"*.{suffix}")) if path.stem.isdecimal()}
+    return {number: files[number] for number in sorted(files) if listed is None or number in listed}
 
 
-def _check_pictures(frames: list[Path], masks: list[Path]) -> tuple[int, int]:
+def _check_pictures(frames: list[Path], masks: list[Path], edition: Edition) -> tuple[int, int]:
     """Check kinds and sizes by the files' headers; returns (height, width)."""
+    mode = "L" if edition.one_object else "P"
     expected: tuple[int, int] | None = None
     for path in [*frames, *masks]:
         try:
             with Image.open(path) as image:
-                size, mode = image.size, image.mode
+                size, found = image.size, image.mode
         except OSError as error:
             raise UserError(f"{path} cannot be read ({error}). Replace the file.") from error
-        if path.suffix == ".png" and mode != "P":
+        if path.suffix == ".png" and found != mode:
             raise UserError(
-                f"{path} is a picture of mode {mode}, not a palette PNG. Expected is one byte a pixel that is the "
-                "object's id (0 background, 255 void); colors carry no ids."
+                f"{path} is a picture of mode {found}, not a "
+                + (
+                    "gray one (L). Masks of DAVIS 2016 are 0 (background) and 255 (the object)."
+                    if edition.one_object
+                    else "palette PNG. Expected is one byte a pixel that is the object's id (0 background, 255 void); "
+                    "colors carry no ids."
+                )
             )
         expected = expected or size
         if size != expected:

@@ -1,4 +1,4 @@
-"""Palette masks on disk."""
+"""Masks on disk."""
 
 from pathlib import Path
 
@@ -6,28 +6,25 @@ import numpy as np
 from PIL import Image
 
 from flsl.runtime.errors import UserError
-from flsl.runtime.images import read_mask
 
 VOID = 255
 
 
-def read_truth(path: Path) -> np.ndarray:
-    """Read an annotation with void as background (docs/protocols.md, "DAVIS metrics"): (H, W) uint8 object ids."""
-    mask = read_mask(path)
-    return np.where(mask == VOID, np.uint8(0), mask)
-
-
-def read_palette(path: Path) -> list[int]:
-    """Return the palette of an annotation: 768 numbers, RGB of each index."""
+def read_palette(path: Path) -> list[int] | None:
+    """Return the palette of an annotation: 768 numbers, RGB of each index; None if it is a gray picture."""
     with Image.open(path) as image:
-        palette = image.getpalette() or []
-    return palette + [0] * (768 - len(palette))
+        palette = image.getpalette()
+    return None if palette is None else palette + [0] * (768 - len(palette))
 
 
-def write_mask(path: Path, mask: np.ndarray, palette: list[int]) -> None:
-    """Write (H, W) uint8 object ids as a palette PNG. Raises UserError, naming the file, if the disk refuses."""
+def write_mask(path: Path, mask: np.ndarray, palette: list[int] | None) -> None:
+    """Write (H, W) uint8 as a PNG: object ids with a palette, gray levels without one.
+
+    Raises UserError, naming the file, if the disk refuses.
+    """
     image = Image.fromarray(mask)
-    image.putpalette(palette)  # makes it a palette picture
+    if palette:
+        image.putpalette(palette)  # makes it a palette picture
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         image.save(path)

@@ -10,10 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from eval.davis.dataset import Video
-from eval.davis.masks import read_truth
 from eval.davis.scoring import VideoScore
 from flsl.runtime.files import write_atomic
-from flsl.runtime.images import read_bgr, read_mask
+from flsl.runtime.images import read_bgr
 
 COLORS = np.array(
     [
@@ -68,7 +67,7 @@ def write_sheet(rows: Sequence[ObjectRow], predictions: Path, title: str, path: 
             mask = row.video.scored_masks[index]
             pictures = [
                 _paint(row.video, index + 1, labels, (CELL, (height - 2 * TEXT - 12) // 2), row.number)
-                for labels in (read_mask(predictions / row.video.name / mask.name), read_truth(mask))
+                for labels in _both(row.video, mask, predictions / row.video.name / mask.name)
             ]
             for place, picture in enumerate(pictures):
                 sheet.paste(Image.fromarray(picture), (left, top + TEXT + 2 + place * (picture.shape[0] + 2)))
@@ -87,10 +86,15 @@ def write_animation(video: Video, predictions: Path, path: Path, width: int = 42
         predicted = predictions / video.name / mask.name
         if not predicted.is_file():  # first and last frame are not scored and may be absent in anyone's predictions
             continue
-        halves = [_paint(video, index, labels, size) for labels in (read_mask(predicted), read_truth(mask))]
+        halves = [_paint(video, index, labels, size) for labels in _both(video, mask, predicted)]
         pictures.append(Image.fromarray(np.hstack(halves)))
     options: dict[str, Any] = {"save_all": True, "append_images": pictures[1:], "duration": 83, "loop": 0}
     write_atomic(path, lambda temporary: pictures[0].save(temporary, "WEBP", quality=70, method=0, **options))
+
+
+def _both(video: Video, truth: Path, prediction: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the object ids of a prediction and of its annotation."""
+    return video.edition.read_prediction(prediction), video.edition.read_truth(truth)
 
 
 def _moments(frames: int) -> list[int]:

@@ -24,10 +24,9 @@ class Protocol:
     topk: int = 5
     temperature: float = 0.1
 
-    @property
-    def key(self) -> str:
-        """Name in records, e.g. `davis2017/dino@1`."""
-        return f"davis2017/{self.name}@{self.version}"
+    def key(self, edition: str) -> str:
+        """Return the name in records of an edition of the benchmark, e.g. `davis2017/dino@1`."""
+        return f"{edition}/{self.name}@{self.version}"
 
 
 PROTOCOLS = {

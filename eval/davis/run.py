@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PREDICTIONS = "predictions"
 TABLES = ("objects.csv", "overlay.png", "overlays", "config.py")  # what scoring writes
 # Protocol of masks whose method is not ours: only the metric is known.
-OUTSIDE_PROTOCOL = "davis2017/semi-supervised@1"
+OUTSIDE_PROTOCOL = "semi-supervised@1"
 SHEET_ROWS = 6  # objects on the picture that every record has
 
 
@@ -89,7 +89,7 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
             model.warnings.append(
                 f"features computed in {options.precision}: masks differ in a few pixels from float32's"
             )
-        return _score(run, options, dataset, videos, predictions, protocol.key, model, config)
+        return _score(run, options, dataset, videos, predictions, protocol.key(dataset.edition.name), model, config)
 
 
 def score(
@@ -114,11 +114,16 @@ def score(
     videos = dataset.choose(options.videos, options.limit)
     masks = [predictions / video.name / mask.name for video in videos for mask in video.scored_masks]
     model = predictor(run, encoder, predictions, masks, "method")
-    protocol, config = OUTSIDE_PROTOCOL, {"split": dataset.split, "predictions": str(predictions)}
+    protocol, config = (
+        f"{dataset.edition.name}/{OUTSIDE_PROTOCOL}",
+        {"split": dataset.split, "predictions": str(predictions)},
+    )
     if model.record is not None:
-        protocol, config = model.record.protocol, model.record.config
+        # The edition is that of the data: masks of 2017's frames may be scored on 2016's annotations.
+        protocol = f"{dataset.edition.name}/{model.record.protocol.partition('/')[2]}"
+        config = model.record.config
     elif encoder is not None:
-        protocol = get_protocol(options.protocol).key
+        protocol = get_protocol(options.protocol).key(dataset.edition.name)
     identity = {"predictions": model.identity, "data": _data_identity(dataset, frames=False)}
     with run.claim_scoring(predictions, identity, part=_part(dataset, videos), outputs=TABLES):
         if not (run.out / "config.py").is_file():

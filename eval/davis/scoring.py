@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from eval.davis.dataset import Video
-from eval.davis.masks import read_truth
 from eval.davis.metrics import statistics
 from eval.davis.packed_metrics import score_frame
 from eval.table import write_table
 from flsl.runtime.errors import UserError
-from flsl.runtime.images import read_mask
 
 STATISTICS = ("J", "J_recall", "J_decay", "F", "F_recall", "F_decay")
 # Below this many frames, starting processes takes longer than scoring.
@@ -69,14 +67,14 @@ def score_video(
     Raises:
         UserError: a mask is missing, damaged, of another size, or holds an id that the video does not have.
     """
-    first = read_truth(video.masks[0])
+    first = video.edition.read_truth(video.masks[0])
     objects = int(first.max())
     if objects == 0:
         raise UserError(f"{video.masks[0]} holds no object: there is nothing to score. Check the annotation.")
     values = np.empty((2, objects, len(video.scored_masks)))
     for index, path in enumerate(video.scored_masks):
-        truth, predicted = read_truth(path), folder / path.name
-        mask = read_mask(predicted)
+        truth, predicted = video.edition.read_truth(path), folder / path.name
+        mask = video.edition.read_prediction(predicted)
         if mask.shape != truth.shape:
             sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, truth.shape)]
             raise UserError(f"{predicted} has {sizes[0]} pixels, but the annotation {path} has {sizes[1]}.")

@@ -11,7 +11,7 @@ from torch import Tensor
 from eval.davis.dataset import Video
 from eval.davis.features import encode_ahead
 from eval.davis.labels import first_labels, labels_to_mask
-from eval.davis.masks import read_palette, read_truth, write_mask
+from eval.davis.masks import read_palette, write_mask
 from eval.davis.protocol import Protocol
 from eval.davis.tiled_propagation import propagate
 from flsl.encoder import Encoder
@@ -61,7 +61,7 @@ def segment_video(
         encoder: in eval mode, on `device`.
         video: frames and first annotation.
         protocol: the constants.
-        out: folder for one palette PNG a frame, named as its annotation; frame 0 is the annotation itself.
+        out: folder for one PNG a frame, of the annotations' kind, named as its annotation; frame 0 is the annotation itself.
         device: where to compute.
         bfloat16: encode in bfloat16 (the propagation stays in float32).
         watch: gets the seconds of the phases decoding, encoder, propagation and output.
@@ -71,7 +71,7 @@ def segment_video(
         UserError: a file cannot be read, or the first annotation holds no object.
     """
     watch = watch or Stopwatch()
-    first = read_truth(video.masks[0])
+    first = video.edition.read_truth(video.masks[0])
     if not first.any():
         raise UserError(f"{video.masks[0]} holds no object: there is nothing to follow. Check the annotation.")
     palette = read_palette(video.masks[0])
@@ -95,6 +95,8 @@ def segment_video(
                 context.add(features, labels)
             with watch.phase("output"):
                 mask = labels_to_mask(labels, encoder.patch_size, video.size)
+                if video.edition.one_object:
+                    mask = 255 * mask  # as the annotations are
                 written.append(writers.submit(write_mask, unfinished / video.masks[index].name, mask, palette))
             on_frame()
         with watch.phase("output"):

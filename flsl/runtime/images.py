@@ -80,7 +80,8 @@ def read_mask(path: str | Path, modes: tuple[str, ...] = ("P", "L")) -> np.ndarr
     """
     image = _open(_read(path), path)
     if image.mode not in modes:
-        raise ImageError.of(path, f"a mask of mode {image.mode} instead of palette (P), whose index is the object's id")
+        wanted = "palette (P), whose index is the object's id" if "P" in modes else "gray (L)"
+        raise ImageError.of(path, f"a mask of mode {image.mode} instead of {wanted}")
     return np.asarray(image)
 
 

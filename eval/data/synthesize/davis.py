@@ -8,7 +8,7 @@ import numpy as np
 
 from eval.data.synthesize.folder import draw_all, generator, write_bytes, write_jpeg
 from eval.data.synthesize.scene import Scene, Thing
-from eval.davis.dataset import FRAMES, LISTS, MASKS
+from eval.davis.edition import DAVIS_2017, FRAMES, MASKS
 from eval.davis.masks import VOID, write_mask
 
 FOLDERS = ("JPEGImages", "Annotations", "ImageSets")
@@ -35,7 +35,7 @@ def draw(
             write_mask(root / f"{MASKS}/{name}/{time:05d}.png", labels, colors)
 
     for split, names in splits.items():
-        write_bytes(root / LISTS / f"{split}.txt", "".join(f"{name}\n" for name in names).encode())
+        write_bytes(root / DAVIS_2017.lists / f"{split}.txt", "".join(f"{name}\n" for name in names).encode())
     draw_all(draw_one, [name for names in splits.values() for name in names])
     return {"sequences": splits}
 

@@ -159,13 +159,13 @@ def test_a_copy_with_the_official_counts_is_complete(
     benchmark, drawn, draw_small, data_command, tmp_path, monkeypatch, capsys
 ):
     """With the official numbers set to those of a drawn copy."""
-    from eval.data.verify import coco, davis, images, uavdt
+    from eval.data.verify import coco, images, uavdt
+    from eval.davis.edition import DAVIS_2017, Official
 
     root = tmp_path / "copy"
     if benchmark == "davis":
         draw_small("davis", root, "--height", 480, "--width", 500, "--frames", 3, "--sequences", 1)
-        monkeypatch.setattr(davis, "OFFICIAL", {"val": (1, 3), "train": (60, 4209)})
-        monkeypatch.setattr(davis, "OFFICIAL_VAL", (VAL,))
+        monkeypatch.setitem(DAVIS_2017.official, "val", Official(sequences=1, frames=3, names=(VAL,)))
     else:
         shutil.copytree(drawn[benchmark], root)
     (root / "dataset.json").unlink()
@@ -237,6 +237,7 @@ def test_real_copies(data_dir, data_command, capsys):
     checks = {
         ("davis", "davis2017"): 0,
         ("davis", "davis2017_void"): 0,
+        ("davis", "davis2016"): 0,
         ("coco", "coco_mini"): 0,
         ("uavdt", "uavdt"): 2,
     }

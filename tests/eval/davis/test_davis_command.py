@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from eval.__main__ import main
-from eval.davis.dataset import OFFICIAL_FRAMES, OFFICIAL_VAL, open_dataset
+from eval.davis.dataset import open_dataset
+from eval.davis.edition import DAVIS_2017
 from results.store import read_record
 
 CHECKPOINT = "random:vit_micro/16"
@@ -158,18 +159,19 @@ def test_only_the_whole_official_split_is_official(tmp_path, drawn):
     mask = Image.new("P", (640, 480))
     mask.putpalette(palette)
     mask.save(tmp_path / "mask.png")
-    counts = dict.fromkeys(OFFICIAL_VAL, 66) | {"soapbox": OFFICIAL_FRAMES - 29 * 66}
+    official = DAVIS_2017.official["val"]
+    counts = dict.fromkeys(official.names, 66) | {"soapbox": official.frames - 29 * 66}
     for name, count in counts.items():
         folder = tmp_path / "Annotations/480p" / name
         folder.mkdir(parents=True)
         for number in range(count):
             (folder / f"{number:05d}.png").hardlink_to(tmp_path / "mask.png")
     (tmp_path / "ImageSets/2017").mkdir(parents=True)
-    (tmp_path / "ImageSets/2017/val.txt").write_text("\n".join(OFFICIAL_VAL))
+    (tmp_path / "ImageSets/2017/val.txt").write_text("\n".join(official.names))
     dataset = open_dataset(tmp_path, need_frames=False)
     assert dataset.official
     assert dataset.name == "davis2017-val"
     (tmp_path / "Annotations/480p/soapbox" / f"{counts['soapbox'] - 1:05d}.png").unlink()
     assert not open_dataset(tmp_path, need_frames=False).official
-    (tmp_path / "ImageSets/2017/val.txt").write_text("\n".join(OFFICIAL_VAL[:2]))
+    (tmp_path / "ImageSets/2017/val.txt").write_text("\n".join(official.names[:2]))
     assert open_dataset(tmp_path, need_frames=False).name == "davis2017-val (2 sequences)"

@@ -7,9 +7,10 @@ import torch
 from PIL import Image
 from support.reference import read_case, reference_files
 
+from eval.davis.edition import DAVIS_2017
 from eval.davis.frames import frame_size, read_frame, resize_frame, to_input
 from eval.davis.labels import first_labels, labels_to_mask
-from eval.davis.masks import read_truth, write_mask
+from eval.davis.masks import write_mask
 from eval.davis.protocol import PROTOCOLS
 from eval.davis.segment import Context
 from flsl.runtime.errors import UserError
@@ -99,7 +100,7 @@ def test_void_is_background_in_the_first_mask(tmp_path):
     mask = np.zeros((40, 60), np.uint8)
     mask[5:30, 5:30], mask[30:35] = 2, 255
     write_mask(tmp_path / "00000.png", mask, list(range(256)) * 3)
-    truth = read_truth(tmp_path / "00000.png")
+    truth = DAVIS_2017.read_truth(tmp_path / "00000.png")
     assert set(np.unique(truth)) == {0, 2}
     assert first_labels(truth, (10, 15)).shape == (10, 15, 3)
 

@@ -107,7 +107,7 @@ def test_window_of_the_first_frame_is_what_tells_videowalk_from_dino():
 
 def test_videowalk_has_the_public_settings_under_a_new_version():
     walk = get_protocol("videowalk")
-    assert walk.key == "davis2017/videowalk@2"
+    assert walk.key("davis2017") == "davis2017/videowalk@2"
     assert (walk.context_frames, walk.topk, walk.radius, walk.temperature) == (20, 10, 12, 0.05)
     assert not walk.window_on_first_frame
     assert frame_size(480, 854, walk) == (480, 848)
@@ -116,4 +116,4 @@ def test_videowalk_has_the_public_settings_under_a_new_version():
 def test_unknown_protocol_names_the_nearest():
     with pytest.raises(UserError, match="dinov3"):
         get_protocol("dinov4")
-    assert get_protocol("dino").key == "davis2017/dino@1"
+    assert get_protocol("dino").key("davis2016") == "davis2016/dino@1"
