@@ -4,16 +4,8 @@ import numpy as np
 import pytest
 from support.reference import read_case, reference_files
 
-from eval.metrics.segmentation import (
-    ImageConfusions,
-    class_ious,
-    confusion,
-    counts,
-    match_clusters,
-    matched_iou,
-    mean_iou,
-    merge_clusters,
-)
+from eval.metrics.segmentation import ImageConfusions, match_clusters, matched_iou, merge_clusters
+from flsl.confusion import class_ious, confusion, counts, mean_iou
 
 KINDS = {
     "hungarian": "one_to_one",
