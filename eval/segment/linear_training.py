@@ -1,0 +1,197 @@
+"""Train a linear head on a frozen encoder: batches drawn ahead, a state to go on from, progress, and errors in words.
+
+What a step sees depends on the seed and its number alone, so a training that was interrupted ends with the same bytes.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from os import cpu_count
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from eval.segment.datasets import VOID, Split
+from eval.segment.linear import LinearHead, LinearProtocol, token_map
+from flsl.encoder import Encoder
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import write_tensors
+from flsl.runtime.preemption import Preempted, StopSignal
+from flsl.runtime.stopwatch import Stopwatch
+
+STATE = "head_state.pt"
+HEAD = "head.pt"
+SAVE_EVERY = REPORT_EVERY = 30.0  # seconds
+AHEAD = 2  # batches that are read while one is in use
+ORDER, CROPS, DROPOUT = range(3)  # what random numbers are drawn for
+
+
+@dataclass
+class HeadTraining:
+    """The training of one head; `run` does what is still to do."""
+
+    protocol: LinearProtocol
+    encoder: Encoder  # in eval mode, on `device`
+    split: Split
+    classes: int
+    out: Path  # folder of the state, and of the head in the end
+    device: torch.device
+    seed: int = 0
+    at_once: int = 16  # images that are encoded at once; changes no result
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+    def run(self) -> LinearHead:
+        """Return the trained head, from `out` where it is there already.
+
+        Raises:
+            UserError: data or weights that cannot be used, a loss that is no number, or a broken state.
+            Preempted: a signal asked to stop; the state is saved.
+        """
+        head = LinearHead(self.encoder.embed_dim, self.classes, self.protocol.batch_norm, self.seed).to(self.device)
+        total = self.protocol.steps(len(self.split))
+        if (self.out / HEAD).is_file():
+            head.load_state_dict(self._read(HEAD)["head"])
+            return head
+        optimizer = self.protocol.optimizer(head)
+        first = self._resume(head, optimizer)
+        self._train(head, optimizer, first, total)
+        write_tensors(self.out / HEAD, {"head": head.state_dict()})
+        (self.out / STATE).unlink(missing_ok=True)
+        return head
+
+    def _train(self, head: LinearHead, optimizer: torch.optim.Optimizer, first: int, total: int) -> None:
+        """Do the steps from `first` on."""
+        head.train()
+        saved = reported = begun = time.perf_counter()
+        with StopSignal() as stop:
+            for step, (images, labels, names) in zip(range(first, total), self._batches(first, total)):
+                loss = self._step(head, optimizer, step, images, labels, names)
+                now = time.perf_counter()
+                if stop.requested or now - saved > SAVE_EVERY:
+                    state = {"step": step + 1, "head": head.state_dict(), "optimizer": optimizer.state_dict()}
+                    write_tensors(self.out / STATE, state)
+                    saved = now
+                if stop.requested:
+                    raise Preempted(f"stopped after step {step + 1}/{total}; the same command goes on from there")
+                if now - reported > REPORT_EVERY or step + 1 == total:
+                    rate = (step + 1 - first) / (now - begun)
+                    print(
+                        f"head: step {step + 1}/{total} loss {loss:.4f} lr {optimizer.param_groups[0]['lr']:.2e} "
+                        f"{rate * len(images):.1f} images/s, {_clock((total - step - 1) / rate)} left",
+                        flush=True,
+                    )
+                    reported = now
+
+    def _step(
+        self,
+        head: LinearHead,
+        optimizer: torch.optim.Optimizer,
+        step: int,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        names: list[str],
+    ) -> float:
+        """Do one step; returns its loss."""
+        with self.watch.phase("encoding of training images"):
+            what = f"step {step + 1}, images {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+            parts = [token_map(self.encoder, part.to(self.device), what) for part in images.split(self.at_once)]
+            tokens = torch.cat(parts)
+        with self.watch.phase("training of the head"):
+            rate = self.protocol.rate(step, len(self.split))
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad(set_to_none=True)
+            logits = head(tokens, self._kept(step, tokens))
+            loss = backward(logits, labels.to(self.device), max(self.protocol.counted(labels), 1))
+            if not np.isfinite(loss):
+                raise UserError(
+                    f"{what}: the loss is {loss} (learning rate {rate:.1e}), so the head cannot be trained. The encoder's "
+                    "features are numbers, but may be huge: check the checkpoint."
+                )
+            optimizer.step()
+        return loss
+
+    def _kept(self, step: int, tokens: torch.Tensor) -> torch.Tensor | None:
+        """Draw which channels of a step's images dropout keeps, and how much they grow for it: (B, D)."""
+        share = self.protocol.dropout
+        if not share:
+            return None
+        kept = np.random.default_rng([self.seed, DROPOUT, step]).random(tuple(tokens.shape[:2])) >= share
+        return torch.from_numpy(kept / (1 - share)).to(tokens)
+
+    def _batches(self, first: int, total: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, list[str]]]:
+        """Yield the images, labels and names of each step; the next ones are read in threads meanwhile."""
+        waiting: deque[list[Future]] = deque()
+        with ThreadPoolExecutor(cpu_count()) as pool:
+            try:
+                for step in range(first, total + AHEAD):
+                    if step < total:
+                        waiting.append([pool.submit(self._example, step, index) for index in self._drawn(step)])
+                    if step >= first + AHEAD:
+                        with self.watch.phase("waiting for training images"):
+                            examples = [future.result() for future in waiting.popleft()]
+                        images, labels, names = zip(*examples)
+                        yield torch.stack(images), torch.stack(labels), list(names)
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _drawn(self, step: int) -> list[int]:
+        """Return the indices of a step's images: an epoch takes every image once, and leaves out what fills no batch."""
+        batch = self.protocol.batch(len(self.split))
+        epoch, place = divmod(step, len(self.split) // batch)
+        order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(len(self.split))
+        return order[place * batch : (place + 1) * batch].tolist()
+
+    def _example(self, step: int, index: int) -> tuple[torch.Tensor, torch.Tensor, str]:
+        random = np.random.default_rng([self.seed, CROPS, step, index])
+        image, mask = self.split.image(index), self.split.mask(index)
+        return *self.protocol.example(image, mask, random, self.encoder), self.split.names[index]
+
+    def _resume(self, head: LinearHead, optimizer: torch.optim.Optimizer) -> int:
+        """Take up a saved state, where there is one; returns the step that is next."""
+        if not (self.out / STATE).is_file():
+            return 0
+        state = self._read(STATE)
+        head.load_state_dict(state["head"])
+        optimizer.load_state_dict(state["optimizer"])
+        print(f"head: goes on after step {state['step']}")
+        return state["step"]
+
+    def _read(self, name: str) -> dict:
+        """Return what a file of this folder holds."""
+        path = self.out / name
+        try:
+            return torch.load(path, map_location=self.device, weights_only=True)
+        except Exception as error:  # torch raises anything on a damaged file
+            reason = (str(error).strip().splitlines() or ["it is empty"])[0]
+            raise UserError(f"{path} cannot be read ({reason:.160}). Delete it: the training starts anew.") from error
+
+
+def backward(logits: torch.Tensor, labels: torch.Tensor, counted: int) -> float:
+    """Add to the gradients the cross entropy of logits that are resized to the labels; returns its value.
+
+    One image at a time: resized logits of a whole batch would be gigabytes (150 classes at 512 x 512).
+
+    Args:
+        logits: `(B, C, h, w)`.
+        labels: `(B, H, W)` uint8; void has no loss.
+        counted: pixels that the sum is divided by.
+    """
+    held = logits.detach().requires_grad_()
+    total = 0.0
+    for index, mask in enumerate(labels):
+        resized = F.interpolate(held[index : index + 1], mask.shape, mode="bilinear", align_corners=False)
+        loss = F.cross_entropy(resized, mask[None].long(), ignore_index=VOID, reduction="sum") / counted
+        loss.backward()
+        total += loss.item()
+    logits.backward(held.grad)
+    return total
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

@@ -1,0 +1,214 @@
+"""Linear heads: schedules, losses and windows against plain computations; training that resumes, learns and complains."""
+
+import os
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from eval.segment import linear_training
+from eval.segment.crops import resized_crop, scaled_crop, small_truth, squash
+from eval.segment.datasets import open_segmentation
+from eval.segment.linear import (
+    DinoV3,
+    Leopart,
+    LinearHead,
+    normalize,
+    predict_sliding,
+    predict_squashed,
+    token_map,
+    windows,
+)
+from eval.segment.linear_training import HEAD, STATE, HeadTraining, backward
+from flsl.checkpoint import load_encoder
+from flsl.runtime.errors import UserError
+from flsl.runtime.preemption import Preempted
+
+LEOPART = replace(Leopart(), side=64, mask_size=10, batch_size=4, epochs=12, drop_after=8)
+DINOV3 = replace(DinoV3(), side=64, batch_size=4, iterations=30, warm_up=5, stride=43)
+COLORS = np.array([[250, 30, 30], [30, 250, 30], [30, 30, 250]], np.uint8)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return load_encoder("random:vit_micro/16", "cpu").encoder.eval()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Ten training and four validation images, 96 x 128, of colored stripes; a class is a color, some pixels are void."""
+    root = tmp_path_factory.mktemp("stripes")
+    random = np.random.default_rng(0)
+    (root / "classes.txt").write_text("red\ngreen\nblue\n")
+    for split, count in (("train", 10), ("val", 4)):
+        for index in range(count):
+            mask = np.repeat(random.permutation(3), [48, 32, 48])[None].repeat(96, axis=0).astype(np.uint8)
+            image = np.clip(COLORS[mask] + random.normal(0, 20, (96, 128, 3)), 0, 255).astype(np.uint8)
+            mask[:6] = 255
+            for kind, pixels in (("images", image), ("masks", mask)):
+                path = root / kind / split / f"{index}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(path)
+    return open_segmentation(root)
+
+
+def training(protocol, encoder, data, out, **fields):
+    return HeadTraining(protocol, encoder, data.split("train"), 3, out, torch.device("cpu"), **fields)
+
+
+def test_constants_are_the_published_ones():
+    leopart, dinov3 = Leopart(), DinoV3()
+    assert leopart.steps(10_582) == 25 * 176
+    assert [leopart.rate(epoch * 176, 10_582) for epoch in (0, 19, 20, 24)] == pytest.approx([0.01, 0.01, 1e-3, 1e-3])
+    assert dinov3.steps(20_210) == 40_000
+    # WarmupOneCycleLR: stepped from the second step on, so steps 0 and 1 have the same rate
+    rates = {0: 1e-9, 1: 1e-9, 751: 1e-3 * 0.5 * (1 - 750 / 40_000), 20_000: 5e-4, 39_999: 0}
+    for step, rate in rates.items():
+        assert dinov3.rate(step, 20_210) == pytest.approx(rate, rel=1e-3, abs=1e-11)
+    assert (leopart.input_side(14), dinov3.input_side(14), dinov3.input_side(8)) == (448, 504, 512)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_loss_of_resized_logits_is_that_of_resized_tokens(batch_norm):
+    """The source resizes tokens, runs the head on all pixels, and takes torch's mean over those that are labeled."""
+    random = torch.Generator().manual_seed(0)
+    tokens = torch.randn(3, 8, 5, 7, generator=random)
+    labels = torch.randint(0, 4, (3, 20, 20), generator=random, dtype=torch.uint8)
+    labels[:, :4] = 255
+    ours, plain = LinearHead(8, 4, batch_norm), LinearHead(8, 4, batch_norm)
+    found = backward(ours(tokens), labels, int((labels != 255).sum()))
+    normalized = plain.norm(tokens)  # batch normalization comes before the logits are resized
+    pixels = F.interpolate(normalized, (20, 20), mode="bilinear", align_corners=False)
+    loss = F.cross_entropy(plain.classify(pixels), labels.long(), ignore_index=255)
+    loss.backward()
+    assert found == pytest.approx(loss.item(), rel=1e-6)
+    for mine, theirs in zip(ours.parameters(), plain.parameters()):
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-4, atol=1e-7)
+
+
+def test_crops_keep_image_and_mask_together():
+    """Every pixel's color names its class, whatever crop, flip and scale were drawn."""
+    mask = np.random.default_rng(0).integers(0, 3, (6, 8)).astype(np.uint8).repeat(30, axis=0).repeat(30, axis=1)
+    image = COLORS[mask]
+    flips = set()
+    for number in range(12):
+        crop, labels = resized_crop(image, mask, np.random.default_rng(number), side=64, mask_size=64, scale=(0.8, 1.0))
+        assert (crop.shape, labels.shape) == ((3, 64, 64), (64, 64))
+        assert (crop.argmax(dim=0) == labels).float().mean() > 0.93
+        crop, labels = scaled_crop(image, mask, np.random.default_rng(number), short=96, side=96, ratios=(0.5, 2.0))
+        assert crop.shape[1:] == labels.shape
+        assert max(labels.shape) <= 96
+        flips.add(tuple(labels.shape))
+        assert len(labels.unique()) > 1
+    assert len(flips) > 2  # images that were scaled down are smaller than the crop
+
+
+def test_small_truth_looks_where_the_source_looks():
+    """Pillow's nearest neighbor to the square, then torch's."""
+    mask = np.random.default_rng(0).integers(0, 9, (50, 70)).astype(np.uint8)
+    squashed = np.array(Image.fromarray(mask).resize((448, 448), Image.Resampling.NEAREST))
+    wanted = F.interpolate(torch.from_numpy(squashed)[None, None].float(), (100, 100), mode="nearest")[0, 0]
+    assert (small_truth(mask, 448, 100) == wanted.numpy()).all()
+
+
+def test_windows_cover_every_pixel():
+    assert [(r.start, c.start) for r, c in windows((512, 683), 512, 341)] == [(0, 0), (0, 171)]
+    assert [c.start for _, c in windows((512, 1200), 512, 341)] == [0, 341, 682, 688]
+    seen = np.zeros((700, 1200), int)
+    for rows, columns in windows((700, 1200), 512, 341):
+        assert (rows.stop - rows.start, columns.stop - columns.start) == (512, 512)
+        seen[rows, columns] += 1
+    assert seen.min() >= 1
+
+
+@pytest.mark.parametrize("protocol", [LEOPART, DINOV3], ids=["leopart", "dinov3"])
+def test_heads_learn_colors(protocol, encoder, data, tmp_path):
+    """The whole path on an encoder of random weights: crops, head, prediction."""
+    head = training(replace(protocol, learning_rate=0.1), encoder, data, tmp_path).run()
+    val, right = data.split("val"), []
+    for index in range(len(val)):
+        image, mask = val.image(index), val.mask(index)
+        if protocol is LEOPART:
+            square = normalize(squash(image, (64, 64)), encoder)[None]
+            mask, found = small_truth(mask, 64, 10), predict_squashed(head, token_map(encoder, square, "x"), 10)[0]
+        else:
+            found = predict_sliding(head, encoder, image, DINOV3, "x")
+        assert found.shape == mask.shape
+        assert found.dtype == np.uint8
+        right.append((found == mask)[mask != 255].mean())
+    assert np.mean(right) > 0.8
+    assert (tmp_path / HEAD).is_file()
+    assert not (tmp_path / STATE).exists()
+
+
+@pytest.mark.parametrize("protocol", [LEOPART, DINOV3], ids=["leopart", "dinov3"])
+def test_an_interrupted_training_ends_with_the_same_bytes(protocol, encoder, data, tmp_path, monkeypatch):
+    protocol = replace(protocol, iterations=12) if protocol is DINOV3 else replace(protocol, epochs=6, drop_after=4)
+    whole = training(protocol, encoder, data, tmp_path / "whole").run()
+    broken = training(protocol, encoder, data, tmp_path / "broken")
+    step, asked = HeadTraining._step, []
+
+    def stopped(self, head, optimizer, number, *batch):
+        if number == 7 and not asked:
+            asked.append(number)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, head, optimizer, number, *batch)
+
+    monkeypatch.setattr(HeadTraining, "_step", stopped)
+    with pytest.raises(Preempted, match="step 8/"):
+        broken.run()
+    assert (tmp_path / "broken" / STATE).is_file()
+    again = broken.run()
+    for name, values in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[name], values), name
+
+
+def test_images_that_are_encoded_at_once_change_nothing(encoder, data, tmp_path):
+    short = replace(LEOPART, epochs=1)
+    one, other = (training(short, encoder, data, tmp_path / str(n), at_once=n).run().classify.weight for n in (1, 4))
+    torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_head_and_another_another(encoder, data, tmp_path):
+    short = replace(LEOPART, epochs=1)
+    one, same, other = (
+        training(short, encoder, data, tmp_path / name, seed=seed).run().classify.weight
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_fewer_images_than_a_batch(encoder, data, tmp_path):
+    protocol = replace(LEOPART, batch_size=60, epochs=2)
+    assert (protocol.steps(10), protocol.batch(10)) == (2, 10)
+    training(protocol, encoder, data, tmp_path).run()
+
+
+def test_a_damaged_state_is_named(encoder, data, tmp_path):
+    (tmp_path / STATE).write_bytes(b"half a file")
+    with pytest.raises(UserError, match=r"head_state\.pt cannot be read.*Delete it"):
+        training(LEOPART, encoder, data, tmp_path).run()
+
+
+def test_features_and_losses_that_are_no_numbers_stop_it(encoder, data, tmp_path):
+    with pytest.raises(UserError, match=r"step .*the loss is (nan|inf)"):
+        training(replace(LEOPART, learning_rate=1e38), encoder, data, tmp_path).run()
+    sick = load_encoder("random:vit_micro/16", "cpu").encoder.eval()
+    sick.blocks[2].mlp.fc1.bias.data.fill_(float("nan"))
+    with pytest.raises(UserError, match=r"step 1, images .*NaN or infinite from block 2"):
+        training(LEOPART, sick, data, tmp_path).run()
+
+
+def test_progress_is_printed(encoder, data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(linear_training, "REPORT_EVERY", 0)
+    training(replace(LEOPART, epochs=2), encoder, data, tmp_path).run()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert "step 1/4 loss" in lines[0]
+    assert "images/s" in lines[0]
+    assert lines[-1].endswith("0:00:00 left")

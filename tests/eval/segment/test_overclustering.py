@@ -1,0 +1,69 @@
+"""Overclustering: the reduction and the clusters against plain computations, and what cannot be clustered."""
+
+import numpy as np
+import pytest
+
+from eval.metrics.segmentation import confusion, matched_iou
+from eval.segment.overclustering import matching_of, predict, reduce_tokens
+from flsl.runtime.errors import UserError
+
+pytest.importorskip("faiss", reason="clustering needs the extra 'segmentation'")
+
+
+def test_reduction_is_that_of_scikit_learn():
+    pytest.importorskip("sklearn")
+    from sklearn.decomposition import PCA
+    from sklearn.preprocessing import StandardScaler
+
+    random = np.random.default_rng(0)
+    tokens = (random.normal(size=(4000, 12)) @ random.normal(size=(12, 12)) * 3 + 40).astype(np.float16)
+    tokens[:, 5] = 7  # a dimension that says nothing
+    given = tokens.copy()
+    found = reduce_tokens(tokens, 4)
+    assert (tokens == given).all()
+    wanted = PCA(4, svd_solver="full").fit_transform(StandardScaler().fit_transform(tokens.astype(np.float64)))
+    signs = np.sign((found * wanted).sum(axis=0))
+    np.testing.assert_allclose(found * signs, wanted, atol=2e-3)
+
+
+def test_few_dimensions_stay():
+    assert reduce_tokens(np.random.default_rng(0).normal(size=(100, 5)).astype(np.float32), 50).shape == (100, 5)
+
+
+@pytest.fixture(scope="module")
+def quarters():
+    """Tokens of 6 images, (6, 8, 8, 16): each quarter of an image has one of four classes, with noise; and the truth."""
+    random = np.random.default_rng(1)
+    classes = np.stack([random.permutation(4).reshape(2, 2) for _ in range(6)])
+    centers = random.normal(size=(4, 16)) * 10
+    tokens = centers[classes.repeat(4, axis=1).repeat(4, axis=2)] + random.normal(size=(6, 8, 8, 16))
+    return tokens.astype(np.float32), classes.repeat(10, axis=1).repeat(10, axis=2)
+
+
+@pytest.mark.parametrize("clusters", [9, 16])
+def test_classes_that_lie_apart_are_found(quarters, clusters):
+    tokens, truth = quarters
+    for maps in predict(tokens, dimensions=50, mask_size=20, clusters=clusters, seeds=2):
+        assert maps.shape == (6, 20, 20)
+        assert maps.dtype == np.uint16
+        matrix = confusion(truth, maps, 4, clusters)
+        assert matched_iou(matrix, matching_of(clusters, 4)) == 100
+    assert matching_of(4, 4) == "one_to_one"
+
+
+def test_seeds_give_other_clusterings_and_the_same_again(quarters):
+    tokens = np.random.default_rng(2).normal(size=(4, 8, 8, 16)).astype(np.float32)
+    sizes = {"dimensions": 8, "mask_size": 8, "clusters": 10}
+    first, second = predict(tokens, **sizes, seeds=2)
+    assert (first != second).any()
+    (again,) = predict(tokens, **sizes, seeds=1, seed=1)
+    assert (again == second).all()
+
+
+def test_what_cannot_be_clustered():
+    tokens = np.random.default_rng(0).normal(size=(1, 4, 4, 8)).astype(np.float32)
+    with pytest.raises(UserError, match="16 tokens cannot make 500 clusters"):
+        next(predict(tokens, dimensions=50, mask_size=10, clusters=500, seeds=1))
+    tokens[0, 1, 1, 1] = np.nan
+    with pytest.raises(UserError, match="NaN"):
+        next(predict(tokens, dimensions=50, mask_size=10, clusters=4, seeds=1))
