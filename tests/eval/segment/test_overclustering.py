@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from eval.metrics.segmentation import confusion, matched_iou
+from eval.metrics.segmentation import matched_iou
 from eval.segment.overclustering import matching_of, predict, reduce_tokens
+from flsl.confusion import confusion
 from flsl.runtime.errors import UserError
 
 pytest.importorskip("faiss", reason="clustering needs the extra 'segmentation'")
