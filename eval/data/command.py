@@ -1,8 +1,8 @@
 """Draw synthetic benchmark data, check a real or synthetic copy, or convert UAVDT to COCO's format.
 
-    python -m eval data synthesize images|davis|coco|uavdt DIR [--seed N] [size options]
+    python -m eval data synthesize images|davis|coco|segment|uavdt DIR [--seed N] [size options]
     python -m eval data synthesize uavdt DIR --from-gt UAVDT_DIR [--frames N]
-    python -m eval data verify     images|davis|coco|uavdt DIR [--quick]
+    python -m eval data verify     images|davis|coco|segment|uavdt DIR [--quick]
     python -m eval data prepare    uavdt DIR --split train|test --out FILE.json
 
 Synthetic data are written in the benchmark's own layout with a marker file `dataset.json`; the same seed and sizes
@@ -21,6 +21,7 @@ BENCHMARKS = {
     "images": "pictures in class folders (ImageFolder layout: train/CLASS/*.jpg), for pretraining",
     "davis": "DAVIS 2017 layout: clips with palette masks of several objects",
     "coco": "COCO 2017 layout: pictures with instance JSON files",
+    "segment": "segmentation: pictures with masks of classes",
     "uavdt": "UAVDT layout: clips of traffic seen from above with ground-truth text files",
 }
 
@@ -59,6 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             action="store_true",
             help="read the headers of pictures only: faster, but misses files that were cut off",
         )
+        if benchmark == "segment":
+            command.add_argument("--layout", help="of a folder that several fit, such as coco-stuff (default: found)")
         command.add_argument(
             "--limit", type=int, default=20, metavar="N", help="problems of a kind to print (default: %(default)s)"
         )
@@ -77,7 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
         from eval.data.verify.report import print_report
 
         module = import_module(f"eval.data.verify.{arguments.benchmark}")
-        report = module.verify(arguments.root, decode=not arguments.quick)
+        chosen = {"layout": arguments.layout} if arguments.benchmark == "segment" else {}
+        report = module.verify(arguments.root, decode=not arguments.quick, **chosen)
         return print_report(report, arguments.limit)
 
     if arguments.verb == "prepare":

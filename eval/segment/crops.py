@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms import functional
 
-from eval.segment.datasets import VOID
+from flsl.confusion import VOID
 
 ASPECT = (3 / 4, 4 / 3)
 MOST_OF_ONE_CLASS = 0.75  # share of a crop's labeled pixels

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from eval.segment.crops import pad, resized_crop, scaled_crop, short_side, squash
-from eval.segment.datasets import VOID
+from flsl.confusion import VOID
 from flsl.encoder import Encoder
 from flsl.finite import require_finite
 

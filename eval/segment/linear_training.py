@@ -15,8 +15,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from eval.segment.datasets import VOID, Split
+from eval.segment.datasets import Split
 from eval.segment.linear import LinearHead, LinearProtocol, token_map
+from flsl.confusion import VOID
 from flsl.encoder import Encoder
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_tensors

@@ -57,7 +57,7 @@ def draw_picture(
     """Return one picture (height, width, 3) uint8 BGR and its annotations (without ids)."""
     crowd = _draw_crowd(rng, height, width) if index == CROWDED else []
     labels = range(len(crowd) + 1, len(crowd) + 1 + (0 if index == EMPTY else int(rng.integers(2, 7))))
-    things = [_draw_object(rng, label, height, width) for label in labels]
+    things = [draw_object(rng, label, height, width) for label in labels]
     scene = Scene(rng, [*crowd, *things], height, width)
     view = scene.view()
     # Each object taken out can only uncover others, so this ends.
@@ -72,7 +72,7 @@ def draw_picture(
     return view.image, annotations
 
 
-def _draw_object(rng: np.random.Generator, label: int, height: int, width: int) -> Thing:
+def draw_object(rng: np.random.Generator, label: int, height: int, width: int) -> Thing:
     """Return one object somewhere in the frame, at most a little over its edge."""
     shape = str(rng.choice(list(CATEGORIES)))
     texture = CATEGORIES[shape][1] if rng.random() < 0.7 else None

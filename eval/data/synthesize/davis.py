@@ -31,7 +31,7 @@ def draw(
             write_jpeg(root / f"{FRAMES}/{name}/{time:05d}.jpg", view.image)
             labels = view.labels.astype(np.uint8)
             if void:
-                labels[_borders(labels)] = VOID
+                labels[borders(labels)] = VOID
             write_mask(root / f"{MASKS}/{name}/{time:05d}.png", labels, colors)
 
     for split, names in splits.items():
@@ -70,7 +70,7 @@ def palette_colors() -> list[int]:
     return colors.ravel().tolist()
 
 
-def _borders(labels: np.ndarray) -> np.ndarray:
+def borders(labels: np.ndarray) -> np.ndarray:
     """Return where an object meets something else, (H, W) bool."""
     kernel = np.ones((3, 3), np.uint8)
     return cv2.dilate(labels, kernel) != cv2.erode(labels, kernel)

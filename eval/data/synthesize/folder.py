@@ -46,7 +46,7 @@ def fill_folder(
 
     Args:
         root: a folder that is absent, empty, or a finished or interrupted synthesis of the same benchmark.
-        benchmark: images, davis, coco or uavdt.
+        benchmark: images, davis, coco, segment or uavdt.
         seed: the random seed, at least 0.
         parameters: everything else that decides the bytes.
         folders: the names in `root` that `draw` makes; they are deleted when a synthesis was interrupted.

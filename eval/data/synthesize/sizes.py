@@ -24,6 +24,12 @@ SIZES: dict[str, dict[str, tuple[Any, int, int | None, str]]] = {
         "height": (192, 64, None, "pixels"),
         "width": (256, 64, None, "pixels"),
     },
+    "segment": {
+        "count": (120, 1, None, "pictures of the train split"),
+        "val_count": (40, 1, None, "pictures of the val split"),
+        "height": (192, 64, None, "pixels"),
+        "width": (256, 64, None, "pixels"),
+    },
     "uavdt": {
         "sequences": (2, 1, 20, "clips with names from the official test list"),
         "train_sequences": (3, 0, 30, "clips with names from the official train list"),

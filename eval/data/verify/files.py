@@ -10,6 +10,7 @@ from typing import TypeVar
 from flsl.runtime.images import ImageError, check_image
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ def read_picture(path: Path, decode: bool = True) -> Picture:
         return Picture(error=error.reason)
 
 
-def read_all(read: Callable[[Path], T], paths: Sequence[Path], what: str) -> list[T]:
-    """Call `read` on every path in threads, showing progress and the time left on the terminal; results in order."""
+def read_all(read: Callable[[Item], T], paths: Sequence[Item], what: str) -> list[T]:
+    """Call `read` on every path (or what else it takes) in threads, showing progress and the time left on the terminal; results in order."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -41,7 +41,7 @@ def open_report(root: Path, benchmark: str, expected: dict[str, str]) -> Report:
 
     Args:
         root: the benchmark's folder.
-        benchmark: images, davis, coco or uavdt.
+        benchmark: images, davis, coco, segment or uavdt.
         expected: the folders that a copy has (relative path -> how to get it). What is missing becomes a problem.
 
     Raises:
@@ -57,9 +57,7 @@ def open_report(root: Path, benchmark: str, expected: dict[str, str]) -> Report:
             f"{root} is empty; expected in it: {', '.join(expected)}. {next(iter(expected.values()))} "
             f"For a try-out, `python -m eval data synthesize {benchmark} DIR` draws data into a new folder."
         )
-    marker = read_marker(root)
-    if marker and marker.get("benchmark", benchmark) != benchmark:
-        raise UserError(f"{root} holds {marker['name']} data: check it with `verify {marker['benchmark']}`.")
+    marker = own_marker(root, benchmark)
     missing = [path for path in expected if not (root / path).is_dir()]
     if len(missing) == len(expected):
         # The usual slip is one level too high or too low.
@@ -68,14 +66,28 @@ def open_report(root: Path, benchmark: str, expected: dict[str, str]) -> Report:
         hint = f" Did you mean {near[0]}?" if near else ""
         shown = ", ".join(inside[:8]) + (", ..." if len(inside) > 8 else "")
         raise UserError(f"{root} holds none of {', '.join(expected)}; found there: {shown}.{hint}")
-    report = Report(benchmark, root, marker)
+    report = start_report(root, benchmark, marker)
     for path in missing:
         report.problem(path, "the folder is missing", expected[path])
+    return report
+
+
+def own_marker(root: Path, *benchmarks: str) -> dict[str, Any] | None:
+    """Return the marker of drawn data, None of real ones. Raises UserError where they are another benchmark's."""
+    marker = read_marker(root)
+    if marker and marker.get("benchmark", benchmarks[0]) not in benchmarks:
+        raise UserError(f"{root} holds {marker['name']} data: check it with `verify {marker['benchmark']}`.")
+    return marker
+
+
+def start_report(root: Path, benchmark: str, marker: dict[str, Any] | None) -> Report:
+    """Return the report on a folder, which says already whether drawn data lost files."""
+    report = Report(benchmark, root, marker)
     if marker and count_files(root) != marker.get("files"):
         report.problem(
             ".",
             f"{count_files(root)} files where the synthesis left {marker.get('files')}",
-            f"Delete the folder and run `python -m eval data synthesize {benchmark}` again.",
+            f"Delete the folder and run `python -m eval data synthesize {marker.get('benchmark', benchmark)}` again.",
         )
     return report
 

@@ -13,11 +13,11 @@ folder        classes.txt (one name per line), images/{train,val}/, masks/{train
 from pathlib import Path
 
 from eval.segment.datasets import layouts
-from eval.segment.datasets.data import VOID, SegmentationData, Split
+from eval.segment.datasets.data import SegmentationData, Split
 from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.marker import read_marker
 
-__all__ = ["LAYOUTS", "VOID", "SegmentationData", "Split", "open_segmentation"]
+__all__ = ["LAYOUTS", "SegmentationData", "Split", "open_segmentation"]
 
 LAYOUTS = {
     "voc2012": layouts.open_voc,
@@ -46,7 +46,8 @@ def open_segmentation(root: str | Path, layout: str | None = None) -> Segmentati
     if layout is not None and layout not in LAYOUTS:
         raise UserError(unknown_key(f"the layout {layout!r}", layout, LAYOUTS, "layout"))
     if not root.is_dir():
-        raise UserError(f"{root} is not a folder. Give one that holds a data set of segmentation: {_expected()}.")
+        kind = "is no folder" if root.exists() else "does not exist"
+        raise UserError(f"{root} {kind}. Give one that holds a data set of segmentation: {_expected()}.")
     place = next((root / inside for inside in _INSIDE if (root / inside).is_dir()), root)
     fitting = [name for name in LAYOUTS if layouts.fits(name, place)]
     if layout is None and len(fitting) > 1:
@@ -55,12 +56,20 @@ def open_segmentation(root: str | Path, layout: str | None = None) -> Segmentati
         )
     chosen = layout or next(iter(fitting), None)
     if chosen is None or chosen not in fitting:
-        inside = ", ".join(sorted(path.name for path in place.iterdir())[:8]) or "nothing"
+        inside = sorted(path for path in place.iterdir())
+        shown = ", ".join(path.name for path in inside[:8]) or "nothing, it is empty"
+        near = [path for path in (place.parent, *inside) if any(layouts.fits(name, path) for name in LAYOUTS)]
+        hint = f" Did you mean {near[0]}?" if near else ""
         wanted = _expected([chosen] if chosen else None)
-        raise UserError(f"{place} has none of the known layouts; found there: {inside}. Expected: {wanted}.")
+        what = f"is no {chosen}" if chosen else "has none of the known layouts"
+        raise UserError(
+            f"{place} {what}; found there: {shown}.{hint} Expected: {wanted}. For a try-out, `python -m eval data synthesize "
+            "segment DIR` draws data."
+        )
     return LAYOUTS[chosen](place, read_marker(place))
 
 
 def _expected(names: list[str] | None = None) -> str:
     """Say which folders layouts are known by."""
-    return "; ".join(f"{name} ({', '.join(layouts.FOLDERS[name])})" for name in names or LAYOUTS)
+    text = "; ".join(f"{name} ({', '.join(layouts.FOLDERS[name])})" for name in names or LAYOUTS)
+    return text.replace("|", " or ")

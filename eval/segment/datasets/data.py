@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from flsl.confusion import VOID
 from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.files import digest_of_files
 from flsl.runtime.images import ImageError, check_image, read_mask, read_rgb
 
-VOID = 255
 MOST_CLASSES = VOID  # numbers 0..254
 UNKNOWN = -1  # in a table: no number of this layout's masks
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from eval.segment.datasets.data import VOID, SegmentationData, Split, pair, read_classes, table_of, unknown_split
+from eval.segment.datasets.data import SegmentationData, Split, pair, read_classes, table_of, unknown_split
+from flsl.confusion import VOID
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import list_files
 from flsl.runtime.names import safe_name

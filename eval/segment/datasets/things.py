@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from eval.detector.annotations import Annotations, read_annotations, read_json, require_same_categories
-from eval.segment.datasets.data import MOST_CLASSES, VOID, Split, unknown_split
+from eval.segment.datasets.data import MOST_CLASSES, Split, unknown_split
+from flsl.confusion import VOID
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import sha256_of_file
 

@@ -1,4 +1,4 @@
-"""Small synthetic copies of the four benchmarks, drawn once, and the `data` command."""
+"""Small synthetic copies of the benchmarks, drawn once, and the `data` command."""
 
 import argparse
 from pathlib import Path
@@ -12,6 +12,7 @@ SMALL = {
     "images": "--count 9 --classes 3 --height 48 --width 64",
     "davis": "--sequences 2 --train-sequences 1 --frames 3 --height 72 --width 96",
     "coco": "--count 5 --val-count 3 --height 96 --width 128",
+    "segment": "--count 3 --val-count 2 --height 96 --width 128",
     "uavdt": "--sequences 1 --train-sequences 3 --frames 3 --height 96 --width 160",
 }
 

@@ -11,6 +11,7 @@ from eval.data.synthesize.davis import draw_clip
 from eval.data.synthesize.folder import generator
 from eval.data.synthesize.polygons import mask_to_polygons, mask_to_runs
 from eval.data.synthesize.traffic import clipped_box, occlusion, out_of_view
+from eval.segment.datasets import open_segmentation
 
 
 def test_images_have_a_folder_per_class(drawn):
@@ -147,3 +148,16 @@ def test_coco_categories_are_shapes(drawn):
     content = json.loads((drawn["coco"] / "annotations" / "instances_val2017.json").read_text())
     assert {c["id"]: c["name"] for c in content["categories"]} == {1: "disc", 3: "triangle", 4: "star", 9: "cross"}
     assert len({image["id"] for image in content["images"]}) == 3
+
+
+def test_segmentation_masks_hold_every_class_and_void_borders(draw_small, tmp_path):
+    assert draw_small("segment", tmp_path / "segment", "--count", 12) == 0
+    data = open_segmentation(tmp_path / "segment")
+    assert data.classes == ("background", "disc", "triangle", "star", "cross")
+    split = data.split("train")
+    masks = [split.mask(index) for index in range(len(split))]
+    assert set(np.unique(masks).tolist()) == {0, 1, 2, 3, 4, 255}
+    shares = np.array([[(mask == number).mean() for number in (0, 255)] for mask in masks])
+    assert shares[:, 0].max() < 0.98
+    assert shares[:, 1].max() < 0.2
+    assert len({mask.tobytes() for mask in masks}) == 12

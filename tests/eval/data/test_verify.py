@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eval.segment.datasets import LAYOUTS
+
 VAL = "drawn-00"
 TRUTH = "UAV-benchmark-MOTD_v1.0/GT"
 
@@ -98,6 +100,16 @@ DAMAGE = {
         (lambda r: cut_in_half(r / "annotations/instances_val2017.json"), "instances_val2017.json is not valid JSON"),
         (lambda r: edit_json(r, lambda c: c.pop("categories")), "lacks the list 'categories'"),
     ],
+    "segment": [
+        (lambda r: cut_in_half(r / "images/val/000001.jpg"), "images/val/000001.jpg: the file is cut off"),
+        (lambda r: cut_in_half(r / "masks/val/000001.png"), "000001.png is no mask: the file is cut off"),
+        (lambda r: repaint(r / "masks/val/000001.png", mode="RGB"), "000001.png is no mask: a mask of mode RGB"),
+        (lambda r: repaint(r / "masks/val/000001.png", size=(50, 40)), "000001 has 50x40 pixels, but its image"),
+        (lambda r: repaint(r / "masks/train/000002.png", extra_id=5), "000002.png holds 5, of which this data set"),
+        (lambda r: (r / "masks/val/000001.png").unlink(), "1 of 2 images of the split val have no mask"),
+        (lambda r: [path.unlink() for path in (r / "images/val").iterdir()], "the split val of"),
+        (lambda r: shutil.rmtree(r / "images/val"), "the split 'val' is not a known split"),
+    ],
     "uavdt": [
         (lambda r: (r / "UAV-benchmark-M/M0101/img000002.jpg").unlink(), "img000002.jpg: the frame is missing"),
         (lambda r: cut_in_half(r / "UAV-benchmark-M/M0101/img000002.jpg"), "img000002.jpg: the file is cut off"),
@@ -169,6 +181,14 @@ def test_a_copy_with_the_official_counts_is_complete(
     else:
         shutil.copytree(drawn[benchmark], root)
     (root / "dataset.json").unlink()
+    if benchmark == "segment":  # in the layout of CamVid
+        for split in ("train", "val"):
+            (root / "images" / split).rename(root / split)
+            (root / "masks" / split).rename(root / f"{split}annot")
+        (root / "classes.txt").unlink()
+        as_camvid = LAYOUTS["camvid"]
+        counts = {"train": 3, "val": 2}
+        monkeypatch.setitem(LAYOUTS, "camvid", lambda *of: dataclasses.replace(as_camvid(*of), official=counts))
     if benchmark == "images":
         for index, path in enumerate(sorted((root / "train").iterdir())):
             rename(path, f"n{index:08d}")
@@ -239,6 +259,7 @@ def test_real_copies(data_dir, data_command, capsys):
         ("davis", "davis2017_void"): 0,
         ("davis", "davis2016"): 0,
         ("coco", "coco_mini"): 0,
+        ("segment", "coco_mini"): 0,
         ("uavdt", "uavdt"): 2,
     }
     for (benchmark, folder), code in checks.items():

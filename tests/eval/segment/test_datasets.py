@@ -251,7 +251,7 @@ def test_other_folders_are_refused(tmp_path):
     write_text(tmp_path / "notes.txt", "")
     with pytest.raises(UserError, match=r"notes\.txt"):
         open_segmentation(tmp_path)
-    with pytest.raises(UserError, match="not a folder"):
+    with pytest.raises(UserError, match="does not exist"):
         open_segmentation(tmp_path / "absent")
     write_layout("camvid", tmp_path)
     with pytest.raises(UserError, match=r"'tset'.*Valid: .*val"):
