@@ -1,4 +1,4 @@
-"""In-context segmentation: the labels of nearest patches stand for a patch (docs/protocols.md, "In-context")."""
+"""In-context segmentation: the labels of nearest patches stand for a patch."""
 
 import torch
 import torch.nn.functional as F

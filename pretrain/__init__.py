@@ -23,6 +23,7 @@ def train(
     device: str = "auto",
     resume: Literal["auto", "never"] = "auto",
     allowed: Iterable[str] = (),
+    probe_data: str | Path | None = None,
 ) -> Path:
     """Pretrain an encoder, or go on with an interrupted pretraining in `out`.
 
@@ -34,6 +35,7 @@ def train(
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
         resume: `auto` continues from the newest state in `out`; `never` starts over.
         allowed: keys or sections of the recipe that may differ from the run that is resumed.
+        probe_data: a folder of images with masks, for the probe's in-context segmentation.
 
     Returns:
         `out/encoder.safetensors`, the teacher's encoder; `flsl.load_encoder` reads it.
@@ -45,4 +47,13 @@ def train(
     """
     from pretrain.run import run  # torch takes seconds: not for `--help`
 
-    return run(recipe, Path(data), Path(out), overrides=overrides, device=device, resume=resume, allowed=allowed)
+    return run(
+        recipe,
+        Path(data),
+        Path(out),
+        overrides=overrides,
+        device=device,
+        resume=resume,
+        allowed=allowed,
+        probe_data=None if probe_data is None else Path(probe_data),
+    )

@@ -49,6 +49,13 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="KEY",
         help="permit this key or section to differ from the run that is resumed",
     )
+    parser.add_argument(
+        "--probe-data",
+        type=Path,
+        metavar="DIR",
+        help="images with masks, in CamVid's layout or images/train, masks/train and classes.txt: the probe (recipe key "
+        "probe.epochs) segments some of them with the labels of others",
+    )
     add_launcher(parser)
     return parser
 
@@ -65,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         resume=arguments.resume,
         allowed=arguments.allow_config_change,
+        probe_data=arguments.probe_data,
     )
     return 0
 

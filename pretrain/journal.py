@@ -89,6 +89,21 @@ class Journal:
         )
         self.last_time, self.last_step, self.waited = now, step + 1, 0.0
 
+    def note(self, done: int, found: dict[str, float]) -> None:
+        """Write what the probe found after `done` steps: a line of its own, and scalars `probe/...`."""
+        line = {"step": done - 1, "epoch": done / self.steps_per_epoch, "probe": found}
+        with _said():
+            with open(self.path, "a") as file:
+                file.write(json.dumps(line) + "\n")
+            for name, value in found.items():
+                self.board.add_scalar(f"probe/{name}", value, done)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the lines of the log so far."""
+        with _said():
+            return [json.loads(line) for line in self.path.read_text().splitlines()]
+        return []
+
     def draw(self, step: int, pictures: dict[str, Any]) -> None:
         """Send pictures `(3, H, W)` in 0..1, by name, to TensorBoard."""
         with _said():

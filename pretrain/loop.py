@@ -21,6 +21,7 @@ from flsl.runtime.run_folder import RunFolder
 from pretrain.dataset import Order, ViewDataset, collate
 from pretrain.journal import Journal
 from pretrain.pictures import draw_pictures
+from pretrain.probe import Probe
 from pretrain.recipe import Recipe
 from pretrain.schedules import Schedules
 from pretrain.state import StateFolder
@@ -58,6 +59,7 @@ class Loop:
         folder: RunFolder | None,
         about_data: dict[str, Any],
         previous: EarlierStage | None = None,
+        probe: Probe | None = None,
     ):
         """Nothing is built or read yet.
 
@@ -69,9 +71,10 @@ class Loop:
             folder: `out`, owned; the main rank has it, the others None.
             about_data: what the encoder's metadata say of the images.
             previous: multi-stage training's earlier stage.
+            probe: looks at the features on the way; the main rank has it, where the recipe asks for one.
         """
         self.recipe, self.paths, self.out, self.ranks, self.folder = recipe, paths, out, ranks, folder
-        self.about_data, self.previous = about_data, previous
+        self.about_data, self.previous, self.probe = about_data, previous, probe
         self.order = Order(len(paths), recipe, ranks.rank, ranks.world)
         self.total_steps = recipe.training.epochs * self.order.steps_per_epoch
         self.states = StateFolder(out / STATES, recipe.runtime.keep)
@@ -164,6 +167,8 @@ class Loop:
                 mirror=runtime.wandb,
             )
         with closing(journal) if journal else nullcontext():
+            if journal and self.probe:
+                self.probe.begin(self.step.model.teacher.backbone, journal, first)
             batches = self.batches(first)
             for step in range(first, self.total_steps):
                 # Stochastic depth draws from the global generator: seeded by step and rank, it needs no saved state.
@@ -187,6 +192,8 @@ class Loop:
                     raise Preempted(f"{words} after step {kept}" if self.ranks.is_main else "")
                 elif done % runtime.checkpoint_every == 0 or done % per_epoch == 0:
                     self.save(done)
+                if self.probe:
+                    self.probe(done)
                 if journal and done % per_epoch == 0:
                     self.draw(journal, done)
 

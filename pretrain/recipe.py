@@ -105,6 +105,21 @@ class Runtime:
 
 
 @section
+class ProbeSection:
+    """When the online probe looks at the teacher's features; no result depends on it. It also looks before the first
+    step and after the last one."""
+
+    epochs: Count = 0  # between looks; 0 is never, unless minutes are given
+    minutes: NotNegative = 0.0  # after so many at the latest; 0 is no limit
+    images: Annotated[int, Field(ge=2, le=10_000)] = 64  # of the training data, and as many labeled ones
+
+    @property
+    def on(self) -> bool:
+        """Tell whether anything is probed."""
+        return bool(self.epochs or self.minutes)
+
+
+@section
 class Recipe:
     """One pretraining recipe."""
 
@@ -119,6 +134,7 @@ class Recipe:
     optimizer: Optimizer = field(default_factory=Optimizer)
     training: Training = field(default_factory=Training)
     stage: Stage | None = None
+    probe: ProbeSection = field(default_factory=ProbeSection)
     runtime: Runtime = field(default_factory=Runtime)
 
     def __post_init__(self):

@@ -16,6 +16,7 @@ from flsl.runtime.precision import choose_dtype
 from flsl.runtime.run_folder import PREVIOUS, RunFolder, State
 from pretrain.dataset import check_batch, describe, find_images
 from pretrain.loop import ENCODER, METHOD, STATES, Loop
+from pretrain.probe import Probe
 from pretrain.recipe import Recipe, read_recipe
 
 NOTES = ("log.jsonl", "tensorboard", "config.py")
@@ -30,12 +31,15 @@ def run(
     device: str = "auto",
     resume: Literal["auto", "never"] = "auto",
     allowed: Iterable[str] = (),
+    probe_data: Path | None = None,
 ) -> Path:
     """Carry out a pretraining on this rank; see `pretrain.train`. What is cheap to check is checked first."""
     recipe, allowed = read_recipe(recipe, overrides), list(allowed)
     check_allowed(allowed, recipe)
     if recipe.runtime.wandb and importlib.util.find_spec("wandb") is None:
         raise UserError("runtime.wandb needs the package wandb: pip install wandb, or leave the key out")
+    if probe_data is not None and not recipe.probe.on:
+        raise UserError("--probe-data needs a probe: say how often, e.g. --set probe.epochs=1")
     paths = find_images(data)
     ranks = start_ranks(device)
     try:
@@ -43,11 +47,14 @@ def run(
         choose_dtype(recipe.training.precision, ranks.device, float16_on_cpu=True)
         previous = load_previous(recipe)
         total = recipe.training.epochs * (len(paths) // recipe.training.batch_size)
-        folder: RunFolder | None = None  # the main rank's alone
+        folder: RunFolder | None = None  # the main rank's alone, as the probe
+        probe: Probe | None = None
         with ExitStack() as owned:
 
             def begin() -> State:
-                nonlocal folder
+                nonlocal folder, probe
+                if recipe.probe.on:
+                    probe = Probe(recipe, paths, probe_data, ranks.device)
                 folder = RunFolder(
                     out,
                     identity(recipe, data, paths, previous),
@@ -70,7 +77,10 @@ def run(
 
             if on_main(begin) != "done":
                 about = describe(paths, data)
-                Loop(recipe, paths, out, ranks=ranks, folder=folder, about_data=about, previous=previous).run()
+                loop = Loop(
+                    recipe, paths, out, ranks=ranks, folder=folder, about_data=about, previous=previous, probe=probe
+                )
+                loop.run()
             elif ranks.is_main:
                 print(f"skipped: {out} already holds all {total} steps", flush=True)
     finally:
@@ -79,10 +89,10 @@ def run(
 
 
 def identity(recipe: Recipe, data: Path, paths: list[Path], previous: EarlierStage | None) -> dict[str, Any]:
-    """Return what the encoder depends on: the recipe without its runtime keys, the images, and the earlier stage's
+    """Return what the encoder depends on: the recipe without its runtime and probe keys, the images, and the earlier stage's
     weights (not where they lie)."""
     chosen = recipe.to_dict()
-    del chosen["runtime"]
+    del chosen["runtime"], chosen["probe"]
     if previous is not None:
         chosen["stage"]["checkpoint"] = fingerprint(previous.encoder)[:16]
     digest = digest_of_files(data, paths, contents=False)

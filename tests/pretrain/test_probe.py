@@ -1,0 +1,127 @@
+"""The online probe: what it writes, when it looks, and that it says in words what goes wrong."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support.pretrain_run import log, run
+
+from flsl import load_encoder
+from flsl.components import Components
+from pretrain.diagnosis import diagnose
+from pretrain.labeled import Labeled, read_labeled
+from pretrain.probe import in_context_miou, pixels
+
+START = Components(rank=11.5, between_images=0.19, place=0.13, color=0.56, attended=0.6)
+OLD_SCALES = ("mean_shift.scale_sa=0.0072", "mean_shift.scale_ca=0.0144")
+QUICK = ("optimizer.lr=0.4", "optimizer.ema_momentum=0.9", "temperature.teacher_start=0.03", "temperature.teacher=0.03")
+
+
+def probed(out):
+    return {row["step"] + 1: row["probe"] for row in log(out) if "probe" in row}
+
+
+def options(*settings):
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+@pytest.fixture
+def labeled(tmp_path):
+    """CamVid's layout: sky above road, drawn."""
+    random = np.random.default_rng(0)
+    for i in range(6):
+        mask = np.zeros((36, 48), np.uint8)
+        mask[18 + i :], mask[:2] = 3, 11
+        colors = np.where((mask == 3)[..., None], (60, 60, 60), (120, 160, 250)) + random.integers(-20, 20, (36, 48, 3))
+        for folder, array in (("train", colors.clip(0, 255).astype(np.uint8)), ("trainannot", mask)):
+            (tmp_path / "camvid" / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(tmp_path / "camvid" / folder / f"{i}.png")
+    return tmp_path / "camvid"
+
+
+def test_old_scales_are_diagnosed_as_collapsing_while_the_loss_falls(recipe_file, images, tmp_path, capsys):
+    torch.set_num_threads(1)
+    settings = options(*OLD_SCALES, *QUICK, "training.epochs=10", "probe.epochs=5", "runtime.workers=0")
+    assert run(recipe_file, images, tmp_path / "run", *settings) == 0
+    said = capsys.readouterr().err
+    assert "features collapse" in said
+    assert "while the loss fell" in said
+    assert "mean_shift.scale_sa" in said
+    found = probed(tmp_path / "run")
+    assert list(found) == [0, 15, 30]
+    assert found[30]["rank"] < 0.5 * found[0]["rank"]
+    assert found[30]["attended"] > 0.9
+
+
+def test_labeled_images_are_segmented_in_context(recipe_file, images, labeled, tmp_path, capsys):
+    settings = options("probe.epochs=2", "probe.images=4", "runtime.workers=0")
+    assert run(recipe_file, images, tmp_path / "run", "--probe-data", labeled, *settings) == 0
+    found = probed(tmp_path / "run")
+    assert list(found) == [0, 6]
+    assert 80 < found[6]["pixels_miou"] <= 100
+    assert 0 < found[6]["in_context_miou"] <= 100
+    assert "in context miou" in capsys.readouterr().out
+    assert (tmp_path / "run" / "tensorboard").is_dir()
+
+
+def test_probe_changes_no_result(recipe_file, images, finished, tmp_path, capsys):
+    assert run(recipe_file, images, tmp_path / "probed", *options("probe.epochs=1", "runtime.workers=0")) == 0
+    marks = [load_encoder(out / "encoder.safetensors").fingerprint for out in (finished, tmp_path / "probed")]
+    assert marks[0] == marks[1]
+    assert run(recipe_file, images, finished, *options("probe.epochs=1")) == 0  # the same run
+    assert "skipped" in capsys.readouterr().out
+
+
+def test_a_resumed_run_looks_no_second_time_at_the_untrained_network(recipe_file, images, tmp_path):
+    short = options("probe.epochs=1", "training.epochs=1", "runtime.workers=0")
+    assert run(recipe_file, images, tmp_path / "run", *short) == 0
+    longer = options("probe.epochs=1", "probe.images=3", "runtime.workers=0")
+    assert run(recipe_file, images, tmp_path / "run", *longer, "--allow-config-change", "training.epochs") == 0
+    assert list(probed(tmp_path / "run")) == [0, 3, 6]
+
+
+@pytest.mark.parametrize(
+    ("now", "losses", "words"),
+    [
+        ({"rank": 3.2}, (4.0, 2.0), "effective rank is 3.2, before training 11.5, while the loss fell from 4 to 2"),
+        ({"place": 0.33}, (4.2, 1.38), "it explains 33% of their variance, before training 13%"),
+        ({"color": 0.83}, (4.2, 1.38), "mean color of their patch: it explains 83%"),
+        ({}, (4.85, 4.84), "loss is flat"),
+    ],
+)
+def test_each_fault_is_named(now, losses, words):
+    (sentence,) = diagnose(START, dataclasses.replace(START, **now), [losses[0]] * 6 + [losses[1]] * 6)
+    assert words in sentence
+
+
+def test_a_sound_run_is_not_complained_of():
+    assert (
+        diagnose(START, dataclasses.replace(START, rank=14.7, between_images=0.3), np.linspace(4, 2, 20).tolist()) == []
+    )
+    assert diagnose(START, START, []) == []
+
+
+def test_features_of_the_classes_segment_better_than_noise():
+    random = torch.Generator().manual_seed(0)
+    masks = torch.randint(3, (8, 4, 4), generator=random).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    data = Labeled(torch.zeros(8, 3, 32, 32), masks, 3)
+    classes = torch.nn.functional.one_hot(masks[:, ::8, ::8].flatten(1), 3).float()
+    assert in_context_miou(classes, data) > 80  # bilinear borders
+    assert in_context_miou(torch.randn(8, 16, 5, generator=random), data) < 50
+    assert not math.isnan(in_context_miou(pixels(data.images, 8), data))
+
+
+@pytest.mark.parametrize("settings", [(), ("probe.minutes=5",)])
+def test_probe_data_that_cannot_be_used(recipe_file, images, tmp_path, capsys, settings):
+    assert run(recipe_file, images, tmp_path / "run", "--probe-data", images, *options(*settings)) == 2
+    said = capsys.readouterr().err
+    assert "trainannot/" in said if settings else "probe.epochs=1" in said
+
+
+def test_a_mask_that_is_missing_is_named(labeled):
+    (labeled / "trainannot" / "0.png").unlink()
+    with pytest.raises(Exception, match=r"0\.png"):
+        read_labeled(labeled, 32, 3)
