@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from flsl.runtime.errors import UserError, unknown_key
 from results.declaration import (
     Benchmark,
+    Column,
     Costs,
     MetricDeclaration,
     ProtocolDeclaration,
     TableDeclaration,
+    across,
     columns_of,
 )
 
@@ -58,6 +60,11 @@ KNN_METRICS = tuple(
     for k in (10, 20, 100, 200)
 )
 
+MIOU = MetricDeclaration("mIoU", "mIoU")
+# As the public tool prints it: predicted classes are matched to the true ones first, one to one.
+MIOU_MATCHED = MetricDeclaration("mIoU_matched", "mIoU, matched", column=False)
+MIOU_K500 = MetricDeclaration("mIoU_K500", "mIoU, K = 500")
+
 BENCHMARKS: dict[str, Benchmark] = {
     benchmark.key: benchmark
     for benchmark in (
@@ -71,10 +78,12 @@ BENCHMARKS: dict[str, Benchmark] = {
             data_folders=("davis2017", "DAVIS", "davis"),
             costs=Costs(gpu="minutes", cpu="an hour or more"),
             needs=("opencv",),
-            table=TableDeclaration(
-                name="davis",
-                title="Video object segmentation on DAVIS 2017 val by label propagation",
-                columns=columns_of("davis2017/dino@1", J_AND_F),
+            tables=(
+                TableDeclaration(
+                    name="davis",
+                    title="Video object segmentation on DAVIS 2017 val by label propagation",
+                    columns=columns_of("davis2017/dino@1", J_AND_F),
+                ),
             ),
         ),
         Benchmark(
@@ -89,11 +98,13 @@ BENCHMARKS: dict[str, Benchmark] = {
             # Mask R-CNN on ViT-S/16, 2 images of 800x1333 pixels per GPU, mixed precision.
             costs=Costs(gpu="a day on 8 GPUs", cpu="months", gpu_gib=16),
             needs=DETECTOR,
-            table=TableDeclaration(
-                name="coco",
-                title="Mask R-CNN on COCO 2017 val, 1x schedule",
-                columns=columns_of("coco/mask-rcnn_1x@1", COCO_COLUMNS),
-                epochs=True,
+            tables=(
+                TableDeclaration(
+                    name="coco",
+                    title="Mask R-CNN on COCO 2017 val, 1x schedule",
+                    columns=columns_of("coco/mask-rcnn_1x@1", COCO_COLUMNS),
+                    epochs=True,
+                ),
             ),
         ),
         Benchmark(
@@ -110,10 +121,12 @@ BENCHMARKS: dict[str, Benchmark] = {
             recipes="configs/uavdt/*vit-{size}_*1x.py",
             costs=Costs(gpu="hours on 8 GPUs", cpu="weeks", gpu_gib=16),
             needs=DETECTOR,
-            table=TableDeclaration(
-                name="uavdt",
-                title="Vehicle detection on UAVDT test, the benchmark's own metric",
-                columns=columns_of("uavdt/official@1", UAVDT_OFFICIAL_METRICS),
+            tables=(
+                TableDeclaration(
+                    name="uavdt",
+                    title="Vehicle detection on UAVDT test, the benchmark's own metric",
+                    columns=columns_of("uavdt/official@1", UAVDT_OFFICIAL_METRICS),
+                ),
             ),
         ),
         Benchmark(
@@ -126,10 +139,66 @@ BENCHMARKS: dict[str, Benchmark] = {
             data_folders=("imagenet", "ImageNet", "ILSVRC2012"),
             costs=Costs(gpu="an hour", cpu="days"),
             verified=False,
-            table=TableDeclaration(
-                name="ablations",
-                title="Number of centroids K, by k-NN on patch tokens in boxes",
-                columns=columns_of("knn/bbox@1", KNN_METRICS),
+            tables=(
+                TableDeclaration(
+                    name="ablations",
+                    title="Number of centroids K, by k-NN on patch tokens in boxes",
+                    columns=columns_of("knn/bbox@1", KNN_METRICS),
+                ),
+            ),
+        ),
+        Benchmark(
+            key="segmentation",
+            command="segment",
+            title="Segmentation",
+            summary="semantic segmentation, with frozen features in context, by linear heads or clusters, or fine-tuned",
+            protocols=(
+                ProtocolDeclaration("*/in-context-hbird*", "mIoU", (MIOU, MIOU_MATCHED)),
+                ProtocolDeclaration("*/linear-*", "mIoU", (MIOU,)),
+                ProtocolDeclaration("*/overclustering-leopart", "mIoU_K500", (MIOU_K500,)),
+                ProtocolDeclaration("*/semantic-fpn_*", "mIoU", (MIOU,)),
+                ProtocolDeclaration("*/upernet_*", "mIoU", (MIOU,)),
+            ),
+            item="images",
+            data_folders=("voc2012", "VOC2012", "VOCdevkit", "ade20k", "ADEChallengeData2016"),
+            # In context on VOC 2012; the linear heads and the fine-tuned protocols take hours to a day on one GPU.
+            costs=Costs(gpu="half an hour", cpu="a day"),
+            tables=(
+                TableDeclaration(
+                    name="segmentation",
+                    title="Semantic segmentation on Pascal VOC 2012, mIoU",
+                    columns=(
+                        Column("voc2012/in-context-hbird@1", MIOU_MATCHED, "in context (Hummingbird), matched"),
+                        *across(
+                            MIOU,
+                            {
+                                "voc2012/in-context-neco": "in context (NeCo)",
+                                "voc2012/in-context-cribo": "in context (CrIBo)",
+                                "voc2012/linear-leopart@1": "linear (Leopart)",
+                            },
+                        ),
+                        Column("voc2012/overclustering-leopart@1", MIOU_K500, "overclustering, K = 500 (Leopart)"),
+                    ),
+                    arguments=("--protocol", "in-context-hbird"),
+                    data_folders=("voc2012", "VOC2012", "VOCdevkit"),
+                    epochs=True,
+                ),
+                TableDeclaration(
+                    name="ade20k",
+                    title="Semantic segmentation on ADE20K, mIoU",
+                    columns=across(
+                        MIOU,
+                        {
+                            "ade20k/semantic-fpn_40k@1": "Semantic FPN, 40k steps",
+                            "ade20k/upernet_160k@1": "UPerNet, 160k steps",
+                            "ade20k/linear-dinov3@1": "linear (DINOv3)",
+                            "ade20k/in-context-cribo": "in context (CrIBo)",
+                        },
+                    ),
+                    arguments=("--protocol", "linear-dinov3"),
+                    data_folders=("ade20k", "ADEChallengeData2016"),
+                    epochs=True,
+                ),
             ),
         ),
     )

@@ -1,5 +1,6 @@
 """What a declaration of a benchmark says; `results.benchmarks` holds the declarations. Imports nothing heavy."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -58,7 +59,10 @@ class TableDeclaration:
 
     name: str  # its name in published.csv and on the command line
     title: str
-    columns: tuple[Column, ...]  # left to right
+    # Left to right. A protocol without a version is none that a record can have: its figures are published ones only.
+    columns: tuple[Column, ...]
+    arguments: tuple[str, ...] = ()  # of the command, where the benchmark has several protocols
+    data_folders: tuple[str, ...] = ()  # names of its data, where they are not all of the benchmark's
     epochs: bool = False  # whether it shows for how many epochs a model was pretrained
 
     @property
@@ -91,12 +95,12 @@ class Benchmark:
     recipes: str = ""  # pattern of the full-size recipes; empty where the protocol fixes everything
     needs: tuple[str, ...] = ()  # what it needs besides torch, timm and safetensors, as `results doctor` names it
     verified: bool = True  # whether `python -m eval data verify COMMAND` knows the data
-    table: TableDeclaration | None = None
+    tables: tuple[TableDeclaration, ...] = ()
 
     def __post_init__(self):
-        """Hold that its table prints what its records hold, or else nothing measured would ever stand in it."""
-        for column in self.table.columns if self.table else ():
-            if column.metric not in self.metrics_of(column.protocol):
+        """Hold that its tables print what its records hold, or else nothing measured would ever stand in them."""
+        for column in (column for table in self.tables for column in table.columns):
+            if "@" in column.protocol and column.metric not in self.metrics_of(column.protocol):
                 raise ValueError(f"{self.key} does not declare the metric of column {column.key} of its table")
 
     def declaration_of(self, protocol: str) -> ProtocolDeclaration:
@@ -125,3 +129,8 @@ class Benchmark:
 def columns_of(protocol: str, metrics: tuple[MetricDeclaration, ...]) -> tuple[Column, ...]:
     """Return columns of one protocol under the metrics' own headings."""
     return tuple(Column(protocol, metric) for metric in metrics)
+
+
+def across(metric: MetricDeclaration, columns: Mapping[str, str]) -> tuple[Column, ...]:
+    """Return columns of one metric by several protocols (protocol -> heading)."""
+    return tuple(Column(protocol, metric, heading) for protocol, heading in columns.items())

@@ -4,16 +4,9 @@ Rows are in results/published/published.csv, in order.
 """
 
 from flsl.runtime.errors import UserError, unknown_key
-from results.benchmarks import BENCHMARKS
-from results.declaration import Benchmark, Column, MetricDeclaration, TableDeclaration, columns_of
+from results.benchmarks import BENCHMARKS, MIOU
+from results.declaration import Benchmark, Column, MetricDeclaration, TableDeclaration, across, columns_of
 
-
-def _across(metric: MetricDeclaration, columns: dict[str, str]) -> tuple[Column, ...]:
-    """Return columns of one metric by several protocols (protocol -> heading)."""
-    return tuple(Column(protocol, metric, heading) for protocol, heading in columns.items())
-
-
-MIOU = MetricDeclaration("mIoU", "mIoU")
 # Tables of published figures that no adapter here measures; a protocol without a version is none that a record can have.
 WITHOUT_ADAPTER = (
     TableDeclaration(
@@ -25,44 +18,9 @@ WITHOUT_ADAPTER = (
         ),
     ),
     TableDeclaration(
-        name="ade20k",
-        title="Semantic segmentation on ADE20K, mIoU",
-        columns=_across(
-            MIOU,
-            {
-                "ade20k/semantic-fpn_40k": "Semantic FPN, 40k steps",
-                "ade20k/upernet_160k": "UPerNet, 160k steps",
-                "ade20k/linear-dinov3": "linear (DINOv3)",
-                "ade20k/in-context-cribo": "in context (CrIBo)",
-            },
-        ),
-        epochs=True,
-    ),
-    TableDeclaration(
-        name="segmentation",
-        title="Semantic segmentation on Pascal VOC 2012, mIoU",
-        columns=(
-            *_across(
-                MIOU,
-                {
-                    "voc2012/in-context-hbird": "in context (Hummingbird)",
-                    "voc2012/in-context-neco": "in context (NeCo)",
-                    "voc2012/in-context-cribo": "in context (CrIBo)",
-                    "voc2012/linear-leopart": "linear (Leopart)",
-                },
-            ),
-            Column(
-                "voc2012/overclustering-leopart",
-                MetricDeclaration("mIoU_K500", "mIoU, K = 500"),
-                "overclustering, K = 500 (Leopart)",
-            ),
-        ),
-        epochs=True,
-    ),
-    TableDeclaration(
         name="discovery",
         title="Object discovery in single images, CorLoc",
-        columns=_across(
+        columns=across(
             MetricDeclaration("CorLoc", "CorLoc"),
             {"voc2007/corloc": "VOC 2007", "voc2012/corloc": "VOC 2012", "coco20k/corloc": "COCO 20k"},
         ),
@@ -71,7 +29,7 @@ WITHOUT_ADAPTER = (
         name="video",
         title="Label propagation in videos by other protocols",
         columns=(
-            *_across(
+            *across(
                 MetricDeclaration("J&F", "J&F"),
                 {"davis2017/cropmae": "DAVIS 2017 J&F (CropMAE)", "davis2017/dinov3": "DAVIS 2017 J&F (DINOv3)"},
             ),
@@ -80,7 +38,9 @@ WITHOUT_ADAPTER = (
         ),
     ),
 )
-TABLES = {table.name: table for table in (*filter(None, (b.table for b in BENCHMARKS.values())), *WITHOUT_ADAPTER)}
+TABLES = {
+    table.name: table for table in (*(table for b in BENCHMARKS.values() for table in b.tables), *WITHOUT_ADAPTER)
+}
 
 
 def table_names(name: str) -> list[str]:
@@ -92,4 +52,4 @@ def table_names(name: str) -> list[str]:
 
 def adapter_of(table: str) -> Benchmark | None:
     """Return the benchmark whose records stand in a table; None if this project measures none."""
-    return next((benchmark for benchmark in BENCHMARKS.values() if benchmark.table is TABLES[table]), None)
+    return next((benchmark for benchmark in BENCHMARKS.values() if TABLES[table] in benchmark.tables), None)

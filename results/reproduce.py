@@ -106,9 +106,10 @@ def _plan_run(table: str, benchmark: Benchmark, checkpoint, model, data, folder,
     needed = next(check for check in abilities(checks, gpu) if check.name == benchmark.command)
     if needed.state in ("missing", "unknown"):
         return Step(table, "leave out", f"this machine {needed.found}; see: python -m results doctor")
-    found = _data_folder(data, benchmark, alone)
+    folders = TABLES[table].data_folders or benchmark.data_folders
+    found = _data_folder(data, folders, alone)
     if found is None:
-        names = " or ".join(benchmark.data_folders)
+        names = " or ".join(folders)
         place = f"{data} holds no folder {names}" if data else "--data is not given"
         return Step(table, "leave out", f"no data: {place}")
     if benchmark.verified and (fault := _verify(benchmark.command, found)):
@@ -121,7 +122,7 @@ def _plan_run(table: str, benchmark: Benchmark, checkpoint, model, data, folder,
             return Step(table, "leave out", f"no recipe {benchmark.recipes.format(size=size)}; name one with --config")
         recipe = ["--config", fitting[0]]
     command = ["python", "-m", "eval", benchmark.command, "--checkpoint", checkpoint, "--data", str(found)]
-    command += ["--out", str(folder), *recipe, *options]
+    command += ["--out", str(folder), *TABLES[table].arguments, *recipe, *options]
     time = benchmark.costs.gpu if gpu else benchmark.costs.cpu
     return Step(table, "run", "no finished record yet", tuple(command), folder / "record.json", time)
 
@@ -161,10 +162,10 @@ def _finished(table: str, fingerprint: str, folders: Sequence[Path]) -> Path | N
     return min(fitting)[1] if fitting else None
 
 
-def _data_folder(data: Path | None, benchmark: Benchmark, alone: bool) -> Path | None:
+def _data_folder(data: Path | None, names: Sequence[str], alone: bool) -> Path | None:
     if data is None:
         return None
-    inside = [data / name for name in benchmark.data_folders if (data / name).is_dir()]
+    inside = [data / name for name in names if (data / name).is_dir()]
     return inside[0] if inside else data if alone and data.is_dir() else None
 
 

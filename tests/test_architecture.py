@@ -52,7 +52,7 @@ def test_benchmarks_stand_side_by_side():
     """A benchmark imports what benchmarks share (no command of their own), no other one, and never how data are drawn."""
     rooms = {path.name for path in (ROOT / "eval").iterdir() if (path / "__init__.py").is_file()}
     benchmarks = {name for name in rooms if (ROOT / "eval" / name / "command.py").is_file()} - {"data"}
-    assert {"coco", "davis", "uavdt", "knn"} <= benchmarks
+    assert {"coco", "davis", "uavdt", "knn", "segment"} <= benchmarks
     shared = rooms - benchmarks - {"data"}
     for room in rooms - {"data"}:
         for path in (ROOT / "eval" / room).rglob("*.py"):

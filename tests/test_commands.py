@@ -19,6 +19,7 @@ PROGRAMS = [
     "eval coco",
     "eval uavdt",
     "eval knn",
+    "eval segment",
     "eval data",
     "results",
     "results leaderboard",
@@ -49,6 +50,7 @@ SMALL = {
     "davis": ["--sequences", "1", "--train-sequences", "0", "--frames", "3"],
     "coco": ["--count", "4", "--val-count", "3"],
     "uavdt": ["--sequences", "1", "--train-sequences", "1", "--frames", "2"],
+    "segment": ["--count", "2", "--val-count", "2"],
 }
 
 
@@ -87,7 +89,7 @@ def explained(tmp_path, capfd):
     return check
 
 
-@pytest.mark.parametrize("benchmark", ["davis", "coco", "uavdt", "knn"])
+@pytest.mark.parametrize("benchmark", ["davis", "coco", "uavdt", "knn", "segment"])
 @pytest.mark.parametrize("problem", ["no data", "empty data", "no checkpoint", "other network", "other name"])
 def test_bad_input_is_explained(benchmark, problem, tmp_path, other_network, drawn, explained):
     (tmp_path / "empty").mkdir()

@@ -87,10 +87,12 @@ DECLARATION = """        Benchmark(
             data_folders=("digits",),
             costs=Costs(gpu="seconds", cpu="seconds"),
             verified=False,
-            table=TableDeclaration(
-                name="toytable",
-                title="Digits that nobody looked at",
-                columns=columns_of("toy/sevens@1", TOY_METRICS),
+            tables=(
+                TableDeclaration(
+                    name="toytable",
+                    title="Digits that nobody looked at",
+                    columns=columns_of("toy/sevens@1", TOY_METRICS),
+                ),
             ),
         ),
 """

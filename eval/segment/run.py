@@ -1,0 +1,166 @@
+"""From an encoder and a data set of segmentation to predictions, figures and a record, by any protocol.
+
+python -m eval segment --checkpoint CHECKPOINT --data DIR --out DIR --protocol NAME
+
+A protocol names the module of its method, which has
+
+    predict(task)                      yields index, part and numbers (H, W) of each image that is to do
+    score(scored, metrics)             optional: figures of saved predictions that are no classes (`scoring.score_classes`)
+    evaluate(encoder, data, run, options)   optional: does everything by itself, as `eval.run` asks
+"""
+
+import dataclasses
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eval.run import Predictor, Run, load, predictor
+from eval.segment.datasets import SegmentationData, open_segmentation
+from eval.segment.pictures import write_sheet
+from eval.segment.predictions import Predictions
+from eval.segment.protocols import get_protocol
+from eval.segment.scoring import Scored, class_rows, score_classes
+from eval.table import write_table
+from flsl.runtime.errors import UserError
+from flsl.runtime.schema import PositiveInt, section
+from results import record
+
+if TYPE_CHECKING:
+    from flsl.checkpoint import LoadedEncoder
+    from flsl.encoder import Encoder
+
+PREDICTIONS, FEATURES = "predictions", "features"
+TABLES = ("classes.csv", "confusion.csv", "sheet.png")  # what scoring writes
+
+
+@section
+class Options:
+    """What can be chosen; nothing here but `protocol` and `layout` changes a prediction."""
+
+    protocol: str = "in-context-hbird"
+    layout: str | None = None  # of the data; None finds it
+    limit: PositiveInt | None = None  # evaluate only the first so many images; the record is partial
+    batch_size: PositiveInt | None = None  # images encoded at once; None: 4 on a CPU, 32 on a GPU
+    features: str | None = None  # folder of encoded images, shared by runs; None: OUT/features
+
+
+def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: Run, options: Options) -> record.Record:
+    """Predict the evaluated split's images, save the predictions and score them.
+
+    Raises:
+        UserError: data or checkpoint cannot be used, or `run.out` holds another run.
+    """
+    protocol = get_protocol(options.protocol)
+    method = import_module(protocol.method)
+    if hasattr(method, "evaluate"):
+        return method.evaluate(encoder, data, run, options)
+    with run.watch.phase("reading"):
+        opened = open_segmentation(data, options.layout)
+        train, val = opened.split(opened.train), opened.split(opened.val)
+    # Importing torch takes seconds: not before the folders are known to be there.
+    from eval.segment.task import Task
+    from eval.segment.tokens import TokenStore
+
+    device = run.choose_device()
+    loaded = load(encoder, device, run.seed)
+    model = Predictor(loaded.model_fields(run.name), list(loaded.warnings))
+    with run.watch.phase("reading"):
+        annotations = val.digest()
+        digests = {"annotations": annotations, "train": train.digest()}
+    config = dataclasses.asdict(protocol)
+    identity = {
+        "encoder": model.identity,
+        "protocol": config,
+        "data": {"layout": opened.name, "classes": opened.classes, **digests},
+    }
+    chosen = range(len(val))[: options.limit]
+    predictions = Predictions(run.out / PREDICTIONS)
+    part = [val.names[image] for image in chosen] if len(chosen) < len(val) else None
+    with run.claim(identity, part=part, outputs=[PREDICTIONS, *TABLES]) as state:
+        if state == "done":
+            return run.kept()
+        todo = predictions.missing([val.names[image] for image in chosen], protocol.parts)
+        if len(todo) < len(chosen):
+            print(f"{len(chosen) - len(todo)} of {len(chosen)} images have their predictions already")
+        store = TokenStore(Path(options.features or run.out / FEATURES), loaded, device, run.watch, options.batch_size)
+        if todo:
+            for image, folder, numbers in method.predict(Task(loaded, opened, protocol, todo, chosen, run, store)):
+                with run.watch.phase("writing"):
+                    predictions.write(numbers, val.names[image], folder)
+        scored = Scored(predictions, val, chosen, opened.classes, protocol, loaded.encoder.patch_size, run.seed)
+        return _finish(run, opened, scored, protocol.key(opened.name), model, config)
+
+
+def score(
+    predictions: Path | None,
+    encoder: "str | Path | LoadedEncoder | Encoder | None",
+    data: Path,
+    run: Run,
+    options: Options,
+) -> record.Record:
+    """Score saved predictions, anyone's: `NAME.png` with the class as number, at the protocol's size.
+
+    Raises:
+        UserError: data or predictions are missing or malformed.
+    """
+    predictions = predictions or run.out / PREDICTIONS
+    if not predictions.is_dir():
+        raise UserError(f"--predictions {predictions} is not a folder; expected in it is one PNG per image")
+    protocol = get_protocol(options.protocol)
+    opened = open_segmentation(data, options.layout)
+    val = opened.split(opened.val)
+    chosen, saved = range(len(val))[: options.limit], Predictions(predictions)
+    files = [saved.path(val.names[image], folder) for image in chosen for folder in protocol.parts]
+    model = predictor(run, encoder, predictions, files, "method")
+    if model.record is not None and model.record.protocol != protocol.key(opened.name):
+        raise UserError(
+            f"{predictions} was made by {model.record.protocol}, not by {protocol.key(opened.name)}. Name its protocol "
+            "(--protocol), and the data that it was made on."
+        )
+    identity = {"predictions": model.identity, "protocol": protocol.name, "data": {"annotations": val.digest()}}
+    part = [val.names[image] for image in chosen] if len(chosen) < len(val) else None
+    with run.claim_scoring(predictions, identity, part=part, outputs=TABLES):
+        patch_size = model.model["patch_size"]
+        scored = Scored(saved, val, chosen, opened.classes, protocol, patch_size, run.seed)
+        return _finish(run, opened, scored, protocol.key(opened.name), model, dataclasses.asdict(protocol))
+
+
+def _finish(
+    run: Run, data: SegmentationData, scored: Scored, protocol: str, model: Predictor, config: dict[str, Any]
+) -> record.Record:
+    """Score predictions; write the tables, the picture and the record."""
+    metrics = [metric.name for metric in run.benchmark.metrics_of(protocol)]
+    method = import_module(scored.protocol.method)
+    with run.watch.phase("scoring"):
+        scores = getattr(method, "score", score_classes)(scored, metrics)
+    write_table(run.out / "classes.csv", class_rows(scores.total, data.classes))
+    rows = [
+        {"true class": name, **dict(zip(data.classes, row.tolist()))} for name, row in zip(data.classes, scores.total)
+    ]
+    write_table(run.out / "confusion.csv", rows)
+    with run.watch.phase("pictures"):
+        write_sheet(scored, scores, f"{model.model['name']}, {protocol}", run.out / "sheet.png")
+    files = {"classes": "classes.csv", "confusion": "confusion.csv", "sheet": "sheet.png"}
+    if scored.predictions.folder.resolve() == (run.out / PREDICTIONS).resolve():
+        files["predictions"] = PREDICTIONS
+    split = scored.split
+    return run.finish(
+        model=model.model,
+        protocol=protocol,
+        dataset=record.Dataset(
+            name=data.record_name(split.name),
+            split=split.name,
+            official=data.is_official(data.train) and data.is_official(split.name),
+            items_expected=len(split),
+            items_evaluated=len(scored.chosen),
+            item=run.benchmark.item,
+            annotation_sha256=split.truth.digest(),
+        ),
+        values=scores.values,
+        intervals=scores.intervals,
+        items=len(scored.chosen),
+        config=config,
+        per_item=scores.per_image,
+        files=files,
+        warnings=model.warnings + scores.warnings,
+    )

@@ -1,0 +1,168 @@
+"""`python -m eval segment` from the encoder to the record: what is written, kept, taken up again and refused."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eval import evaluate
+from eval.__main__ import main
+from eval.data.synthesize import synthesize
+from eval.metrics.segmentation import matched_iou
+from eval.segment import tokens
+from eval.segment.datasets import open_segmentation
+from flsl.confusion import mean_iou
+from flsl.runtime.errors import UserError
+from results.compare import compare_records
+from results.store import read_record
+
+ENCODER = "random:vit_micro/32"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Six pictures to learn from, four to evaluate. Not to be changed."""
+    root = tmp_path_factory.mktemp("drawn") / "segment"
+    synthesize("segment", root, count=6, val_count=4, height=96, width=128)
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """A finished run by the command. Not to be changed."""
+    out = tmp_path_factory.mktemp("finished") / "out"
+    assert main(["segment", "--checkpoint", ENCODER, "--data", str(data), "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def out(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "out")
+
+
+def masks_of(out):
+    return {path.name: np.asarray(Image.open(path)) for path in sorted((out / "predictions").iterdir())}
+
+
+def test_the_record_holds_figures_intervals_phases_and_single_images(data, finished):
+    record, opened = read_record(finished / "record.json"), open_segmentation(data)
+    assert (record.protocol, record.status) == ("folder/in-context-hbird@1", "complete")
+    assert (record.dataset.items_evaluated, record.dataset.official) == (4, False)
+    rows = (finished / "confusion.csv").read_text().splitlines()
+    total = np.array([[int(cell) for cell in row.split(",")[1:]] for row in rows[1:]])
+    assert record.metrics["mIoU"].value == pytest.approx(mean_iou(total))
+    assert record.metrics["mIoU_matched"].value == pytest.approx(matched_iou(total))
+    for metric in record.metrics.values():
+        assert metric.interval.low <= metric.value <= metric.interval.high
+        assert (metric.interval.unit, metric.interval.units) == ("images", 4)
+    assert set(record.per_item) == set(opened.split("val").names)
+    assert {"encoding train, pass 1 of 2", "encoding val", "search", "scoring"} <= set(record.timing.phases)
+    assert all((finished / name).exists() for name in record.files.values())
+    assert (finished / "classes.csv").read_text().count("\n") == 1 + len(opened.classes)
+    assert {mask.shape for mask in masks_of(finished).values()} == {(512, 512)}
+
+
+def test_the_same_question_is_answered_and_another_refused(data, out, capsys):
+    assert evaluate(ENCODER, "segment", data, out) == read_record(out / "record.json")
+    assert "skipped" in capsys.readouterr().out
+    for change, named in (({"seed": 1}, "seed"), ({"protocol": "in-context-hbird_102k"}, "protocol")):
+        with pytest.raises(UserError, match=named):
+            evaluate(ENCODER, "segment", data, out, **change)
+    with pytest.raises(UserError, match="Did you mean 'in-context-hbird"):
+        evaluate(ENCODER, "segment", data, out, protocol="in-context-hbrid")
+
+
+def test_an_interrupted_run_makes_only_what_lacks(data, out, capsys):
+    before, record = masks_of(out), read_record(out / "record.json")
+    lost = sorted((out / "predictions").iterdir())[1]
+    lost.unlink()
+    (out / "record.json").unlink()
+    kept = {path: path.stat().st_mtime_ns for path in (out / "predictions").iterdir()}
+    again = evaluate(ENCODER, "segment", data, out)
+    assert "3 of 4 images have their predictions" in capsys.readouterr().out
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
+    assert all((before[name] == mask).all() for name, mask in masks_of(out).items())
+    assert again.metrics == record.metrics
+    assert not any("encoding" in phase for phase in again.timing.phases)  # the tokens are there
+
+
+def test_another_protocol_and_folder_encode_nothing(data, finished, tmp_path):
+    options = {"features": str(finished / "features"), "protocol": "in-context-hbird_102k"}
+    record = evaluate(ENCODER, "segment", data, tmp_path / "out", **options)
+    assert record.protocol == "folder/in-context-hbird_102k@1"
+    assert not any("encoding" in phase for phase in record.timing.phases)
+    # 102,400 tokens hold all of so few images: the same memory, the same masks.
+    assert record.metrics == read_record(finished / "record.json").metrics
+    assert compare_records(record, record).difference == 0  # the items have scores
+
+
+def test_an_encoding_that_was_stopped_goes_on(data, finished, tmp_path, monkeypatch):
+    class Stopped(Exception):
+        pass
+
+    def stop(images, *rest):
+        raise Stopped
+
+    monkeypatch.setattr(tokens, "KEEP_EVERY", 1)
+    with monkeypatch.context() as patch:
+        calls = []
+        plain = tokens.require_finite
+        patch.setattr(
+            tokens, "require_finite", lambda *a: calls.append(1) or (len(calls) == 3 and stop(*a)) or plain(*a)
+        )
+        with pytest.raises(Stopped):
+            evaluate(ENCODER, "segment", data, tmp_path / "out", batch_size=1)
+    counts = [json.loads(path.read_text())["images"] for path in (tmp_path / "out/features").rglob("encoded.json")]
+    assert counts == [2]
+    record = evaluate(ENCODER, "segment", data, tmp_path / "out", batch_size=1)
+    expected = masks_of(finished)
+    assert all((mask == expected[name]).mean() > 0.999 for name, mask in masks_of(tmp_path / "out").items())
+    assert record.status == "complete"
+
+
+def test_limit_gives_a_partial_record_that_is_part_of_the_whole(data, finished, tmp_path, capsys):
+    options = {"features": str(finished / "features")}
+    record = evaluate(ENCODER, "segment", data, tmp_path / "out", limit=2, **options)
+    assert (record.status, len(record.per_item)) == ("partial", 2)
+    whole = evaluate(ENCODER, "segment", data, tmp_path / "out", **options)
+    assert "2 of 4 images have their predictions" in capsys.readouterr().out
+    assert whole.metrics == read_record(finished / "record.json").metrics
+
+
+def test_saved_predictions_are_scored_again_and_those_of_others(data, finished, out, tmp_path):
+    metrics = read_record(finished / "record.json").metrics
+    assert evaluate(None, "segment", data, out, score_only=True).metrics == metrics
+    theirs = shutil.copytree(finished / "predictions", tmp_path / "theirs")
+    for name, mask in masks_of(finished).items():
+        Image.fromarray(mask).save(theirs / name)  # gray levels instead of a palette
+    words = ["--score-only", "--predictions", str(theirs), "--data", str(data), "--out", str(tmp_path / "new")]
+    assert main(["segment", *words, "--name", "theirs"]) == 0
+    record = read_record(tmp_path / "new" / "record.json")
+    assert (record.model.name, record.metrics) == ("theirs", metrics)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.unlink(), ["the file is missing"]),
+        (lambda path: Image.new("L", (500, 512)).save(path), ["500x512", "512x512"]),
+        (lambda path: Image.new("L", (512, 512), 40).save(path), ["the number 40"]),
+        (lambda path: Image.new("RGB", (512, 512)).save(path), ["mode RGB"]),
+    ],
+    ids=["missing", "size", "number", "colors"],
+)
+def test_predictions_that_cannot_be_scored_are_named(damage, words, data, out):
+    path = sorted((out / "predictions").iterdir())[2]
+    damage(path)
+    with pytest.raises(UserError) as error:
+        evaluate(None, "segment", data, out, score_only=True)
+    assert all(word in str(error.value) for word in (path.name, *words))
+
+
+def test_the_sheet_shows_the_worst_and_the_best(finished):
+    sheet = np.asarray(Image.open(finished / "sheet.png"))
+    assert sheet.ndim == 3
+    assert min(sheet.shape[:2]) > 400
+    assert sheet.std() > 20
