@@ -204,8 +204,9 @@ def time_loaders(recipe: Any, arguments: argparse.Namespace, rows: Rows) -> None
                 random = np.random.default_rng(index)
                 with Image.open(paths[index]) as file:
                     image = file.convert("RGB")
-                for crop in cut_views_pil(image, draw_boxes(image.width, image.height, recipe.views, random)):
-                    array = np.array(apply_pil(crop, draw_photometric(random)))
+                boxes = draw_boxes(image.width, image.height, recipe.views, random)
+                for crop in cut_views_pil(image, boxes, recipe.views.student_from):
+                    array = np.array(apply_pil(crop, draw_photometric(random, recipe.views.strength)))
                     normalize(torch.from_numpy(array).permute(2, 0, 1).float() / 255)
 
         def ours(where: Literal["device", "workers"]) -> Callable[[], Any]:

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -40,30 +41,42 @@ def draw_box(width: int, height: int, scale: tuple[float, float], random: np.ran
 
 
 def draw_boxes(width: int, height: int, views: Views, random: np.random.Generator) -> list[tuple[Box, int]]:
-    """Draw box and side of every view: the teacher's in the image, the student's in the teacher's crop."""
+    """Draw box and side of every view: the teacher's in the image, the student's in what `views.student_from` says."""
     size = views.global_size
     boxes = [(draw_box(width, height, views.teacher_scale, random), size)]
-    boxes.append((draw_box(size, size, views.global_scale, random), size))
-    boxes += [(draw_box(size, size, views.local_scale, random), views.local_size) for _ in range(views.n_local)]
+    if views.student_from == "teacher":
+        width, height = size, size
+    boxes.append((draw_box(width, height, views.global_scale, random), size))
+    boxes += [(draw_box(width, height, views.local_scale, random), views.local_size) for _ in range(views.n_local)]
     return boxes
 
 
-def cut_views(image: torch.Tensor, boxes: list[tuple[Box, int]]) -> list[torch.Tensor]:
-    """Cut the teacher's crop out of an image `(3, H, W)` uint8, then the student's crops out of that crop.
+def draw_flips(views: Views, random: np.random.Generator) -> list[bool]:
+    """Draw which views are flipped, the teacher's first; nothing is drawn where none can be."""
+    return (random.random(2 + views.n_local) < views.flip).tolist() if views.flip else [False] * (2 + views.n_local)
+
+
+def cut_views(
+    image: torch.Tensor, boxes: list[tuple[Box, int]], student_from: Literal["teacher", "image"] = "teacher"
+) -> list[torch.Tensor]:
+    """Cut the teacher's crop out of an image `(3, H, W)` uint8, then the student's out of that crop or of the image.
 
     Resizing is bicubic with antialiasing, as PIL does it, up to rounding.
     """
     crops: list[torch.Tensor] = []
     for (left, top, right, bottom), side in boxes:
-        source = crops[0] if crops else image
+        source = crops[0] if crops and student_from == "teacher" else image
         part = source[None, :, top:bottom, left:right]
         crops.append(F.interpolate(part, (side, side), mode="bicubic", align_corners=False, antialias=True)[0])
     return crops
 
 
-def cut_views_pil(image: Image.Image, boxes: list[tuple[Box, int]]) -> list[Image.Image]:
+def cut_views_pil(
+    image: Image.Image, boxes: list[tuple[Box, int]], student_from: Literal["teacher", "image"] = "teacher"
+) -> list[Image.Image]:
     """Plain path of `cut_views`: the same boxes, cropped and resized by PIL."""
     crops: list[Image.Image] = []
     for box, side in boxes:
-        crops.append((crops[0] if crops else image).crop(box).resize((side, side), Image.Resampling.BICUBIC))
+        source = crops[0] if crops and student_from == "teacher" else image
+        crops.append(source.crop(box).resize((side, side), Image.Resampling.BICUBIC))
     return crops

@@ -15,7 +15,7 @@ from flsl.runtime.images import ImageError
 from flsl.runtime.marker import read_marker
 from flsl.sampling import draw_queries
 from pretrain.apply_opencv import apply_opencv
-from pretrain.crops import cut_views, decode, draw_boxes
+from pretrain.crops import cut_views, decode, draw_boxes, draw_flips
 from pretrain.photometric import as_tensor, draw_photometric
 from pretrain.recipe import Recipe
 
@@ -74,8 +74,12 @@ class ViewDataset(Dataset):
     def _views(self, image: Any, random: np.random.Generator) -> dict[str, Any]:
         """Cut, and in the CPU-only mode jitter, the views of an image; draw its queries."""
         views, sampling = self.recipe.views, self.recipe.sampling
-        crops = cut_views(image, draw_boxes(image.shape[2], image.shape[1], views, random))
-        parameters = [draw_photometric(random) for _ in crops]
+        boxes = draw_boxes(image.shape[2], image.shape[1], views, random)
+        flips = draw_flips(views, random)
+        crops = [
+            crop.flip(-1) if flip else crop for crop, flip in zip(cut_views(image, boxes, views.student_from), flips)
+        ]
+        parameters = [draw_photometric(random, views.strength) for _ in crops]
         generator = torch.Generator().manual_seed(int(random.integers(2**62)))
         queries = []
         for crop, window in zip(crops[1:], [sampling.window_global] + [sampling.window_local] * views.n_local):

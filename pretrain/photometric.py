@@ -32,10 +32,11 @@ class Photometric:
     solarize: bool
 
 
-def draw_photometric(random: np.random.Generator) -> Photometric:
-    """Draw the parameters of one view."""
+def draw_photometric(random: np.random.Generator, strength: float = 1.0) -> Photometric:
+    """Draw the parameters of one view; `strength` multiplies the ranges of the color jitter."""
     order = int(random.integers(len(ORDERS))) if random.random() < 0.8 else -1
-    brightness, contrast, saturation, hue = random.uniform((0.6, 0.6, 0.8, -0.1), (1.4, 1.4, 1.2, 0.1)).tolist()
+    middle, reach = np.array((1, 1, 1, 0)), np.array((0.4, 0.4, 0.2, 0.1)) * strength
+    brightness, contrast, saturation, hue = random.uniform(middle - reach, middle + reach).tolist()
     gray = bool(random.random() < 0.2)
     first = random.random() < 0.5
     blurred = random.random() < (0.5 if first else 0.1)

@@ -30,7 +30,12 @@ Area = Annotated[float, Field(gt=0, le=1)]  # a share of an image's
 
 @section
 class Views:
-    """Sizes in pixels and area ranges of the random resized crops; all but the teacher's are cut from its crop."""
+    """Sizes in pixels and area ranges of the random resized crops; all but the teacher's are cut from its crop.
+
+    The last three are not published: `student_from` "image" cuts the student's crops from the image, so that they need not lie
+    in the teacher's; `flip` is the chance of a horizontal flip, drawn for each view; `strength` multiplies the ranges of
+    brightness, contrast, saturation and hue.
+    """
 
     global_size: Pixels = 224
     local_size: Pixels = 96
@@ -38,6 +43,9 @@ class Views:
     teacher_scale: tuple[Area, Area] = (0.8, 1.0)
     global_scale: tuple[Area, Area] = (0.5, 1.0)
     local_scale: tuple[Area, Area] = (0.05, 0.4)
+    student_from: Literal["teacher", "image"] = "teacher"
+    flip: Share = 0.0
+    strength: Annotated[float, Field(ge=0, le=2.5)] = 1.0  # at 2.5 brightness and contrast may vanish
 
     def __post_init__(self):
         for name in ("teacher_scale", "global_scale", "local_scale"):

@@ -10,8 +10,9 @@ from pretrain.apply_batched import apply_batched
 from pretrain.apply_opencv import apply_opencv
 from pretrain.apply_pil import apply_pil
 from pretrain.crops import cut_views, cut_views_pil, decode, draw_box, draw_boxes
+from pretrain.dataset import ViewDataset
 from pretrain.photometric import MEAN, STD, Photometric, as_tensor, draw_photometric
-from pretrain.recipe import Views
+from pretrain.recipe import Recipe, Runtime, Views
 
 NOTHING = {
     "order": -1,
@@ -128,6 +129,50 @@ def test_student_views_are_cut_from_the_teachers_crop_as_pil_does():
             difference = view.permute(1, 2, 0).numpy().astype(int) - np.array(other)
             assert np.abs(difference).max() <= 3
             assert np.abs(difference).mean() < 0.3
+
+
+def views_of(image, tmp_path, **options):
+    """Views of 96 pixels that are the whole of what they are cut from, without color changes."""
+    whole = {"teacher_scale": (0.5, 0.5), "global_scale": (1.0, 1.0), "local_scale": (1.0, 1.0), "strength": 0.0}
+    recipe = Recipe(views=Views(96, 48, 1, **whole | options), runtime=Runtime(workers=0))
+    path = tmp_path / "image.png"
+    image.save(path)
+    return [
+        torch.stack([crop.float() for crop in of_view])
+        for of_view in zip(*(ViewDataset([path], recipe, "device")[epoch, 0]["crops"] for epoch in range(12)))
+    ]
+
+
+def test_student_views_may_come_from_the_image(tmp_path):
+    image = picture(size=96)
+    _, of_teacher, _ = views_of(image, tmp_path)
+    _, of_image, local = views_of(image, tmp_path, student_from="image")
+    whole = torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
+    assert (of_image - whole).abs().max() == 0
+    assert local.shape[-1] == 48
+    assert (of_teacher - whole).abs().mean() > 5
+
+
+def test_each_view_is_flipped_on_its_own(tmp_path):
+    image = picture(size=96)
+    whole = torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
+    _, never, _ = views_of(image, tmp_path, student_from="image")
+    _, always, _ = views_of(image, tmp_path, student_from="image", flip=1.0)
+    assert torch.equal(never.flip(-1), always)
+    _, large, small = views_of(image, tmp_path, student_from="image", flip=0.5)
+    flipped = [(large - whole.flip(-1)).abs().amax((1, 2, 3)) == 0, (small - small[:1]).abs().amax((1, 2, 3)) > 0]
+    assert 0 < flipped[0].sum() < 12
+    assert 0 < flipped[1].sum() < 12
+    assert len({*flipped[0].eq(flipped[1]).tolist()}) == 2  # not together
+
+
+def test_strength_widens_the_color_jitter():
+    draws = [draw_photometric(np.random.default_rng(seed), 2.0) for seed in range(300)]
+    usual = [draw_photometric(np.random.default_rng(seed)) for seed in range(300)]
+    for name, middle in (("brightness", 1), ("contrast", 1), ("saturation", 1), ("hue", 0)):
+        wide, narrow = ([getattr(d, name) - middle for d in of] for of in (draws, usual))
+        assert wide == pytest.approx([2 * value for value in narrow])
+    assert [d.order for d in draws] == [d.order for d in usual]
 
 
 @pytest.mark.parametrize(
