@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import list_files
+from flsl.runtime.files import IMAGES, list_files
 from flsl.runtime.images import ImageError
 from flsl.runtime.marker import read_marker
 from flsl.sampling import draw_queries
@@ -19,7 +19,6 @@ from pretrain.crops import cut_views, decode, draw_boxes, draw_flips
 from pretrain.photometric import as_tensor, draw_photometric
 from pretrain.recipe import Recipe
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm"}
 RETRIES = 10
 
 
@@ -36,9 +35,9 @@ def find_images(root: str | Path) -> list[Path]:
             "images; `python -m eval data synthesize images DIR` draws one."
         )
     folder = root / "train" if (root / "train").is_dir() else root
-    paths = list_files(folder, SUFFIXES)
+    paths = list_files(folder, IMAGES)
     if not paths:
-        raise UserError(f"--data {root} holds no images ({', '.join(sorted(SUFFIXES))}) in it or below")
+        raise UserError(f"--data {root} holds no images ({', '.join(sorted(IMAGES))}) in it or below")
     return paths
 
 

@@ -9,6 +9,7 @@ python -m results published
 python -m results bundle --records DIR --out ZIP
 python -m results import SOURCE --store DIR
 python -m results reproduce TABLE|all --checkpoint CHECKPOINT --data DIR
+python -m results study STUDY --data DIR --out DIR [--plan]
 python -m results doctor
 """
 
@@ -27,6 +28,7 @@ COMMANDS = {
     "bundle": "pack records and reports into one archive",
     "import": "put records from a bundle or a folder into a store",
     "reproduce": "check published claims on a checkpoint: run what is missing, write a report",
+    "study": "compare pretraining methods with equal care: run what is missing, say what it shows",
     "doctor": "tell what this machine can run, and how to repair what it cannot",
     "schema": "export the JSON Schema of a record",
 }

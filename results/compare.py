@@ -36,50 +36,55 @@ class Comparison:
 def compare_records(
     a: Record, b: Record, metric: str | None = None, *, resamples: int = 10_000, seed: int = 0
 ) -> Comparison:
-    """Compare two records of one protocol on the same items.
+    """Compare two records of one protocol on the same items; see `compare_groups`."""
+    return compare_groups([a], [b], metric, resamples=resamples, seed=seed)
+
+
+def compare_groups(
+    a: Sequence[Record], b: Sequence[Record], metric: str | None = None, *, resamples: int = 10_000, seed: int = 0
+) -> Comparison:
+    """Compare two models, each with the records of one or several trainings, on the same items of one protocol.
 
     Args:
-        a, b: the records; both need `per_item` scores.
+        a, b: the records, one per training; all need `per_item` scores.
         metric: key of the items' scores; default: the headline of `a` (without box_, where items have that).
-        resamples: bootstrap resamples of the items, drawn once for both records (paired).
+        resamples: bootstrap resamples of the items, drawn once for both sides (paired); where a side has several
+            trainings, they are drawn anew too, so that the interval covers both.
         seed: of the resampling.
 
     Raises:
         UserError: other protocol, data or items, or no such scores.
     """
-    _check_same(a, b)
+    first = a[0]
+    for other in (*a[1:], *b):
+        _check_same(first, other)
     if metric is None:
-        scored = {name for scores in a.per_item.values() for name in scores}
-        short = a.headline.removeprefix("box_")
-        metric = short if a.headline not in scored and short in scored else a.headline
-    values = []
-    for record in (a, b):
-        known = sorted({name for scores in record.per_item.values() for name in scores})
-        if metric not in known:
-            if not known:
-                raise UserError(
-                    f"record of {record.model.name} has no scores of single items, which a comparison needs."
-                )
-            what = f"record of {record.model.name}: {metric!r}"
-            raise UserError(unknown_key(what, metric, known, "score of its single items, which a comparison needs"))
-        values.append({item: scores[metric] for item, scores in record.per_item.items() if metric in scores})
-    alone = sorted(values[0].keys() ^ values[1].keys())
-    if alone:
-        raise UserError(
-            f"{a.model.name} and {b.model.name} were not scored on the same items: {len(alone)} have a {metric} in one "
-            f"record only ({', '.join(alone[:5])}{', ...' if len(alone) > 5 else ''})."
-        )
-    differences = np.array([values[0][item] - values[1][item] for item in sorted(values[0])])
+        scored = {name for scores in first.per_item.values() for name in scores}
+        short = first.headline.removeprefix("box_")
+        metric = short if first.headline not in scored and short in scored else first.headline
+    items = sorted(_scores(first, metric))
+    values = [np.array([_same_items(record, first, metric, items) for record in side]) for side in (a, b)]
+    differences = values[0].mean(axis=0) - values[1].mean(axis=0)  # (items,)
     generator = np.random.default_rng(seed)
-    count = len(differences)
-    means = np.array([differences[generator.integers(0, count, count)].mean() for _ in range(resamples)])
+    count = len(items)
+    means = np.empty(resamples)
+    for index in range(resamples):
+        drawn = generator.integers(0, count, count)
+        if len(a) == len(b) == 1:
+            means[index] = differences[drawn].mean()
+        else:
+            sides = [side[generator.integers(0, len(side), len(side))][:, drawn].mean() for side in values]
+            means[index] = sides[0] - sides[1]
     low, high = np.quantile(means, [0.025, 0.975])
     # The + 1 counts the sample itself, so that p is never 0 with a finite number of resamples.
     side = min((means <= 0).sum(), (means >= 0).sum())
     p = max(min(1.0, 2 * (float(side) + 1) / (resamples + 1)), 2.0 ** (1 - count))
+    notes = [_few_items_note(count)]
+    if len(a) == len(b) == 1:
+        notes.append(_weighting_note(first, b[0], metric, float(differences.mean())))
     return Comparison(
-        a=a.model.name,
-        b=b.model.name,
+        a=first.model.name,
+        b=b[0].model.name,
         metric=metric,
         items=count,
         difference=float(differences.mean()),
@@ -88,10 +93,30 @@ def compare_records(
         p=p,
         p_holm=p,
         better=int((differences > 0).sum()),
-        note="; ".join(
-            filter(None, (_few_items_note(count), _weighting_note(a, b, metric, float(differences.mean()))))
-        ),
+        note="; ".join(filter(None, notes)),
     )
+
+
+def _scores(record: Record, metric: str) -> dict[str, float]:
+    """Return the metric of each item that has it. Raises UserError where none has."""
+    known = sorted({name for scores in record.per_item.values() for name in scores})
+    if not known:
+        raise UserError(f"record of {record.model.name} has no scores of single items, which a comparison needs.")
+    if metric not in known:
+        what = f"record of {record.model.name}: {metric!r}"
+        raise UserError(unknown_key(what, metric, known, "score of its single items, which a comparison needs"))
+    return {item: scores[metric] for item, scores in record.per_item.items() if metric in scores}
+
+
+def _same_items(record: Record, first: Record, metric: str, items: list[str]) -> list[float]:
+    """Return the metric of `items`. Raises UserError if the record has others."""
+    scores = _scores(record, metric)
+    if alone := sorted(scores.keys() ^ set(items)):
+        raise UserError(
+            f"{first.model.name} and {record.model.name} were not scored on the same items: {len(alone)} have a {metric} in "
+            f"one record only ({', '.join(alone[:5])}{', ...' if len(alone) > 5 else ''})."
+        )
+    return [scores[item] for item in items]
 
 
 def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:

@@ -20,6 +20,7 @@ KINDS = {  # what a path may lead to that is no file
     stat.S_IFBLK: "device",
     stat.S_IFDIR: "folder",
 }
+IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm"}  # names of pictures end so
 SAMPLE = 256  # files whose contents a digest by sizes reads all the same
 
 

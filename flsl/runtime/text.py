@@ -14,3 +14,10 @@ def printable(text: object) -> str:
         character.encode("unicode_escape").decode() if unicodedata.category(character) in INVISIBLE else character
         for character in text
     )
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as hours:minutes:seconds."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from eval.data.verify.files import read_all, read_picture
 from eval.data.verify.report import Report, open_report
-from flsl.runtime.files import list_files
+from flsl.runtime.files import IMAGES, list_files
 
 OFFICIAL = {"train": (1000, 1_281_167), "val": (1000, 50_000)}  # classes, pictures
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 GET = (
     "Get ILSVRC2012_img_train.tar from image-net.org (Download, ILSVRC2012) and unpack each class's archive into "
     "train/<class>/."
@@ -39,7 +38,7 @@ def verify(root: Path, decode: bool = True) -> Report:
 def _verify_split(report: Report, folder: Path, decode: bool) -> tuple[int, int]:
     """Check one split's folder; returns its numbers of classes and pictures."""
     classes = sorted(path for path in folder.iterdir() if path.is_dir())
-    loose = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
+    loose = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES]
     if loose:
         report.problem(
             folder,
@@ -48,7 +47,7 @@ def _verify_split(report: Report, folder: Path, decode: bool) -> tuple[int, int]
         )
     pictures = []
     for folder_of_class in classes:
-        found = list_files(folder_of_class, SUFFIXES)
+        found = list_files(folder_of_class, IMAGES)
         if not found:
             report.problem(folder_of_class, "no picture in this class folder", f"Delete it or fill it. {GET}")
         pictures += found

@@ -1,0 +1,1 @@
+"""Studies: several methods pretrained and evaluated with equal care, and what their comparison says."""

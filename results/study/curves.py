@@ -1,0 +1,54 @@
+"""Learning curves of a study's methods: the loss, and whatever the probe of a pretraining measured, by images seen."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flsl.runtime.files import write_atomic
+from results.study.cells import Pretraining
+
+PROBE = "probe/"  # beginning of a log's keys that the probe writes
+WIDTH, HEIGHT = 4.2, 2.8  # inches of one plot
+COLUMNS = 3
+
+
+def draw_curves(runs: Mapping[str, Sequence[Pretraining]], path: Path) -> list[str]:
+    """Draw one plot for each thing that was logged, one line for each run; returns what was drawn, nothing if no log is.
+
+    Losses of different methods are no common measure: only their course tells.
+    """
+    series: dict[str, list[tuple[str, list[int], list[float]]]] = {}
+    for method, of_method in runs.items():
+        for run in of_method:
+            lines = run.log()
+            batch = run.resolved.get("training", {}).get("batch_size", 512)
+            for key in dict.fromkeys(key for line in lines for key in line if key == "loss" or key.startswith(PROBE)):
+                logged = [line for line in lines if key in line]
+                seen = [(line["step"] + 1) * batch for line in logged]
+                series.setdefault(key, []).append((method, seen, [line[key] for line in logged]))
+    if not series:
+        return []
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = -(-len(series) // COLUMNS)
+    columns = min(COLUMNS, len(series))
+    figure, axes = pyplot.subplots(rows, columns, figsize=(WIDTH * columns, HEIGHT * rows), squeeze=False)
+    colors = {method: f"C{number % 10}" for number, method in enumerate(runs)}
+    for axis, (title, curves) in zip(axes.flat, series.items()):
+        labeled = set()
+        for method, images, values in curves:
+            label = None if method in labeled else method
+            labeled.add(method)
+            axis.plot(images, values, color=colors[method], label=label, marker="." if len(images) < 20 else None)
+        axis.set_title(title.removeprefix(PROBE).replace("_", " "), fontsize=10)
+        axis.set_xlabel("images seen", fontsize=8)
+        axis.tick_params(labelsize=8)
+        axis.legend(fontsize=8)
+    for axis in list(axes.flat)[len(series) :]:
+        axis.remove()
+    figure.tight_layout()
+    write_atomic(path, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))
+    pyplot.close(figure)
+    return list(series)

@@ -1,0 +1,189 @@
+"""What the finished cells of a study say: scores with spread and interval, paired differences, and words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import mean, stdev
+
+from flsl.runtime.errors import UserError
+from results.compare import Comparison, compare_groups, holm
+from results.record import Record
+from results.study.cells import Cells, Pretraining, Scoring
+from results.study.declaration import Evaluation
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Score:
+    """One cell of the table, in percent: the mean over `seeds`, their standard deviation, and the 95 % interval over
+    items (mean of the seeds' bounds)."""
+
+    value: float
+    spread: float | None
+    interval: tuple[float, float] | None
+    seeds: int
+    items: int
+    item: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The baseline minus another model on one test; `comparison` has the p-value corrected for all pairs."""
+
+    test: str
+    other: str
+    comparison: Comparison
+
+    @property
+    def word(self) -> str:
+        """The verdict: better, worse or undecided."""
+        if self.comparison.p_holm >= LEVEL:
+            return "undecided"
+        return "better" if self.comparison.difference > 0 else "worse"
+
+
+@dataclass(frozen=True)
+class Care:
+    """What a method was given: trials, images and hours of one final run, floating-point operations of it if known."""
+
+    method: str
+    trials: int
+    chosen: str
+    selection: dict[str, list[float | None]]  # selection's name -> score of each trial
+    images: int | None
+    hours: float
+    hours_of_all: float
+    flops: float | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """All of it. `missing` names the cells that are not done."""
+
+    scores: dict[str, dict[str, Score]]  # model -> test -> score
+    pairs: list[Pair]
+    care: list[Care]
+    missing: list[str]
+    records: dict[str, Record]  # folder -> record
+
+
+def find(cells: Cells) -> Finding:
+    """Read every finished cell."""
+    study = cells.study
+    chosen = cells.chosen()
+    finals = {name: cells.final(run) if run else [] for name, run in chosen.items()}
+    scorings = [*cells.floors(), *(s for runs in finals.values() for run in runs for s in cells.tests(run))]
+    read = [(scoring, scoring.record) for scoring in scorings]
+    found = [(scoring, record) for scoring, record in read if record]
+    _require_apart([s.record for s in cells.selecting()], [record for _, record in found])
+    missing = [f"choose a trial of {name}" for name, run in chosen.items() if run is None]
+    missing += [run.name for runs in finals.values() for run in runs if not run.done]
+    missing += [scoring.name for scoring, record in read if record is None]
+    scores: dict[str, dict[str, Score]] = {}
+    pairs = []
+    for name in (*study.methods, *study.floors):
+        scores[name] = {}
+        for test in study.tests:
+            mine = _records(found, name, test)
+            if mine:
+                scores[name][test.name] = _score(mine, test)
+            if mine and name != study.baseline and (base := _records(found, study.baseline, test)):
+                compared = compare_groups(base, mine, test.metric or None)
+                pairs.append(Pair(test.name, name, replace(compared, a=study.baseline, b=name)))
+    corrected = holm([pair.comparison for pair in pairs])
+    pairs = [replace(pair, comparison=comparison) for pair, comparison in zip(pairs, corrected)]
+    care = [_care(cells, name, chosen[name], finals[name]) for name in study.methods]
+    return Finding(scores, pairs, care, missing, {s.folder.name: record for s, record in found})
+
+
+def _require_apart(selection: Sequence[Record | None], tests: Sequence[Record]) -> None:
+    """Raise UserError where settings were chosen on what is reported: the files say so, whatever the study declares."""
+    for chosen in filter(None, selection):
+        for test in tests:
+            same = chosen.dataset.annotation_sha256 == test.dataset.annotation_sha256
+            if same and (shared := chosen.per_item.keys() & test.per_item.keys()):
+                raise UserError(
+                    f"the trials were chosen on {len(shared)} of the {test.dataset.item} that the tests report "
+                    f"({', '.join(sorted(shared)[:3])}, ...): {chosen.dataset.name} and {test.dataset.name} hold the same. "
+                    "Declare other data for `selection`."
+                )
+
+
+def _records(found: Sequence[tuple[Scoring, Record]], model: str, test: Evaluation) -> list[Record]:
+    return [record for scoring, record in found if (scoring.model, scoring.evaluation) == (model, test)]
+
+
+def _score(records: Sequence[Record], test: Evaluation) -> Score:
+    metrics = [record.metrics[test.metric or record.headline] for record in records]
+    values = [metric.value for metric in metrics if metric.value is not None]
+    bounds = [metric.interval for metric in metrics if metric.interval is not None]
+    return Score(
+        value=mean(values),
+        spread=stdev(values) if len(values) > 1 else None,
+        interval=(mean(b.low for b in bounds), mean(b.high for b in bounds)) if bounds else None,
+        seeds=len(records),
+        items=records[0].dataset.items_evaluated,
+        item=records[0].dataset.item,
+    )
+
+
+def _care(cells: Cells, name: str, chosen: Pretraining | None, finals: Sequence[Pretraining]) -> Care:
+    trials = [trial for trial in cells.trials() if trial.method == name]
+    done = [run for run in finals if run.done]
+    facts = done[0].facts() if done else {}
+    images = facts["steps"] * facts["batch_size"] if facts else None
+    selection = {
+        evaluation.name: [
+            next(s.score() for s in cells.selecting() if s.made_by == trial and s.evaluation == evaluation)
+            for trial in trials
+        ]
+        for evaluation in cells.study.selection
+        if len(trials) > 1
+    }
+    return Care(
+        method=name,
+        trials=len(trials),
+        chosen=" ".join(cells.study.methods[name].trials[chosen.trial]) if chosen else "not yet",
+        selection=selection,
+        images=images,
+        hours=mean(run.seconds() for run in done) / 3600 if done else 0.0,
+        hours_of_all=sum(run.seconds() for run in {*trials, *finals}) / 3600,
+        flops=facts["flops_per_image"] * images if images and "flops_per_image" in facts else None,
+    )
+
+
+def say(finding: Finding, baseline: str, floors: Sequence[str]) -> list[str]:
+    """Return the verdict: for each other model one sentence, and before them one on all."""
+    sentences = []
+    words: dict[str, list[str]] = {}
+    for other in dict.fromkeys(pair.other for pair in finding.pairs):
+        mine = [pair for pair in finding.pairs if pair.other == other]
+        words[other] = [pair.word for pair in mine]
+        counted = [
+            f"{word} on {', '.join(_told(pair) for pair in mine if pair.word == word)}"
+            for word in ("better", "worse")
+            if word in words[other]
+        ]
+        if open_ := [_told(pair) for pair in mine if pair.word == "undecided"]:
+            counted.append(f"not shown to differ on {', '.join(open_)}")
+        sentences.append(f"{baseline} against {other}: {'; '.join(counted)}.")
+    if not words:
+        return ["Nothing can be said yet: no test has been scored for the baseline and another model."]
+    for kind, names in (
+        ("the floors, which learned nothing", [name for name in words if name in floors]),
+        ("the other methods", [name for name in words if name not in floors]),
+    ):
+        if names:
+            every = [word for name in names for word in words[name]]
+            answer = "Yes" if {*every} == {"better"} else "No" if "better" not in every else "In part"
+            counts = ", ".join(f"{every.count(word)} {word}" for word in ("better", "undecided", "worse"))
+            sentences.insert(
+                len([s for s in sentences if s.startswith("Is ")]),
+                f"Is {baseline} better than {kind} ({', '.join(names)})? {answer}: of {len(every)} comparisons {counts}.",
+            )
+    return sentences
+
+
+def _told(pair: Pair) -> str:
+    c = pair.comparison
+    return f"{pair.test} ({c.difference:+.2f} [{c.low:+.2f}, {c.high:+.2f}], p = {c.p_holm:.3f})"

@@ -1,0 +1,179 @@
+"""A study's report: the verdict in words, then the table, the pairs, the care that each method got, curves and pictures."""
+
+import base64
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from results.escape import as_html, as_markdown
+from results.page import make_page
+from results.schema import record_to_plain
+from results.study.declaration import Study
+from results.study.outcome import LEVEL, Care, Finding, Score, say
+
+Rows = tuple[tuple[str, ...], list[list[str]]]  # headings, cells
+
+
+def report_data(study: Study, finding: Finding, command: str) -> dict[str, Any]:
+    """Return all that the report says, as plain values."""
+    return {
+        "title": study.title,
+        "verdict": verdict(study, finding),
+        "study": dataclasses.asdict(study),
+        "scores": {m: {t: dataclasses.asdict(s) for t, s in of.items()} for m, of in finding.scores.items()},
+        "pairs": [dataclasses.asdict(pair) | {"word": pair.word} for pair in finding.pairs],
+        "care": [dataclasses.asdict(care) for care in finding.care],
+        "missing": finding.missing,
+        "command": command,
+        "records": {
+            name: record_to_plain(dataclasses.replace(record, per_item={})) for name, record in finding.records.items()
+        },
+    }
+
+
+def verdict(study: Study, finding: Finding) -> list[str]:
+    """Return the sentences that the report begins with."""
+    missing = len(finding.missing)
+    unfinished = [f"The study is not finished: {missing} of its cells are missing (listed below)."] if missing else []
+    unequal = {care.images for care in finding.care if care.images}
+    if len(unequal) > 1:
+        unfinished.append("The methods have not seen the same number of images: see the table of care.")
+    return unfinished + say(finding, study.baseline, [*study.floors])
+
+
+def score_rows(study: Study, finding: Finding) -> Rows:
+    """Return the table of models and tests."""
+    tests = [test.name for test in study.tests]
+    rows = []
+    for name, scores in finding.scores.items():
+        label = f"{name} (floor: nothing learned)" if name in study.floors else name
+        rows.append([label, *(_score(scores.get(test)) for test in tests)])
+    return ("model", *tests), rows
+
+
+def _score(score: Score | None) -> str:
+    if score is None:
+        return "–"
+    spread = f" ± {score.spread:.2f} ({score.seeds} seeds)" if score.spread is not None else ""
+    interval = f" [{score.interval[0]:.1f}, {score.interval[1]:.1f}]" if score.interval and score.items >= 5 else ""
+    return f"{score.value:.2f}{spread}{interval}"
+
+
+def pair_rows(study: Study, finding: Finding) -> Rows:
+    """Return the table of paired comparisons."""
+    rows = []
+    for pair in finding.pairs:
+        c = pair.comparison
+        words = {"better": f"{c.a} is better", "worse": f"{c.a} is worse", "undecided": "no difference shown"}[
+            pair.word
+        ]
+        numbers = [
+            f"{c.difference:+.2f}",
+            f"{c.low:+.2f} to {c.high:+.2f}",
+            f"{c.p_holm:.4f}",
+            f"{c.better} of {c.items}",
+        ]
+        rows.append([pair.test, f"{c.a} - {c.b}", *numbers, words, c.note])
+    head = ("test", "pair", "mean difference over items", "95 % interval", "p (Holm)", "items better", "in words", "")
+    return head, rows
+
+
+def care_rows(finding: Finding) -> Rows:
+    """Return the table that shows what each method was given."""
+    head = ("method", "trials", "chosen", "images seen", "hours per run", "hours in all", "FLOPs per run")
+    return head, [[*_care(care)] for care in finding.care]
+
+
+def _care(care: Care) -> Iterable[str]:
+    yield care.method
+    yield str(care.trials)
+    yield care.chosen or "the recipe as it is"
+    yield f"{care.images:,}" if care.images else "–"
+    yield f"{care.hours:.2f}"
+    yield f"{care.hours_of_all:.2f}"
+    yield f"{care.flops:.2e}" if care.flops else "–"
+
+
+def selection_rows(finding: Finding) -> Rows:
+    """Return the scores by which each method's trial was chosen."""
+    rows = [
+        [care.method, name, *("–" if score is None else f"{score:.2f}" for score in scores)]
+        for care in finding.care
+        for name, scores in care.selection.items()
+    ]
+    trials = max((care.trials for care in finding.care), default=0)
+    return ("method", "selection data", *(f"trial {number + 1}" for number in range(trials))), rows
+
+
+def sections(study: Study, finding: Finding) -> list[tuple[str, str, Rows]]:
+    """Return the tables: heading, what it shows, rows."""
+    several = len(study.seeds) > 1
+    covers = "over items and trainings" if several else "over items, one training"
+    found = [
+        (
+            "Scores",
+            f"Percent; mean over seeds ± standard deviation, 95 % interval over items. Seeds: {len(study.seeds)}.",
+            score_rows(study, finding),
+        ),
+        (
+            f"{study.baseline} against the others",
+            f"Paired bootstrap {covers}; p corrected by Holm for all rows; decided where p < {LEVEL:g}.",
+            pair_rows(study, finding),
+        ),
+        ("Equal care", "What each method was given.", care_rows(finding)),
+    ]
+    if selection_rows(finding)[1]:
+        found.append(
+            (
+                "Choice of trials",
+                "By the mean on selection data; none of it is reported above.",
+                selection_rows(finding),
+            )
+        )
+    return [section for section in found if section[2][1]]
+
+
+def to_markdown(study: Study, finding: Finding, command: str, pictures: Sequence[Path]) -> str:
+    """Return the report as Markdown; pictures are linked by name."""
+    parts = [f"# {as_markdown(study.title)}", "", *(f"- {as_markdown(line)}" for line in verdict(study, finding)), ""]
+    for heading, about, (head, rows) in sections(study, finding):
+        parts += [f"## {as_markdown(heading)}", "", as_markdown(about), ""]
+        parts += [f"| {' | '.join(map(as_markdown, head))} |", "|" + " --- |" * len(head)]
+        parts += [f"| {' | '.join(map(as_markdown, row))} |" for row in rows] + [""]
+    for picture in pictures:
+        parts += [
+            f"![{picture.stem}]({picture.parent.name + '/' if picture.parent.name == 'pictures' else ''}{picture.name})",
+            "",
+        ]
+    if finding.missing:
+        parts += ["## Missing", "", *(f"- {as_markdown(name)}" for name in finding.missing), ""]
+    return "\n".join([*parts, f"Made by `{command}`."]) + "\n"
+
+
+def to_html(study: Study, finding: Finding, command: str, pictures: Sequence[Path]) -> str:
+    """Return the report as a page that holds its pictures."""
+    parts = ["<ul>" + "".join(f"<li>{as_html(line)}</li>" for line in verdict(study, finding)) + "</ul>"]
+    for heading, about, (head, rows) in sections(study, finding):
+        names = "".join(f"<th scope=col>{as_html(name)}</th>" for name in head)
+        body = "".join(
+            f"<tr><th scope=row>{as_html(row[0])}</th>{''.join(f'<td>{as_html(cell)}</td>' for cell in row[1:])}</tr>"
+            for row in rows
+        )
+        parts.append(f"<section><h2>{as_html(heading)}</h2><p class=quiet>{as_html(about)}</p>")
+        parts.append(
+            f"<div class=scroll tabindex=0><table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>"
+        )
+        parts.append("</section>")
+    for picture in pictures:
+        data = base64.b64encode(picture.read_bytes()).decode()
+        alt = as_html(picture.stem)
+        parts.append(
+            f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaption>{alt}</figcaption></figure>'
+        )
+    if finding.missing:
+        parts.append(
+            "<h2>Missing</h2><ul>" + "".join(f"<li>{as_html(name)}</li>" for name in finding.missing) + "</ul>"
+        )
+    parts.append(f"<p class=quiet>Made by <code>{as_html(command)}</code></p>")
+    return make_page(study.title, "\n".join(parts))

@@ -1,0 +1,226 @@
+"""Studies: what a study file may declare, which cells follow, how trials are chosen, and what the report says."""
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from support.records import record
+
+from flsl.runtime.errors import UserError
+from results.__main__ import main
+from results.record import Metric
+from results.store import write_record
+from results.study.cells import Place, open_cells
+from results.study.declaration import read_study
+from results.study.outcome import find, say
+
+RECIPE = "configs/pretrain/flsl_demo.py"
+DAVIS = {"benchmark": "davis", "data": "clips", "options": {"split": "val"}}
+SELECTION = {"benchmark": "davis", "data": "clips", "options": {"split": "train"}}
+
+
+def study_file(folder, **changes) -> Path:
+    values = {
+        "title": "Is A better than B?",
+        "baseline": "a",
+        "methods": {
+            name: {"recipe": RECIPE, "trials": [["optimizer.lr=1e-3"], ["optimizer.lr=2e-3"]]} for name in ("a", "b")
+        },
+        "floors": {"random": "random:vit_micro/16", "pixels": "pixels/16"},
+        "seeds": [0, 1],
+        "pretraining": ["pictures"],
+        "selection": [SELECTION],
+        "tests": [DAVIS],
+    }
+    path = folder / "study.py"
+    path.write_text("".join(f"{key} = {value!r}\n" for key, value in (values | changes).items()))
+    return path
+
+
+@pytest.fixture
+def place(tmp_path):
+    for name in ("pictures", "clips"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    for number in range(40):
+        (tmp_path / f"data/pictures/{number}.jpg").touch()
+    return Place(tmp_path / "data", tmp_path / "out")
+
+
+def finish(cell, values, annotations="cd" * 32):
+    """Put what a finished cell leaves into its folder: items' scores for an evaluation, nothing for a pretraining."""
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    if values is None:
+        (cell.folder / "run.json").write_text(json.dumps({"finished": {"steps": 4}}))
+        lines = [
+            {"step": step, "loss": 4.0 - step, "probe/effective_rank": 3.0, "images_per_second": 8.0} for step in (1, 3)
+        ]
+        (cell.folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        facts = {"__metadata__": {"pretraining": json.dumps({"steps": 4, "batch_size": 8, "flops_per_image": 1e9})}}
+        header = json.dumps(facts).encode()
+        Path(cell.checkpoint).write_bytes(struct.pack("<Q", len(header)) + header)
+        return
+    mean = sum(values) / len(values)
+    found = record(
+        name=cell.model,
+        annotation_sha256=annotations,
+        metrics={name: Metric(mean) for name in ("J&F", "J", "F")},
+        per_item={f"clip{number}": {"J&F": value} for number, value in enumerate(values)},
+        seed=cell.seed,
+        items_expected=len(values),
+        items_evaluated=len(values),
+    )
+    write_record(found, cell.folder / "record.json")
+
+
+def finish_all(cells, a=70.0, b=50.0):
+    """Finish every cell; the second trial is the better one of both methods."""
+    for trial in cells.trials():
+        finish(trial, None)
+    for scoring in cells.selecting():
+        finish(scoring, [40.0 + scoring.made_by.trial + n for n in range(8)], annotations="ef" * 32)
+    for scoring in cells.floors():
+        finish(scoring, [30.0 + n for n in range(8)])
+    for chosen in cells.chosen().values():
+        for run in cells.final(chosen):
+            finish(run, None)
+            for scoring in cells.tests(run):
+                finish(scoring, [{"a": a, "b": b}[run.method] + run.seed / 2 + n for n in range(8)])
+
+
+def test_trials_are_chosen_on_the_selection_and_reported_on_the_tests(tmp_path, place, capsys):
+    study = study_file(tmp_path)
+    cells = open_cells(read_study(study), place)
+    assert set(cells.chosen().values()) == {None}
+    finish_all(cells)
+    assert {name: run.trial for name, run in cells.chosen().items()} == {"a": 1, "b": 1}
+    command = ["study", str(study), "--data", str(place.data), "--out", str(place.out)]
+    assert main([*command, "--report"]) == 0
+    assert main(command) == 0  # everything is there, so nothing is run
+    page = (place.out / "study.html").read_text()
+    text = (place.out / "study.md").read_text()
+    for written in (page, text):
+        assert "Is a better than the floors, which learned nothing (random, pixels)? Yes" in written
+        assert "Is a better than the other methods (b)? Yes: of 1 comparisons 1 better" in written
+        assert "70.25" not in written  # means are over items too
+        assert "73.75 ± 0.35 (2 seeds)" in written
+        assert "optimizer.lr=2e-3" in written
+    data = json.loads((place.out / "study.json").read_text())
+    assert data["missing"] == []
+    assert data["scores"]["a"]["davis clips val"]["seeds"] == 2
+    assert data["scores"]["pixels"]["davis clips val"]["seeds"] == 1
+    (care,) = [care for care in data["care"] if care["method"] == "a"]
+    assert (care["trials"], care["images"], care["flops"]) == (2, 32, 32e9)
+    assert care["selection"] == {"davis clips train": [43.5, 44.5]}
+    assert (place.out / "curves.png").stat().st_size > 1000
+    assert "Yes" in capsys.readouterr().out
+
+
+def test_no_difference_is_said_so(tmp_path, place):
+    cells = open_cells(read_study(study_file(tmp_path)), place)
+    finish_all(cells, a=50.0, b=50.0)
+    finding = find(cells)
+    assert [pair.word for pair in finding.pairs if pair.other == "b"] == ["undecided"]
+    sentences = say(finding, "a", ["random", "pixels"])
+    assert "Is a better than the other methods (b)? No: of 1 comparisons 0 better, 1 undecided, 0 worse." in sentences
+
+
+def test_what_is_missing_is_listed(tmp_path, place, capsys):
+    study = study_file(tmp_path)
+    cells = open_cells(read_study(study), place)
+    for scoring in cells.floors():
+        finish(scoring, [30.0 + n for n in range(8)])
+    assert main(["study", str(study), "--data", str(place.data), "--out", str(place.out), "--report"]) == 0
+    assert "not finished" in capsys.readouterr().out
+    assert "choose a trial of a" in (place.out / "study.md").read_text()
+
+
+def test_figures_chosen_on_what_they_report_are_refused(tmp_path, place):
+    """Also where two folders hold the same data, which no declaration tells."""
+    cells = open_cells(read_study(study_file(tmp_path)), place)
+    finish_all(cells)
+    for scoring in cells.selecting():
+        finish(scoring, [40.0 + scoring.made_by.trial + n for n in range(8)])
+    with pytest.raises(UserError, match="8 of the sequences that the tests report"):
+        find(cells)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"selection": [DAVIS]}, "selection and tests both use davis clips val"),
+        ({"selection": []}, "trials need selection data"),
+        ({"baseline": "c"}, "baseline 'c' is none of the methods: a, b"),
+        ({"floors": {"a": "random:vit_micro/16"}}, "a is the name of a method and of a floor"),
+        ({"seeds": [0, 0]}, "seeds must differ"),
+        ({"tests": [DAVIS | {"benchmark": "davos"}]}, "Did you mean 'davis'"),
+        ({"tests": [DAVIS | {"data": "nowhere"}]}, "nowhere is not there"),
+        ({"pretraining": ["nowhere"]}, "nowhere is not there: the study pretrains on it"),
+        ({"methods": {"a": {"recipe": RECIPE}, "b": {"recipe": RECIPE, "trials": [[], []]}}}, "a 1, b 2"),
+        (
+            {"methods": {n: {"recipe": RECIPE, "set": [f"training.epochs={e}"]} for n, e in (("a", 2), ("b", 3))}},
+            "would see different numbers of images",
+        ),
+        ({"methods": {"a": {"recipe": "configs/pretrain/flsl_dem.py"}}}, "flsl_dem.py does not exist"),
+        ({"methods": {"../a": {"recipe": RECIPE}}, "baseline": "../a"}, "cannot be the name of a method"),
+        ({"titel": "x"}, "Did you mean 'title'"),
+    ],
+)
+def test_a_study_that_cannot_be_trusted_is_refused(tmp_path, place, capsys, changes, message):
+    study = study_file(tmp_path, **changes)
+    assert main(["study", str(study), "--data", str(place.data), "--out", str(place.out), "--plan"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_videos_may_be_shared_between_selection_and_tests(tmp_path, place):
+    parts = [DAVIS | {"options": {"split": "train", "videos": [name]}} for name in ("dog", "camel")]
+    read_study(study_file(tmp_path, selection=parts[:1], tests=parts[1:]))
+
+
+def test_another_study_takes_nothing_for_its_own(tmp_path, place):
+    """Cells are named after all that they depend on."""
+    cells = open_cells(read_study(study_file(tmp_path)), place)
+    finish_all(cells)
+    methods = {name: {"recipe": RECIPE, "set": ["training.epochs=7"]} for name in ("a", "b")}
+    other = open_cells(read_study(study_file(tmp_path, methods=methods, selection=[])), place)
+    assert not any(trial.done for trial in other.trials())
+    assert all(scoring.done for scoring in other.floors())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_study_is_run_from_beginning_to_end(tmp_path, capsys):
+    """Two settings of FLSL, two trials each, on drawn data; stopped after the first cells, and continued."""
+    from eval.__main__ import main as evaluate
+
+    data = tmp_path / "data"
+    size = ["--frames", "4", "--height", "96", "--width", "128"]
+    assert evaluate(["data", "synthesize", "images", str(data / "pictures"), "--count", "48"]) == 0
+    for name in ("clips", "others"):
+        assert evaluate(["data", "synthesize", "davis", str(data / name), "--seed", str(len(name)), *size]) == 0
+    small = ["training.epochs=1", "training.batch_size=16", "runtime.workers=0"]
+    methods = {
+        name: {
+            "recipe": RECIPE,
+            "set": [*small, f"head.centroids={k}"],
+            "trials": [["optimizer.lr=1e-3"], ["optimizer.lr=1e-4"]],
+        }
+        for name, k in (("a", 64), ("b", 16))
+    }
+    study = study_file(
+        tmp_path,
+        methods=methods,
+        floors={"random": "random:vit_micro/16"},
+        seeds=[0],
+        selection=[DAVIS | {"data": "others"}],
+        pictures=[str(next((data / "pictures").rglob("*.jpg")).relative_to(data))],
+    )
+    command = ["study", str(study), "--data", str(data), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main([*command, "--hours", "0.0005"]) == 75
+    assert main([*command, "--plan"]) == 0
+    assert main(command) == 0
+    found = json.loads((tmp_path / "out/study.json").read_text())
+    assert found["missing"] == []
+    assert set(found["scores"]) == {"a", "b", "random"}
+    assert list((tmp_path / "out/pictures").glob("*.png"))
+    assert "pretrain a" in capsys.readouterr().out
