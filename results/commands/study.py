@@ -4,7 +4,7 @@
 
 A study file declares methods (a recipe and equally many trials each), seeds, pretraining pictures, selection data and test
 data (which must differ), and floors that learned nothing. --data is the folder above all data. What is finished is kept; the
-same command goes on. Writes study.md, study.html, study.json, curves.png and pictures/ to --out. Exit codes: 0 the study
+same command goes on. Writes study.{md,html,json}, curves.png and pictures/ to --out. Exit codes: 0 the study
 is finished, 1 a cell failed, 75 stopped by --hours or a signal (the report says what is missing).
 """
 
@@ -86,11 +86,13 @@ def _write(cells, arguments: argparse.Namespace) -> list[str]:
     pictures = [out / "curves.png"] if draw_curves(runs, out / "curves.png") else []
     pictures += draw_pictures(cells, out / "pictures")
     command = f"python -m results study {shlex.quote(str(arguments.study))} --data DIR --out DIR"
-    write_text(out / "study.md", to_markdown(study, finding, command, pictures))
-    write_text(out / "study.html", to_html(study, finding, command, pictures))
-    write_text(
-        out / "study.json", json.dumps(report_data(study, finding, command), indent=1, ensure_ascii=False) + "\n"
-    )
+    reports = {
+        "md": to_markdown(study, finding, command, pictures),
+        "html": to_html(study, finding, command, pictures),
+        "json": json.dumps(report_data(study, finding, command), indent=1, ensure_ascii=False) + "\n",
+    }
+    for kind, text in reports.items():
+        write_text(out / f"study.{kind}", text)
     for sentence in verdict(study, finding):
         print(printable(sentence))
     print(f"report: {out / 'study.html'}")

@@ -264,9 +264,10 @@ def open_cells(study: Study, place: Place) -> Cells:
     pictures.mkdir(parents=True, exist_ok=True)
     for folder in folders:
         link = pictures / folder.name
-        if not link.is_symlink() or link.resolve() != folder:
+        source = folder / "train" if (folder / "train").is_dir() else folder  # as pretraining takes a folder of its own
+        if not link.is_symlink() or link.resolve() != source:
             link.unlink(missing_ok=True)
-            link.symlink_to(folder)
+            link.symlink_to(source)
     cells = Cells(study, place, pictures)
     count = len(list_files(pictures, IMAGES))
     seen = {trial.name: trial.seen(count) for trial in cells.trials()}

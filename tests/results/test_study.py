@@ -97,9 +97,7 @@ def test_trials_are_chosen_on_the_selection_and_reported_on_the_tests(tmp_path, 
     command = ["study", str(study), "--data", str(place.data), "--out", str(place.out)]
     assert main([*command, "--report"]) == 0
     assert main(command) == 0  # everything is there, so nothing is run
-    page = (place.out / "study.html").read_text()
-    text = (place.out / "study.md").read_text()
-    for written in (page, text):
+    for written in ((place.out / f"study.{kind}").read_text() for kind in ("html", "md")):
         assert "Is a better than the floors, which learned nothing (random, pixels)? Yes" in written
         assert "Is a better than the other methods (b)? Yes: of 1 comparisons 1 better" in written
         assert "70.25" not in written  # means are over items too
@@ -132,7 +130,7 @@ def test_what_is_missing_is_listed(tmp_path, place, capsys):
         finish(scoring, [30.0 + n for n in range(8)])
     assert main(["study", str(study), "--data", str(place.data), "--out", str(place.out), "--report"]) == 0
     assert "not finished" in capsys.readouterr().out
-    assert "choose a trial of a" in (place.out / "study.md").read_text()
+    assert "choose a trial of a" in (place.out / "study.html").read_text()
 
 
 def test_figures_chosen_on_what_they_report_are_refused(tmp_path, place):
