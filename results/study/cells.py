@@ -94,7 +94,8 @@ class Pretraining:
             return json.loads(json.loads(file.read(length))["__metadata__"]["pretraining"])
 
     def log(self) -> list[dict[str, Any]]:
-        """Return the lines of its log, oldest first; those that a crash cut short are left out."""
+        """Return the lines of its log, oldest first: of steps (with `loss`, `images_per_second`), and of its probe (with
+        `probe`, name -> number). Lines that a crash cut short are left out."""
         lines = []
         try:
             text = (self.folder / "log.jsonl").read_text()
@@ -110,7 +111,7 @@ class Pretraining:
     def seconds(self) -> float:
         """Return how long it has trained, by its log."""
         batch, last, spent = self.resolved.get("training", {}).get("batch_size", 512), -1, 0.0
-        for line in self.log():
+        for line in (line for line in self.log() if "images_per_second" in line):
             spent += (line["step"] - last) * batch / line["images_per_second"]
             last = line["step"]
         return spent

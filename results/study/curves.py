@@ -6,7 +6,6 @@ from pathlib import Path
 from flsl.runtime.files import write_atomic
 from results.study.cells import Pretraining
 
-PROBE = "probe/"  # beginning of a log's keys that the probe writes
 WIDTH, HEIGHT = 4.2, 2.8  # inches of one plot
 COLUMNS = 3
 
@@ -19,12 +18,15 @@ def draw_curves(runs: Mapping[str, Sequence[Pretraining]], path: Path) -> list[s
     series: dict[str, list[tuple[str, list[int], list[float]]]] = {}
     for method, of_method in runs.items():
         for run in of_method:
-            lines = run.log()
             batch = run.resolved.get("training", {}).get("batch_size", 512)
-            for key in dict.fromkeys(key for line in lines for key in line if key == "loss" or key.startswith(PROBE)):
-                logged = [line for line in lines if key in line]
-                seen = [(line["step"] + 1) * batch for line in logged]
-                series.setdefault(key, []).append((method, seen, [line[key] for line in logged]))
+            logged: dict[str, list[tuple[int, float]]] = {}
+            for line in run.log():
+                numbers = line.get("probe") or {"loss": line.get("loss")}
+                for name, value in numbers.items():
+                    if isinstance(value, (int, float)):
+                        logged.setdefault(name, []).append(((line["step"] + 1) * batch, value))
+            for name, points in logged.items():
+                series.setdefault(name, []).append((method, [x for x, _ in points], [y for _, y in points]))
     if not series:
         return []
     import matplotlib
@@ -42,7 +44,7 @@ def draw_curves(runs: Mapping[str, Sequence[Pretraining]], path: Path) -> list[s
             label = None if method in labeled else method
             labeled.add(method)
             axis.plot(images, values, color=colors[method], label=label, marker="." if len(images) < 20 else None)
-        axis.set_title(title.removeprefix(PROBE).replace("_", " "), fontsize=10)
+        axis.set_title(title.replace("_", " "), fontsize=10)
         axis.set_xlabel("images seen", fontsize=8)
         axis.tick_params(labelsize=8)
         axis.legend(fontsize=8)

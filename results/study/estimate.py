@@ -73,9 +73,14 @@ def _scoring_line(what: str, count: int, made: list[Scoring]) -> Line:
 def _rate(runs: list[Pretraining]) -> tuple[float | None, str]:
     """Return images per second of a method and what tells them: a log, or a try."""
     for run in runs:
-        if lines := [line["images_per_second"] for line in run.log()][1:]:
+        if lines := rates_of(run)[1:]:
             return mean(lines), "its log"
     return _try(runs[0])
+
+
+def rates_of(run: Pretraining) -> list[float]:
+    """Return images per second of each report in a run's log."""
+    return [line["images_per_second"] for line in run.log() if "images_per_second" in line]
 
 
 def _try(run: Pretraining) -> tuple[float | None, str]:
@@ -89,7 +94,7 @@ def _try(run: Pretraining) -> tuple[float | None, str]:
         time.sleep(0.5)
     process.terminate()
     _, said = process.communicate()
-    rates = [line["images_per_second"] for line in tried.log()]
+    rates = rates_of(tried)
     if not rates:
         last = said.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
         if process.returncode == 2:
