@@ -63,7 +63,14 @@ KNN_METRICS = tuple(
 MIOU = MetricDeclaration("mIoU", "mIoU")
 # As the public tool prints it: predicted classes are matched to the true ones first, one to one.
 MIOU_MATCHED = MetricDeclaration("mIoU_matched", "mIoU, matched", column=False)
-MIOU_K500 = MetricDeclaration("mIoU_K500", "mIoU, K = 500")
+# Overclustering: the mean over seeds of k-means, and how far they lie apart (standard deviation).
+CLUSTER_METRICS = {
+    clusters: (
+        MetricDeclaration(f"mIoU_K{clusters}", f"mIoU, K = {clusters}", column=clusters == 500),
+        _detail(f"mIoU_K{clusters}_spread", "spread", unit="percentage points", higher_is_better=False),
+    )
+    for clusters in (500, 300, 21)
+}
 
 BENCHMARKS: dict[str, Benchmark] = {
     benchmark.key: benchmark
@@ -155,7 +162,9 @@ BENCHMARKS: dict[str, Benchmark] = {
             protocols=(
                 ProtocolDeclaration("*/in-context-hbird*", "mIoU", (MIOU, MIOU_MATCHED)),
                 ProtocolDeclaration("*/linear-*", "mIoU", (MIOU,)),
-                ProtocolDeclaration("*/overclustering-leopart", "mIoU_K500", (MIOU_K500,)),
+                ProtocolDeclaration("*/overclustering-leopart", "mIoU_K500", CLUSTER_METRICS[500]),
+                ProtocolDeclaration("*/overclustering-leopart_k300", "mIoU_K300", CLUSTER_METRICS[300]),
+                ProtocolDeclaration("*/overclustering-leopart_k21", "mIoU_K21", CLUSTER_METRICS[21]),
                 ProtocolDeclaration("*/semantic-fpn_*", "mIoU", (MIOU,)),
                 ProtocolDeclaration("*/upernet_*", "mIoU", (MIOU,)),
             ),
@@ -177,7 +186,11 @@ BENCHMARKS: dict[str, Benchmark] = {
                                 "voc2012/linear-leopart@1": "linear (Leopart)",
                             },
                         ),
-                        Column("voc2012/overclustering-leopart@1", MIOU_K500, "overclustering, K = 500 (Leopart)"),
+                        Column(
+                            "voc2012/overclustering-leopart@1",
+                            CLUSTER_METRICS[500][0],
+                            "overclustering, K = 500 (Leopart)",
+                        ),
                     ),
                     arguments=("--protocol", "in-context-hbird"),
                     data_folders=("voc2012", "VOC2012", "VOCdevkit"),

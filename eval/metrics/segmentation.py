@@ -80,9 +80,15 @@ class ImageConfusions:
         matrix.flat[self._cells[index]] = self._pixels[index]
         return matrix
 
-    def total(self) -> np.ndarray:
-        """Return the sum over all images, (C, P) int64."""
-        return self._sums(np.ones(len(self.names)))
+    def total(self, times: np.ndarray | None = None) -> np.ndarray:
+        """Return the sum over all images, (C, P) int64; `times` (images,) says how often each counts.
+
+        Below 2^53 pixels float64 is exact.
+        """
+        times = np.ones(len(self.names)) if times is None else times
+        cells, pixels, images = self._flat
+        summed = np.bincount(cells, times[images] * pixels, minlength=self.shape[0] * self.shape[1])
+        return summed.astype(np.int64).reshape(self.shape)
 
     def image_score(self, index: int, absent: Absent = "left out") -> float | None:
         """Return the mean IoU in percent over the classes that an image holds or is taken to hold; None if all is void."""
@@ -95,15 +101,9 @@ class ImageConfusions:
         count = len(numbers)
 
         def drawn(images: np.ndarray) -> float:
-            return statistic(self._sums(np.bincount(images, minlength=count)))
+            return statistic(self.total(np.bincount(images, minlength=count)))
 
         return percentile_interval(numbers, drawn, unit="images", seed=seed)
-
-    def _sums(self, times: np.ndarray) -> np.ndarray:
-        """Return the sum of the matrices, each `times` (images,) over; below 2^53 pixels float64 is exact."""
-        cells, pixels, images = self._flat
-        summed = np.bincount(cells, times[images] * pixels, minlength=self.shape[0] * self.shape[1])
-        return summed.astype(np.int64).reshape(self.shape)
 
     @cached_property
     def _flat(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

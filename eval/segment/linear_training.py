@@ -15,8 +15,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from eval.progress import Progress
 from eval.segment.datasets import Split
-from eval.segment.linear import LinearHead, LinearProtocol, token_map
+from eval.segment.linear_head import LinearHead, counted_pixels, draw_example, make_optimizer, token_map
+from eval.segment.protocols import Linear, LinearDinoV3
 from flsl.confusion import VOID
 from flsl.encoder import Encoder
 from flsl.runtime.errors import UserError
@@ -26,7 +28,7 @@ from flsl.runtime.stopwatch import Stopwatch
 
 STATE = "head_state.pt"
 HEAD = "head.pt"
-SAVE_EVERY = REPORT_EVERY = 30.0  # seconds
+SAVE_EVERY = 30.0  # seconds
 AHEAD = 2  # batches that are read while one is in use
 ORDER, CROPS, DROPOUT = range(3)  # what random numbers are drawn for
 
@@ -35,14 +37,14 @@ ORDER, CROPS, DROPOUT = range(3)  # what random numbers are drawn for
 class HeadTraining:
     """The training of one head; `run` does what is still to do."""
 
-    protocol: LinearProtocol
+    protocol: Linear
     encoder: Encoder  # in eval mode, on `device`
     split: Split
     classes: int
     out: Path  # folder of the state, and of the head in the end
     device: torch.device
     seed: int = 0
-    at_once: int = 16  # images that are encoded at once; changes no result
+    at_once: int | None = None  # images that are encoded at once; changes no result by more than rounding
     watch: Stopwatch = field(default_factory=Stopwatch)
 
     def run(self) -> LinearHead:
@@ -52,12 +54,13 @@ class HeadTraining:
             UserError: data or weights that cannot be used, a loss that is no number, or a broken state.
             Preempted: a signal asked to stop; the state is saved.
         """
-        head = LinearHead(self.encoder.embed_dim, self.classes, self.protocol.batch_norm, self.seed).to(self.device)
+        batch_norm = isinstance(self.protocol, LinearDinoV3)
+        head = LinearHead(self.encoder.embed_dim, self.classes, batch_norm, self.seed).to(self.device)
         total = self.protocol.steps(len(self.split))
         if (self.out / HEAD).is_file():
             head.load_state_dict(self._read(HEAD)["head"])
             return head
-        optimizer = self.protocol.optimizer(head)
+        optimizer = make_optimizer(self.protocol, head)
         first = self._resume(head, optimizer)
         self._train(head, optimizer, first, total)
         write_tensors(self.out / HEAD, {"head": head.state_dict()})
@@ -67,7 +70,8 @@ class HeadTraining:
     def _train(self, head: LinearHead, optimizer: torch.optim.Optimizer, first: int, total: int) -> None:
         """Do the steps from `first` on."""
         head.train()
-        saved = reported = begun = time.perf_counter()
+        saved = time.perf_counter()
+        progress = Progress.on_stderr("training the head: step", total, first)
         with StopSignal() as stop:
             for step, (images, labels, names) in zip(range(first, total), self._batches(first, total)):
                 loss = self._step(head, optimizer, step, images, labels, names)
@@ -78,14 +82,7 @@ class HeadTraining:
                     saved = now
                 if stop.requested:
                     raise Preempted(f"stopped after step {step + 1}/{total}; the same command goes on from there")
-                if now - reported > REPORT_EVERY or step + 1 == total:
-                    rate = (step + 1 - first) / (now - begun)
-                    print(
-                        f"head: step {step + 1}/{total} loss {loss:.4f} lr {optimizer.param_groups[0]['lr']:.2e} "
-                        f"{rate * len(images):.1f} images/s, {_clock((total - step - 1) / rate)} left",
-                        flush=True,
-                    )
-                    reported = now
+                progress.update(step + 1, f"loss {loss:.4f}  lr {optimizer.param_groups[0]['lr']:.1e}  ")
 
     def _step(
         self,
@@ -98,8 +95,9 @@ class HeadTraining:
     ) -> float:
         """Do one step; returns its loss."""
         with self.watch.phase("encoding of training images"):
+            at_once = self.at_once or (4 if self.device.type == "cpu" else 32)
             what = f"step {step + 1}, images {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
-            parts = [token_map(self.encoder, part.to(self.device), what) for part in images.split(self.at_once)]
+            parts = [token_map(self.encoder, part.to(self.device), what) for part in images.split(at_once)]
             tokens = torch.cat(parts)
         with self.watch.phase("training of the head"):
             rate = self.protocol.rate(step, len(self.split))
@@ -107,7 +105,7 @@ class HeadTraining:
                 group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
             logits = head(tokens, self._kept(step, tokens))
-            loss = backward(logits, labels.to(self.device), max(self.protocol.counted(labels), 1))
+            loss = backward(logits, labels.to(self.device), max(counted_pixels(self.protocol, labels), 1))
             if not np.isfinite(loss):
                 raise UserError(
                     f"{what}: the loss is {loss} (learning rate {rate:.1e}), so the head cannot be trained. The encoder's "
@@ -150,7 +148,7 @@ class HeadTraining:
     def _example(self, step: int, index: int) -> tuple[torch.Tensor, torch.Tensor, str]:
         random = np.random.default_rng([self.seed, CROPS, step, index])
         image, mask = self.split.image(index), self.split.mask(index)
-        return *self.protocol.example(image, mask, random, self.encoder), self.split.names[index]
+        return *draw_example(self.protocol, image, mask, random, self.encoder), self.split.names[index]
 
     def _resume(self, head: LinearHead, optimizer: torch.optim.Optimizer) -> int:
         """Take up a saved state, where there is one; returns the step that is next."""
@@ -191,8 +189,3 @@ def backward(logits: torch.Tensor, labels: torch.Tensor, counted: int) -> float:
         total += loss.item()
     logits.backward(held.grad)
     return total
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

@@ -5,16 +5,22 @@ Nothing is learned from labels: standardized tokens are reduced by PCA and clust
 (`eval.metrics.segmentation.match_clusters`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-from eval.metrics.segmentation import Matching
+from eval.metrics.segmentation import ImageConfusions, Matching, match_clusters, merge_clusters
+from eval.progress import Progress
+from eval.segment.protocols import Overclustering
+from eval.segment.scoring import Scored, Scores, absent_warnings
+from eval.segment.squares import square_pictures
+from eval.segment.task import Task
+from flsl.confusion import confusion, mean_iou
 from flsl.runtime.errors import UserError
+from results.bootstrap import percentile_interval
 
-# Of faiss's k-means, as Leopart calls it: the best of REDOS runs of ITERATIONS steps, on at most 256 tokens per cluster.
-ITERATIONS, REDOS = 100, 5
 CHUNK = 100_000  # tokens at once, where not all are needed
 
 
@@ -59,64 +65,101 @@ def _statistics(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.where(deviation > 0, deviation, 1.0)
 
 
-def cluster(points: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    """Return the cluster (n,) uint16 of each point (n, d) float32, by k-means.
+def cluster(points: np.ndarray, protocol: Overclustering, seed: int) -> np.ndarray:
+    """Return the cluster (n,) uint16 of each point (n, d) float32, by faiss's k-means on at most 256 points per cluster.
 
     Raises:
         UserError: there are fewer points than clusters.
     """
     import faiss
 
-    if len(points) < clusters:
+    count = protocol.clusters
+    if len(points) < count:
         raise UserError(
-            f"{len(points)} tokens cannot make {clusters} clusters: take more images (--limit), or a protocol of fewer."
+            f"{len(points)} tokens cannot make {count} clusters: evaluate more images, or by a protocol of fewer clusters."
         )
-    kmeans = faiss.Kmeans(points.shape[1], clusters, niter=ITERATIONS, nredo=REDOS, seed=seed)
-    # The progress that faiss prints from C++ says nothing to a user.
+    kmeans = faiss.Kmeans(points.shape[1], count, niter=protocol.iterations, nredo=protocol.redos, seed=seed)
     kmeans.train(points)
     _, nearest = kmeans.index.search(points, 1)
     return nearest[:, 0].astype(np.uint16)
 
 
-def cluster_maps(points: np.ndarray, grid: tuple[int, int], mask_size: int, clusters: int, seed: int) -> np.ndarray:
-    """Cluster the tokens of images and spread the clusters over masks, by nearest neighbor.
+def spread(clusters: np.ndarray, side: int) -> np.ndarray:
+    """Resize maps of clusters (n, h, w) uint16 to (n, side, side) by torch's nearest neighbor."""
+    maps = torch.from_numpy(clusters.astype(np.float32))[:, None]  # exact below 2^24
+    return F.interpolate(maps, (side, side), mode="nearest")[:, 0].numpy().astype(np.uint16)
+
+
+def predict(task: Task) -> Iterator[tuple[int, str, np.ndarray]]:
+    """Yield the index, the part (its seed) and the clusters (S, S) uint16 of every image, once for each seed.
+
+    Raises:
+        UserError: images or features that cannot be used, or too few tokens.
+    """
+    protocol = task.protocol
+    assert isinstance(protocol, Overclustering)
+    # Clusters are those of all evaluated images, also where some have their prediction already.
+    tokens = task.store.tokens(square_pictures(task.val, protocol, task.loaded), first=max(task.chosen) + 1)
+    with task.watch.phase("standardizing and PCA"):
+        points = reduce_tokens(tokens.reshape(-1, tokens.shape[-1]), protocol.components)
+    grid = protocol.input_side(task.patch_size) // task.patch_size
+    progress = Progress.on_stderr("k-means", len(protocol.parts))
+    for number, part in enumerate(protocol.parts):
+        with task.watch.phase("k-means"):
+            found = cluster(points, protocol, task.run.seed + number)
+        for image, maps in enumerate(spread(found.reshape(-1, grid, grid), protocol.mask_side)):
+            yield image, part, maps
+        progress.update(number + 1)
+
+
+def score(scored: Scored, metrics: Sequence[str]) -> Scores:
+    """Match clusters to classes over all images, once for each seed, and score the classes.
 
     Args:
-        points: (images * rows * columns, d) float32, image by image in raster order.
-        grid: rows and columns of tokens.
-        mask_size: side of the masks in pixels.
-        clusters: number of clusters.
-        seed: of k-means.
+        scored: predictions of clusters.
+        metrics: the mean over the seeds, `mIoU_K...`, and `..._spread`, their standard deviation.
 
-    Returns:
-        (images, mask_size, mask_size) uint16.
+    Raises:
+        UserError: a prediction or mask cannot be used.
     """
-    found = torch.from_numpy(cluster(points, clusters, seed).astype(np.int32)).view(-1, 1, *grid)
-    return spread(found, mask_size).numpy().astype(np.uint16)
+    protocol = scored.protocol
+    assert isinstance(protocol, Overclustering)
+    classes, kind = len(scored.classes), matching_of(protocol.clusters, len(scored.classes))
+    seeds = [ImageConfusions(classes, protocol.clusters) for _ in protocol.parts]
+    for image in scored.chosen:
+        for part, images in zip(protocol.parts, seeds):
+            truth, found = scored.pair(image, part, protocol.clusters)
+            images.add(scored.split.names[image], confusion(truth, found, classes, protocol.clusters))
+    matrices = [images.total() for images in seeds]
+    matches = [match_clusters(matrix, kind) for matrix in matrices]
+    merged = [merge_clusters(matrix, match) for matrix, match in zip(matrices, matches)]
+    single = [mean_iou(matrix, protocol.absent) for matrix in merged]
+    headline, spread_name = metrics
+    values: dict[str, float | None] = {headline: float(np.mean(single)), spread_name: float(np.std(single, ddof=1))}
 
+    def mean_of(images: np.ndarray) -> float:
+        """Match and score again, on images that were drawn with replacement."""
+        times = np.bincount(images, minlength=len(scored.chosen))
+        drawn = (one.total(times) for one in seeds)
+        return float(np.mean([mean_iou(merge_clusters(m, match_clusters(m, kind)), protocol.absent) for m in drawn]))
 
-def spread(maps: torch.Tensor, side: int) -> torch.Tensor:
-    """Resize maps of numbers (n, 1, h, w) below 2^24 to (n, side, side) by nearest neighbor, as torch rounds."""
-    return torch.nn.functional.interpolate(maps.float(), (side, side), mode="nearest")[:, 0].to(maps.dtype)
+    interval = percentile_interval(np.arange(len(scored.chosen)), mean_of, unit="images", seed=scored.seed)
+    per_image = {}
+    for number, name in enumerate(seeds[0].names):
+        own = [merge_clusters(images.one(number), match) for images, match in zip(seeds, matches)]
+        ious = [mean_iou(matrix, "left out") for matrix in own]
+        if np.isfinite(ious).all():  # not all void
+            per_image[name] = {headline: float(np.mean(ious))}
+    text = ", ".join(f"{value:.2f}" for value in single)
+    warnings = [
+        f"mean over {len(single)} clusterings ({text}); pictures and tables are those of the first",
+        *absent_warnings(merged[0], scored.classes, protocol),
+    ]
 
+    def first(image: int) -> np.ndarray:
+        return matches[0][scored.pair(image, protocol.parts[0], protocol.clusters)[1]].astype(np.uint8)
 
-def predict(
-    tokens: np.ndarray, *, dimensions: int, mask_size: int, clusters: int, seeds: int, seed: int = 0
-) -> Iterator[np.ndarray]:
-    """Yield one clustering of all images per seed, (images, mask_size, mask_size) uint16.
-
-    Args:
-        tokens: (images, rows, columns, D).
-        dimensions: after PCA.
-        mask_size: side of the masks in pixels.
-        clusters: K.
-        seeds: clusterings in all; they are seeded `seed`, `seed + 1`, ...
-        seed: the first one.
-    """
-    rows, columns, width = tokens.shape[1:]
-    points = reduce_tokens(tokens.reshape(-1, width), dimensions)
-    for number in range(seed, seed + seeds):
-        yield cluster_maps(points, (rows, columns), mask_size, clusters, number)
+    return Scores(values, {headline: interval}, per_image, merged[0], first, warnings)
 
 
 def matching_of(clusters: int, classes: int) -> Matching:

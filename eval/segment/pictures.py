@@ -20,7 +20,7 @@ COLUMNS = ("image", "truth", "prediction", "error (red), void (white)")
 def write_sheet(scored: Scored, scores: Scores, title: str, path: Path) -> None:
     """Write the sheet (PNG) of the images with the lowest and highest scores."""
     numbers = {scored.split.names[image]: image for image in scored.chosen}
-    ranked = sorted((score["mIoU"], name) for name, score in scores.per_image.items())
+    ranked = sorted((next(iter(score.values())), name) for name, score in scores.per_image.items())
     shown = ranked if len(ranked) <= WORST + BEST else ranked[:WORST] + ranked[-BEST:]
     rows = [(score, name, _row(scored, scores, numbers[name])) for score, name in shown]
     width = len(COLUMNS) * (CELL + GAP) + GAP
@@ -43,7 +43,7 @@ def write_sheet(scored: Scored, scores: Scores, title: str, path: Path) -> None:
 
 def _row(scored: Scored, scores: Scores, image: int) -> tuple[set[int], list[np.ndarray]]:
     """Return the classes that are in truth or prediction, and the four pictures (h, CELL, 3) uint8."""
-    truth, prediction = scored.pair(image)[0], scores.prediction(image)
+    truth, prediction = scored.truth(image), scores.prediction(image)
     pixels = scored.split.image(image)
     size = (CELL, max(1, round(CELL * pixels.shape[0] / pixels.shape[1])))
     small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))

@@ -76,7 +76,7 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
     chosen = range(len(val))[: options.limit]
     predictions = Predictions(run.out / PREDICTIONS)
     part = [val.names[image] for image in chosen] if len(chosen) < len(val) else None
-    with run.claim(identity, part=part, outputs=[PREDICTIONS, *TABLES]) as state:
+    with run.claim(identity, part=part, outputs=[PREDICTIONS, *getattr(method, "OUTPUTS", ()), *TABLES]) as state:
         if state == "done":
             return run.kept()
         todo = predictions.missing([val.names[image] for image in chosen], protocol.parts)

@@ -61,10 +61,13 @@ class Scored:
 
         Raises UserError: see `Split.mask` and `Predictions.read`.
         """
+        truth, count = self.truth(image), count or len(self.classes)
+        return truth, self.predictions.read(self.split.names[image], part, shape=truth.shape, count=count)
+
+    def truth(self, image: int) -> np.ndarray:
+        """Return the truth of an image at the evaluated size. Raises UserError: see `Split.mask`."""
         mask = self.split.mask(image)
-        shape = self.protocol.evaluated_shape(mask.shape, self.patch_size or 1)
-        prediction = self.predictions.read(self.split.names[image], part, shape=shape, count=count or len(self.classes))
-        return self.protocol.truth(mask, shape), prediction
+        return self.protocol.truth(mask, self.protocol.evaluated_shape(mask.shape, self.patch_size or 1))
 
 
 def score_classes(scored: Scored, metrics: Sequence[str]) -> Scores:

@@ -10,26 +10,18 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from eval.segment import linear_training
 from eval.segment.crops import resized_crop, scaled_crop, small_truth, squash
 from eval.segment.datasets import open_segmentation
-from eval.segment.linear import (
-    DinoV3,
-    Leopart,
-    LinearHead,
-    normalize,
-    predict_sliding,
-    predict_squashed,
-    token_map,
-    windows,
-)
+from eval.segment.linear_head import LinearHead, predict_sliding, predict_squashed, token_map, windows
 from eval.segment.linear_training import HEAD, STATE, HeadTraining, backward
+from eval.segment.protocols import get_protocol
+from eval.segment.squares import normalize
 from flsl.checkpoint import load_encoder
 from flsl.runtime.errors import UserError
 from flsl.runtime.preemption import Preempted
 
-LEOPART = replace(Leopart(), side=64, mask_size=10, batch_size=4, epochs=12, drop_after=8)
-DINOV3 = replace(DinoV3(), side=64, batch_size=4, iterations=30, warm_up=5, stride=43)
+LEOPART = replace(get_protocol("linear-leopart"), side=64, mask_side=10, batch_size=4, epochs=12, drop_after=8)
+DINOV3 = replace(get_protocol("linear-dinov3"), side=64, batch_size=4, iterations=30, warm_up=5, stride=43)
 COLORS = np.array([[250, 30, 30], [30, 250, 30], [30, 30, 250]], np.uint8)
 
 
@@ -61,7 +53,7 @@ def training(protocol, encoder, data, out, **fields):
 
 
 def test_constants_are_the_published_ones():
-    leopart, dinov3 = Leopart(), DinoV3()
+    leopart, dinov3 = get_protocol("linear-leopart"), get_protocol("linear-dinov3")
     assert leopart.steps(10_582) == 25 * 176
     assert [leopart.rate(epoch * 176, 10_582) for epoch in (0, 19, 20, 24)] == pytest.approx([0.01, 0.01, 1e-3, 1e-3])
     assert dinov3.steps(20_210) == 40_000
@@ -204,11 +196,9 @@ def test_features_and_losses_that_are_no_numbers_stop_it(encoder, data, tmp_path
         training(LEOPART, sick, data, tmp_path).run()
 
 
-def test_progress_is_printed(encoder, data, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(linear_training, "REPORT_EVERY", 0)
+def test_progress_says_loss_and_time_left(encoder, data, tmp_path, capsys):
     training(replace(LEOPART, epochs=2), encoder, data, tmp_path).run()
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4
-    assert "step 1/4 loss" in lines[0]
-    assert "images/s" in lines[0]
-    assert lines[-1].endswith("0:00:00 left")
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "training the head: step 4/4" in last
+    assert "loss" in last
+    assert last.endswith("0:00:00 left")

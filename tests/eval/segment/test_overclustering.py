@@ -1,14 +1,18 @@
 """Overclustering: the reduction and the clusters against plain computations, and what cannot be clustered."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from eval.metrics.segmentation import matched_iou
-from eval.segment.overclustering import matching_of, predict, reduce_tokens
+from eval.segment.overclustering import cluster, matching_of, reduce_tokens, spread
+from eval.segment.protocols import get_protocol
 from flsl.confusion import confusion
 from flsl.runtime.errors import UserError
 
 pytest.importorskip("faiss", reason="clustering needs the extra 'segmentation'")
+PROTOCOL = get_protocol("overclustering-leopart")
 
 
 def test_reduction_is_that_of_scikit_learn():
@@ -44,7 +48,9 @@ def quarters():
 @pytest.mark.parametrize("clusters", [9, 16])
 def test_classes_that_lie_apart_are_found(quarters, clusters):
     tokens, truth = quarters
-    for maps in predict(tokens, dimensions=50, mask_size=20, clusters=clusters, seeds=2):
+    points = reduce_tokens(tokens.reshape(-1, 16), 50)
+    for seed in (0, 1):
+        maps = spread(cluster(points, replace(PROTOCOL, clusters=clusters), seed).reshape(6, 8, 8), 20)
         assert maps.shape == (6, 20, 20)
         assert maps.dtype == np.uint16
         matrix = confusion(truth, maps, 4, clusters)
@@ -52,19 +58,24 @@ def test_classes_that_lie_apart_are_found(quarters, clusters):
     assert matching_of(4, 4) == "one_to_one"
 
 
-def test_seeds_give_other_clusterings_and_the_same_again(quarters):
-    tokens = np.random.default_rng(2).normal(size=(4, 8, 8, 16)).astype(np.float32)
-    sizes = {"dimensions": 8, "mask_size": 8, "clusters": 10}
-    first, second = predict(tokens, **sizes, seeds=2)
+def test_seeds_give_other_clusterings_and_the_same_again():
+    points = np.random.default_rng(2).normal(size=(256, 8)).astype(np.float32)
+    first, second, again = (cluster(points, replace(PROTOCOL, clusters=10), seed) for seed in (0, 1, 0))
     assert (first != second).any()
-    (again,) = predict(tokens, **sizes, seeds=1, seed=1)
-    assert (again == second).all()
+    assert (first == again).all()
+
+
+def test_clusters_are_spread_by_nearest_neighbor():
+    maps = np.arange(500, 784 + 500, dtype=np.uint16).reshape(1, 28, 28)
+    found = spread(maps, 100)
+    rows = np.floor(np.arange(100) * 0.28).astype(int)
+    assert (found[0] == maps[0][rows][:, rows]).all()
 
 
 def test_what_cannot_be_clustered():
-    tokens = np.random.default_rng(0).normal(size=(1, 4, 4, 8)).astype(np.float32)
+    points = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
     with pytest.raises(UserError, match="16 tokens cannot make 500 clusters"):
-        next(predict(tokens, dimensions=50, mask_size=10, clusters=500, seeds=1))
-    tokens[0, 1, 1, 1] = np.nan
+        cluster(points, PROTOCOL, 0)
+    points[3, 3] = np.nan
     with pytest.raises(UserError, match="NaN"):
-        next(predict(tokens, dimensions=50, mask_size=10, clusters=4, seeds=1))
+        reduce_tokens(points, 4)
