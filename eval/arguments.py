@@ -25,7 +25,8 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint",
         metavar="PATH",
         help="encoder to evaluate: a checkpoint of any known layout, a name that `python -m flsl models` lists, timm:NAME, "
-        "or random:ARCHITECTURE/PATCH for the untrained baseline, e.g. random:vit_small/16",
+        "random:ARCHITECTURE/PATCH for the untrained baseline, e.g. random:vit_small/16, or pixels/PATCH: no network, a token "
+        "is the mean color of its patch and its place",
     )
     add_overrides(parser)
     parser.add_argument("--data", type=Path, metavar="DIR", help="the benchmark's folder, official layout")

@@ -8,7 +8,7 @@ python -m flsl show    --checkpoint CHECKPOINT [--checkpoint ...] IMAGE [IMAGE .
 python -m flsl launch  N PROGRAM ...
 
 CHECKPOINT is a file or folder of any known layout, a name that `python -m flsl models` lists, timm:NAME[.TAG], or
-random:ARCHITECTURE/PATCH.
+random:ARCHITECTURE/PATCH or pixels/PATCH (color and place, no network).
 """
 
 import sys

@@ -17,6 +17,7 @@ from flsl.formats import recognize
 from flsl.formats.found import Found
 from flsl.formats.own import FORMAT
 from flsl.infer import infer_config
+from flsl.pixels import PixelEncoder
 from flsl.runtime.errors import UserError
 from flsl.runtime.schema import parse
 from flsl.source import Overrides, locate, split_spec
@@ -84,8 +85,9 @@ def save_encoder(
     """Write an encoder as safetensors with JSON metadata (architecture, patch, positions, method, training), atomically.
 
     Raises:
-        UserError: the disk refuses; a previous file of that name stays intact.
+        UserError: the disk refuses; a previous file of that name stays intact. Or there are no weights (`pixels/16`).
     """
+    require_weights(encoder)
     metadata = {
         "format": FORMAT,
         "format_version": "1",
@@ -98,6 +100,12 @@ def save_encoder(
     return write_safetensors(path, encoder.state_dict(), metadata)
 
 
+def require_weights(encoder: Encoder) -> None:
+    """Raise UserError where an encoder has no weights that could be saved."""
+    if isinstance(encoder, PixelEncoder):
+        raise UserError(f"{encoder.config.name} is no network: it has no weights to save")
+
+
 def load_encoder(
     spec: str | Path, device: str | torch.device = "cpu", seed: int = 0, overrides: Overrides | None = None
 ) -> LoadedEncoder:
@@ -105,8 +113,8 @@ def load_encoder(
 
     Args:
         spec: a checkpoint of any known layout (recognized by content), a name of the model list, `timm:NAME`, or
-            `random:ARCHITECTURE/PATCH` (an untrained baseline, drawn by `seed`). `SPEC?heads=8&branch=student` changes
-            what the file says: see `flsl.source.Overrides`.
+            `random:ARCHITECTURE/PATCH` (an untrained baseline, drawn by `seed`), or `pixels/PATCH` (color and place, no
+            network). `SPEC?heads=8&branch=student` changes what the file says: see `flsl.source.Overrides`.
         device: where the encoder goes.
         seed: of a random encoder.
         overrides: the same as the options of `spec`, which come before them.
@@ -121,6 +129,8 @@ def load_encoder(
     options = options.over(overrides)
     if location.startswith("random:"):
         loaded = _random_encoder(location, seed, options)
+    elif location.startswith("pixels/") and not Path(location).exists():
+        loaded = _pixel_encoder(location, options)
     else:
         loaded = _read(location, options)
     loaded.encoder.eval().to(device)
@@ -139,6 +149,15 @@ def _random_encoder(spec: str, seed: int, options: Overrides) -> LoadedEncoder:
         encoder = Encoder(config)
     name = f"random {config.name}"
     return LoadedEncoder(encoder, name, method="random", source=spec, warnings=warnings, format="random")
+
+
+def _pixel_encoder(spec: str, options: Overrides) -> LoadedEncoder:
+    """Return the baseline without a network that `pixels/16` names."""
+    patch = spec.removeprefix("pixels/")
+    if not (patch.isdigit() and 1 <= int(patch) <= 1024) or options != Overrides():
+        raise UserError(f"--checkpoint {spec}: expected pixels/PATCH, e.g. pixels/16, and nothing to override")
+    name = f"{spec} (color and place, no network)"
+    return LoadedEncoder(PixelEncoder(int(patch)), name, method="pixels", source=spec, format="pixels")
 
 
 def _read(location: str, options: Overrides) -> LoadedEncoder:

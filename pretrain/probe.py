@@ -17,6 +17,7 @@ from flsl.components import Components, measure
 from flsl.confusion import VOID, confusion, mean_iou
 from flsl.encoder import Encoder
 from flsl.label_transfer import patch_labels, transfer_labels
+from flsl.pixels import pixel_tokens
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import ImageError
 from pretrain.crops import decode
@@ -91,7 +92,7 @@ class Probe:
         if labeled:
             images = normalize(labeled.images)
             found["in_context_miou"] = in_context_miou(self.encode(images), labeled)
-            found["pixels_miou"] = in_context_miou(pixels(images, self.encoder.patch_size), labeled)
+            found["pixels_miou"] = in_context_miou(pixel_tokens(images, self.encoder.patch_size), labeled)
         self.encoder.train(training)
         return found
 
@@ -117,18 +118,6 @@ def in_context_miou(tokens: torch.Tensor, labeled: Labeled) -> float:
         truth = torch.where(mask < labeled.classes, mask, VOID)
         total += confusion(truth.numpy(), prediction.numpy(), labeled.classes)
     return mean_iou(total, absent="left out")
-
-
-def pixels(images: torch.Tensor, patch_size: int) -> torch.Tensor:
-    """Return what needs no learning, `(B, N, 6)`: mean color and place of each patch of normalized images.
-
-    The constant makes the order of cosines nearly that of distances.
-    """
-    colors = F.avg_pool2d(images, patch_size)
-    rows, columns = colors.shape[2:]
-    y, x = torch.meshgrid(torch.linspace(-1, 1, rows), torch.linspace(-1, 1, columns), indexing="ij")
-    place = torch.stack([x, y, torch.full_like(x, 6.0)]).expand(len(images), -1, -1, -1)
-    return torch.cat([colors, place], dim=1).flatten(2).transpose(1, 2)
 
 
 def _components(found: dict[str, float]) -> Components:

@@ -8,7 +8,9 @@ from flsl.source import Overrides
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     """Add the positional CHECKPOINT and what overrides it."""
     parser.add_argument(
-        "checkpoint", metavar="CHECKPOINT", help="file, folder, listed name, timm:NAME or random:ARCH/PATCH"
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="file, folder, listed name, timm:NAME, random:ARCH/PATCH or pixels/PATCH",
     )
     add_overrides(parser)
 

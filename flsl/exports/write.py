@@ -4,14 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flsl.checkpoint import LoadedEncoder
+from flsl.checkpoint import LoadedEncoder, require_weights
 from flsl.formats.found import State
 from flsl.runtime.files import write_text
 from flsl.weight_file import write_safetensors
 
 
 def tensors(loaded: LoadedEncoder) -> State:
-    """Return the encoder's tensors on the CPU, under our names."""
+    """Return the encoder's tensors on the CPU, under our names. Raises UserError where there are none."""
+    require_weights(loaded.encoder)
     return {key: value.detach().cpu().contiguous() for key, value in loaded.encoder.state_dict().items()}
 
 

@@ -11,9 +11,10 @@ from support.pretrain_run import log, run
 
 from flsl import load_encoder
 from flsl.components import Components
+from flsl.pixels import pixel_tokens
 from pretrain.diagnosis import diagnose
 from pretrain.labeled import Labeled, read_labeled
-from pretrain.probe import in_context_miou, pixels
+from pretrain.probe import in_context_miou
 
 START = Components(rank=11.5, between_images=0.19, place=0.13, color=0.56, attended=0.6)
 OLD_SCALES = ("mean_shift.scale_sa=0.0072", "mean_shift.scale_ca=0.0144")
@@ -111,7 +112,7 @@ def test_features_of_the_classes_segment_better_than_noise():
     classes = torch.nn.functional.one_hot(masks[:, ::8, ::8].flatten(1), 3).float()
     assert in_context_miou(classes, data) > 80  # bilinear borders
     assert in_context_miou(torch.randn(8, 16, 5, generator=random), data) < 50
-    assert not math.isnan(in_context_miou(pixels(data.images, 8), data))
+    assert not math.isnan(in_context_miou(pixel_tokens(data.images, 8), data))
 
 
 @pytest.mark.parametrize("settings", [(), ("probe.minutes=5",)])
