@@ -4,13 +4,16 @@ import os
 from typing import TYPE_CHECKING
 
 from flsl.runtime.errors import UserError
+from flsl.runtime.precision import allow_tf32
 
 if TYPE_CHECKING:
     import torch
 
 
 def choose_device(name: str, local_rank: int | None = None) -> "torch.device":
-    """Return the device that --device names.
+    """Return the device that --device names, and make a GPU this process's own: what asks for "cuda" later gets it.
+
+    Float32 products keep all their bits until a recipe's precision says otherwise (`flsl.runtime.precision`).
 
     Args:
         name: `auto` is this rank's GPU where there is one, else the CPU; `cuda` is this rank's GPU; any other name is taken
@@ -29,7 +32,25 @@ def choose_device(name: str, local_rank: int | None = None) -> "torch.device":
         if device.type == "cuda" and device.index is None:
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) if local_rank is None else local_rank)
         torch.empty(1, device=device)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+            allow_tf32(False)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"--device {name} cannot be used: {reason}. Try auto or cpu.") from error
     return device
+
+
+def device_memory(device: "torch.device") -> float | None:
+    """Return the most memory of a GPU that this process has held at once so far, in MiB; None on other devices."""
+    if device.type != "cuda":
+        return None
+    import torch
+
+    return torch.cuda.max_memory_reserved(device) / 2**20
+
+
+def cores() -> int:
+    """Return how many cores this process may use, its share where a launcher started several on this machine."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(available // int(os.environ.get("LOCAL_WORLD_SIZE", 1)), 1)

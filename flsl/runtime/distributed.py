@@ -6,6 +6,7 @@ Without either, every function here is that of a single process and needs no gro
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flsl.runtime.device import choose_device
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 T = TypeVar("T")
+PATIENCE = timedelta(minutes=30)  # that ranks wait for one that lists a million images or writes to a slow disk
 _words: Any = None  # the group in which processes exchange words, by the CPU; None is torch's default group
 
 
@@ -43,7 +45,8 @@ class Ranks:
 def start_ranks(device: str = "auto") -> Ranks:
     """Join the process group that torchrun or Slurm describes (single process otherwise) and choose the device.
 
-    Joining again is allowed; two processes cannot share a GPU.
+    Joining again is allowed. Each process has a GPU of its own, unless a machine has fewer than processes and all are told
+    one of them (`cuda:0`): then they share it, and talk by the CPU.
 
     Raises:
         UserError: the device is not there, or Slurm's tasks cannot meet.
@@ -54,12 +57,12 @@ def start_ranks(device: str = "auto") -> Ranks:
     adopt_ranks()
     chosen = choose_device(device)
     if world_size() > 1 and not dist.is_initialized():
-        if chosen.type == "cuda":
-            torch.cuda.set_device(chosen)
-        backend = "nccl" if chosen.type == "cuda" else "gloo"
-        dist.init_process_group(backend, rank=this_rank(), world_size=world_size())
+        own_gpu = chosen.type == "cuda" and torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        own = chosen if own_gpu else None
+        backend = "gloo" if own is None else "nccl"
+        dist.init_process_group(backend, rank=this_rank(), world_size=world_size(), timeout=PATIENCE, device_id=own)
         global _words
-        _words = dist.new_group(backend="gloo") if backend != "gloo" else None
+        _words = dist.new_group(backend="gloo", timeout=PATIENCE) if backend != "gloo" else None
     return Ranks(this_rank(), world_size(), chosen)
 
 
