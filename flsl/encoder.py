@@ -36,7 +36,7 @@ class Encoder(nn.Module):
         self.config = config
         self.patch_size, self.embed_dim = config.patch_size, config.embed_dim
         self.depth, self.num_heads = config.depth, config.num_heads
-        self.grad_checkpointing = False
+        self.grad_checkpointing, self.drop_path = False, drop_path
         self.num_prefix_tokens = int(config.class_token) + config.register_tokens
         if config.timm_model is not None:
             heads = {"num_heads": config.num_heads} if "num_heads" in config.timm_arguments else {}
@@ -92,14 +92,28 @@ class Encoder(nn.Module):
         prefix = torch.cat([prefix[:, :rows] + positions[:, :rows], prefix[:, rows:]], dim=1)
         return torch.cat([prefix.expand(len(images), -1, -1), tokens], dim=1)
 
-    def run_block(self, block: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
-        """Run one of `blocks` on tokens `(B, prefix + N, D)`, with activations recomputed if that is switched on."""
+    def run_block(self, block: nn.Module, tokens: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
+        """Run one of `blocks` on tokens `(B, prefix + N, D)`, with activations recomputed if that is switched on.
+
+        `kept` `(2, B)` multiplies its two branches, image by image: stochastic depth that was drawn elsewhere.
+        """
+
+        def run(tokens: torch.Tensor, *kept: torch.Tensor) -> torch.Tensor:
+            return _run_kept(block, tokens, *kept) if kept else block(tokens)
+
+        inputs = (tokens,) if kept is None else (tokens, kept)
         if self.grad_checkpointing and self.training:
-            return checkpoint(block, tokens, use_reentrant=False)
-        return block(tokens)
+            # Only what the block draws itself has to be drawn again alike when it is computed again.
+            draws = self.drop_path > 0 and kept is None
+            return checkpoint(run, *inputs, use_reentrant=False, preserve_rng_state=draws)
+        return run(*inputs)
 
     def patch_tokens(
-        self, images: torch.Tensor, blocks: Sequence[int] | None = None, norm: bool = True
+        self,
+        images: torch.Tensor,
+        blocks: Sequence[int] | None = None,
+        norm: bool = True,
+        kept: torch.Tensor | None = None,
     ) -> list[torch.Tensor]:
         """Return patch features in raster order.
 
@@ -107,6 +121,8 @@ class Encoder(nn.Module):
             images: `(B, 3, H, W)`, sides multiples of the patch size.
             blocks: 0-based blocks to tap, ascending; None is the last one.
             norm: apply the final LayerNorm to each tap.
+            kept: `(depth, 2, B)` factors of the blocks' branches, 0 where stochastic depth leaves one out; None lets the
+                blocks draw, where they train. A network of timm's draws in any case.
 
         Returns:
             One `(B, N, D)` tensor per block.
@@ -120,14 +136,17 @@ class Encoder(nn.Module):
             return run_network(self.parts, images, blocks, norm, self.config.name)
         taps, tokens = [], self.embed(images)
         for index, block in enumerate(self.blocks[: blocks[-1] + 1]):
-            tokens = self.run_block(block, tokens)
+            tokens = self.run_block(block, tokens, None if kept is None else kept[index])
             if index in blocks:
                 taps.append((self.norm(tokens) if norm else tokens)[:, self.num_prefix_tokens :])
         return taps
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Encode images `(B, 3, H, W)` into patch tokens `(B, N, D)` after the final norm, in raster order."""
-        return self.patch_tokens(images)[0]
+    def forward(self, images: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
+        """Encode images `(B, 3, H, W)` into patch tokens `(B, N, D)` after the final norm, in raster order.
+
+        `kept` is that of `patch_tokens`.
+        """
+        return self.patch_tokens(images, kept=kept)[0]
 
     def feature_maps(
         self, images: torch.Tensor, blocks: Sequence[int] | None = None, norm: bool = True
@@ -136,6 +155,15 @@ class Encoder(nn.Module):
         taps = self.patch_tokens(images, blocks, norm)
         rows, columns = images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size
         return [tokens.transpose(1, 2).reshape(len(images), -1, rows, columns) for tokens in taps]
+
+
+def _run_kept(block: Any, tokens: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """Run a timm block with the factors `(2, B)` of its branches instead of its own draw."""
+    first, second = kept[:, :, None, None]
+    branch = block.ls1(block.attn(block.norm1(tokens)))
+    tokens = tokens + branch * first.to(branch.dtype)
+    branch = block.ls2(block.mlp(block.norm2(tokens)))
+    return tokens + branch * second.to(branch.dtype)
 
 
 def check_sides(images: torch.Tensor, patch_size: int) -> None:

@@ -30,6 +30,16 @@ def mean_assignment(student: torch.Tensor) -> torch.Tensor:
     return local + (mean_over_ranks(local.detach()) - local.detach())
 
 
+def gradient_of_a_part(student: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+    """Return `whole`, p_bar `(K,)` of all equal parts of a step and of all ranks, with the gradient of this part's rows.
+
+    `student` are its logits `(R, K)`. p_bar is the mean of the parts' means, and its loss depends on the parts through it
+    alone: the mean of the parts' gradients, each taken at the whole p_bar, is the gradient of one large batch.
+    """
+    local = torch.softmax(student, dim=-1).mean(0)
+    return whole + (local - local.detach())
+
+
 def volume_loss(p_bar: torch.Tensor, prior: torch.Tensor | None = None) -> torch.Tensor:
     """Return `KL(p_bar || prior)`, uniform by default: volume maximization, which keeps clusters non-empty.
 

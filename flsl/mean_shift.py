@@ -2,13 +2,15 @@
 
 import torch
 
+Scalar = float | torch.Tensor  # a scheduled value: a number, or a tensor without dimensions that stays on the device
 
-def attention(queries: torch.Tensor, tokens: torch.Tensor, scale: float) -> torch.Tensor:
+
+def attention(queries: torch.Tensor, tokens: torch.Tensor, scale: Scalar) -> torch.Tensor:
     """Return `softmax(scale * q Z^T)`, `(B, Q, N)`; nothing is normalized before (docs/method.md, "Mean-shift")."""
     return torch.softmax(scale * (queries @ tokens.transpose(1, 2)), dim=-1)
 
 
-def mean_shift(queries: torch.Tensor, tokens: torch.Tensor, scale: float) -> torch.Tensor:
+def mean_shift(queries: torch.Tensor, tokens: torch.Tensor, scale: Scalar) -> torch.Tensor:
     """Shift queries `(B, Q, D)` to the modes `(B, Q, D)` of tokens `(B, N, D)`.
 
     `scale` multiplies the logits, so it is an inverse temperature.
@@ -27,7 +29,7 @@ def sharpened_attention(queries: torch.Tensor, tokens: torch.Tensor, scale: floa
     return weights / weights.sum(dim=-1, keepdim=True)
 
 
-def mix_attention(weights: torch.Tensor, constraint: torch.Tensor, mix: float) -> torch.Tensor:
+def mix_attention(weights: torch.Tensor, constraint: torch.Tensor, mix: Scalar) -> torch.Tensor:
     """Return `mix * weights + (1 - mix) * constraint`, renormalized to sum 1 over the tokens."""
     mixed = mix * weights + (1 - mix) * constraint
     return mixed / mixed.sum(dim=-1, keepdim=True)

@@ -1,7 +1,7 @@
 """The student-teacher model: one FLSL step from views to losses (docs/method.md, "Mean-shift" and "Losses")."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -11,8 +11,15 @@ from torch import nn
 from flsl.architecture import EncoderConfig
 from flsl.encoder import Encoder
 from flsl.head import Head
-from flsl.losses import inter_view_loss, intra_view_loss, mean_assignment, mean_over_ranks, volume_loss
-from flsl.mean_shift import attention, mean_shift, mix_attention, sharpened_attention
+from flsl.losses import (
+    gradient_of_a_part,
+    inter_view_loss,
+    intra_view_loss,
+    mean_assignment,
+    mean_over_ranks,
+    volume_loss,
+)
+from flsl.mean_shift import Scalar, attention, mean_shift, mix_attention, sharpened_attention
 from flsl.objective import HeadConfig, Loss, Stage, Temperature
 
 
@@ -20,11 +27,11 @@ from flsl.objective import HeadConfig, Loss, Stage, Temperature
 class StepValues:
     """The scheduled values of one step; `mixture` weighs the teacher's own attention against the constraint's."""
 
-    scale_sa: float
-    scale_ca: float
-    tau_teacher: float
-    upsilon: float
-    mixture: float = 1.0
+    scale_sa: Scalar
+    scale_ca: Scalar
+    tau_teacher: Scalar
+    upsilon: Scalar
+    mixture: Scalar = 1.0
 
 
 @dataclass(kw_only=True)
@@ -99,6 +106,7 @@ class FLSL(nn.Module):
     terms = ("intra", "inter", "vmr")  # the parts of the loss, as `StepOutput` names them
     center: torch.Tensor  # (1, K), subtracted from the teacher's logits with centering
     prior: torch.Tensor | None  # (K,)
+    drop: torch.Tensor  # (depth, 1, 1), the share of its branches that stochastic depth leaves out of a block
 
     def __init__(
         self,
@@ -133,6 +141,7 @@ class FLSL(nn.Module):
         self.register_buffer("center", torch.zeros(1, head.centroids))
         prior = self.objective.prior
         self.register_buffer("prior", torch.tensor(prior) if prior else None, persistent=False)
+        self.register_buffer("drop", torch.linspace(0, drop_path, encoder.depth)[:, None, None], persistent=False)
 
     def forward(
         self,
@@ -140,8 +149,11 @@ class FLSL(nn.Module):
         queries: Sequence[torch.Tensor],
         values: StepValues,
         crops: Sequence[torch.Tensor] = (),
+        *,
+        paths: Sequence[torch.Tensor] = (),
+        p_bar: torch.Tensor | None = None,
     ) -> StepOutput:
-        """Compute the losses of one step.
+        """Compute the losses of one step, or of one of the equal parts of it that gradients are accumulated over.
 
         Args:
             views: the teacher's view, then the student's, each `(B, 3, s, s)`; views of one size that follow each
@@ -149,16 +161,16 @@ class FLSL(nn.Module):
             queries: for each student view `(B, Q)` token indices in raster order.
             values: this step's scheduled values.
             crops: the un-jittered views, needed for multi-stage training only.
+            paths: for each student view `(B, depth, 2)` draws in 0..1, which decide stochastic depth; without them the
+                blocks draw by themselves.
+            p_bar: the mean assignment `(K,)` of all parts of the step; without it, this is the whole step.
         """
         with torch.no_grad():
             tokens_teacher = at_least_float32(self.teacher.backbone(views[0]))
             keys_previous = tokens_teacher if self.previous is None else self.previous(crops[0])
         rows: dict[str, list[torch.Tensor]] = {"query": [], "mode": [], "mode_teacher": []}
         tokens_student = []
-        for _, run in groupby(range(1, len(views)), key=lambda i: views[i].shape[-1]):
-            group = list(run)
-            tokens = at_least_float32(self.student.backbone(torch.cat([views[i] for i in group])))
-            places = torch.cat([queries[i - 1] for i in group])
+        for group, tokens, places in self._encode(views, queries, paths):
             repeats = (len(group), 1, 1)
             with torch.autocast(tokens.device.type, enabled=False):
                 query = gather_tokens(tokens, places)
@@ -173,12 +185,48 @@ class FLSL(nn.Module):
                     weights = mix_attention(weights, constraint, values.mixture)
                 rows["mode_teacher"].append((weights @ keys).flatten(0, 1))
             tokens_student.append(tokens)
-        return self._losses({k: torch.cat(v) for k, v in rows.items()}, values, tokens_teacher, tokens_student)
+        return self._losses({k: torch.cat(v) for k, v in rows.items()}, values, tokens_teacher, tokens_student, p_bar)
+
+    @torch.no_grad()
+    def mean_assignment(
+        self,
+        views: Sequence[torch.Tensor],
+        queries: Sequence[torch.Tensor],
+        values: StepValues,
+        *,
+        paths: Sequence[torch.Tensor] = (),
+    ) -> torch.Tensor:
+        """Return the mean assignment `(K,)` of one part of a step on this rank; arguments are those of `forward`."""
+        modes = []
+        for _, tokens, places in self._encode(views, queries, paths):
+            with torch.autocast(tokens.device.type, enabled=False):
+                modes.append(mean_shift(gather_tokens(tokens, places), tokens, values.scale_sa).flatten(0, 1))
+        logits = at_least_float32(self.student.head(self.student.norm(torch.cat(modes))))
+        return torch.softmax(logits / self.temperature.student, dim=-1).mean(0)
+
+    def _encode(
+        self, views: Sequence[torch.Tensor], queries: Sequence[torch.Tensor], paths: Sequence[torch.Tensor]
+    ) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
+        """Yield, for views of one size that follow each other: their numbers, the student's tokens `(views * B, N, D)`,
+        and the places of the queries `(views * B, Q)`."""
+        for _, run in groupby(range(1, len(views)), key=lambda i: views[i].shape[-1]):
+            group = list(run)
+            images, places = torch.cat([views[i] for i in group]), torch.cat([queries[i - 1] for i in group])
+            kept = None
+            if paths:
+                draws = torch.cat([paths[i - 1] for i in group]).permute(1, 2, 0)
+                kept = (draws >= self.drop).to(self.drop) / (1 - self.drop)
+            yield group, at_least_float32(self.student.backbone(images, kept)), places
 
     def _losses(
-        self, rows: dict[str, torch.Tensor], values: StepValues, tokens_teacher: torch.Tensor, tokens_student: list
+        self,
+        rows: dict[str, torch.Tensor],
+        values: StepValues,
+        tokens_teacher: torch.Tensor,
+        tokens_student: list[torch.Tensor],
+        whole: torch.Tensor | None,
     ) -> StepOutput:
-        """Turn queries and modes `(R, D)` of all views into losses."""
+        """Turn queries and modes `(R, D)` of all views into losses; `whole` is `forward`'s `p_bar`."""
         objective = self.objective
         logits_student = at_least_float32(self.student.head(self.student.norm(rows["mode"])))
         with torch.no_grad():
@@ -188,7 +236,7 @@ class FLSL(nn.Module):
             centered = logits_teacher - self.center if objective.centering else logits_teacher
             intra = intra_view_loss(rows["query"], rows["mode"])
             inter = inter_view_loss(student, centered / values.tau_teacher)
-            p_bar = mean_assignment(student)
+            p_bar = mean_assignment(student) if whole is None else gradient_of_a_part(student, whole)
             vmr = volume_loss(p_bar, self.prior) if objective.volume_maximization else p_bar.new_zeros(())
             loss = values.upsilon * intra + objective.eta * inter + objective.gamma * vmr
         return StepOutput(
@@ -218,12 +266,11 @@ class FLSL(nn.Module):
         self.center.copy_(moved if keep is None else torch.where(keep, self.center, moved))
 
     @torch.no_grad()
-    def update_teacher(self, momentum: float) -> None:
-        """EMA over all parameters: teacher = momentum * teacher + (1 - momentum) * student."""
+    def update_teacher(self, share: Scalar) -> None:
+        """EMA over all parameters: the teacher goes `share` (1 - momentum) of the way to the student."""
         teacher: list[torch.Tensor] = list(self.teacher.parameters())
         student: list[torch.Tensor] = list(self.student.parameters())
-        torch._foreach_mul_(teacher, momentum)
-        torch._foreach_add_(teacher, student, alpha=1 - momentum)
+        torch._foreach_lerp_(teacher, student, [torch.as_tensor(share).to(teacher[0])] * len(teacher))
 
 
 def gather_tokens(tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:

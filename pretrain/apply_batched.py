@@ -1,9 +1,13 @@
-"""Photometric operations on a batch of views at once, on whatever device holds them."""
+"""Photometric operations on a batch of views at once, on whatever device holds them.
+
+Every operation runs on the whole batch and is kept where a view asks for it: nothing depends on numbers that the host
+would have to wait for, and a compiler makes a handful of kernels of it.
+"""
 
 import torch
 import torch.nn.functional as F
 
-from pretrain.photometric import MAX_RADIUS, ORDERS, normalize
+from pretrain.photometric import MAX_RADIUS, normalize
 
 LUMA = (0.299, 0.587, 0.114)
 
@@ -12,55 +16,31 @@ def apply_batched(views: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor
     """Apply each view's parameters to it and normalize.
 
     Args:
-        views: `(B, 3, H, W)` uint8 crops, on any device.
-        parameters: `(B, 8)` from `as_tensor`, on the CPU, so that choosing rows needs no wait for the device.
+        views: `(B, 3, H, W)` uint8 crops.
+        parameters: `(B, 11)` from `as_tensor`, on the same device.
 
     Returns:
         Normalized float views `(B, 3, H, W)`.
     """
     x = views.float() / 255
-    device = x.device
-    orders = torch.tensor(ORDERS)[parameters[:, 0].long().clamp_min(0)]
-    jittered = parameters[:, 0] >= 0
-    steps = (_brightness, _contrast, _saturation, _hue)
-    for slot in range(4):
-        for index, step in enumerate(steps):
-            rows = torch.nonzero(jittered & (orders[:, slot] == index)).flatten()
-            if len(rows):
-                factor = parameters[rows, 1 + index].to(device, non_blocking=True)[:, None, None, None]
-                where = rows.to(device, non_blocking=True)
-                x[where] = step(x[where], factor)
-    rows = torch.nonzero(parameters[:, 5]).flatten().to(device, non_blocking=True)
-    x[rows] = _luma(x[rows]).expand(-1, 3, -1, -1)
-    rows = torch.nonzero(parameters[:, 6]).flatten()
-    if len(rows):
-        where = rows.to(device, non_blocking=True)
-        x[where] = _blur(x[where], parameters[rows, 6].to(device, non_blocking=True))
-    rows = torch.nonzero(parameters[:, 7]).flatten().to(device, non_blocking=True)
-    solarized = x[rows]
-    x[rows] = torch.where(solarized >= 128 / 255, 1 - solarized, solarized)
+    columns = parameters[:, :, None, None, None].unbind(1)  # (B, 1, 1, 1) each
+    slots, (brightness, contrast, saturation, hue), (gray, radius, solarize) = columns[:4], columns[4:8], columns[8:]
+    for step in slots:
+        luma = _luma(x)
+        # Brightness, contrast and saturation move a pixel away from black, from the mean gray, from its own gray.
+        base = torch.where(step == 1, luma.mean((1, 2, 3), keepdim=True), torch.where(step == 2, luma, 0.0))
+        factor = torch.where(step == 0, brightness, torch.where(step == 1, contrast, saturation))
+        blended = (base + factor * (x - base)).clamp(0, 1)
+        x = torch.where(step == 3, _hue(x, hue), torch.where(step < 0, x, blended))
+    x = torch.where(gray > 0, _luma(x), x)
+    x = _blur(x, radius)
+    x = torch.where((solarize > 0) & (x >= 128 / 255), 1 - x, x)
     return normalize(x)
 
 
 def _luma(x: torch.Tensor) -> torch.Tensor:
     r, g, b = x.unbind(1)
     return (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b).unsqueeze(1)
-
-
-def _blend(x: torch.Tensor, base: torch.Tensor | float, factor: torch.Tensor) -> torch.Tensor:
-    return (base + factor * (x - base)).clamp_(0, 1)
-
-
-def _brightness(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    return (x * factor).clamp_(0, 1)
-
-
-def _contrast(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    return _blend(x, _luma(x).mean((1, 2, 3), keepdim=True), factor)
-
-
-def _saturation(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    return _blend(x, _luma(x), factor)
 
 
 def _hue(x: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
@@ -78,13 +58,14 @@ def _hue(x: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
 
 
 def _blur(x: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
-    """Blur each image with its own Gaussian, separably; borders repeat the edge pixel."""
+    """Blur each image with its own Gaussian, separably; borders repeat the edge pixel. Radius 0 leaves it as it is."""
     half = int(3 * MAX_RADIUS)
     offsets = torch.arange(-half, half + 1, device=x.device, dtype=x.dtype)
-    kernel = torch.exp(-0.5 * (offsets / radius[:, None]) ** 2)
-    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(3, 0)  # (3 B, 2 half + 1)
-    batch, _, height, width = x.shape
-    x = x.reshape(1, 3 * batch, height, width)
-    x = F.conv2d(F.pad(x, (half, half, 0, 0), "replicate"), kernel[:, None, None, :], groups=3 * batch)
-    x = F.conv2d(F.pad(x, (0, 0, half, half), "replicate"), kernel[:, None, :, None], groups=3 * batch)
-    return x.reshape(batch, 3, height, width)
+    kernel = torch.exp(-0.5 * (offsets / radius[..., None].clamp_min(1e-6)) ** 2)  # (B, 1, 1, 1, 2 half + 1)
+    weights = (kernel / kernel.sum(-1, keepdim=True)).unbind(-1)
+    for axis, border in ((3, (half, half, 0, 0)), (2, (0, 0, half, half))):
+        padded, size = F.pad(x, border, "replicate"), x.shape[axis]
+        x = weights[0] * padded.narrow(axis, 0, size)
+        for place in range(1, 2 * half + 1):
+            x = x + weights[place] * padded.narrow(axis, place, size)
+    return x

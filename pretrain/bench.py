@@ -228,7 +228,7 @@ def time_workers(recipe: Any, device: Any, arguments: argparse.Namespace, rows: 
     from torch.utils.data import DataLoader
 
     from pretrain.dataset import ViewDataset, collate, find_images
-    from pretrain.loop import single_thread
+    from pretrain.feed import single_thread
 
     where: Literal["device", "workers"] = "workers" if device.type == "cpu" else "device"
     size = 16

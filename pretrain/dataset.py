@@ -85,6 +85,9 @@ class ViewDataset(Dataset):
             grid = crop.shape[-1] // self.recipe.encoder.patch_size
             queries.append(draw_queries(1, grid, window, sampling.mode, generator)[0])
         sample: dict[str, Any] = {"queries": queries}
+        if self.recipe.training.drop_path:  # stochastic depth goes with the image, whatever batch or rank it is in
+            draws = random.random((len(queries), self.recipe.encoder.depth, 2), dtype=np.float32)
+            sample["paths"] = list(torch.from_numpy(draws))
         if self.photometric == "workers":
             arrays = [apply_opencv(crop.permute(1, 2, 0).numpy(), p) for crop, p in zip(crops, parameters)]
             sample["views"] = [torch.from_numpy(array).permute(2, 0, 1) for array in arrays]

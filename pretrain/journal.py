@@ -45,7 +45,7 @@ class Journal:
         self.first_step, self.total_steps, self.terms = first_step, total_steps, terms
         self.steps_per_epoch, self.batch_size = steps_per_epoch, batch_size
         self.start = self.last_time = time.perf_counter()
-        self.last_step, self.waited = first_step, 0.0
+        self.last_step = first_step
         lines = self.path.read_text().splitlines() if self.path.exists() and first_step else []
         write_text(self.path, "".join(line + "\n" for line in lines if _step_of(line) < first_step))
         from torch.utils.tensorboard import SummaryWriter
@@ -59,13 +59,14 @@ class Journal:
                 f"cannot write {out / 'tensorboard'}: {error.strerror}. Make room, and run again."
             ) from error
 
-    def report(self, step: int, scalars: dict[str, float], notes: dict[str, Any]) -> None:
-        """Write one line for the steps since the last report; `step` is the last one done (0-based)."""
+    def report(self, step: int, scalars: dict[str, float], notes: dict[str, Any], *, waited: float) -> None:
+        """Write one line for the steps since the last report; `step` is the last one done (0-based), and `waited` the
+        seconds that they waited for their images."""
         now = time.perf_counter()
         done = step + 1 - self.last_step
         seconds = now - self.last_time
         rate = done * self.batch_size / seconds
-        share = min(self.waited / seconds, 1.0)
+        share = min(waited / seconds, 1.0)
         epoch = step // self.steps_per_epoch
         line = {
             "step": step,
@@ -87,7 +88,7 @@ class Journal:
             f"lr {scalars['lr']:.2e} {rate:.1f} images/s data {share:.0%} ETA {_clock(eta)}",
             flush=True,
         )
-        self.last_time, self.last_step, self.waited = now, step + 1, 0.0
+        self.last_time, self.last_step = now, step + 1
 
     def note(self, done: int, found: dict[str, float]) -> None:
         """Write what the probe found after `done` steps: a line of its own, and scalars `probe/...`."""

@@ -1,31 +1,35 @@
 """The training loop: data, steps, states, signals; resumes anywhere, bit for bit."""
 
+import copy
 import sys
 import time
 from collections import deque
+from collections.abc import Iterable
 from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from torch.utils.data import DataLoader
 
 from flsl.checkpoint import load_encoder, save_encoder
+from flsl.encoder import Encoder
 from flsl.model import FLSL, EarlierStage
+from flsl.runtime.device import device_memory
 from flsl.runtime.distributed import Ranks, any_rank, data_parallel, gather, on_main
 from flsl.runtime.errors import SaidElsewhere, UserError
 from flsl.runtime.files import write_tensors
-from flsl.runtime.preemption import Preempted, StopSignal, leave_signals_to_the_main_process
+from flsl.runtime.preemption import Preempted, StopSignal
 from flsl.runtime.run_folder import RunFolder
-from pretrain.dataset import Order, ViewDataset, collate
+from pretrain.dataset import Order
+from pretrain.feed import Feed, load
 from pretrain.journal import Journal
 from pretrain.pictures import draw_pictures
 from pretrain.probe import Probe
 from pretrain.recipe import Recipe
 from pretrain.schedules import Schedules
-from pretrain.state import StateFolder
-from pretrain.step import TrainingStep, to_device
+from pretrain.state import Beside, StateFolder, on_host
+from pretrain.step import TrainingStep
 
 METHOD, ENCODER, STATES = "FLSL", "encoder.safetensors", "states"
 COLLAPSED = 0.05  # entropy of the mean assignment, as a share of its maximum, that draws a warning
@@ -81,7 +85,7 @@ class Loop:
         self.unreadable: set[int] = set()
         self.recent: deque[dict[str, Any]] = deque()  # scalars since the last report, still on the device
         self.skipped = 0.0
-        self.signal = StopSignal()
+        self.signal, self.beside = StopSignal(), Beside()
 
     def run(self) -> None:
         """Train to the end, from the newest state in the folder where there is one.
@@ -98,10 +102,13 @@ class Loop:
             return
         self.build(first if has_state else None)
         with self.signal:
-            if first < self.total_steps:
-                self.steps(first)
-            else:
-                on_main(self.finish)
+            try:
+                if first < self.total_steps:
+                    self.steps(first)
+                else:
+                    on_main(self.finish)
+            finally:
+                self.beside.wait()
 
     def find_state(self) -> tuple[int, bool]:
         """Return how many steps are done, and whether there is a state of them; for the main rank.
@@ -139,9 +146,7 @@ class Loop:
         if step is None:
             return
         state = self.states.load(step, self.ranks.device)
-        model.load_state_dict(state["model"])
-        self.step.optimizer.load_state_dict(state["optimizer"])
-        self.step.scaler.load_state_dict(state["scaler"])
+        self.step.load_state_dict(state)
         self.unreadable, self.skipped = set(state["unreadable"]), state["skipped"]
         self.recent.extend(state["recent"])
         self.say(f"resuming {self.out} after step {step} of {self.total_steps}")
@@ -169,51 +174,35 @@ class Loop:
         with closing(journal) if journal else nullcontext():
             if journal and self.probe:
                 self.probe.begin(self.step.model.teacher.backbone, journal, first)
-            batches = self.batches(first)
-            for step in range(first, self.total_steps):
-                # Stochastic depth draws from the global generator: seeded by step and rank, it needs no saved state.
+            feed = Feed(self.paths, self.recipe, self.ranks, first)
+            saved = time.monotonic()
+            for step, (samples, batches) in enumerate(feed, first):
+                # A network of timm's draws from the global generator: seeded by step and rank, it needs no saved state.
                 torch.manual_seed(hash((training.seed, step, self.ranks.rank)) % 2**63)
-                begin = time.perf_counter()
-                samples = [next(batches) for _ in range(training.accumulate)]
-                waited = time.perf_counter() - begin
                 self.note_unreadable(samples)
-                parts = [to_device(s, self.ranks.device, self.recipe.stage is not None) for s in samples]
-                self.recent.append({"step": step, **self.step(parts, step)})
-                if journal:
-                    journal.waited += waited
+                self.recent.append({"step": step, **self.step(batches, step)})
                 done = step + 1
                 if step % runtime.log_every == 0 or done == self.total_steps:
-                    self.report(step, journal)
+                    self.report(step, journal, feed)
                 if done == self.total_steps:
                     on_main(self.finish)
                 elif any_rank(self.signal.requested):
                     kept = on_main(partial(self.stop, done))
                     words = f"stopped by a signal after step {done}; run the same command again to continue"
                     raise Preempted(f"{words} after step {kept}" if self.ranks.is_main else "")
-                elif done % runtime.checkpoint_every == 0 or done % per_epoch == 0:
+                elif self.due(done, time.monotonic() - saved):
                     self.save(done)
+                    saved = time.monotonic()
                 if self.probe:
                     self.probe(done)
                 if journal and done % per_epoch == 0:
                     self.draw(journal, done)
 
-    def batches(self, first: int) -> Any:
-        """Return an iterator over this rank's collated micro-batches from step `first` on."""
-        where, workers = self.recipe.training.photometric, self.recipe.runtime.workers
-        if where == "auto":
-            where = "workers" if self.ranks.device.type == "cpu" else "device"
-        order = Order(len(self.paths), self.recipe, self.ranks.rank, self.ranks.world, first)
-        return iter(
-            DataLoader(
-                ViewDataset(self.paths, self.recipe, where),
-                batch_sampler=order,
-                num_workers=workers,
-                collate_fn=collate,
-                pin_memory=self.ranks.device.type == "cuda",
-                worker_init_fn=single_thread,
-                prefetch_factor=4 if workers else None,
-            )
-        )
+    def due(self, done: int, seconds: float) -> bool:
+        """Tell whether to save after `done` steps, so many seconds after the last state."""
+        runtime = self.recipe.runtime
+        by_steps = runtime.checkpoint_every and done % runtime.checkpoint_every == 0
+        return bool(by_steps) or seconds > 60 * runtime.checkpoint_minutes
 
     def note_unreadable(self, samples: list[dict[str, Any]]) -> None:
         """Name images that any rank could not read, once; stop, all ranks together, where they exceed the permitted share."""
@@ -234,9 +223,9 @@ class Loop:
                 f"{limit:.2%} (runtime.max_unreadable): {names}. Restore or delete them, or raise the limit."
             )
 
-    def report(self, step: int, journal: Journal | None) -> None:
+    def report(self, step: int, journal: Journal | None, feed: Feed) -> None:
         """Fetch the scalars since the last report, write them down, and stop on too many non-finite steps."""
-        recent = [{k: float(v) for k, v in row.items()} for row in self.recent]
+        recent = fetch(self.recent)
         self.recent.clear()
         bad = [int(row["step"]) for row in recent if row["skipped"]]
         if any_rank(bool(bad)):  # with a loss scale, a rank knows of its own loss only
@@ -268,13 +257,18 @@ class Loop:
             )
         if journal:
             notes = {"skipped_steps": int(self.skipped), "unreadable_images": len(self.unreadable)}
-            journal.report(step, scalars, notes)
+            memory = device_memory(self.ranks.device)
+            if memory is not None:
+                notes["device_memory_mib"] = round(memory)
+            journal.report(step, scalars, notes, waited=feed.waited)
+            feed.waited = 0.0
 
     def give_up(self, step: int) -> None:
         """Save every rank's inputs of a non-finite step (they follow from seed and step) and raise UserError."""
         path, failure = self.out / f"nonfinite_step_{step}_rank_{self.ranks.rank}.pt", []
         try:
-            write_tensors(path, next(self.batches(step)))
+            order = Order(len(self.paths), self.recipe, self.ranks.rank, self.ranks.world, step)
+            write_tensors(path, next(load(self.paths, self.recipe, self.ranks, order)))
         except UserError as error:
             failure = [str(error)]
         failed = gather(failure)
@@ -296,7 +290,7 @@ class Loop:
         Raises:
             UserError: there is none.
         """
-        failed = self.save(done)
+        failed = self.write(done, *self.copies(done))
         kept = self.states.steps()
         if not kept:
             raise UserError(
@@ -311,7 +305,7 @@ class Loop:
         Raises:
             UserError: something could not be written.
         """
-        failed = self.save(self.total_steps)
+        failed = self.write(self.total_steps, *self.copies(self.total_steps))
         if failed:
             raise UserError(
                 f"all {self.total_steps} steps are done, but not all is written: {' '.join(failed)} Make room, and run the "
@@ -324,42 +318,49 @@ class Loop:
         if self.folder:
             self.folder.finish()
 
-    def save(self, done: int) -> list[str]:
-        """Write the training state and the teacher's encoder on the main rank; return what failed, which is said aloud.
+    def save(self, done: int) -> None:
+        """Write the training state and the teacher's encoder beside the training, on the main rank."""
+        if self.ranks.is_main:
+            self.beside.start(partial(self.write, done, *self.copies(done)))
+
+    def copies(self, done: int) -> tuple[dict[str, Any], Encoder]:
+        """Copy to the host what is written after `done` steps: what is needed to go on, and the teacher's encoder. What was
+        to be written before is, by then."""
+        self.beside.wait()
+        state = {
+            **self.step.state_dict(),
+            "unreadable": sorted(self.unreadable),
+            "skipped": self.skipped,
+            "recent": fetch(self.recent),
+        }
+        return on_host(state), copy.deepcopy(self.step.model.teacher.backbone).cpu()
+
+    def write(self, done: int, state: dict[str, Any], encoder: Encoder) -> list[str]:
+        """Write a state and an encoder of `done` steps; return what failed, which is said aloud.
 
         The state comes first, since an encoder without one cannot be gone on with; at the end the encoder does: on a disk
         that is nearly full it is what the run was for.
         """
-        if not self.ranks.is_main:
-            return []
         failed = []
-        writers = [self.save_state, self.save_encoder]
+        writers = [partial(self.write_state, done, state), partial(self.write_encoder, done, encoder)]
         for write in reversed(writers) if done == self.total_steps else writers:
             try:
-                write(done)
+                write()
             except (UserError, OSError) as error:
                 failed.append(str(error))
                 self.say(f"ERROR: after step {done}: {error}", error=True)
         return failed
 
-    def save_state(self, done: int) -> None:
+    def write_state(self, done: int, state: dict[str, Any]) -> None:
         """Write what is needed to go on; what the run replaces is deleted then."""
-        state = {
-            "model": self.step.model.state_dict(),
-            "optimizer": self.step.optimizer.state_dict(),
-            "scaler": self.step.scaler.state_dict(),
-            "unreadable": sorted(self.unreadable),
-            "skipped": self.skipped,
-            "recent": [{k: float(v) for k, v in row.items()} for row in self.recent],
-        }
         self.states.save(done, state)
         if self.folder:
             self.folder.forget_previous()
 
-    def save_encoder(self, done: int) -> None:
+    def write_encoder(self, done: int, encoder: Encoder) -> None:
         """Write the teacher's encoder, and what it was made from."""
         save_encoder(
-            self.step.model.teacher.backbone,
+            encoder,
             self.out / ENCODER,
             method=METHOD,
             name=self.recipe.name,
@@ -387,10 +388,9 @@ class Loop:
             print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
-def single_thread(_: int) -> None:
-    """Keep a data worker on one thread, and leave signals to the main process."""
-    import cv2
-
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-    leave_signals_to_the_main_process()
+def fetch(rows: Iterable[dict[str, Any]]) -> list[dict[str, float]]:
+    """Return rows of scalars as numbers, those on the device by one wait for all of them."""
+    rows = list(rows)
+    waiting = [v for row in rows for v in row.values() if isinstance(v, torch.Tensor)]
+    fetched = iter(torch.stack(waiting).tolist() if waiting else [])
+    return [{k: next(fetched) if isinstance(v, torch.Tensor) else float(v) for k, v in row.items()} for row in rows]

@@ -1,7 +1,5 @@
 """AdamW as FLSL uses it: two weight-decay groups, gradients clipped tensor by tensor, a last layer that starts frozen."""
 
-from typing import Any
-
 import torch
 from torch import nn
 
@@ -9,7 +7,7 @@ from flsl.model import Network
 
 
 def build_optimizer(student: nn.Module) -> torch.optim.AdamW:
-    """Return AdamW over the student; learning rate and weight decay are set at every step.
+    """Return AdamW over the student; `update` sets the learning rate and does the decay.
 
     Group 0 is decayed: parameters of two or more dimensions whose name does not end in `.bias`. Group 1 is the rest.
     The fused implementation leaves weights untouched where `found_inf` is set, without waiting for the device.
@@ -19,15 +17,35 @@ def build_optimizer(student: nn.Module) -> torch.optim.AdamW:
     for name, parameter in student.named_parameters():
         if parameter.requires_grad:
             (plain if name.endswith(".bias") or parameter.ndim == 1 else decayed).append(parameter)
-    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, fused=True)
+    on_gpu = decayed[0].device.type == "cuda"
+    return torch.optim.AdamW(
+        [{"params": decayed}, {"params": plain}],
+        lr=0.0,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.0,
+        fused=True,
+        capturable=on_gpu,
+    )
 
 
-def set_rates(optimizer: torch.optim.Optimizer, lr: float, weight_decay: float) -> None:
-    """Set the step's learning rate on both groups and its weight decay on the decayed one."""
+@torch.no_grad()
+def update(optimizer: torch.optim.AdamW, lr: torch.Tensor, decay: torch.Tensor, held: torch.Tensor) -> None:
+    """Take one step of AdamW by rates that stay on the device, which the optimizer's own weight decay cannot.
+
+    Args:
+        optimizer: from `build_optimizer`.
+        lr: the learning rate; float32 on a GPU.
+        decay: what decayed weights are multiplied with before, 1 - lr * weight decay.
+        held: boolean; where it is true, nothing changes.
+    """
+    moving = [p for p in optimizer.param_groups[0]["params"] if p.grad is not None]
+    torch._foreach_mul_(moving, torch.where(held, torch.ones_like(decay), decay))
     for group in optimizer.param_groups:
-        group["lr"] = lr
-    optimizer.param_groups[0]["weight_decay"] = weight_decay
+        group |= {"lr": lr, "weight_decay": 0.0}
+    for name, value in (("grad_scale", None), ("found_inf", held.float())):  # what fused AdamW looks for
+        setattr(optimizer, name, value)
+    optimizer.step()
 
 
 @torch.no_grad()

@@ -47,12 +47,17 @@ def draw_photometric(random: np.random.Generator, strength: float = 1.0) -> Phot
 
 
 def as_tensor(parameters: list[Photometric]) -> torch.Tensor:
-    """Pack parameters into a `(B, 8)` float tensor, the form in which workers hand them over."""
-    return torch.tensor([astuple(p) for p in parameters], dtype=torch.float32)
+    """Pack parameters into a `(B, 11)` float tensor, the form in which workers hand them over: which of brightness,
+    contrast, saturation, hue comes first to fourth (-1: none), their factors, gray, blur, solarize."""
+    rows = [(*(ORDERS[p.order] if p.order >= 0 else (-1,) * 4), *astuple(p)[1:]) for p in parameters]
+    return torch.tensor(rows, dtype=torch.float32)
 
 
 def normalize(views: torch.Tensor) -> torch.Tensor:
     """Subtract ImageNet's mean and divide by its standard deviation; `(..., 3, H, W)` in 0..1."""
-    mean = torch.tensor(MEAN, device=views.device)[:, None, None]
-    std = torch.tensor(STD, device=views.device)[:, None, None]
-    return (views - mean) / std
+    return (views - _channels(MEAN, views)) / _channels(STD, views)
+
+
+def _channels(values: tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
+    """Return `(C, 1, 1)` numbers, made on the device: an upload would wait for all that is queued there."""
+    return torch.cat([torch.full((1, 1, 1), value, device=like.device, dtype=torch.float32) for value in values])

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from flsl.model import FLSL, StepValues
+from flsl.runtime.precision import choose_dtype
 from pretrain.recipe import Recipe
 from pretrain.schedules import Schedules
 from pretrain.step import Batch
@@ -24,10 +25,13 @@ def use_explicit_attention(model: torch.nn.Module) -> None:
 
 
 class PlainStep:
-    """The same interface as `TrainingStep`, float32 or float64, a single process, one micro-batch."""
+    """The same interface as `TrainingStep`, a single process, one micro-batch; without a loss scale, so that float16 is
+    for timing alone."""
 
     def __init__(self, model: FLSL, recipe: Recipe, schedules: Schedules):
         self.model, self.recipe, self.schedules = model, recipe, schedules
+        self.device = next(model.parameters()).device
+        self.dtype = choose_dtype(recipe.training.precision, self.device, float16_on_cpu=True)
         use_explicit_attention(model)
         named = [(n, p) for n, p in model.student.named_parameters() if p.requires_grad]
         plain = [p for n, p in named if n.endswith(".bias") or p.ndim == 1]
@@ -43,7 +47,8 @@ class PlainStep:
             group["lr"] = schedules.lr[step]
             if index == 0:
                 group["weight_decay"] = schedules.weight_decay[step]
-        losses = plain_losses(model, batch, schedules.values(step))
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
+            losses = plain_losses(model, batch, schedules.values(step))
         self.optimizer.zero_grad()
         losses["loss"].backward()
         for parameter in model.student.parameters():

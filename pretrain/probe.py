@@ -97,8 +97,9 @@ class Probe:
         return found
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Return float32 tokens `(B, N, D)` of normalized images on the CPU."""
-        return torch.cat([self.encoder(part.to(self.device)).float().cpu() for part in images.split(CHUNK)])
+        """Return float32 tokens `(B, N, D)` of normalized images on the CPU; never by what is compiled for training's sizes."""
+        tokens = (self.encoder.patch_tokens(part.to(self.device))[0] for part in images.split(CHUNK))
+        return torch.cat([part.float().cpu() for part in tokens])
 
 
 def in_context_miou(tokens: torch.Tensor, labeled: Labeled) -> float:

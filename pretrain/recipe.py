@@ -89,6 +89,7 @@ class Training:
     precision: Precision = "auto"  # auto: bf16 where the hardware multiplies it fast
     photometric: Literal["auto", "device", "workers"] = "auto"  # auto: workers on a CPU
     seed: Count = 0
+    deterministic: bool = False  # on a GPU too a run repeats, and goes on, bit for bit; slower
 
     def __post_init__(self):
         if self.batch_size % self.accumulate:
@@ -100,11 +101,13 @@ class Runtime:
     """What changes speed, memory, what is kept and when a run gives up, but no result: an interrupted run may go on with
     other values."""
 
-    workers: Workers = 8  # data loading processes of a rank; 0 loads in the training process
-    compile: bool = False  # the same computation up to rounding
+    workers: Workers | None = None  # data loading processes of a rank; 0: the training process; None: by the cores
+    compile: bool | None = None  # the same computation up to rounding; None: on a GPU, unless training.deterministic
+    cuda_graph: bool = True  # on one GPU, a step is recorded once and replayed
     activation_checkpointing: bool = False
     log_every: PositiveInt = 10  # steps
-    checkpoint_every: PositiveInt = 500  # steps; the end of each epoch is saved too
+    checkpoint_minutes: Positive = 10.0  # between training states, which are written beside the training
+    checkpoint_every: Count = 0  # steps between further ones; 0: none
     keep: PositiveInt = 3  # newest training states
     max_skipped_steps: Count = 10  # non-finite
     max_unreadable: Share = 0.001  # share of the images

@@ -6,13 +6,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from flsl.checkpoint import fingerprint, load_encoder
 from flsl.model import EarlierStage
 from flsl.runtime.config import dump_config
-from flsl.runtime.distributed import on_main, start_ranks, stop_ranks
-from flsl.runtime.errors import UserError, unknown_key
+from flsl.runtime.distributed import Ranks, on_main, start_ranks, stop_ranks
+from flsl.runtime.errors import UserError, is_out_of_memory, unknown_key
 from flsl.runtime.files import digest_of_files, write_text
-from flsl.runtime.precision import choose_dtype
+from flsl.runtime.precision import choose_dtype, repeatable
 from flsl.runtime.run_folder import PREVIOUS, RunFolder, State
 from pretrain.dataset import check_batch, describe, find_images
 from pretrain.loop import ENCODER, METHOD, STATES, Loop
@@ -41,10 +43,29 @@ def run(
     if probe_data is not None and not recipe.probe.on:
         raise UserError("--probe-data needs a probe: say how often, e.g. --set probe.epochs=1")
     paths = find_images(data)
+    try:
+        with repeatable(recipe.training.deterministic):
+            _run(recipe, paths, data, out, device=device, resume=resume, allowed=allowed)
+    finally:
+        stop_ranks()
+    return out / ENCODER
+
+
+def _run(
+    recipe: Recipe,
+    paths: list[Path],
+    data: Path,
+    out: Path,
+    *,
+    device: str,
+    resume: Literal["auto", "never"],
+    allowed: list[str],
+) -> None:
+    """Carry out the pretraining of a recipe on some images; see `run`."""
     ranks = start_ranks(device)
     try:
         check_batch(len(paths), recipe, ranks.world)
-        choose_dtype(recipe.training.precision, ranks.device, float16_on_cpu=True)
+        check_device(recipe, ranks.device)
         previous = load_previous(recipe)
         total = recipe.training.epochs * (len(paths) // recipe.training.batch_size)
         folder: RunFolder | None = None  # the main rank's alone, as the probe
@@ -83,9 +104,39 @@ def run(
                 loop.run()
             elif ranks.is_main:
                 print(f"skipped: {out} already holds all {total} steps", flush=True)
-    finally:
-        stop_ranks()
-    return out / ENCODER
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(out_of_memory(recipe, ranks, error)) from error
+
+
+def out_of_memory(recipe: Recipe, ranks: Ranks, error: BaseException) -> str:
+    """Say what ran out, and what to lower, what changes no result first."""
+    training, runtime = recipe.training, recipe.runtime
+    micro = training.batch_size // (ranks.world * training.accumulate)
+    ways = []
+    if micro > 1 and micro % 2 == 0:
+        ways.append(
+            f"--set training.accumulate={training.accumulate * 2} (the same step in smaller parts, a quarter slower)"
+        )
+    if not runtime.activation_checkpointing:
+        ways.append("--set runtime.activation_checkpointing=True (the same step, a third slower)")
+    ways.append(f"a smaller training.batch_size than {training.batch_size}")
+    if ranks.device.type == "cpu":
+        ways.append("a smaller runtime.workers")
+    said = (str(error).strip().splitlines() or ["no memory left"])[0][:160]
+    return f"out of memory on {ranks.device} with {micro} images at a time ({said}). Try {', or '.join(ways)}."
+
+
+def check_device(recipe: Recipe, device: torch.device) -> None:
+    """Raise UserError where a device cannot do what a recipe asks for."""
+    choose_dtype(recipe.training.precision, device, float16_on_cpu=True)
+    learned = recipe.encoder.timm_model is not None or recipe.encoder.position_embedding != "sincos"
+    if device.type == "cuda" and recipe.training.deterministic and learned:
+        raise UserError(
+            "training.deterministic repeats no run with learned positions on a GPU: the gradient of their resizing adds "
+            "up in any order. Use encoder.position_embedding 'sincos', or leave training.deterministic out."
+        )
 
 
 def identity(recipe: Recipe, data: Path, paths: list[Path], previous: EarlierStage | None) -> dict[str, Any]:
@@ -95,6 +146,8 @@ def identity(recipe: Recipe, data: Path, paths: list[Path], previous: EarlierSta
     del chosen["runtime"], chosen["probe"]
     if previous is not None:
         chosen["stage"]["checkpoint"] = fingerprint(previous.encoder)[:16]
+    if not chosen["training"]["deterministic"]:  # runs from before there was a choice go on
+        del chosen["training"]["deterministic"]
     digest = digest_of_files(data, paths, contents=False)
     return {"method": METHOD, **chosen, "data": {"images": len(paths), "digest": digest[:16]}}
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from flsl.model import StepValues
 from pretrain.recipe import Recipe
@@ -76,3 +77,40 @@ class Schedules:
             upsilon=float(self.upsilon[step]),
             mixture=float(self.mixture[step]),
         )
+
+    def table(self) -> np.ndarray:
+        """Return one row a step, `(steps, 8)`: what a device needs to know of it, as `Rates` reads it."""
+        tau = self.tau_teacher[np.arange(len(self.lr)) // self.steps_per_epoch]
+        decay, share = 1 - self.lr * self.weight_decay, 1 - self.ema_momentum
+        values = (self.scale_sa, self.scale_ca, tau, self.upsilon, self.mixture)
+        return np.stack([self.lr, decay, share, *values], axis=1)
+
+
+class Rates:
+    """One row of `Schedules.table` on the device, moved from step to step in place: no step waits for a number, and a
+    recorded step reads the numbers of the step that it is replayed for."""
+
+    def __init__(self, schedules: Schedules, device: torch.device, dtype: torch.dtype):
+        """`dtype` is that of the parameters; the learning rate is float32 on a GPU, whose optimizer knows no other."""
+        self.table = torch.from_numpy(schedules.table()).to(device, dtype)
+        self.row = self.table[0].clone()
+        self.lr = torch.zeros((), device=device, dtype=torch.float32 if device.type == "cuda" else dtype)
+
+    def move_to(self, step: int) -> None:
+        """Take the values of a step."""
+        self.row.copy_(self.table[step])
+        self.lr.copy_(self.row[0])
+
+    @property
+    def decay(self) -> torch.Tensor:
+        """What decayed weights are multiplied with."""
+        return self.row[1]
+
+    @property
+    def share(self) -> torch.Tensor:
+        """How far the teacher goes towards the student."""
+        return self.row[2]
+
+    def values(self) -> StepValues:
+        """What the objective needs."""
+        return StepValues(*self.row[3:].unbind())

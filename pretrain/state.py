@@ -1,7 +1,10 @@
-"""Training states on disk: written whole or not at all, verified when read, the newest few kept."""
+"""Training states on disk: written whole or not at all, beside the training, verified when read, the newest few kept."""
 
+import hashlib
 import json
 import re
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +12,50 @@ from typing import Any
 import torch
 
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import sha256_of_file, write_tensors, write_text
+from flsl.runtime.files import sha256_of_file, write_atomic, write_text
 
 NAME = re.compile(r"step_(\d+)\.(json|pt)")
+
+
+class Hashing:
+    """A file that is written from its beginning to its end, and hashed on the way."""
+
+    def __init__(self, file: Any, digest: Any):
+        self.file, self.digest, self.flush = file, digest, file.flush
+
+    def write(self, data: Any) -> int:
+        """Write and hash bytes."""
+        self.digest.update(data)
+        return self.file.write(data)
+
+
+class Beside:
+    """One piece of work at a time in a thread of its own."""
+
+    def __init__(self):
+        self._thread: threading.Thread | None = None
+
+    def start(self, work: Callable[[], object]) -> None:
+        """Begin, once what was begun before is done. `work` raises nothing."""
+        self.wait()
+        self._thread = threading.Thread(target=work)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until nothing is going on."""
+        if self._thread:
+            self._thread.join()
+        self._thread = None
+
+
+def on_host(value: Any) -> Any:
+    """Return nested plain values and tensors, the latter as copies in the host's memory that nothing changes any more."""
+    if isinstance(value, torch.Tensor):
+        copy = value.detach().to("cpu")
+        return copy.clone() if copy.data_ptr() == value.data_ptr() else copy
+    if isinstance(value, dict):
+        return {key: on_host(item) for key, item in value.items()}
+    return [on_host(item) for item in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
@@ -31,9 +75,17 @@ class StateFolder:
         Raises:
             UserError: the disk refuses; earlier states are intact.
         """
-        path = self._path(step)
-        write_tensors(path, state)
-        index = {"step": step, "sha256": sha256_of_file(path)}
+        path, hashed = self._path(step), hashlib.sha256()
+
+        def write(temporary: Path) -> None:
+            with open(temporary, "wb") as file:
+                try:
+                    torch.save(state, Hashing(file, hashed))
+                except RuntimeError as error:  # torch's way of saying that the file refuses
+                    raise UserError(f"cannot write {path}: the disk is full, or refuses ({error})") from error
+
+        write_atomic(path, write)
+        index = {"step": step, "sha256": hashed.hexdigest()}
         write_text(path.with_suffix(".json"), json.dumps(index))
         kept = [past for past in self.steps() if past <= step][: self.keep]
         for file in self.folder.glob("step_*"):

@@ -11,6 +11,7 @@ import torch
 from support.pretrain_run import log, run, start
 
 from flsl.checkpoint import load_encoder
+from pretrain.step import TrainingStep
 
 
 def test_run_writes_a_checkpoint_that_loads(finished, recipe_file, images, capsys):
@@ -167,3 +168,18 @@ def test_help_is_fast_and_needs_no_torch():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--allow-config-change" in result.stdout
     assert time.perf_counter() - begin < 1
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")]
+)
+def test_running_out_of_memory_says_what_to_lower(error, recipe_file, images, tmp_path, capsys, monkeypatch):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(TrainingStep, "__call__", fail)
+    assert run(recipe_file, images, tmp_path / "run") == 2
+    said = capsys.readouterr().err
+    assert "error: out of memory on cpu with 4 images at a time (" in said
+    assert "Try --set training.accumulate=2 (the same step in smaller parts" in said
+    assert "--set runtime.activation_checkpointing=True" in said

@@ -1,0 +1,74 @@
+"""A step that is recorded once and replayed: one CUDA graph instead of thousands of launches.
+
+A replay runs the recorded operations on the recorded memory: whatever changes from step to step is a tensor that is
+filled beforehand, and whatever the host decided while recording stays decided.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+Run = Callable[[Sequence[torch.Tensor]], dict[str, torch.Tensor]]
+WARM_UP = 3  # runs that find kernels, allocate states and compile what is compiled
+Record = Callable[[Callable[[], T]], tuple[Callable[[], None], T]]
+
+
+class Captured:
+    """A function of tensors that changes a state in place, recorded for one shape of inputs at a time."""
+
+    def __init__(self, keep: Callable[[], Callable[[], None]], record: Record):
+        """Nothing is recorded yet.
+
+        Args:
+            keep: copies the state that steps change, and returns the function that puts it back.
+            record: runs a function while recording it; returns the replay and what the function returned.
+        """
+        self.keep, self.record = keep, record
+        self.key: Hashable = None
+
+    def __call__(self, inputs: Sequence[torch.Tensor], run: Run, key: Hashable) -> dict[str, torch.Tensor]:
+        """Return the scalars that `run` returns for some inputs; it is called only where nothing like it is recorded.
+
+        Args:
+            inputs: tensors on the device.
+            run: a function of such tensors, which draws no random numbers and never waits for the device.
+            key: stands for all that the host decides in it.
+        """
+        key = (key, *((t.shape, t.dtype) for t in inputs))
+        if key != self.key:
+            self._record(inputs, run)
+            self.key = key
+        torch._foreach_copy_(self.inputs, list(inputs))
+        self.replay()
+        return dict(zip(self.names, self.scalars.clone().unbind()))
+
+    def _record(self, inputs: Sequence[torch.Tensor], run: Run) -> None:
+        """Record `run`; the state is afterwards what it was."""
+        self.replay = self.scalars = None  # the memory of an earlier recording is free
+        self.inputs = [t.clone() for t in inputs]
+        put_back = self.keep()
+
+        def compute() -> tuple[list[str], torch.Tensor]:
+            scalars = run(self.inputs)
+            wide = next(iter(scalars.values())).dtype
+            return list(scalars), torch.stack([value.to(wide) for value in scalars.values()])
+
+        self.replay, (self.names, self.scalars) = self.record(compute)
+        put_back()
+
+
+def record_on_gpu(run: Callable[[], T]) -> tuple[Callable[[], None], T]:
+    """Record a function as a CUDA graph, after some runs that count for nothing."""
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(WARM_UP):
+            run()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    # The loader's thread pins memory meanwhile, which only this thread's recording must not do.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        returned = run()
+    return graph.replay, returned

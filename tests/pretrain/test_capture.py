@@ -1,0 +1,93 @@
+"""A step that is recorded once and replayed computes what it would compute each time; nothing in it waits for the device."""
+
+import copy
+
+import pytest
+import torch
+from support.tape import Tape, record_on_tape
+
+from flsl.architecture import EncoderConfig
+from flsl.model import FLSL
+from flsl.objective import HeadConfig, Loss, MeanShift, Temperature
+from flsl.sampling import draw_queries
+from pretrain.recipe import Optimizer, Recipe, Runtime, Training
+from pretrain.schedules import Schedules
+from pretrain.step import Batch, TrainingStep
+
+ENCODER = EncoderConfig("custom", 8, 48, embed_dim=32, depth=2, num_heads=2)
+CPU = torch.device("cpu")
+
+
+def draw_batch(seed, batch=2):
+    generator = torch.Generator().manual_seed(seed)
+    views = [torch.randn(batch, 3, s, s, generator=generator) for s in (48, 48, 32, 32)]
+    queries = [draw_queries(batch, s // 8, w, "random", generator) for s, w in ((48, 4), (32, 2), (32, 2))]
+    return Batch(views, queries, paths=[torch.rand(batch, 2, 2, generator=generator) for _ in queries])
+
+
+def build(precision, record=None, checkpointing=False):
+    """A step of which everything changes from one to the next: rates, decay, scales, temperature, upsilon, center."""
+    torch.manual_seed(0)
+    recipe = Recipe(
+        encoder=ENCODER,
+        mean_shift=MeanShift(scale_sa=0.05, scale_ca=0.1, scale_sa_start=0.01, scale_ca_start=0.2),
+        temperature=Temperature(warmup_epochs=3),
+        loss=Loss(centering=True, upsilon_start=0.5),
+        training=Training(epochs=3, batch_size=64, precision=precision),
+        runtime=Runtime(log_every=1),
+        optimizer=Optimizer(lr=0.05, clip=0.05, weight_decay=1.0),
+    )
+    model = FLSL(ENCODER, HeadConfig(16, 32, 16), loss=recipe.loss, drop_path=0.5)
+    model.student.backbone.set_grad_checkpointing(checkpointing)
+    step = TrainingStep(model, recipe, Schedules.of(recipe, steps_per_epoch=2), CPU, record=record)
+    if step.scaler.is_enabled():  # or it would look for its scale all the time
+        step.scaler.load_state_dict(step.scaler.state_dict() | {"scale": 16.0})
+    return step
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_replayed_steps_equal_steps(precision, parts):
+    one_by_one, recorded = build(precision), build(precision, record_on_tape)
+    for step in range(6):  # the last layer is frozen in the first two: a second recording
+        batches = [draw_batch(10 * step + part) for part in range(parts)]
+        if step == 4:
+            batches[0].views[1][0, 0, 0, 0] = float("nan")
+        expected = one_by_one(copy.deepcopy(batches), step)
+        scalars = recorded(batches, step)
+        assert scalars.keys() == expected.keys()
+        assert float(scalars["skipped"]) == (step == 4)
+        for name, value in expected.items():
+            same = torch.allclose(scalars[name], value.to(scalars[name]), rtol=0, atol=0, equal_nan=True)
+            assert same, (step, name)
+    assert scalars["gradient_norm"].isfinite()
+    for (name, value), other in zip(one_by_one.model.state_dict().items(), recorded.model.state_dict().values()):
+        assert torch.equal(value, other), name
+    ours, theirs = (s.optimizer.state_dict()["state"] for s in (one_by_one, recorded))
+    assert all(torch.equal(ours[i][k], theirs[i][k]) for i in ours for k in ours[i])
+
+
+def test_a_replay_goes_on_from_a_state():
+    whole = build("fp32", record_on_tape)
+    for step in range(4):
+        whole([draw_batch(step)], step)
+    first, second = build("fp32", record_on_tape), build("fp32", record_on_tape)
+    for step in range(2):
+        first([draw_batch(step)], step)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    for step in range(2, 4):
+        second([draw_batch(step)], step)
+    assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), second.model.parameters()))
+
+
+def test_recomputed_activations_leave_out_the_same_branches():
+    plain, recomputed = build("fp32"), build("fp32", record_on_tape, checkpointing=True)
+    for step in range(2):
+        plain([draw_batch(step)], step)
+        recomputed([draw_batch(step)], step)
+    assert all(torch.equal(a, b) for a, b in zip(plain.model.parameters(), recomputed.model.parameters()))
+
+
+def test_a_wait_is_noticed():
+    with Tape(), pytest.raises(AssertionError, match="waits for the device"):
+        torch.ones(1).item()
