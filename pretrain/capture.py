@@ -5,7 +5,7 @@ filled beforehand, and whatever the host decided while recording stays decided.
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -27,6 +27,7 @@ class Captured:
         """
         self.keep, self.record = keep, record
         self.key: Hashable = None
+        self.recorded: Any = None
 
     def __call__(self, inputs: Sequence[torch.Tensor], run: Run, key: Hashable) -> dict[str, torch.Tensor]:
         """Return the scalars that `run` returns for some inputs; it is called only where nothing like it is recorded.
@@ -40,22 +41,24 @@ class Captured:
         if key != self.key:
             self._record(inputs, run)
             self.key = key
-        torch._foreach_copy_(self.inputs, list(inputs))
-        self.replay()
-        return dict(zip(self.names, self.scalars.clone().unbind()))
+        static, replay, names, scalars = self.recorded
+        torch._foreach_copy_(static, list(inputs))
+        replay()
+        return dict(zip(names, scalars.clone().unbind()))
 
     def _record(self, inputs: Sequence[torch.Tensor], run: Run) -> None:
         """Record `run`; the state is afterwards what it was."""
-        self.replay = self.scalars = None  # the memory of an earlier recording is free
-        self.inputs = [t.clone() for t in inputs]
+        self.recorded = None  # the memory of an earlier recording is free
+        static = [t.clone() for t in inputs]
         put_back = self.keep()
 
         def compute() -> tuple[list[str], torch.Tensor]:
-            scalars = run(self.inputs)
+            scalars = run(static)
             wide = next(iter(scalars.values())).dtype
             return list(scalars), torch.stack([value.to(wide) for value in scalars.values()])
 
-        self.replay, (self.names, self.scalars) = self.record(compute)
+        replay, (names, scalars) = self.record(compute)
+        self.recorded = static, replay, names, scalars
         put_back()
 
 

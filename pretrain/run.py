@@ -45,7 +45,7 @@ def run(
     paths = find_images(data)
     try:
         with repeatable(recipe.training.deterministic):
-            _run(recipe, paths, data, out, device=device, resume=resume, allowed=allowed)
+            _run(recipe, paths, data, out, probe_data, device=device, resume=resume, allowed=allowed)
     finally:
         stop_ranks()
     return out / ENCODER
@@ -56,6 +56,7 @@ def _run(
     paths: list[Path],
     data: Path,
     out: Path,
+    probe_data: Path | None,
     *,
     device: str,
     resume: Literal["auto", "never"],

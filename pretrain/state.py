@@ -1,13 +1,14 @@
 """Training states on disk: written whole or not at all, beside the training, verified when read, the newest few kept."""
 
 import hashlib
+import io
 import json
 import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -17,11 +18,11 @@ from flsl.runtime.files import sha256_of_file, write_atomic, write_text
 NAME = re.compile(r"step_(\d+)\.(json|pt)")
 
 
-class Hashing:
+class Hashing(io.BufferedIOBase):
     """A file that is written from its beginning to its end, and hashed on the way."""
 
-    def __init__(self, file: Any, digest: Any):
-        self.file, self.digest, self.flush = file, digest, file.flush
+    def __init__(self, file: IO[bytes], digest: Any):
+        self.file, self.digest = file, digest
 
     def write(self, data: Any) -> int:
         """Write and hash bytes."""
@@ -80,7 +81,7 @@ class StateFolder:
         def write(temporary: Path) -> None:
             with open(temporary, "wb") as file:
                 try:
-                    torch.save(state, Hashing(file, hashed))
+                    torch.save(state, cast(IO[bytes], Hashing(file, hashed)))
                 except RuntimeError as error:  # torch's way of saying that the file refuses
                     raise UserError(f"cannot write {path}: the disk is full, or refuses ({error})") from error
 

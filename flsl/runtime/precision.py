@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from flsl.runtime.errors import UserError
 
@@ -76,7 +76,7 @@ def repeatable(wanted: bool) -> Iterator[None]:
     import torch
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    cuda, fill = torch.backends.cuda, torch.utils.deterministic
+    cuda, fill = torch.backends.cuda, cast(Any, torch.utils.deterministic)
     before = (
         torch.are_deterministic_algorithms_enabled(),
         fill.fill_uninitialized_memory,
