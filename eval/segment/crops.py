@@ -116,9 +116,8 @@ def scaled_crop(
     labels = F.interpolate(torch.from_numpy(mask)[None, None], size, mode="nearest")[0, 0]
     rows, columns = _place(size, side, random)
     for _ in range(TRIES):
-        _, counts = np.unique(part := labels[rows, columns].numpy(), return_counts=True)
-        counts = counts[np.unique(part) != VOID]
-        if len(counts) > 1 and counts.max() / counts.sum() < MOST_OF_ONE_CLASS:
+        pixels = np.bincount(labels[rows, columns].numpy().ravel(), minlength=VOID)[:VOID]  # of each class
+        if np.count_nonzero(pixels) > 1 and pixels.max() / pixels.sum() < MOST_OF_ONE_CLASS:
             break
         rows, columns = _place(size, side, random)
     scaled, labels = scaled[:, rows, columns], labels[rows, columns]

@@ -116,6 +116,10 @@ class Split:
 
     def digest(self) -> str:
         """Return a hexadecimal sha256 that tells this split's images and masks from others."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         return f"{digest_of_files(self.root, self.images, contents=False)[:32]}{self.truth.digest()[:32]}"
 
 
@@ -216,7 +220,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
         UserError: no such file, no text, an empty or repeated name, or more classes than a byte holds beside void.
     """
     try:
-        lines = path.read_text(encoding="utf-8").rstrip().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing: it lists the classes, one name per line, the first being class 0."

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -226,6 +228,64 @@ def test_bad_copies_are_named(layout, break_it, says, tmp_path):
     text = broken(layout, tmp_path, break_it)
     for part in says:
         assert part in text, text
+
+
+def announce(path, width, height):
+    """Write a PNG of a few bytes that announces a picture of any size."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    data = b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+
+
+@pytest.mark.parametrize(
+    ("layout", "break_it", "says"),
+    [
+        ("camvid", lambda r: announce(r / "valannot/a.png", 60_000, 60_000), ["valannot/a.png", "announces more"]),
+        ("camvid", lambda r: announce(r / "val/a.png", 60_000, 60_000), ["val/a.png", "announces more"]),
+        ("camvid", lambda r: announce(r / "valannot/a.png", 6, 4), ["valannot/a.png", "cut off"]),
+        ("voc2012", lambda r: write_text(r / "ImageSets/Segmentation/val.txt", "/etc/passwd"), ["val.txt", "absolute"]),
+        ("voc2012", lambda r: (r / "ImageSets/Segmentation/val.txt").write_bytes(b"\xff\x00x"), ["val.txt"]),
+        ("coco-things", lambda r: edit_instances(r, lambda c: c["images"][0].update(file_name="../7.jpg")), ["../7.jpg"]),
+        ("coco-things", lambda r: edit_instances(r, lambda c: c["images"][0].update(height=10**9)), ["1 to 65535"]),
+        ("coco-things", lambda r: edit_instances(r, lambda c: c["annotations"][2]["segmentation"].update(counts="~")), ["counts"]),
+        ("coco-things", lambda r: edit_instances(r, lambda c: c["annotations"][0].pop("segmentation")), ["no segmentation"]),
+        ("coco-things", lambda r: edit_instances(r, lambda c: c["categories"].clear()), ["categories"]),
+        ("coco-things", lambda r: edit_instances(r, more_categories), ["300 categories"]),
+        ("coco-things", lambda r: write_text(r / "annotations/instances_val2017.json", "[" * 10**5), ["not valid JSON"]),
+        ("folder", lambda r: write_text(r / "classes.txt", "a\x1b[2J\nb"), ["classes.txt", "line 1"]),
+    ],
+)  # fmt: skip
+def test_hostile_copies_end_in_one_error(layout, break_it, says, tmp_path):
+    text = broken(layout, tmp_path, break_it)
+    for part in says:
+        assert part in text, text
+
+
+def edit_instances(root, change):
+    content = instances()
+    change(content)
+    for split in ("train2017", "val2017"):
+        write_text(root / f"annotations/instances_{split}.json", json.dumps(content))
+
+
+def more_categories(content):
+    content["categories"] = [{"id": number, "name": f"c{number}"} for number in range(1, 301)]
+
+
+def test_folders_that_lead_into_themselves_are_read_once(tmp_path):
+    write_layout("camvid", tmp_path)
+    (tmp_path / "val/again").symlink_to(tmp_path / "val")
+    assert open_segmentation(tmp_path).split("val").names == ("a",)
+
+
+def test_a_class_list_of_other_editors(tmp_path):
+    write_layout("folder", tmp_path)
+    (tmp_path / "classes.txt").write_bytes(b"\xef\xbb\xbfground\r\nsky\r\n\r\n")
+    assert open_segmentation(tmp_path).classes == ("ground", "sky")
 
 
 def test_categories_of_both_files_agree(tmp_path):
