@@ -6,6 +6,7 @@ python -m flsl export  CHECKPOINT --to timm|mmdet|hf|torch OUT
 python -m flsl models  [NAME] [--download]
 python -m flsl show    --checkpoint CHECKPOINT [--checkpoint ...] IMAGE [IMAGE ...] --out DIR
 python -m flsl launch  N PROGRAM ...
+python -m flsl gpucheck --out DIR
 
 CHECKPOINT is a file or folder of any known layout, a name that `python -m flsl models` lists, timm:NAME[.TAG], or
 random:ARCHITECTURE/PATCH or pixels/PATCH (color and place, no network).
@@ -21,6 +22,7 @@ COMMANDS = {
     "export": "write an encoder for timm, mmdetection, Hugging Face or plain torch",
     "models": "list public checkpoints, where they are published and which are here",
     "show": "draw feature maps: principal components, mean-shift attention, clusters",
+    "gpucheck": "prove that everything is right and fast on this machine's GPU",
     "launch": "run a program in several processes, one for each GPU",
 }
 

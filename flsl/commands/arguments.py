@@ -1,8 +1,10 @@
 """Command-line arguments that several sub-commands share."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-from flsl.source import Overrides
+if TYPE_CHECKING:
+    from flsl.source import Overrides
 
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +26,8 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--branch", metavar="NAME", help="which network of a training checkpoint: teacher, student, ...")
 
 
-def overrides(arguments: argparse.Namespace) -> Overrides:
+def overrides(arguments: argparse.Namespace) -> "Overrides":
     """Return what the user insists on."""
+    from flsl.source import Overrides
+
     return Overrides(arguments.architecture, arguments.num_heads, arguments.positions, arguments.branch)

@@ -3,34 +3,15 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import torch
+from support.parallel_step import assert_equal, launch
 from support.pretrain_run import words
 
 from flsl.checkpoint import load_encoder
 from flsl.runtime.errors import UserError
 from pretrain.dataset import check_batch
 from pretrain.recipe import Recipe, Training
-
-SCRIPT = Path(__file__).resolve().parents[1] / "support" / "parallel_step.py"
-
-
-def launch(out, world):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable]
-    if world > 1:
-        command += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(world)]
-    subprocess.run([*command, str(SCRIPT), str(out)], env=environment, check=True, timeout=120)
-    return [torch.load(out / f"rank_{rank}_of_{world}.pt", weights_only=True) for rank in range(world)]
-
-
-def assert_equal(actual, expected, limit=1e-6):
-    for group in ("gradients", "weights"):
-        assert actual[group].keys() == expected[group].keys()
-        for name, value in expected[group].items():
-            assert (actual[group][name] - value).abs().max() <= limit, (group, name)
 
 
 def test_two_ranks_equal_one(tmp_path):

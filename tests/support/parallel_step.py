@@ -1,13 +1,20 @@
-"""Two optimizer steps of a tiny model on one rank of several; what they changed is saved for comparison."""
+"""Two optimizer steps of a tiny model on one rank of several; what they changed is saved for comparison.
 
+parallel_step.py OUT [DEVICE [BACKEND]]     several ranks may share one GPU by gloo; one rank may use a group of its own
+"""
+
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
 from flsl.architecture import EncoderConfig
 from flsl.model import FLSL
 from flsl.objective import HeadConfig, Loss
+from flsl.runtime.device import choose_device
 from flsl.runtime.distributed import data_parallel, start_ranks, stop_ranks
 from flsl.sampling import draw_queries
 from pretrain.recipe import Optimizer, Recipe, Runtime, Training
@@ -17,35 +24,68 @@ from pretrain.step import Batch, TrainingStep
 BATCH, STEPS = 4, 2
 
 
-def main(out: Path) -> None:
+def launch(out, world, device="cpu", backend=""):
+    """What each rank saved, on the CPU."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable]
+    if world > 1:
+        command += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(world)]
+    words = [out, device, backend] if backend else [out, device]
+    subprocess.run([*command, __file__, *map(str, words)], env=environment, check=True, timeout=120)
+    files = [out / f"rank_{rank}_of_{world}{backend and f'_{backend}'}.pt" for rank in range(world)]
+    return [torch.load(file, map_location="cpu", weights_only=True) for file in files]
+
+
+def assert_equal(actual, expected, limit=1e-6):
+    for group in ("gradients", "weights"):
+        assert actual[group].keys() == expected[group].keys()
+        for name, value in expected[group].items():
+            assert (actual[group][name] - value).abs().max() <= limit, (group, name)
+
+
+def main(out: Path, device: str = "cpu", backend: str = "") -> None:
     """Run this rank's share of the global batch."""
     torch.set_num_threads(1)
-    ranks = start_ranks("cpu")
+    if backend:  # not the one that the device has by itself
+        if choose_device(device).type == "cuda":
+            torch.cuda.set_device(choose_device(device))
+        rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
+        meeting = "env://" if world > 1 else f"file://{out.resolve() / 'meeting'}"
+        torch.distributed.init_process_group(backend, init_method=meeting, rank=rank, world_size=world)
+    ranks = start_ranks(device)
     torch.manual_seed(0)
     encoder = EncoderConfig("custom", 8, 48, embed_dim=32, depth=2, num_heads=2)
-    model = FLSL(encoder, HeadConfig(16, 32, 16), loss=Loss(centering=True)).double()
+    model = FLSL(encoder, HeadConfig(16, 32, 16), loss=Loss(centering=True)).double().to(ranks.device)
     recipe = Recipe(
         training=Training(epochs=STEPS, batch_size=BATCH, precision="fp32"),
         runtime=Runtime(log_every=1),
         optimizer=Optimizer(lr=0.5, warmup_fraction=0, freeze_last_layer=0),
     )
     schedules = Schedules.of(recipe, steps_per_epoch=1)
-    step = TrainingStep(model, recipe, schedules, ranks.device, lambda module: data_parallel(module, ranks))
+
+    def wrap(module):
+        if ranks.world > 1 or not backend:
+            return data_parallel(module, ranks)
+        devices = [ranks.device] if ranks.device.type == "cuda" else None
+        return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
+
+    step = TrainingStep(model, recipe, schedules, ranks.device, wrap)
     generator = torch.Generator().manual_seed(1)
     for i in range(STEPS):
         views = [torch.randn(BATCH, 3, s, s, generator=generator, dtype=torch.float64) for s in (48, 48, 32, 32)]
         queries = [draw_queries(BATCH, s // 8, w, "random", generator) for s, w in ((48, 4), (32, 2), (32, 2))]
         share = BATCH // ranks.world
         rows = slice(ranks.rank * share, (ranks.rank + 1) * share)
-        scalars = step([Batch([v[rows] for v in views], [q[rows] for q in queries])], i)
+        views, queries = ([tensor[rows].to(ranks.device) for tensor in tensors] for tensors in (views, queries))
+        scalars = step([Batch(views, queries)], i)
     result = {
         "gradients": {n: p.grad for n, p in model.student.named_parameters() if p.grad is not None},
         "weights": model.state_dict(),
         "vmr": scalars["vmr"],
     }
-    torch.save(result, out / f"rank_{ranks.rank}_of_{ranks.world}.pt")
+    torch.save(result, out / f"rank_{ranks.rank}_of_{ranks.world}{backend and f'_{backend}'}.pt")
     stop_ranks()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -1,0 +1,118 @@
+"""The ten parts of `python -m flsl gpucheck`, the most telling first."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flsl.gpu_check.steps import Step
+
+ROOT = Path(__file__).resolve().parents[2]
+BASE = ("torch", "numpy", "timm", "pydantic", "safetensors", "cv2", "PIL", "simplejpeg", "mmengine")
+TESTS = ("pytest", *BASE)
+DETECTION = ("mmcv", "mmdet", "pycocotools", "faster_coco_eval")
+S16, S8 = "configs/pretrain/flsl_vit-s16_in1k_300e.py", "configs/pretrain/flsl_vit-s8_in1k_300e.py"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What belongs together and shares one time limit."""
+
+    name: str
+    title: str
+    seconds: float  # its share of the time, in seconds of a whole run of 8 minutes
+    packages: tuple[str, ...]
+    steps: tuple[Step, ...]
+    needs_gpu: bool = False
+
+
+def all_parts(device: str, cores: int) -> tuple[Part, ...]:
+    """Return the parts for a device, `cpu` or a CUDA one, on a machine with so many cores."""
+    on_gpu = device != "cpu"
+    return (
+        Part("card", "versions, card, attention, float32", 20, ("torch",), (_card(device),)),
+        Part(
+            "tests",
+            "tests that only need another device",
+            80,
+            TESTS,
+            (_tests("tests", device, "tests", "--ignore=tests/gpu"),),
+        ),
+        _of_tests("precision", "fp16 and bf16 steps against float64 on the CPU", 30, device),
+        _of_tests("resume", "3 + 3 steps against 6, twice the same", 60, device),
+        _of_tests("waiting", "no waiting for the device in a step", 25, device, needs_gpu=True),
+        Part("throughput", "training steps", 130, BASE, _throughput(device), needs_gpu=True),
+        Part("loader", "loaders, and a real training", 60, (*BASE, "tensorboard"), _loader(device, cores, on_gpu)),
+        _of_tests("parallel", "two gloo ranks and one NCCL rank against one process", 25, device),
+        Part(
+            "detection", "Mask R-CNN: steps and detection", 60, (*BASE, *DETECTION), _detection(device), needs_gpu=True
+        ),
+        Part("davis", "label propagation: masks and seconds per frame", 40, TESTS, _davis(device), needs_gpu=True),
+    )
+
+
+def _card(device: str) -> Step:
+    return Step("card", ("flsl.gpu_check.card", "--device", device, "--json", "{found}"), "rows")
+
+
+def _tests(name: str, device: str, *paths: str) -> Step:
+    options = (
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "slow or not slow",
+        "-o",
+        "junit_family=xunit1",
+        "--junit-xml={found}",
+    )
+    return Step(name, ("pytest", "--device", device, *options, *paths), "tests")
+
+
+def _of_tests(name: str, title: str, seconds: float, device: str, needs_gpu: bool = False) -> Part:
+    return Part(name, title, seconds, TESTS, (_tests(name, device, f"tests/gpu/test_{name}.py"),), needs_gpu)
+
+
+def _bench(name: str, device: str, *words: str) -> Step:
+    return Step(name, ("pretrain", "bench", *words, "--device", device, "--json", "{found}"), "rows")
+
+
+def _throughput(device: str) -> tuple[Step, ...]:
+    """Eager first: whatever else fails, this is known."""
+    small, large = ("64", "512", "16", "256"), ("64",)
+    steps = []
+    for name, changes in MODES.items():
+        words = tuple(word for change in changes for word in ("--set", change))
+        for recipe, batches in ((S16, small), (S8, large)):
+            color = ("--photometric",) if name == "eager" else ()
+            own = (recipe, "--part", "step", "--rounds", "4", *color, "--batch", *batches, *words)
+            steps.append(_bench(f"{Path(recipe).stem.split('_')[1]} {name}", device, *own))
+    plain = (S16, "--part", "step", "--rounds", "2", "--against", "plain", "--batch", "64")
+    return (*steps, _bench("vit-s16 against plain", device, *plain))
+
+
+MODES = {"eager": (), "compiled": ("runtime.compile=True",)}
+
+
+def _loader(device: str, cores: int, on_gpu: bool) -> tuple[Step, ...]:
+    workers = [str(n) for n in (1, 4, 8, 16) if n <= cores] or ["1"]
+    recipe = S16 if on_gpu else "configs/pretrain/flsl_demo.py"
+    return (
+        _bench("workers", device, recipe, "--part", "workers", "--workers", *workers),
+        _bench("training", device, recipe, "--part", "run", "--seconds", "30" if on_gpu else "10"),
+    )
+
+
+def _detection(device: str) -> tuple[Step, ...]:
+    recipes = ("configs/coco/mask-rcnn_vit-s16_flsl_1x.py", "configs/coco/mask-rcnn_vit-s8_flsl_1x.py")
+    return tuple(
+        Step(
+            Path(recipe).stem.split("_")[1],
+            ("eval", "coco", "bench", "--config", recipe, "--device", device, "--json", "{found}"),
+            "rows",
+        )
+        for recipe in recipes
+    )
+
+
+def _davis(device: str) -> tuple[Step, ...]:
+    bench = ("eval", "davis", "bench", "--device", device, "--patch-sizes", "16", "8", "--json", "{found}")
+    return (_tests("masks", device, "tests/gpu/test_davis.py"), Step("seconds per frame", bench, "rows"))

@@ -1,0 +1,151 @@
+"""Run one command of a part inside its time, and read what it found."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from flsl.gpu_check.report import FAILED, NOT_CHECKED, OUT_OF_TIME, PASSED, StepResult
+
+GRACE = 10.0  # seconds that a command has to end after Ctrl-C, before it is killed
+TOLD = 300  # characters of what a failed command said last
+NO_TESTS = 5  # pytest's exit code where none was chosen or all files were skipped
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command: the words after `python -m`, in which `{found}` is the file that it writes what it found to."""
+
+    name: str
+    words: tuple[str, ...]
+    kind: Literal["rows", "tests"]  # a JSON list of rows, or pytest's XML
+
+
+def run_step(step: Step, seconds: float, *, root: Path, work: Path, log: Path, path: list[str]) -> StepResult:
+    """Run a command for at most so many seconds.
+
+    Args:
+        step: what to run.
+        seconds: how long it may take.
+        root: working directory: the repository.
+        work: an existing folder for what is temporary.
+        log: gets everything that the command prints.
+        path: for PYTHONPATH.
+    """
+    found = work / f"{step.name.replace(' ', '-')}.found"
+    words = [word.format(found=found, work=work) for word in step.words]
+    result = StepResult(step.name, [word.replace(f"{work}/", "") for word in words])
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(path),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    begin = time.monotonic()
+    with open(log, "a") as file:
+        file.write(f"\n$ python -m {' '.join(words)}\n")
+        file.flush()
+        start = file.tell()
+        command = [sys.executable, "-m", *words]
+        process = subprocess.Popen(
+            command,
+            cwd=root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+        late = _wait(process, seconds)
+    result.seconds, result.exit_code = time.monotonic() - begin, process.returncode
+    result.status = OUT_OF_TIME if late else PASSED if process.returncode == 0 else FAILED
+    if late:
+        result.reason = f"more than {seconds:.0f} s"
+    _read(step, found, result)
+    if result.status == FAILED and not result.reason:
+        said = log.read_bytes()[start:].decode(errors="replace").strip()
+        result.reason = f"exit code {process.returncode}: {said[-TOLD:]}"
+    return result
+
+
+def _wait(process: subprocess.Popen, seconds: float) -> bool:
+    """Wait for a command and its children; returns whether it had to be stopped."""
+    try:
+        process.wait(max(seconds, 0))
+        return False
+    except subprocess.TimeoutExpired:
+        _signal(process, signal.SIGINT)  # pytest writes what it has
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            _signal(process, signal.SIGKILL)
+            process.wait()
+        return True
+    except BaseException:
+        _signal(process, signal.SIGKILL)
+        process.wait()
+        raise
+
+
+def _signal(process: subprocess.Popen, number: int) -> None:
+    """Send a signal to a command and all that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _read(step: Step, found: Path, result: StepResult) -> None:
+    """Put what a command wrote into its result."""
+    if not found.is_file():
+        return
+    if step.kind == "rows":
+        result.rows = json.loads(found.read_text())
+        return
+    skipped = []
+    for case in ElementTree.parse(found).getroot().iter("testcase"):
+        check = _check(case)
+        result.checks.append(check)
+        result.rows += [{"what": check["name"], **row} for row in _rows(case)]
+        if check["outcome"] == "skipped":
+            skipped.append(check["message"].removeprefix("Skipped: "))
+    if any(check["outcome"] == FAILED for check in result.checks):
+        result.status = FAILED
+    if skipped:
+        left_out = f"not checked: {'; '.join(dict.fromkeys(skipped))}"
+        result.reason = f"{result.reason}; {left_out}" if result.reason else left_out
+    if result.exit_code == NO_TESTS:
+        result.status, result.reason = NOT_CHECKED, result.reason or "no test ran"
+
+
+def _check(case: ElementTree.Element) -> dict[str, Any]:
+    """Return one test of pytest's XML."""
+    name = f"{case.get('classname', '').split('.')[-1]}.{case.get('name')}".strip(".")
+    check: dict[str, Any] = {"name": name, "outcome": PASSED, "seconds": float(case.get("time", 0)), "message": ""}
+    for kind, outcome in (("failure", FAILED), ("error", FAILED), ("skipped", "skipped")):
+        for found in case.iter(kind):
+            # A file that is skipped when it is read says why in the text, after its place.
+            text = found.get("message") or ""
+            if text == "collection skipped":
+                text = (found.text or "").rpartition("Skipped: ")[2].rstrip("')")
+            check |= {"outcome": outcome, "message": text[:TOLD]}
+    return check
+
+
+def _rows(case: ElementTree.Element) -> list[dict[str, Any]]:
+    """Return the figures that a test recorded (`record_property`), together as one row."""
+    properties = {p.get("name", ""): p.get("value", "") for p in case.iter("property")}
+    return [{name: _number(value) for name, value in properties.items()}] if properties else []
+
+
+def _number(text: str) -> float | int | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
