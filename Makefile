@@ -14,17 +14,25 @@ GPUS ?= 1
 RECORDS ?= runs
 TABLE ?= all
 ARGS ?=
+WHEELS ?=
+WHEELS_FOR ?= 3.12
 
 LAUNCH = $(if $(filter-out 1,$(GPUS)),$(RUN) -m flsl launch $(GPUS),$(RUN) -m)
 # Tests are spread over the cores, file by file; threads of one process would only wait for those of another.
 SHARED = OMP_NUM_THREADS=1 $(RUN)
 SPREAD = -n auto --dist loadfile
+# What a machine that has torch, timm and the usual scientific packages lacks of ours; compiled ones for Linux on x86-64.
+LACKING = pydantic pydantic-core annotated-types typing-inspection simplejpeg onedl-mmengine addict termcolor yapf \
+  platformdirs pycocotools faster-coco-eval terminaltables imaug imagecorruptions-imaug shapely ftfy wcwidth prettytable
+# Published as source; without their operators, which torchvision has, they are Python alone.
+LACKING_SOURCE = onedl-mmcv onedl-mmdetection onedl-mmsegmentation
+PLATFORMS = manylinux_2_28_x86_64 manylinux_2_27_x86_64 manylinux_2_17_x86_64 manylinux2014_x86_64
 # Results go beside a checkpoint file; those of a name such as random:vit_small/16 go to runs/.
 BESIDE = $(if $(wildcard $(CHECKPOINT)),$(basename $(CHECKPOINT)),runs/$(subst /,-,$(subst :,-,$(CHECKPOINT))))
 need = $(if $($(1)),,$(error $(1) is not set. Usage: $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint pretrain benchmarks leaderboard reproduce clean
+.PHONY: help setup demo test test-all lint pretrain benchmarks leaderboard reproduce gpu-check gpu-wheels clean
 
 help: ## this list
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -76,6 +84,16 @@ reproduce: $(INSTALLED) ## TABLE=davis|coco|...|all CHECKPOINT=... DATA=... [OUT
 	$(call need,CHECKPOINT,make reproduce TABLE=davis CHECKPOINT=file DATA=folder)
 	$(call need,DATA,make reproduce TABLE=davis CHECKPOINT=file DATA=folder)
 	$(RUN) -m results reproduce $(TABLE) --checkpoint $(CHECKPOINT) --data $(DATA) $(if $(OUT),--out $(OUT)) $(ARGS)
+
+gpu-check: $(if $(WHEELS),,$(INSTALLED)) ## [OUT=...] [WHEELS=wheels PYTHON=...] [ARGS='--minutes 8 --only NAME ...']: prove it on a GPU (docs/gpu.md)
+	$(if $(WHEELS),$(PYTHON),$(RUN)) -m flsl gpucheck --out $(or $(OUT),runs/gpu-check) $(if $(WHEELS),--wheels $(WHEELS)) $(ARGS)
+
+gpu-wheels: $(INSTALLED) ## [WHEELS_FOR=3.12] -> wheels/, for gpu-check with WHEELS=wheels on a machine without network
+	mkdir -p wheels && rm -f wheels/*.whl
+	$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps -c constraints.txt -w wheels $(LACKING_SOURCE)
+	$(RUN) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version $(WHEELS_FOR) \
+	  --implementation cp $(PLATFORMS:%=--platform %) -c constraints.txt -d wheels $(LACKING)
+	@du -sm wheels | awk '{ print $$1 " MB of wheels"; exit $$1 > 60 }'
 
 clean: ## delete runs/demo and what the tools leave behind; .venv and other runs stay
 	rm -rf $(DEMO) build *.egg-info .pytest_cache .ruff_cache .mypy_cache

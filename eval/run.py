@@ -25,7 +25,7 @@ from flsl.runtime.distributed import is_main, on_main, world_size
 from flsl.runtime.errors import UserError, require_seed
 from flsl.runtime.run_folder import RunFolder, State, WhenExists
 from flsl.runtime.schema import parse
-from flsl.runtime.stopwatch import Stopwatch, peak_memory
+from flsl.runtime.stopwatch import Stopwatch, peak_device_memory, peak_memory
 from results.benchmarks import Benchmark, find_benchmark, measured
 from results.environment import collect_code, collect_environment
 from results.record import Dataset, Interval, Metric, Model, Record, Timing
@@ -117,7 +117,7 @@ class Run:
 
     def choose_device(self) -> "torch.device":
         """Return the device that was named, or that is there; torch is imported only now."""
-        self.device = choose_device(str(self.device))
+        self.device = self.watch.device = choose_device(str(self.device))
         return self.device
 
     @contextlib.contextmanager
@@ -292,6 +292,7 @@ class Run:
             wall_seconds=wall,
             items_per_second=items / wall,
             peak_memory_mib=peak_memory(),
+            peak_device_memory_mib=peak_device_memory(self.watch.device),
             phases=dict(self.watch.phases),
         )
 

@@ -174,7 +174,7 @@ def draw_sample(sizes: list[int], queries: list[Any], generator: Any, pin: bool)
     random, count = np.random.default_rng(0), len(queries[0])
     crops = [torch.randint(0, 256, (count, 3, s, s), dtype=torch.uint8, generator=generator) for s in sizes]
     parameters = torch.stack([as_tensor([draw_photometric(random) for _ in sizes]) for _ in range(count)])
-    sample = {"crops": crops, "parameters": parameters, "queries": queries}
+    sample: dict[str, Any] = {"crops": crops, "parameters": parameters, "queries": queries}
     if not pin:
         return sample
     return {k: [t.pin_memory() for t in v] if isinstance(v, list) else v.pin_memory() for k, v in sample.items()}
@@ -245,7 +245,8 @@ def time_workers(recipe: Any, device: Any, arguments: argparse.Namespace, rows: 
                 pin_memory=device.type == "cuda",
                 worker_init_fn=single_thread,
             )
-            batches, done = iter(loader), 0
+            batches: Any = iter(loader)
+            done = 0
             for _ in range(3 * workers):  # what was loaded while the processes started
                 next(batches)
             begin = time.perf_counter()

@@ -116,12 +116,13 @@ class Dataset:
 
 @section_of_a_record
 class Timing:
-    """Seconds of wall clock in all and by phase, throughput, and peak memory of the process in MiB."""
+    """Seconds of wall clock in all and by phase, throughput, and peak memory of the process, and on its GPU, in MiB."""
 
     wall_seconds: NotNegative
     items_per_second: NotNegative | None = None
     peak_memory_mib: NotNegative | None = None
     phases: dict[str, NotNegative] = field(default_factory=dict)
+    peak_device_memory_mib: NotNegative | None = None
 
 
 @section_of_a_record

@@ -1,4 +1,6 @@
-"""Time the plain and the fast form of every part side by side: `python -m eval davis bench`.
+"""Time the plain and the fast form of every part side by side.
+
+python -m eval davis bench [--patch-sizes 16 8] [--device cuda] [--json FILE]
 
 Each form runs in a process of its own, one after the other, so that its peak memory can be told. Features and frames are
 drawn: their values change neither time nor memory. The context is full, as it is from the ninth frame of a video on.
@@ -6,6 +8,7 @@ drawn: their values change neither time nor memory. The context is full, as it i
 
 import functools
 import itertools
+import json
 import multiprocessing
 import os
 import tempfile
@@ -25,37 +28,52 @@ from eval.davis.masks import write_mask
 from eval.davis.metrics import score_frame_plain
 from eval.davis.packed_metrics import score_frame
 from eval.davis.protocol import Protocol, get_protocol
-from flsl.runtime.stopwatch import Stopwatch, peak_memory
+from flsl.runtime.device import choose_device
+from flsl.runtime.files import write_text
+from flsl.runtime.stopwatch import Stopwatch, peak_device_memory, peak_memory, wait_for
 
 SIZE = (480, 854)  # of a frame, in pixels; it becomes 480 x 832
 OBJECTS = 3
 PHASES = ("encoder", "propagation", "output")
 METRIC_FRAMES = 60
+GPU_FRAMES = 64
 PALETTE = list(range(256)) * 3
 
 
-def bench(patch_sizes: list[int]) -> int:
-    """Print seconds a frame and peak memory of ViT-S at the given patch sizes, and seconds a 1,000 frames of the metric."""
+def bench(patch_sizes: list[int], device: str = "cpu", file: Path | None = None) -> int:
+    """Print seconds a frame and peak memory of ViT-S at the given patch sizes, and seconds a 1,000 frames of the metric.
+
+    Raises:
+        UserError: the device is not there.
+    """
+    device = str(choose_device(device))
     console, cores = Console(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    rows: list[dict[str, Any]] = []
+    where = f"CPU, {cores} cores" if device == "cpu" else device
     for patch_size in patch_sizes:
         results = {}
         for form in ("plain", "fast"):
             console.print(f"ViT-S/{patch_size}, {form} form ...", style="dim")
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(1, mp_context=context) as pool:
-                results[form] = pool.submit(_measure, patch_size, form == "fast").result()
+                results[form] = pool.submit(_measure, patch_size, form == "fast", device).result()
+            rows.append({"what": f"ViT-S/{patch_size}", "side": form, "device": device, **results[form]})
+            if file:
+                write_text(file, json.dumps(rows, indent=1))
         table = Table(
             "seconds a frame",
             "plain",
             "fast",
             "ratio",
-            title=f"ViT-S/{patch_size}, {SIZE[0]}x{SIZE[1]}, CPU, {cores} cores, fp32",
+            title=f"ViT-S/{patch_size}, {SIZE[0]}x{SIZE[1]}, {where}, fp32",
         )
         for row, plain in results["plain"].items():
             fast = results["fast"][row]
             digits = 0 if row.endswith("MiB") else 3
             table.add_row(row, f"{plain:.{digits}f}", f"{fast:.{digits}f}", f"{plain / fast:.1f}x")
         console.print(table)
+    if device != "cpu":
+        return 0  # the metric is the CPU's
     table = Table("metric, seconds a 1,000 frames", "seconds", "ratio", title=f"J and F of {OBJECTS} objects, {SIZE}")
     for name, seconds, ratio in _measure_metric():
         table.add_row(name, f"{seconds:.2f}", f"{ratio:.1f}x")
@@ -63,10 +81,11 @@ def bench(patch_sizes: list[int]) -> int:
     return 0
 
 
-def _measure(patch_size: int, fast: bool) -> dict[str, float]:
+def _measure(patch_size: int, fast: bool, where: str) -> dict[str, float]:
     """Seconds a frame by phase and peak memory of one form: the rows of its table.
 
-    The fast form's encoder runs on every core at once, beside the rest: its row is the time of all cores for a frame.
+    On a CPU the fast form's encoder runs on every core at once, beside the rest: its row is the time of all cores for a
+    frame.
     """
     import torch
 
@@ -74,8 +93,8 @@ def _measure(patch_size: int, fast: bool) -> dict[str, float]:
     from eval.davis.segment import Context
     from flsl.checkpoint import load_encoder
 
-    protocol = get_protocol("dino")
-    encoder = load_encoder(f"random:vit_small/{patch_size}").encoder
+    protocol, device = get_protocol("dino"), choose_device(where)
+    encoder = load_encoder(f"random:vit_small/{patch_size}", device).encoder
     for block in encoder.blocks:
         attention: Any = block.get_submodule("attn")
         attention.fused_attn = fast  # the plain form makes the attention matrix
@@ -84,16 +103,18 @@ def _measure(patch_size: int, fast: bool) -> dict[str, float]:
         path = Path(folder) / "00000.jpg"
         cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8))
         grid = [side // patch_size for side in frame_size(*SIZE, protocol)]
-        labels = torch.rand(*grid, OBJECTS + 1).softmax(dim=-1)
-        context = Context(normalize(torch.randn(*grid, encoder.embed_dim)), labels, protocol)
+        labels = torch.rand(*grid, OBJECTS + 1).softmax(dim=-1).to(device)
+        context = Context(normalize(torch.randn(*grid, encoder.embed_dim)).to(device), labels, protocol)
         for _ in range(protocol.context_frames):
-            context.add(normalize(torch.randn(*grid, encoder.embed_dim)), labels)
-        seconds = (_run_fast if fast else _run_plain)(encoder, path, context, protocol)
-    peak = peak_memory()
+            context.add(normalize(torch.randn(*grid, encoder.embed_dim)).to(device), labels)
+        seconds = (_run_fast if fast else _run_plain)(encoder, path, context, protocol, device)
+    peak, on_device = peak_memory(), peak_device_memory(device)
+    if on_device is not None:
+        return seconds | {"device memory, MiB": on_device}
     return seconds | {"peak memory, MiB": peak, "of it after loading, MiB": peak - loaded}
 
 
-def _run_plain(encoder: Any, path: Path, context: Any, protocol: Protocol) -> dict[str, float]:
+def _run_plain(encoder: Any, path: Path, context: Any, protocol: Protocol, device: Any) -> dict[str, float]:
     """One thing after the other; the best of two frames."""
     from eval.davis.features import encode
     from eval.davis.labels import labels_to_mask
@@ -102,10 +123,12 @@ def _run_plain(encoder: Any, path: Path, context: Any, protocol: Protocol) -> di
     best = []
     for _ in range(2):
         times = [time.perf_counter()]
-        target = encode(encoder, read_frame(path, protocol)[None])[0]
+        target = encode(encoder, read_frame(path, protocol)[None].to(device))[0]
+        wait_for(device)
         times.append(time.perf_counter())
         features, known = context.view()
         labels = propagate_plain(target, features, known, protocol)
+        wait_for(device)
         times.append(time.perf_counter())
         write_mask(path.with_suffix(".png"), labels_to_mask(labels, encoder.patch_size, SIZE), PALETTE)
         times.append(time.perf_counter())
@@ -114,18 +137,18 @@ def _run_plain(encoder: Any, path: Path, context: Any, protocol: Protocol) -> di
     return seconds | {"end to end": sum(seconds.values())}
 
 
-def _run_fast(encoder: Any, path: Path, context: Any, protocol: Protocol) -> dict[str, float]:
-    """As `eval.davis.segment` does it, on two frames a core; the best of two runs."""
+def _run_fast(encoder: Any, path: Path, context: Any, protocol: Protocol, device: Any) -> dict[str, float]:
+    """As `eval.davis.segment` does it, on two frames a core, or a few batches of a GPU; the best of two runs."""
     import torch
 
     from eval.davis.features import encode_ahead
     from eval.davis.labels import labels_to_mask
     from eval.davis.tiled_propagation import propagate
 
-    frames, device = 2 * torch.get_num_threads(), torch.device("cpu")
+    frames = 2 * torch.get_num_threads() if device.type == "cpu" else GPU_FRAMES
     best = []
     for _ in range(2):
-        watch = Stopwatch()
+        watch = Stopwatch(device)
         with (
             ThreadPoolExecutor(2) as writers,
             encode_ahead(encoder, [path] * frames, SIZE, protocol, device, False, watch) as ahead,

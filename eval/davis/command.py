@@ -2,7 +2,7 @@
 
     python -m eval davis --checkpoint CHECKPOINT --data DIR --out DIR [--protocol dino|videowalk|dinov3] [--overlay]
     python -m eval davis --score-only --predictions DIR --data DIR --out DIR [--name NAME]
-    python -m eval davis bench [--patch-sizes 16 8]
+    python -m eval davis bench [--patch-sizes 16 8] [--device cuda] [--json FILE]
 
 The data are the official layout: ImageSets/2017/val.txt, JPEGImages/480p/<sequence>/00000.jpg and
 Annotations/480p/<sequence>/00000.png. DAVIS 2016 is known by its lists (ImageSets/480p/val.txt); its masks are 0 and 255,
@@ -16,6 +16,7 @@ bench times the plain and the fast form of everything side by side on drawn fram
 """
 
 import argparse
+from pathlib import Path
 
 from eval.arguments import add_common_arguments, add_scoring, evaluate_arguments
 
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--patch-sizes", type=int, nargs="+", default=[16, 8], metavar="P", help="bench: of ViT-S (default: 16 8)"
     )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="bench: write the figures here too")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,6 +56,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.mode == "bench":
         from eval.davis.bench import bench
 
-        return bench(arguments.patch_sizes)
+        return bench(arguments.patch_sizes, arguments.device, arguments.json)
     evaluate_arguments(arguments, OPTIONS)
     return 0

@@ -47,19 +47,21 @@ def encode_ahead(
     device: torch.device,
     bfloat16: bool,
     watch: Stopwatch,
+    in_batches: bool | None = None,
 ) -> Iterator[Iterator[Tensor]]:
     """Give an iterator over the normalized features (h, w, D) float32 of each frame, in order.
 
     `size` is the height and width of the frames as they are on disk.
 
     On a CPU every core encodes a frame of its own, which keeps all of them busy without waiting for each other; while
-    the context lasts, torch uses one core for each operation. On a GPU frames are encoded in batches.
+    the context lasts, torch uses one core for each operation. On a GPU, or where `in_batches` says so, frames are encoded
+    in batches.
 
     Raises:
         UserError: from the iterator, where a frame cannot be read.
     """
     tokens = math.prod(side // encoder.patch_size for side in frame_size(*size, protocol))
-    if device.type == "cpu":
+    if not (device.type != "cpu" if in_batches is None else in_batches):
         return_large_blocks()
         fit = max(1, WORKING_MEMORY // (tokens * encoder.embed_dim * BYTES_A_VALUE))
         with one_thread_each() as threads, ThreadPoolExecutor(min(threads, fit)) as pool:

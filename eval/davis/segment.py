@@ -70,7 +70,7 @@ def segment_video(
     Raises:
         UserError: a file cannot be read, or the first annotation holds no object.
     """
-    watch = watch or Stopwatch()
+    watch = watch or Stopwatch(device)
     first = video.edition.read_truth(video.masks[0])
     if not first.any():
         raise UserError(f"{video.masks[0]} holds no object: there is nothing to follow. Check the annotation.")

@@ -127,7 +127,7 @@ def _begin(encoder, protocol, predictions, device, bfloat16, processes, numbers,
 
 def _segment(video: Video) -> tuple[float, dict[str, float]]:
     """Segment a video in a worker process; returns seconds in all and by phase."""
-    watch, start = Stopwatch(), time.perf_counter()
+    watch, start = Stopwatch(_process["device"]), time.perf_counter()
     segment_video(
         _process["encoder"],
         video,

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +22,8 @@ REPORT, LOG = "gpu-check.json", "gpu-check.log"
 def check(parts: Sequence[Part], out: Path, *, device: str, minutes: float, path: Iterable[str] = ()) -> Report:
     """Run the parts; the report is in `out` after every step.
 
-    A part's limit is its share, among the parts to come, of the time that is left: what one does not need, later ones have.
+    A part's limit is its share, among the parts that can still be run, of the time that is left: what one does not need,
+    later ones have.
 
     Args:
         parts: in order.
@@ -37,19 +38,19 @@ def check(parts: Sequence[Part], out: Path, *, device: str, minutes: float, path
     log.write_text("")
     report = Report(device, minutes, shlex.join(sys.argv), datetime.now(timezone.utc).isoformat(timespec="seconds"))
     path = [*path, str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    obstacles = [_obstacle(part, device, path) for part in parts]
     with tempfile.TemporaryDirectory(prefix="flsl-gpucheck-") as folder:
-        for index, part in enumerate(parts):
-            left = begin + 60 * minutes - time.monotonic()
-            limit = max(left, 0) * part.seconds / sum(later.seconds for later in parts[index:])
-            result = PartResult(part.name, part.title, round(limit, 1))
+        for index, (part, obstacle) in enumerate(zip(parts, obstacles)):
+            result = PartResult(part.name, part.title)
             report.parts.append(result)
-            print(f"{part.name}: {part.title}, at most {limit:.0f} s", flush=True)
-            missing = [package for package in part.packages if not _is_there(package, path)]
-            if part.needs_gpu and device == "cpu":
-                result.status, result.reason = NOT_CHECKED, "needs a CUDA device"
-            elif missing:
-                result.status, result.reason = NOT_CHECKED, f"not installed: {', '.join(missing)}"
+            if obstacle:
+                result.status, result.reason = NOT_CHECKED, obstacle
+                print(f"{part.name}: {part.title}", flush=True)
             else:
+                left = max(begin + 60 * minutes - time.monotonic(), 0)
+                later = [p.seconds for p, stopped in zip(parts[index:], obstacles[index:]) if not stopped]
+                result.limit_seconds = round(left * part.seconds / sum(later), 1)
+                print(f"{part.name}: {part.title}, at most {result.limit_seconds:.0f} s", flush=True)
                 _run_part(part, result, Path(folder), log, path, lambda: _write(report, out, begin))
             print(f"  {result.status}{f': {result.reason}' if result.reason else ''}"[:300], flush=True)
             _write(report, out, begin)
@@ -59,7 +60,9 @@ def check(parts: Sequence[Part], out: Path, *, device: str, minutes: float, path
     return report
 
 
-def _run_part(part: Part, result: PartResult, folder: Path, log: Path, path: list[str], write) -> None:
+def _run_part(
+    part: Part, result: PartResult, folder: Path, log: Path, path: list[str], write: Callable[[], None]
+) -> None:
     """Run a part's steps; the time that one leaves is the next one's."""
     begin = time.monotonic()
     work = folder / part.name
@@ -79,6 +82,14 @@ def _run_part(part: Part, result: PartResult, folder: Path, log: Path, path: lis
 def _write(report: Report, out: Path, begin: float) -> None:
     report.seconds = round(time.monotonic() - begin, 1)
     report.write(out / REPORT)
+
+
+def _obstacle(part: Part, device: str, path: list[str]) -> str:
+    """Return why a part cannot be run here; empty where it can."""
+    if part.needs_gpu and device == "cpu":
+        return "needs a CUDA device"
+    missing = [package for package in part.packages if not _is_there(package, path)]
+    return f"not installed: {', '.join(missing)}" if missing else ""
 
 
 def _is_there(package: str, path: list[str]) -> bool:

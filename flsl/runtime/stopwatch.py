@@ -1,17 +1,23 @@
-"""Wall clock of a run and of its phases, and the memory of a process at its peak."""
+"""Wall clock of a run and of its phases, and the memory of a process and its device at their peak."""
 
 import contextlib
 import resource
 import sys
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Stopwatch:
-    """Wall clock of a run and of its phases."""
+    """Wall clock of a run and of its phases. A GPU computes behind the program's back: a phase ends when the work that it
+    gave to `device` is done."""
 
-    def __init__(self):
+    def __init__(self, device: "torch.device | None" = None):
         self.start = time.perf_counter()
+        self.device = device
         self.phases: dict[str, float] = {}
 
     @property
@@ -25,12 +31,30 @@ class Stopwatch:
         start = time.perf_counter()
         try:
             yield
+            wait_for(self.device)
         finally:
             self.add(name, time.perf_counter() - start)
 
     def add(self, name: str, seconds: float) -> None:
         """Add seconds that were measured elsewhere to the phase `name`."""
         self.phases[name] = self.phases.get(name, 0.0) + seconds
+
+
+def wait_for(device: "torch.device | None") -> None:
+    """Wait until a GPU has done all that it was given; a CPU always has."""
+    if device is not None and device.type == "cuda":
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+def peak_device_memory(device: "torch.device | None") -> float | None:
+    """Return the most memory that this process held on a GPU so far, in MiB; None for a CPU."""
+    if device is None or device.type != "cuda":
+        return None
+    import torch
+
+    return torch.cuda.max_memory_reserved(device) / 2**20
 
 
 def peak_memory() -> float:

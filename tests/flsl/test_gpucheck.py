@@ -1,0 +1,132 @@
+"""`python -m flsl gpucheck`: what is reported, whatever the commands of a part do."""
+
+import json
+import sys
+
+import pytest
+
+from flsl.__main__ import main
+from flsl.gpu_check.parts import ROOT, Part, all_parts
+from flsl.gpu_check.report import read_report, table
+from flsl.gpu_check.run import check
+from flsl.gpu_check.steps import Step
+
+PASSES = Step("passes", ("this",), "rows")
+FAILS = Step("fails", ("no_such_module",), "rows")
+SLEEPS = Step("sleeps", ("timeit", "-n1", "-r1", "import time; time.sleep(60)"), "rows")
+TESTS = """
+import pytest
+
+def test_measures(record_property):
+    record_property("seconds", 0.25)
+
+def test_wants_more():
+    pytest.skip("needs two GPUs")
+"""
+
+
+def part(name, *steps, seconds=1.0, **more):
+    return Part(name, f"what {name} is", seconds, more.pop("packages", ()), steps, **more)
+
+
+def run(tmp_path, *parts, minutes=1.0):
+    report = check(parts, tmp_path / "out", device="cpu", minutes=minutes)
+    return report, json.loads((tmp_path / "out" / "gpu-check.json").read_text())
+
+
+def test_parts_pass_fail_or_are_named_as_not_checked(tmp_path, capsys):
+    (tmp_path / "test_one.py").write_text(TESTS)
+    options = (
+        "-o",
+        "junit_family=xunit1",
+        "-p",
+        "no:cacheprovider",
+        "--confcutdir",
+        str(tmp_path),
+        "--rootdir",
+        str(tmp_path),
+    )
+    tests = Step("tests", ("pytest", "-q", *options, "--junit-xml={found}", str(tmp_path / "test_one.py")), "tests")
+    report, written = run(
+        tmp_path,
+        part("tests", tests),
+        part("broken", FAILS),
+        part("card", needs_gpu=True),
+        part("bare", FAILS, packages=("json", "no_such_package")),
+    )
+    assert [(p.name, p.status) for p in report.parts] == [
+        ("tests", "passed"), ("broken", "failed"), ("card", "not checked"), ("bare", "not checked"),
+    ]  # fmt: skip
+    tests, broken, card, bare = written["parts"]
+    assert tests["steps"][0]["rows"] == [{"what": "test_one.test_measures", "seconds": 0.25}]
+    assert [check["outcome"] for check in tests["steps"][0]["checks"]] == ["passed", "skipped"]
+    assert "needs two GPUs" in tests["reason"]
+    assert "No module named no_such_module" in broken["reason"]
+    assert card["reason"] == "needs a CUDA device"
+    assert bare["reason"] == "not installed: no_such_package"
+    assert written["status"] == "failed"
+    printed = capsys.readouterr().out
+    for words in ("PASSED       tests", "seconds 0.25", "FAILED       broken", "needs a CUDA device"):
+        assert words in printed
+    assert table(read_report(tmp_path / "out" / "gpu-check.json")) in printed
+    assert "No module named no_such_module" in (tmp_path / "out" / "gpu-check.log").read_text()
+
+
+def test_a_part_ends_with_its_time_and_what_it_leaves_is_the_next_ones(tmp_path):
+    absent = part("absent", FAILS, packages=("no_such_package",), seconds=50.0)
+    report, written = run(
+        tmp_path, part("slow", SLEEPS, FAILS), absent, part("quick", PASSES, seconds=9.0), minutes=0.2
+    )
+    slow, absent, quick = report.parts
+    assert (slow.status, slow.limit_seconds) == ("out of time", 1.2)
+    assert [step["reason"] for step in written["parts"][0]["steps"]] == ["more than 1 s", "no time was left for it"]
+    assert (absent.status, absent.limit_seconds) == ("not checked", 0)
+    assert (quick.status, report.status) == ("passed", "failed")
+    assert 0 < quick.limit_seconds < 11
+
+
+def test_the_command_checks_what_needs_no_gpu(tmp_path, capsys):
+    words = ["gpucheck", "--out", str(tmp_path), "--device", "cpu", "--only", "card", "throughput"]
+    assert main(words) == 0
+    report = read_report(tmp_path / "gpu-check.json")
+    assert [(p.name, p.status) for p in report.parts] == [("card", "passed"), ("throughput", "not checked")]
+    versions, *rows = report.parts[0].steps[0].rows
+    assert versions["packages"]["python"] == sys.version.split()[0]
+    assert all(row["error"] < 1e-5 for row in rows if "error" in row)
+    capsys.readouterr()
+    assert main(["gpucheck", "--show", str(tmp_path / "gpu-check.json")]) == 0
+    assert "NOT CHECKED  throughput" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--only", "resum"], "'resume'"),
+        (["--minutes", "0"], "--minutes is 0"),
+        (["--minutes", "nan"], "--minutes is nan"),
+        (["--device", "cuda:99"], "--device cuda:99"),
+        (["--wheels", "."], "--wheels . holds no *.whl"),
+    ],
+)
+def test_what_cannot_be_done_is_explained(words, said, tmp_path, capsys):
+    assert main(["gpucheck", "--out", str(tmp_path / "out"), "--device", "cpu", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_of_something_else_is_refused(tmp_path, capsys):
+    (tmp_path / "other.json").write_text('{"parts": []}')
+    assert main(["gpucheck", "--show", str(tmp_path / "other.json")]) == 2
+    assert "other.json is no report of gpucheck" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_what_the_parts_name_exists(device):
+    parts = all_parts(device, 16)
+    assert [p.name for p in parts] == (
+        ["card", "tests", "precision", "resume", "waiting", "throughput", "loader", "parallel", "detection", "davis"]
+    )
+    for words in (step.words for p in parts for step in p.steps):
+        assert "{found}" in " ".join(words)
+        named = [word for word in words if word.startswith(("configs/", "tests/"))]
+        assert all((ROOT / word).is_file() for word in named), named
