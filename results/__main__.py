@@ -5,6 +5,7 @@ python -m results table TABLE|all --records DIR [--format md|csv|tex|html]
 python -m results list|validate --records DIR
 python -m results show RECORD
 python -m results compare A B [C ...]
+python -m results sensitivity --records DIR
 python -m results published
 python -m results bundle --records DIR --out ZIP
 python -m results import SOURCE --store DIR
@@ -24,6 +25,7 @@ COMMANDS = {
     "list": "list records",
     "show": "show one record in full",
     "compare": "tell whether one model is better than another: paired bootstrap",
+    "sensitivity": "tell how far the ranking of checkpoints depends on the protocol: Kendall's tau",
     "validate": "check every record under a folder",
     "bundle": "pack records and reports into one archive",
     "import": "put records from a bundle or a folder into a store",

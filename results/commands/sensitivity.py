@@ -1,0 +1,129 @@
+"""Tell how far the ranking of checkpoints depends on the protocol.
+
+    python -m results sensitivity --records DIR [--format terminal|md|csv] [--out FILE]
+
+Complete records of the same data are put side by side: a row for each checkpoint, a column for each protocol; below,
+Kendall's tau between the orders of each two protocols, and which checkpoints change places.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from results.commands.arguments import add_records_argument, report_broken
+
+if TYPE_CHECKING:
+    from results.sensitivity import Sensitivity
+
+PAIRS_SHOWN = 5
+AGREEMENT = ("protocol", "compared with", "checkpoints", "tau", "swapped pairs", "decided", "which")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    add_records_argument(parser)
+    parser.add_argument("--format", choices=("terminal", "md", "csv"), default="terminal", help="default: %(default)s")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write md or csv here (default: print)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write or print the comparison; returns 0."""
+    from flsl.runtime.errors import UserError
+    from flsl.runtime.files import write_text
+    from flsl.runtime.text import printable
+    from results.leaderboard import build_leaderboard
+    from results.sensitivity import EXPLANATION, sensitivities
+    from results.store import load_records
+    from results.terminal import print_rows
+
+    if arguments.out and arguments.format == "terminal":
+        raise UserError("--out takes --format md or csv: a table of the terminal is no file")
+    loaded = load_records(arguments.records)
+    report_broken(loaded)
+    board = build_leaderboard(loaded.records)
+    for sentence in board.left_out:
+        print(f"left out: {printable(sentence)}", file=sys.stderr)
+    tables = sensitivities(board.rows)
+    for sentence in (sentence for table in tables for sentence in table.left_out):
+        print(f"left out: {printable(sentence)}", file=sys.stderr)
+    if not tables:
+        raise UserError(
+            "nothing to compare: expected are complete records of at least two checkpoints, each by at least two protocols "
+            "of one benchmark on the same data. Evaluate the same checkpoints by another protocol, e.g. "
+            "`python -m eval segment --protocol NAME`."
+        )
+    if arguments.format == "terminal":
+        for table in tables:
+            print(printable(table.data))
+            print_rows(("checkpoint", *table.protocols), _scores(table))
+            print_rows(AGREEMENT, _agreements(table))
+        print(EXPLANATION)
+        return 0
+    text = _markdown(tables, EXPLANATION) if arguments.format == "md" else _csv(tables)
+    if arguments.out:
+        write_text(arguments.out, text)
+        print(f"{len(tables)} data sets: {arguments.out}")
+    else:
+        print(text, end="")
+    return 0
+
+
+def _scores(table: "Sensitivity") -> list[list[str]]:
+    """Return a row for each checkpoint: its name, and headline and interval by each protocol."""
+    rows = []
+    for model in table.models:
+        cells = [model]
+        for protocol in table.protocols:
+            row = table.rows.get((model, protocol))
+            interval = ""
+            if row is not None and row.interval_low is not None and row.interval_high is not None:
+                interval = f" [{row.interval_low:.1f}, {row.interval_high:.1f}]"
+            cells.append("" if row is None else f"{row.value:.1f}{interval}")
+        rows.append(cells)
+    return rows
+
+
+def _agreements(table: "Sensitivity") -> list[list[object]]:
+    """Return a row for each two protocols."""
+    rows: list[list[object]] = []
+    for found in table.agreements:
+        pairs = [f"{a} / {b}" for a, b in found.swapped[:PAIRS_SHOWN]]
+        more = len(found.swapped) - len(pairs)
+        which = ", ".join(pairs + ([f"and {more} more"] if more else []))
+        tau = "all tie" if found.tau is None else f"{found.tau:+.2f}"
+        rows.append([found.first, found.second, found.models, tau, len(found.swapped), found.decided, which])
+    return rows
+
+
+def _markdown(tables: "list[Sensitivity]", explanation: str) -> str:
+    from results.escape import as_markdown
+
+    def lines(columns, rows) -> str:
+        written = [[as_markdown("" if cell is None else cell) for cell in row] for row in (columns, *rows)]
+        body = [f"| {' | '.join(row)} |" for row in written]
+        return "\n".join([body[0], "|" + " --- |" * len(columns), *body[1:]]) + "\n"
+
+    parts = [
+        f"## {as_markdown(table.data)}\n\n{lines(('checkpoint', *table.protocols), _scores(table))}\n"
+        f"{lines(AGREEMENT, _agreements(table))}\n"
+        for table in tables
+    ]
+    return "".join(parts) + explanation + "\n"
+
+
+def _csv(tables: "list[Sensitivity]") -> str:
+    """Return one line for each two protocols, numbers at full precision."""
+    import csv
+    import io
+
+    from results.escape import as_csv
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("data", "protocol", "compared_with", "checkpoints", "tau", "swapped_pairs", "decided"))
+    for table in tables:
+        for found in table.agreements:
+            cells = (table.data, found.first, found.second, found.models, found.tau, len(found.swapped), found.decided)
+            writer.writerow(["" if cell is None else as_csv(cell) for cell in cells])
+    return text.getvalue()
