@@ -8,6 +8,7 @@ from support.checkout import ROOT, tracked_files
 
 from eval.davis.protocol import PROTOCOLS
 from eval.knn.protocol import BBOX
+from eval.segment.protocols import PROTOCOLS as SEGMENTATION
 from flsl.objective import Stage
 from pretrain.recipe import Recipe
 
@@ -69,6 +70,7 @@ def test_constants_of_the_protocols_are_described():
     page = PAGES["docs/protocols.md"]
     assert not [key for protocol in PROTOCOLS.values() if (key := protocol.key("davis2017")) not in page]
     assert BBOX.name in page
+    assert not [name for name in SEGMENTATION if f"`{name}`" not in page]
 
 
 def slug(section):

@@ -57,13 +57,16 @@ class HeadTraining:
         batch_norm = isinstance(self.protocol, LinearDinoV3)
         head = LinearHead(self.encoder.embed_dim, self.classes, batch_norm, self.seed).to(self.device)
         total = self.protocol.steps(len(self.split))
-        if (self.out / HEAD).is_file():
-            head.load_state_dict(self._read(HEAD)["head"])
-            return head
         optimizer = make_optimizer(self.protocol, head)
-        first = self._resume(head, optimizer)
+        if (self.out / HEAD).is_file():
+            self._restore(HEAD, head)
+            return head
+        first = 0
+        if (self.out / STATE).is_file():
+            first = self._restore(STATE, head, optimizer)
+            print(f"the training of the head goes on after step {first} of {total}")
         self._train(head, optimizer, first, total)
-        write_tensors(self.out / HEAD, {"head": head.state_dict()})
+        write_tensors(self.out / HEAD, {"step": total, "head": head.state_dict()})
         (self.out / STATE).unlink(missing_ok=True)
         return head
 
@@ -150,21 +153,15 @@ class HeadTraining:
         image, mask = self.split.image(index), self.split.mask(index)
         return *draw_example(self.protocol, image, mask, random, self.encoder), self.split.names[index]
 
-    def _resume(self, head: LinearHead, optimizer: torch.optim.Optimizer) -> int:
-        """Take up a saved state, where there is one; returns the step that is next."""
-        if not (self.out / STATE).is_file():
-            return 0
-        state = self._read(STATE)
-        head.load_state_dict(state["head"])
-        optimizer.load_state_dict(state["optimizer"])
-        print(f"head: goes on after step {state['step']}")
-        return state["step"]
-
-    def _read(self, name: str) -> dict:
-        """Return what a file of this folder holds."""
+    def _restore(self, name: str, head: LinearHead, optimizer: torch.optim.Optimizer | None = None) -> int:
+        """Take up a saved head, and its optimizer; returns how many steps are done."""
         path = self.out / name
         try:
-            return torch.load(path, map_location=self.device, weights_only=True)
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            head.load_state_dict(state["head"])
+            if optimizer is not None:
+                optimizer.load_state_dict(state["optimizer"])
+            return state["step"]
         except Exception as error:  # torch raises anything on a damaged file
             reason = (str(error).strip().splitlines() or ["it is empty"])[0]
             raise UserError(f"{path} cannot be read ({reason:.160}). Delete it: the training starts anew.") from error

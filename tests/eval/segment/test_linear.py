@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from eval.segment.crops import resized_crop, scaled_crop, small_truth, squash
+from eval.segment.crops import change_colors, resized_crop, scaled_crop, small_truth, squash
 from eval.segment.datasets import open_segmentation
 from eval.segment.linear_head import LinearHead, predict_sliding, predict_squashed, token_map, windows
 from eval.segment.linear_training import HEAD, STATE, HeadTraining, backward
@@ -181,10 +181,22 @@ def test_fewer_images_than_a_batch(encoder, data, tmp_path):
     training(protocol, encoder, data, tmp_path).run()
 
 
-def test_a_damaged_state_is_named(encoder, data, tmp_path):
-    (tmp_path / STATE).write_bytes(b"half a file")
-    with pytest.raises(UserError, match=r"head_state\.pt cannot be read.*Delete it"):
-        training(LEOPART, encoder, data, tmp_path).run()
+@pytest.mark.parametrize("name", [STATE, HEAD])
+def test_a_damaged_state_is_named(name, encoder, data, tmp_path):
+    other = {"step": 3, "head": LinearHead(8, 2, False).state_dict(), "optimizer": {}}
+    for write in (lambda path: path.write_bytes(b"half"), lambda path: torch.save(other, path)):
+        write(tmp_path / name)
+        with pytest.raises(UserError, match=rf"{name} cannot be read.*Delete it"):
+            training(LEOPART, encoder, data, tmp_path).run()
+
+
+def test_colors_change_within_bounds_and_in_half_of_the_draws():
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 16, 16)).astype(np.uint8))
+    changed = [change_colors(image, np.random.default_rng(number)) for number in range(40)]
+    assert {(one.dtype, tuple(one.shape)) for one in changed} == {(torch.float32, (3, 16, 16))}
+    assert all(one.min() >= 0 and one.max() <= 255 and (one == one.round()).all() for one in changed)
+    untouched = sum(torch.equal(one, image.float()) for one in changed)
+    assert 0 < untouched < 10  # 1 in 16
 
 
 def test_features_and_losses_that_are_no_numbers_stop_it(encoder, data, tmp_path):
