@@ -102,7 +102,7 @@ class HeadTraining:
             what = f"step {step + 1}, images {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
             parts = [token_map(self.encoder, part.to(self.device), what) for part in images.split(at_once)]
             tokens = torch.cat(parts)
-        with self.watch.phase("training of the head"):
+        with self.watch.phase("training of the head"), torch.backends.cudnn.flags(enabled=True, deterministic=True):
             rate = self.protocol.rate(step, len(self.split))
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -168,9 +168,10 @@ class HeadTraining:
 
 
 def backward(logits: torch.Tensor, labels: torch.Tensor, counted: int) -> float:
-    """Add to the gradients the cross entropy of logits that are resized to the labels; returns its value.
+    """Add to the gradients the cross entropy of logits that are resized bilinearly to the labels; returns its value.
 
-    One image at a time: resized logits of a whole batch would be gigabytes (150 classes at 512 x 512).
+    One image at a time: resized logits of a whole batch would be gigabytes (150 classes at 512 x 512). They are resized by
+    matrix products, whose gradients have the same bytes every time; torch's interpolation adds them up in any order on a GPU.
 
     Args:
         logits: `(B, C, h, w)`.
@@ -178,11 +179,15 @@ def backward(logits: torch.Tensor, labels: torch.Tensor, counted: int) -> float:
         counted: pixels that the sum is divided by.
     """
     held = logits.detach().requires_grad_()
-    total = 0.0
-    for index, mask in enumerate(labels):
-        resized = F.interpolate(held[index : index + 1], mask.shape, mode="bilinear", align_corners=False)
-        loss = F.cross_entropy(resized, mask[None].long(), ignore_index=VOID, reduction="sum") / counted
+    rows, columns = (
+        F.interpolate(torch.eye(n, device=logits.device)[None], size, mode="linear", align_corners=False)[0]
+        for n, size in zip(logits.shape[2:], labels.shape[1:])
+    )  # (h, H) and (w, W)
+    total = torch.zeros((), device=logits.device)
+    for image, mask in zip(held, labels):
+        resized = rows.T @ image @ columns  # (C, H, W)
+        loss = F.cross_entropy(resized[None], mask[None].long(), ignore_index=VOID, reduction="sum") / counted
         loss.backward()
-        total += loss.item()
+        total += loss.detach()
     logits.backward(held.grad)
-    return total
+    return total.item()

@@ -25,9 +25,9 @@ DINOV3 = replace(get_protocol("linear-dinov3"), side=64, batch_size=4, iteration
 COLORS = np.array([[250, 30, 30], [30, 250, 30], [30, 30, 250]], np.uint8)
 
 
-@pytest.fixture(scope="module")
-def encoder():
-    return load_encoder("random:vit_micro/16", "cpu").encoder.eval()
+@pytest.fixture
+def encoder(device):
+    return load_encoder("random:vit_micro/16", device).encoder.eval()
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,8 @@ def data(tmp_path_factory):
 
 
 def training(protocol, encoder, data, out, **fields):
-    return HeadTraining(protocol, encoder, data.split("train"), 3, out, torch.device("cpu"), **fields)
+    device = next(encoder.parameters()).device
+    return HeadTraining(protocol, encoder, data.split("train"), 3, out, device, **fields)
 
 
 def test_constants_are_the_published_ones():
@@ -65,16 +66,16 @@ def test_constants_are_the_published_ones():
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_loss_of_resized_logits_is_that_of_resized_tokens(batch_norm):
+def test_loss_of_resized_logits_is_that_of_resized_tokens(batch_norm, device):
     """The source resizes tokens, runs the head on all pixels, and takes torch's mean over those that are labeled."""
     random = torch.Generator().manual_seed(0)
-    tokens = torch.randn(3, 8, 5, 7, generator=random)
-    labels = torch.randint(0, 4, (3, 20, 20), generator=random, dtype=torch.uint8)
+    tokens = torch.randn(3, 8, 5, 7, generator=random).to(device)
+    labels = torch.randint(0, 4, (3, 20, 30), generator=random, dtype=torch.uint8).to(device)
     labels[:, :4] = 255
-    ours, plain = LinearHead(8, 4, batch_norm), LinearHead(8, 4, batch_norm)
+    ours, plain = (LinearHead(8, 4, batch_norm).to(device) for _ in range(2))
     found = backward(ours(tokens), labels, int((labels != 255).sum()))
     normalized = plain.norm(tokens)  # batch normalization comes before the logits are resized
-    pixels = F.interpolate(normalized, (20, 20), mode="bilinear", align_corners=False)
+    pixels = F.interpolate(normalized, (20, 30), mode="bilinear", align_corners=False)
     loss = F.cross_entropy(plain.classify(pixels), labels.long(), ignore_index=255)
     loss.backward()
     assert found == pytest.approx(loss.item(), rel=1e-6)
@@ -118,14 +119,14 @@ def test_windows_cover_every_pixel():
 
 
 @pytest.mark.parametrize("protocol", [LEOPART, DINOV3], ids=["leopart", "dinov3"])
-def test_heads_learn_colors(protocol, encoder, data, tmp_path):
+def test_heads_learn_colors(protocol, encoder, device, data, tmp_path):
     """The whole path on an encoder of random weights: crops, head, prediction."""
     head = training(replace(protocol, learning_rate=0.1), encoder, data, tmp_path).run()
     val, right = data.split("val"), []
     for index in range(len(val)):
         image, mask = val.image(index), val.mask(index)
         if protocol is LEOPART:
-            square = normalize(squash(image, (64, 64)), encoder)[None]
+            square = normalize(squash(image, (64, 64)), encoder)[None].to(device)
             mask, found = small_truth(mask, 64, 10), predict_squashed(head, token_map(encoder, square, "x"), 10)[0]
         else:
             found = predict_sliding(head, encoder, image, DINOV3, "x")
@@ -138,7 +139,7 @@ def test_heads_learn_colors(protocol, encoder, data, tmp_path):
 
 
 @pytest.mark.parametrize("protocol", [LEOPART, DINOV3], ids=["leopart", "dinov3"])
-def test_an_interrupted_training_ends_with_the_same_bytes(protocol, encoder, data, tmp_path, monkeypatch):
+def test_an_interrupted_training_ends_with_the_same_bytes(protocol, encoder, device, data, tmp_path, monkeypatch):
     protocol = replace(protocol, iterations=12) if protocol is DINOV3 else replace(protocol, epochs=6, drop_after=4)
     whole = training(protocol, encoder, data, tmp_path / "whole").run()
     broken = training(protocol, encoder, data, tmp_path / "broken")
