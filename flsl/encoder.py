@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from flsl.architecture import EncoderConfig
 from flsl.attention import EncoderAttention
-from flsl.position import resize_positions, sincos_table
+from flsl.position import resize_positions, shifted_sincos, sincos_table
 from flsl.runtime.errors import UserError
 from flsl.timm_network import create_network, require_described, run_network
 
@@ -68,8 +68,10 @@ class Encoder(nn.Module):
         if self.config.timm_model is not None:
             self.parts.set_grad_checkpointing(enable)
 
-    def embed(self, images: torch.Tensor) -> torch.Tensor:
+    def embed(self, images: torch.Tensor, shift: torch.Tensor | None = None) -> torch.Tensor:
         """Return the tokens `(B, prefix + N, D)` that enter the first block: patches plus positions.
+
+        `shift` `(B, 2)` moves each image's positions along x and y, in tokens of the sine-cosine table.
 
         Raises:
             UserError: height or width of `images` `(B, 3, H, W)` is no multiple of the patch size, or the network is
@@ -83,7 +85,11 @@ class Encoder(nn.Module):
         patches = self.patch_embed(images)  # (B, h, w, D)
         grid = patches.shape[1:3]
         positions = resize_positions(self.pos_embed, grid, self.position_prefix, self.config.position_interpolation)
-        tokens = patches.flatten(1, 2) + positions[:, self.position_prefix :]
+        if shift is None:
+            tokens = patches.flatten(1, 2) + positions[:, self.position_prefix :]
+        else:
+            codes = shifted_sincos(self.embed_dim, self.config.grid, (grid[0], grid[1]), shift)
+            tokens = patches.flatten(1, 2) + codes.to(positions)
         own: list[torch.Tensor] = [token for token in (self.cls_token, self.reg_token) if token is not None]
         if not own:
             return tokens
@@ -114,6 +120,7 @@ class Encoder(nn.Module):
         blocks: Sequence[int] | None = None,
         norm: bool = True,
         kept: torch.Tensor | None = None,
+        shift: torch.Tensor | None = None,
     ) -> list[torch.Tensor]:
         """Return patch features in raster order.
 
@@ -123,6 +130,7 @@ class Encoder(nn.Module):
             norm: apply the final LayerNorm to each tap.
             kept: `(depth, 2, B)` factors of the blocks' branches, 0 where stochastic depth leaves one out; None lets the
                 blocks draw, where they train. A network of timm's draws in any case.
+            shift: that of `embed`; a network of timm's has none.
 
         Returns:
             One `(B, N, D)` tensor per block.
@@ -134,19 +142,21 @@ class Encoder(nn.Module):
         if self.config.timm_model is not None:
             check_sides(images, self.patch_size)
             return run_network(self.parts, images, blocks, norm, self.config.name)
-        taps, tokens = [], self.embed(images)
+        taps, tokens = [], self.embed(images, shift)
         for index, block in enumerate(self.blocks[: blocks[-1] + 1]):
             tokens = self.run_block(block, tokens, None if kept is None else kept[index])
             if index in blocks:
                 taps.append((self.norm(tokens) if norm else tokens)[:, self.num_prefix_tokens :])
         return taps
 
-    def forward(self, images: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, images: torch.Tensor, kept: torch.Tensor | None = None, shift: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Encode images `(B, 3, H, W)` into patch tokens `(B, N, D)` after the final norm, in raster order.
 
-        `kept` is that of `patch_tokens`.
+        `kept` and `shift` are those of `patch_tokens`.
         """
-        return self.patch_tokens(images, kept=kept)[0]
+        return self.patch_tokens(images, kept=kept, shift=shift)[0]
 
     def feature_maps(
         self, images: torch.Tensor, blocks: Sequence[int] | None = None, norm: bool = True

@@ -151,6 +151,7 @@ class FLSL(nn.Module):
         crops: Sequence[torch.Tensor] = (),
         *,
         paths: Sequence[torch.Tensor] = (),
+        shifts: Sequence[torch.Tensor] = (),
         p_bar: torch.Tensor | None = None,
     ) -> StepOutput:
         """Compute the losses of one step, or of one of the equal parts of it that gradients are accumulated over.
@@ -163,14 +164,15 @@ class FLSL(nn.Module):
             crops: the un-jittered views, needed for multi-stage training only.
             paths: for each student view `(B, depth, 2)` draws in 0..1, which decide stochastic depth; without them the
                 blocks draw by themselves.
+            shifts: for each view, the teacher's too, `(B, 2)`: how far its positions are moved, if they are.
             p_bar: the mean assignment `(K,)` of all parts of the step; without it, this is the whole step.
         """
         with torch.no_grad():
-            tokens_teacher = at_least_float32(self.teacher.backbone(views[0]))
+            tokens_teacher = at_least_float32(self.teacher.backbone(views[0], shift=shifts[0] if shifts else None))
             keys_previous = tokens_teacher if self.previous is None else self.previous(crops[0])
         rows: dict[str, list[torch.Tensor]] = {"query": [], "mode": [], "mode_teacher": []}
         tokens_student = []
-        for group, tokens, places in self._encode(views, queries, paths):
+        for group, tokens, places in self._encode(views, queries, paths, shifts):
             repeats = (len(group), 1, 1)
             with torch.autocast(tokens.device.type, enabled=False):
                 query = gather_tokens(tokens, places)
@@ -195,17 +197,22 @@ class FLSL(nn.Module):
         values: StepValues,
         *,
         paths: Sequence[torch.Tensor] = (),
+        shifts: Sequence[torch.Tensor] = (),
     ) -> torch.Tensor:
         """Return the mean assignment `(K,)` of one part of a step on this rank; arguments are those of `forward`."""
         modes = []
-        for _, tokens, places in self._encode(views, queries, paths):
+        for _, tokens, places in self._encode(views, queries, paths, shifts):
             with torch.autocast(tokens.device.type, enabled=False):
                 modes.append(mean_shift(gather_tokens(tokens, places), tokens, values.scale_sa).flatten(0, 1))
         logits = at_least_float32(self.student.head(self.student.norm(torch.cat(modes))))
         return torch.softmax(logits / self.temperature.student, dim=-1).mean(0)
 
     def _encode(
-        self, views: Sequence[torch.Tensor], queries: Sequence[torch.Tensor], paths: Sequence[torch.Tensor]
+        self,
+        views: Sequence[torch.Tensor],
+        queries: Sequence[torch.Tensor],
+        paths: Sequence[torch.Tensor],
+        shifts: Sequence[torch.Tensor],
     ) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
         """Yield, for views of one size that follow each other: their numbers, the student's tokens `(views * B, N, D)`,
         and the places of the queries `(views * B, Q)`."""
@@ -216,7 +223,8 @@ class FLSL(nn.Module):
             if paths:
                 draws = torch.cat([paths[i - 1] for i in group]).permute(1, 2, 0)
                 kept = (draws >= self.drop).to(self.drop) / (1 - self.drop)
-            yield group, at_least_float32(self.student.backbone(images, kept)), places
+            shift = torch.cat([shifts[i] for i in group]) if shifts else None
+            yield group, at_least_float32(self.student.backbone(images, kept, shift)), places
 
     def _losses(
         self,

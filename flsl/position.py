@@ -1,5 +1,6 @@
 """Position tables of the encoder: the fixed sine-cosine table, and both ways to resize a table to another grid."""
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -31,6 +32,29 @@ def sincos_table(embed_dim: int, grid: int, prefix_tokens: int = 0) -> torch.Ten
     table = np.concatenate(halves, axis=1)
     table = np.concatenate([np.zeros((prefix_tokens, embed_dim)), table])
     return torch.from_numpy(table)[None]
+
+
+def shifted_sincos(embed_dim: int, grid: int, wanted: tuple[int, int], shift: torch.Tensor) -> torch.Tensor:
+    """Return the sine-cosine code of places that are moved, `(B, rows * columns, D)` in float32.
+
+    Args:
+        embed_dim: a multiple of 4.
+        grid: tokens along one side of the table that the encoder has; another grid is stretched to it.
+        wanted: rows and columns.
+        shift: `(B, 2)`, how far each image's columns (x) and rows (y) are moved, in tokens of the table. Where it is 0 and
+            the grid is the table's, this is `sincos_table`.
+    """
+    quarter = embed_dim // 4
+    exponents = torch.arange(quarter, device=shift.device, dtype=torch.float32) / quarter
+    omega = torch.exp(-math.log(10000.0) * exponents)
+    halves = []
+    for side, moved in zip(wanted[::-1], shift.float().unbind(1)):
+        places = (torch.arange(side, device=shift.device) + 0.5) * (grid / side) - 0.5
+        angle = (places + moved[:, None])[..., None] * omega
+        halves.append(torch.cat([angle.sin(), angle.cos()], dim=-1))  # (B, side, D / 2)
+    columns = halves[0][:, None].expand(-1, wanted[0], -1, -1)
+    rows = halves[1][:, :, None].expand(-1, -1, wanted[1], -1)
+    return torch.cat([columns, rows], dim=-1).flatten(1, 2)
 
 
 def resize_positions(

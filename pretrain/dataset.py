@@ -88,6 +88,10 @@ class ViewDataset(Dataset):
         if self.recipe.training.drop_path:  # stochastic depth goes with the image, whatever batch or rank it is in
             draws = random.random((len(queries), self.recipe.encoder.depth, 2), dtype=np.float32)
             sample["paths"] = list(torch.from_numpy(draws))
+        if views.shift:
+            sample["shifts"] = list(
+                torch.from_numpy(random.uniform(0, views.shift, (len(crops), 2)).astype(np.float32))
+            )
         if self.photometric == "workers":
             arrays = [apply_opencv(crop.permute(1, 2, 0).numpy(), p) for crop, p in zip(crops, parameters)]
             sample["views"] = [torch.from_numpy(array).permute(2, 0, 1) for array in arrays]

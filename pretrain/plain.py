@@ -72,10 +72,11 @@ def plain_losses(model: FLSL, batch: Batch, values: StepValues) -> dict[str, tor
     """Compute the objective view by view with explicit matrices (no centering, no earlier stage)."""
     tau = model.temperature.student
     with torch.no_grad():
-        tokens_teacher = model.teacher.backbone(batch.views[0])
+        tokens_teacher = model.teacher.backbone(batch.views[0], shift=batch.shifts[0] if batch.shifts else None)
     queries, modes, students, teachers = [], [], [], []
-    for view, places in zip(batch.views[1:], batch.queries):
-        tokens = model.student.backbone(view)
+    shifts = batch.shifts[1:] or [None] * len(batch.queries)
+    for view, places, shift in zip(batch.views[1:], batch.queries, shifts):
+        tokens = model.student.backbone(view, shift=shift)
         mask = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
         mask[torch.arange(len(mask))[:, None], places] = True
         query = tokens[mask].view(len(tokens), -1, tokens.shape[-1])

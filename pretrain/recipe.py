@@ -32,9 +32,10 @@ Area = Annotated[float, Field(gt=0, le=1)]  # a share of an image's
 class Views:
     """Sizes in pixels and area ranges of the random resized crops; all but the teacher's are cut from its crop.
 
-    The last three are not published: `student_from` "image" cuts the student's crops from the image, so that they need not lie
+    The last four are not published: `student_from` "image" cuts the student's crops from the image, so that they need not lie
     in the teacher's; `flip` is the chance of a horizontal flip, drawn for each view; `strength` multiplies the ranges of
-    brightness, contrast, saturation and hue.
+    brightness, contrast, saturation and hue; the positions of each view start at a place drawn between 0 and `shift` tokens
+    along both axes, so that they say how tokens lie to each other, but not where in the view.
     """
 
     global_size: Pixels = 224
@@ -46,6 +47,7 @@ class Views:
     student_from: Literal["teacher", "image"] = "teacher"
     flip: Share = 0.0
     strength: Annotated[float, Field(ge=0, le=2.5)] = 1.0  # at 2.5 brightness and contrast may vanish
+    shift: Annotated[float, Field(ge=0, le=10_000)] = 0.0
 
     def __post_init__(self):
         for name in ("teacher_scale", "global_scale", "local_scale"):
@@ -170,6 +172,8 @@ class Recipe:
                 f"encoder.position_embedding {encoder.position_embedding!r} comes with a checkpoint; "
                 "an encoder is pretrained with 'sincos' or 'learned'"
             )
+        if views.shift and (encoder.position_embedding != "sincos" or encoder.timm_model):
+            raise ValueError("views.shift moves the sine-cosine table: it needs encoder.position_embedding 'sincos'")
         if (encoder.image_mean, encoder.image_std) != (EncoderConfig.image_mean, EncoderConfig.image_std):
             raise ValueError("encoder.image_mean and image_std cannot be changed: views are normalized with ImageNet's")
         prior, centroids = self.loss.prior, self.head.centroids

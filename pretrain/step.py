@@ -25,22 +25,24 @@ Apply = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass
 class Batch:
-    """One micro-batch on the device: normalized views (the teacher's first), query indices, crops for multi-stage, and
-    the draws of stochastic depth."""
+    """One micro-batch on the device: normalized views (the teacher's first), query indices, crops for multi-stage, the
+    draws of stochastic depth, and how far positions are moved."""
 
     views: list[torch.Tensor]
     queries: list[torch.Tensor]
     crops: list[torch.Tensor] = field(default_factory=list)
     paths: list[torch.Tensor] = field(default_factory=list)
+    shifts: list[torch.Tensor] = field(default_factory=list)
 
     def tensors(self) -> list[torch.Tensor]:
         """Return all of it in one list."""
-        return [*self.views, *self.queries, *self.crops, *self.paths]
+        return [*self.views, *self.queries, *self.crops, *self.paths, *self.shifts]
 
     def filled_with(self, tensors: Sequence[torch.Tensor]) -> "Batch":
         """Return a batch like this one that holds other tensors, in the order of `tensors`."""
         left = iter(tensors)
-        return Batch(*([next(left) for _ in part] for part in (self.views, self.queries, self.crops, self.paths)))
+        parts = (self.views, self.queries, self.crops, self.paths, self.shifts)
+        return Batch(*([next(left) for _ in part] for part in parts))
 
 
 def to_device(sample: dict[str, Any], device: torch.device, multi_stage: bool, apply: Apply = apply_batched) -> Batch:
@@ -56,7 +58,7 @@ def to_device(sample: dict[str, Any], device: torch.device, multi_stage: bool, a
         parameters = sample["parameters"].to(device, non_blocking=True).unbind(1)
         views = [apply(crop, row) for crop, row in zip(crops, parameters)]
     plain = [normalize(crop.float() / 255) for crop in crops] if multi_stage else []
-    return Batch(views, move(sample["queries"]), plain, move(sample.get("paths", [])))
+    return Batch(views, move(sample["queries"]), plain, move(sample.get("paths", [])), move(sample.get("shifts", [])))
 
 
 class TrainingStep:
@@ -157,12 +159,15 @@ class TrainingStep:
         # What is drawn here is drawn again with gradients; draws that came with the batch are the same anyway.
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices) if not batches[0].paths else nullcontext(), self._autocast():
-            parts = [self.model.mean_assignment(b.views, b.queries, values, paths=b.paths) for b in batches]
+            parts = [
+                self.model.mean_assignment(b.views, b.queries, values, paths=b.paths, shifts=b.shifts) for b in batches
+            ]
         return mean_over_ranks(torch.stack(parts).mean(0))
 
     def _forward(self, batch: Batch, values: StepValues, whole: torch.Tensor | None) -> StepOutput:
         with self._autocast():
-            return self.wrapped(batch.views, batch.queries, values, batch.crops, paths=batch.paths, p_bar=whole)
+            drawn = {"paths": batch.paths, "shifts": batch.shifts}
+            return self.wrapped(batch.views, batch.queries, values, batch.crops, **drawn, p_bar=whole)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32)

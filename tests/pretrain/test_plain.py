@@ -35,7 +35,8 @@ def draw_batch(seed, dtype=torch.float64, batch=3, device="cpu"):
     return Batch([view.to(device) for view in views], [places.to(device) for places in queries])
 
 
-def test_fast_step_equals_plain_step(device):
+@pytest.mark.parametrize("shift", [0, 64])
+def test_fast_step_equals_plain_step(device, shift):
     torch.manual_seed(0)
     recipe, schedules = setting()
     model = FLSL(ENCODER, HeadConfig(16, 32, 16)).double().to(device)
@@ -43,6 +44,8 @@ def test_fast_step_equals_plain_step(device):
     plain = PlainStep(copy.deepcopy(model), recipe, schedules)
     for step in range(4):
         batch = draw_batch(step, device=device)
+        if shift:
+            batch.shifts = [shift * torch.rand(len(view), 2, device=device) for view in batch.views]
         ours, theirs = fast([batch], step), plain([batch], step)
         for name, value in theirs.items():
             assert abs(float(ours[name]) - value) < 1e-10, (step, name)

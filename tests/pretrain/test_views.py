@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from flsl.architecture import EncoderConfig
 from flsl.runtime.images import ImageError
 from pretrain.apply_batched import apply_batched
 from pretrain.apply_opencv import apply_opencv
@@ -192,3 +193,17 @@ def test_truncated_images_are_noticed(tmp_path):
     (tmp_path / "image.jpg").write_bytes(data[: len(data) // 2])
     with pytest.raises(ImageError):
         decode(tmp_path / "image.jpg")
+
+
+def test_positions_are_moved_for_each_view_and_image(tmp_path):
+    path = tmp_path / "image.png"
+    picture().save(path)
+    recipe = Recipe(views=Views(96, 48, 2, shift=64.0))
+    moved = torch.stack([torch.stack(ViewDataset([path], recipe, "device")[epoch, 0]["shifts"]) for epoch in range(50)])
+    assert moved.shape == (50, 4, 2)  # the teacher's view first
+    assert 0 <= moved.min() < 2
+    assert 62 < moved.max() <= 64
+    assert len(moved.unique()) == moved.numel()
+    assert "shifts" not in ViewDataset([path], Recipe(), "device")[0, 0]
+    with pytest.raises(ValueError, match="sincos"):
+        Recipe(views=Views(shift=1.0), encoder=EncoderConfig(position_embedding="learned"))
