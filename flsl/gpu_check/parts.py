@@ -28,19 +28,19 @@ def all_parts(device: str, cores: int) -> tuple[Part, ...]:
     """Return the parts for a device, `cpu` or a CUDA one, on a machine with so many cores."""
     on_gpu = device != "cpu"
     return (
-        Part("card", "versions, card, attention, float32", 20, ("torch",), (_card(device),)),
+        Part("card", "versions, card, attention, float32", 15, ("torch",), (_card(device),)),
         Part(
             "tests",
             "tests that only need another device",
-            80,
+            75,
             TESTS,
             (_tests("tests", device, "tests", "--ignore=tests/gpu"),),
         ),
-        _of_tests("precision", "fp16 and bf16 steps against float64 on the CPU", 30, device),
+        _of_tests("precision", "fp16 and bf16 steps against float64 on the CPU", 35, device),
         _of_tests("resume", "3 + 3 steps against 6, twice the same", 60, device),
         _of_tests("waiting", "no waiting for the device in a step", 25, device, needs_gpu=True),
-        Part("throughput", "training steps", 130, BASE, _throughput(device), needs_gpu=True),
-        Part("loader", "loaders, and a real training", 60, (*BASE, "tensorboard"), _loader(device, cores, on_gpu)),
+        Part("throughput", "training steps", 170, BASE, _throughput(device), needs_gpu=True),
+        Part("loader", "loaders, and a real training", 55, (*BASE, "tensorboard"), _loader(device, cores, on_gpu)),
         _of_tests("parallel", "two gloo ranks and one NCCL rank against one process", 25, device),
         Part(
             "detection", "Mask R-CNN: steps and detection", 60, (*BASE, *DETECTION), _detection(device), needs_gpu=True
@@ -76,20 +76,29 @@ def _bench(name: str, device: str, *words: str) -> Step:
 
 
 def _throughput(device: str) -> tuple[Step, ...]:
-    """Eager first: whatever else fails, this is known."""
-    small, large = ("64", "512", "16", "256"), ("64",)
+    """What is quick to start comes first; compiling takes about half a minute a batch size."""
+    graph, eager = ("runtime.compile=False",), ("runtime.compile=False", "runtime.cuda_graph=False")
+    plan = (
+        ("graph", S16, graph, ("64", "512", "16", "256"), ("--photometric",)),
+        ("graph", S8, graph, ("64",), ("--photometric",)),
+        ("compiled graph", S16, (), ("512", "64"), ("--photometric",)),
+        ("eager", S16, eager, ("64", "512", "16", "256"), ()),
+        ("compiled graph", S8, (), ("64",), ()),
+        ("graph and plain", S16, graph, ("64",), ("--against", "plain")),
+        ("eager", S8, eager, ("64",), ()),
+    )
     steps = []
-    for name, changes in MODES.items():
-        words = tuple(word for change in changes for word in ("--set", change))
-        for recipe, batches in ((S16, small), (S8, large)):
-            color = ("--photometric",) if name == "eager" else ()
-            own = (recipe, "--part", "step", "--rounds", "4", *color, "--batch", *batches, *words)
-            steps.append(_bench(f"{Path(recipe).stem.split('_')[1]} {name}", device, *own))
-    plain = (S16, "--part", "step", "--rounds", "2", "--against", "plain", "--batch", "64")
-    return (*steps, _bench("vit-s16 against plain", device, *plain))
+    for mode, recipe, changes, batches, more in plan:
+        common = ("training.precision=auto", "runtime.activation_checkpointing=False")
+        sets = tuple(word for change in (*common, *changes) for word in ("--set", change))
+        words = (recipe, "--part", "step", "--rounds", "4", *more, *sets, "--batch", *batches)
+        steps.append(_bench(f"{_model(recipe)} {mode}", device, *words))
+    return tuple(steps)
 
 
-MODES = {"eager": (), "compiled": ("runtime.compile=True",)}
+def _model(recipe: str) -> str:
+    """Return the model in a recipe's name, such as vit-s16."""
+    return Path(recipe).stem.split("_")[1]
 
 
 def _loader(device: str, cores: int, on_gpu: bool) -> tuple[Step, ...]:
@@ -105,7 +114,7 @@ def _detection(device: str) -> tuple[Step, ...]:
     recipes = ("configs/coco/mask-rcnn_vit-s16_flsl_1x.py", "configs/coco/mask-rcnn_vit-s8_flsl_1x.py")
     return tuple(
         Step(
-            Path(recipe).stem.split("_")[1],
+            _model(recipe),
             ("eval", "coco", "bench", "--config", recipe, "--device", device, "--json", "{found}"),
             "rows",
         )

@@ -106,6 +106,8 @@ def table(report: Report) -> str:
         if part.reason:
             lines.append(_cut(f"             {part.reason}"))
         for step in part.steps:
+            if len(part.steps) > 1:
+                lines.append(f"  {step.name}{'' if step.status == PASSED else f' ({step.status})'}")
             lines += [_cut(f"    {_row(row)}") for row in step.rows]
             outcomes = [check["outcome"] for check in step.checks]
             if outcomes:

@@ -15,7 +15,7 @@ def alone(device, tmp_path_factory):
 
 
 def test_two_gloo_ranks_on_one_device_equal_one(device, alone, tmp_path):
-    for rank in launch(tmp_path, 2, device, "gloo"):
+    for rank in launch(tmp_path, 2, device):
         assert_equal(rank, alone)
         assert abs(rank["vmr"] - alone["vmr"]) <= 1e-6
 

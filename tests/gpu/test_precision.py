@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from support.gpu_step import draw_sample, make_recipe, make_step
+from support.gpu_step import draw_sample, make_recipe, make_step, need_cuda
 
 from pretrain.step import to_device
 
@@ -26,21 +26,13 @@ def exact(device):
     return step.model, float(output.loss.detach()), gradients
 
 
-def unchanging(recipe, device, model):
-    """A step with the model's weights that leaves them as they are, so that it can be taken until a loss scale fits."""
-    step = make_step(recipe, device)
-    step.model.load_state_dict(model.state_dict())
-    step.schedules.lr[:] = 0
-    step.schedules.ema_momentum[:] = 1
-    return step
-
-
 @pytest.mark.parametrize("precision", LIMITS)
 def test_a_step_is_close_to_float64(precision, device, exact, record_property):
     model, loss, gradients = exact
     recipe = make_recipe(device, precision=precision)
-    step, sample = unchanging(recipe, device, model), draw_sample(recipe)
-    for _ in range(20):
+    step, sample = make_step(recipe, device, still=True), draw_sample(recipe)
+    step.model.load_state_dict(model.state_dict())
+    for _ in range(20):  # until a loss scale fits
         scalars = step([to_device(sample, device, False)], 0)
         found = {n: p.grad.double().cpu() for n, p in step.model.student.named_parameters() if p.grad is not None}
         if all(torch.isfinite(gradient).all() for gradient in found.values()):
@@ -69,6 +61,32 @@ def test_a_step_that_is_no_number_is_skipped_and_counted(precision, device):
     for name, value in step.model.student.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert float(step([good], 100)["skipped"]) == 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_steps_of_a_graph_equal_steps_one_by_one(precision, device):
+    need_cuda(device)
+    results = []
+    for graph in (False, True):
+        recipe = make_recipe(device, precision=precision, drop_path=0.1, cuda_graph=graph)
+        step, losses = make_step(recipe, device), []
+        if step.scaler.is_enabled():
+            step.scaler.load_state_dict(step.scaler.state_dict() | {"scale": 16.0})
+        for number in range(6):
+            batch = to_device(draw_sample(recipe, number), device, False)
+            if number == 3:
+                batch.views[1][0, 0, 0, 0] = float("nan")
+            losses.append({k: float(v) for k, v in step([batch], number + 1).items()})
+        results.append((losses, [p.detach().clone() for p in step.model.parameters()]))
+    (ones, alone), (others, replayed) = results
+    limit = 1e-4 if precision == "fp32" else 2e-2
+    for one, other in zip(ones, others):
+        assert one["skipped"] == other["skipped"]
+        if not one["skipped"]:
+            assert abs(one["loss"] - other["loss"]) <= limit * abs(one["loss"])
+    assert [row["skipped"] for row in ones] == [0, 0, 0, 1, 0, 0]
+    moved = sum(float((a - b).square().sum()) for a, b in zip(alone, replayed)) ** 0.5
+    assert moved <= limit * sum(float(a.square().sum()) for a in alone) ** 0.5
 
 
 def test_an_overflow_lowers_the_loss_scale_and_changes_nothing(device):

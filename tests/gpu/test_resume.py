@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pretrain.recipe import Training
-
 SCRIPT = Path(__file__).resolve().parents[1] / "support" / "resumed_runs.py"
-PROMISED = hasattr(Training(), "deterministic")
 
 
 @pytest.mark.slow  # on the CPU the tests of pretraining kill and resume runs
@@ -18,8 +15,6 @@ PROMISED = hasattr(Training(), "deterministic")
 @pytest.mark.parametrize("patch_size", [16, 8])
 def test_resumed_and_repeated_runs_are_the_same(patch_size, mode, device, tmp_path, record_property):
     """By default a GPU may add in another order each time: what comes of that is noted, and fails nothing."""
-    if mode == "deterministic" and not PROMISED:
-        pytest.skip("recipes have no training.deterministic")
     command = [sys.executable, SCRIPT, device, patch_size, int(mode == "deterministic"), tmp_path]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

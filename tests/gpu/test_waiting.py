@@ -23,10 +23,10 @@ def with_color(sample, recipe):
 
 
 @pytest.mark.parametrize("views", ["finished", "color on the device"])
-@pytest.mark.parametrize("precision", ["bf16", "fp32"])
-def test_nothing_in_a_step_waits_for_the_device(views, precision, device):
+@pytest.mark.parametrize(("precision", "graph"), [("bf16", False), ("bf16", True), ("fp16", False), ("fp16", True)])
+def test_nothing_in_a_step_waits_for_the_device(views, precision, graph, device):
     need_cuda(device)
-    recipe = make_recipe(device, batch=16, precision=precision)
+    recipe = make_recipe(device, batch=16, precision=precision, drop_path=0.1, cuda_graph=graph)
     step, sample = make_step(recipe, device), draw_sample(recipe, pin=True)
     if views != "finished":
         sample = with_color(sample, recipe)
@@ -41,10 +41,11 @@ def test_nothing_in_a_step_waits_for_the_device(views, precision, device):
         torch.cuda.set_sync_debug_mode("default")
 
 
+@pytest.mark.parametrize("graph", [False, True])
 @pytest.mark.parametrize("batch", [16, 64])
-def test_kernels_and_busy_share_of_a_step(batch, device, record_property):
+def test_kernels_and_busy_share_of_a_step(batch, graph, device, record_property):
     need_cuda(device)
-    recipe = make_recipe(device, batch=batch)
+    recipe = make_recipe(device, batch=batch, drop_path=0.1, cuda_graph=graph)
     step = make_step(recipe, device)
     parts = to_device(draw_sample(recipe), device, False)
     for number in range(WARM_UP):
@@ -63,6 +64,7 @@ def test_kernels_and_busy_share_of_a_step(batch, device, record_property):
     events = [e for e in profile.events() if e.device_type == torch.autograd.DeviceType.CUDA]
     busy = sum(event.time_range.elapsed_us() for event in events) / 1e6
     record_property("batch", batch)
+    record_property("mode", "graph" if graph else "one by one")
     record_property("kernels_per_step", len(events) / STEPS)
     record_property("step_ms", 1e3 * seconds / STEPS)
     record_property("busy_share", busy / seconds)  # kernels that run beside each other count twice

@@ -22,7 +22,7 @@ ENCODER = EncoderConfig("custom", 8, 48, embed_dim=32, depth=2, num_heads=2)
 def setting(epochs=2, steps_per_epoch=2):
     recipe = Recipe(
         training=Training(epochs=epochs, batch_size=64, precision="fp32"),
-        runtime=Runtime(log_every=1),
+        runtime=Runtime(log_every=1, compile=False),
         optimizer=Optimizer(lr=0.05, warmup_fraction=0.0, clip=0.05),
     )
     return recipe, Schedules.of(recipe, steps_per_epoch)
@@ -47,8 +47,9 @@ def test_fast_step_equals_plain_step(device, shift):
         if shift:
             batch.shifts = [shift * torch.rand(len(view), 2, device=device) for view in batch.views]
         ours, theirs = fast([batch], step), plain([batch], step)
+        limit = 1e-10 if device.type == "cpu" else 1e-7  # a GPU's optimizer has its learning rate in float32
         for name, value in theirs.items():
-            assert abs(float(ours[name]) - value) < 1e-10, (step, name)
+            assert abs(float(ours[name]) - value) < limit, (step, name)
     for (name, ours), theirs in zip(fast.model.named_parameters(), plain.model.parameters()):
         assert (ours - theirs).abs().max() < 1e-7, name
 
@@ -120,17 +121,17 @@ def test_explicit_attention_equals_the_fused_one():
 
 
 @pytest.mark.slow
-def test_compiled_step_equals_plain_step():
+def test_compiled_step_equals_plain_step(device):
     """torch.compile needs a C++ compiler on a CPU."""
-    if not shutil.which("g++"):
+    if device.type == "cpu" and not shutil.which("g++"):
         pytest.skip("no g++")
     torch.manual_seed(0)
     recipe, schedules = setting()
-    model = FLSL(ENCODER, HeadConfig(16, 32, 16))
+    model = FLSL(ENCODER, HeadConfig(16, 32, 16)).to(device)
     compiled = replace(recipe, runtime=replace(recipe.runtime, compile=True))
-    fast = TrainingStep(copy.deepcopy(model), compiled, schedules, torch.device("cpu"))
+    fast = TrainingStep(copy.deepcopy(model), compiled, schedules, device)
     plain = PlainStep(copy.deepcopy(model), recipe, schedules)
     for step in range(3):
-        ours, theirs = (side([draw_batch(step, torch.float32)], step) for side in (fast, plain))
+        ours, theirs = (side([draw_batch(step, torch.float32, device=device)], step) for side in (fast, plain))
         assert float(ours["loss"]) == pytest.approx(theirs["loss"], rel=1e-4), step
     assert list(fast.model.state_dict()) == list(model.state_dict())

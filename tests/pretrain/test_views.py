@@ -64,7 +64,7 @@ def test_fast_paths_equal_pil(name, device):
         array = np.array(image)
         assert np.abs(apply_opencv(array, parameters) - expected).mean() <= limit
         crop = torch.from_numpy(array).permute(2, 0, 1)[None].to(device)
-        batched = levels(apply_batched(crop, as_tensor([parameters])))[0].permute(1, 2, 0).numpy()
+        batched = levels(apply_batched(crop, as_tensor([parameters]).to(device)))[0].permute(1, 2, 0).numpy()
         assert np.abs(batched - expected).mean() <= limit
 
 
@@ -72,8 +72,9 @@ def test_batched_rows_do_not_mix(device):
     random = np.random.default_rng(0)
     parameters = [draw_photometric(random) for _ in range(12)]
     crops = torch.stack([torch.from_numpy(np.array(picture(i))).permute(2, 0, 1) for i in range(12)]).to(device)
-    together = apply_batched(crops, as_tensor(parameters))
-    alone = torch.cat([apply_batched(crops[i : i + 1], as_tensor([p])) for i, p in enumerate(parameters)])
+    rows = as_tensor(parameters).to(device)
+    together = apply_batched(crops, rows)
+    alone = torch.cat([apply_batched(crops[i : i + 1], rows[i : i + 1]) for i in range(12)])
     assert torch.allclose(together, alone, atol=1e-5)
 
 

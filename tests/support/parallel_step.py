@@ -1,6 +1,6 @@
 """Two optimizer steps of a tiny model on one rank of several; what they changed is saved for comparison.
 
-parallel_step.py OUT [DEVICE [BACKEND]]     several ranks may share one GPU by gloo; one rank may use a group of its own
+parallel_step.py OUT [DEVICE [BACKEND]]     with a backend one rank has a process group too
 """
 
 import os
@@ -27,11 +27,13 @@ BATCH, STEPS = 4, 2
 def launch(out, world, device="cpu", backend=""):
     """What each rank saved, on the CPU."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if (device := torch.device(device)).type == "cuda":  # one GPU is all that they see
+        environment["CUDA_VISIBLE_DEVICES"] = str(device.index or 0)
+        device = "cuda:0"
     command = [sys.executable]
     if world > 1:
         command += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(world)]
-    words = [out, device, backend] if backend else [out, device]
-    subprocess.run([*command, __file__, *map(str, words)], env=environment, check=True, timeout=120)
+    subprocess.run([*command, __file__, *map(str, [out, device, backend])], env=environment, check=True, timeout=120)
     files = [out / f"rank_{rank}_of_{world}{backend and f'_{backend}'}.pt" for rank in range(world)]
     return [torch.load(file, map_location="cpu", weights_only=True) for file in files]
 
@@ -46,25 +48,23 @@ def assert_equal(actual, expected, limit=1e-6):
 def main(out: Path, device: str = "cpu", backend: str = "") -> None:
     """Run this rank's share of the global batch."""
     torch.set_num_threads(1)
-    if backend:  # not the one that the device has by itself
-        if choose_device(device).type == "cuda":
-            torch.cuda.set_device(choose_device(device))
-        rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
-        meeting = "env://" if world > 1 else f"file://{out.resolve() / 'meeting'}"
-        torch.distributed.init_process_group(backend, init_method=meeting, rank=rank, world_size=world)
+    if backend:
+        choose_device(device)
+        meeting = f"file://{out.resolve() / 'meeting'}"
+        torch.distributed.init_process_group(backend, init_method=meeting, rank=0, world_size=1)
     ranks = start_ranks(device)
     torch.manual_seed(0)
     encoder = EncoderConfig("custom", 8, 48, embed_dim=32, depth=2, num_heads=2)
     model = FLSL(encoder, HeadConfig(16, 32, 16), loss=Loss(centering=True)).double().to(ranks.device)
     recipe = Recipe(
         training=Training(epochs=STEPS, batch_size=BATCH, precision="fp32"),
-        runtime=Runtime(log_every=1),
+        runtime=Runtime(log_every=1, compile=False),
         optimizer=Optimizer(lr=0.5, warmup_fraction=0, freeze_last_layer=0),
     )
     schedules = Schedules.of(recipe, steps_per_epoch=1)
 
     def wrap(module):
-        if ranks.world > 1 or not backend:
+        if not backend:
             return data_parallel(module, ranks)
         devices = [ranks.device] if ranks.device.type == "cuda" else None
         return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)

@@ -33,7 +33,7 @@ def recipe_of(on_gpu, patch_size, deterministic):
             optimizer=dict(lr=1e-2, warmup_fraction=0.0, freeze_last_layer=0),
             training=dict(epochs=2, batch_size=4, photometric="device")
             | ({"deterministic": True} if deterministic else {}),
-            runtime=dict(workers=0, log_every=2, keep=10, pictures_every=0),
+            runtime=dict(workers=0, log_every=2, keep=10, pictures_every=0, checkpoint_every=3, compile=False),
         ),
         "",
     )
