@@ -41,9 +41,14 @@ class PixelEncoder(Encoder):
         self.register_buffer("patch", torch.tensor(float(patch_size)))  # one fingerprint per patch size
 
     def patch_tokens(
-        self, images: torch.Tensor, blocks: Sequence[int] | None = None, norm: bool = True
+        self,
+        images: torch.Tensor,
+        blocks: Sequence[int] | None = None,
+        norm: bool = True,
+        kept: torch.Tensor | None = None,
+        shift: torch.Tensor | None = None,
     ) -> list[torch.Tensor]:
-        """Return the tokens `(B, N, 6)` of images `(B, 3, H, W)`; raises as `Encoder.patch_tokens`."""
+        """Return the tokens `(B, N, 6)` of images `(B, 3, H, W)`; arguments and errors are `Encoder.patch_tokens`'."""
         check_blocks(blocks, self.depth)
         check_sides(images, self.patch_size)
         return [pixel_tokens(images, self.patch_size)]

@@ -74,9 +74,8 @@ def plain_losses(model: FLSL, batch: Batch, values: StepValues) -> dict[str, tor
     with torch.no_grad():
         tokens_teacher = model.teacher.backbone(batch.views[0], shift=batch.shifts[0] if batch.shifts else None)
     queries, modes, students, teachers = [], [], [], []
-    shifts = batch.shifts[1:] or [None] * len(batch.queries)
-    for view, places, shift in zip(batch.views[1:], batch.queries, shifts):
-        tokens = model.student.backbone(view, shift=shift)
+    for index, (view, places) in enumerate(zip(batch.views[1:], batch.queries), start=1):
+        tokens = model.student.backbone(view, shift=batch.shifts[index] if batch.shifts else None)
         mask = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
         mask[torch.arange(len(mask))[:, None], places] = True
         query = tokens[mask].view(len(tokens), -1, tokens.shape[-1])
