@@ -121,10 +121,11 @@ def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Cal
     import torch
 
     from flsl.sampling import draw_queries
+    from pretrain.apply_batched import apply_batched
     from pretrain.loop import build_model
     from pretrain.plain import PlainStep
     from pretrain.schedules import Schedules
-    from pretrain.step import Batch, TrainingStep, to_device
+    from pretrain.step import Batch, TrainingStep, compiles, to_device
 
     views, patch, sampling = recipe.views, recipe.encoder.patch_size, recipe.sampling
     generator = torch.Generator().manual_seed(0)
@@ -133,7 +134,9 @@ def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Cal
     count = recipe.training.batch_size
     images = [torch.randn(count, 3, s, s, generator=generator).to(device) for s in sizes]
     queries = [draw_queries(count, s // patch, w, sampling.mode, generator) for s, w in zip(sizes[1:], windows)]
-    batch, schedules = Batch(images, [q.to(device) for q in queries]), Schedules.of(recipe, 100)
+    draws = [torch.rand(count, recipe.encoder.depth, 2, generator=generator).to(device) for _ in queries]
+    batch = Batch(images, [q.to(device) for q in queries], paths=draws if recipe.training.drop_path else [])
+    schedules = Schedules.of(recipe, 100)
     on_gpu = device.type == "cuda"
     repeats = 5 if on_gpu else 1  # a GPU is only waited for after a few steps, as in training
 
@@ -150,7 +153,9 @@ def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Cal
     sides = {"fast": timed(fast)}
     if arguments.photometric:
         sample = draw_sample(sizes, queries, generator, pin=on_gpu)
-        sides["fast, color too"] = timed(fast, lambda: to_device(sample, device, False))
+        sample["paths"] = batch.paths
+        colors = torch.compile(apply_batched, dynamic=False) if compiles(recipe, device) else apply_batched
+        sides["fast, color too"] = timed(fast, lambda: to_device(sample, device, False, colors))
     if arguments.against:
         sides["plain"] = timed(PlainStep(build_model(recipe).to(device), recipe, schedules))
     peaks: dict[str, float] = {}

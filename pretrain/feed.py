@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,7 +50,7 @@ class Feed:
     def _upload(self, samples: list[Sample], aside: Any) -> list[Batch]:
         if any("queries" not in sample for sample in samples):
             return []
-        with torch.cuda.stream(aside):
+        with torch.cuda.stream(aside) if aside else nullcontext():
             multi_stage = self.recipe.stage is not None
             batches = [to_device(s, self.ranks.device, multi_stage, self.apply) for s in samples]
         if aside is not None:

@@ -18,15 +18,17 @@ def build_optimizer(student: nn.Module) -> torch.optim.AdamW:
         if parameter.requires_grad:
             (plain if name.endswith(".bias") or parameter.ndim == 1 else decayed).append(parameter)
     on_gpu = decayed[0].device.type == "cuda"
-    return torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         [{"params": decayed}, {"params": plain}],
         lr=0.0,
         betas=(0.9, 0.999),
         eps=1e-8,
         weight_decay=0.0,
         fused=True,
-        capturable=on_gpu,
+        capturable=on_gpu,  # its steps may be recorded, and it need not warn of those that are not
     )
+    optimizer._warned_capturable_if_run_uncaptured = True  # type: ignore[attr-defined]
+    return optimizer
 
 
 @torch.no_grad()

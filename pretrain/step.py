@@ -92,6 +92,8 @@ class TrainingStep:
         if compiles(recipe, device):  # in place, so that parameters keep their names
             model.student.backbone.compile(dynamic=False)
             model.teacher.backbone.compile(dynamic=False)
+            if recipe.runtime.activation_checkpointing:  # whose recomputation cannot be cut into DDP's buckets
+                torch._dynamo.config.optimize_ddp = False
         self.wrapped: Any = wrap(model)
         if record is None and records(recipe, device) and self.wrapped is model:
             record = record_on_gpu
@@ -156,9 +158,10 @@ class TrainingStep:
         """
         if len(batches) == 1 or not self.model.objective.volume_maximization:
             return None
-        # What is drawn here is drawn again with gradients; draws that came with the batch are the same anyway.
+        # What a network draws by itself here it must draw again with gradients.
+        draws = self.recipe.training.drop_path > 0 and self.recipe.encoder.timm_model is not None
         devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices) if not batches[0].paths else nullcontext(), self._autocast():
+        with torch.random.fork_rng(devices) if draws else nullcontext(), self._autocast():
             parts = [
                 self.model.mean_assignment(b.views, b.queries, values, paths=b.paths, shifts=b.shifts) for b in batches
             ]
