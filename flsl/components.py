@@ -64,10 +64,14 @@ def share_explained(tokens: torch.Tensor, terms: torch.Tensor) -> float:
     A row of `terms` belongs to each token, in order; terms that depend on each other are allowed.
     """
     centered = _centered(tokens)
-    terms = torch.cat([torch.ones_like(terms[:, :1]), terms], dim=1)
-    left, values, _ = torch.linalg.svd(terms, full_matrices=False)
-    basis = left[:, values > 1e-9 * values[0]]
-    return _share(basis @ (basis.T @ centered), centered)
+    return _share(_fit(centered, terms), centered)
+
+
+def without_place(tokens: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    """Return tokens `(B, N, D)` of a grid less what a quadratic of their place explains of them, in float64."""
+    flat = tokens.double().flatten(0, 1)
+    terms = place_terms(rows, columns).to(flat).repeat(len(tokens), 1)
+    return (flat - _fit(flat - flat.mean(dim=0), terms)).reshape(tokens.shape)
 
 
 def share_attended(tokens: torch.Tensor, scale: float) -> float:
@@ -89,6 +93,14 @@ def quadratic(values: torch.Tensor) -> torch.Tensor:
     """Return values `(R, C)` and all their products of two, `(R, C + C (C + 1) / 2)`."""
     first, second = torch.triu_indices(values.shape[1], values.shape[1])
     return torch.cat([values, values[:, first] * values[:, second]], dim=1)
+
+
+def _fit(centered: torch.Tensor, terms: torch.Tensor) -> torch.Tensor:
+    """Return the best linear fit of `terms` `(R, T)` and a constant to `(R, D)`."""
+    terms = torch.cat([torch.ones_like(terms[:, :1]), terms], dim=1)
+    left, values, _ = torch.linalg.svd(terms, full_matrices=False)
+    basis = left[:, values > 1e-9 * values[0]]
+    return basis @ (basis.T @ centered)
 
 
 def _centered(tokens: torch.Tensor) -> torch.Tensor:

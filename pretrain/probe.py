@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from flsl.components import Components, measure
+from flsl.components import Components, measure, without_place
 from flsl.confusion import VOID, confusion, mean_iou
 from flsl.encoder import Encoder
 from flsl.label_transfer import patch_labels, transfer_labels
@@ -91,7 +91,9 @@ class Probe:
         found = asdict(measure(self.encode(self.images), self.images, self.recipe.mean_shift.scale_ca))
         if labeled:
             images = normalize(labeled.images)
-            found["in_context_miou"] = in_context_miou(self.encode(images), labeled)
+            tokens, side = self.encode(images), images.shape[-1] // self.encoder.patch_size
+            found["in_context_miou"] = in_context_miou(tokens, labeled)
+            found["placeless_miou"] = in_context_miou(without_place(tokens, side, side).float(), labeled)
             found["pixels_miou"] = in_context_miou(pixel_tokens(images, self.encoder.patch_size), labeled)
         self.encoder.train(training)
         return found

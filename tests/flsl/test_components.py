@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from flsl.components import effective_rank, measure, share_attended
+from flsl.components import effective_rank, measure, share_attended, without_place
 from flsl.confusion import mean_iou
 from flsl.label_transfer import patch_labels, transfer_labels
 
@@ -47,6 +47,15 @@ def test_tokens_that_say_their_place(images, random):
     assert found.place == pytest.approx(1)
     assert found.between_images == pytest.approx(0, abs=1e-9)
     assert found.color < 0.1
+
+
+def test_what_place_explains_is_taken_away(images, random):
+    content = torch.randn(COUNT, SIDE**2, 16, generator=random)
+    mixed = content + 5 * places() @ torch.randn(3, 16, generator=random)
+    left = without_place(mixed, SIDE, SIDE)
+    assert measure(mixed, images, 0.0).place > 0.5
+    assert measure(left, images, 0.0).place == pytest.approx(0, abs=1e-9)
+    assert (left - content).flatten(0, 1).std(dim=0).max() < 0.3  # the mean stays
 
 
 def test_tokens_that_say_their_color(images, random):

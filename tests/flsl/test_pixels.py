@@ -26,7 +26,6 @@ def test_a_token_is_the_mean_color_of_its_patch_and_its_place():
 
 def test_it_says_what_it_is_and_holds_nothing_to_save(tmp_path):
     loaded = load_encoder("pixels/16")
-    assert loaded.encoder(torch.zeros(1, 3, 32, 48)).shape[:2] == (1, 6)
     fields = loaded.model_fields()
     assert (fields["architecture"], fields["patch_size"], fields["parameters"]) == ("pixels", 16, 0)
     assert "no network" in fields["name"]

@@ -64,6 +64,7 @@ def test_labeled_images_are_segmented_in_context(recipe_file, images, labeled, t
     assert list(found) == [0, 6]
     assert 80 < found[6]["pixels_miou"] <= 100
     assert 0 < found[6]["in_context_miou"] <= 100
+    assert 0 < found[6]["placeless_miou"] <= 100
     assert "in context miou" in capsys.readouterr().out
     assert (tmp_path / "run" / "tensorboard").is_dir()
 
