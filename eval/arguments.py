@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from flsl.commands.arguments import add_overrides, overrides
 from flsl.runtime.distributed import is_main, world_size
@@ -65,17 +66,22 @@ def add_config_arguments(parser: argparse.ArgumentParser, default: str, small: s
     )
 
 
-def add_detector_modes(parser: argparse.ArgumentParser) -> None:
-    """Add what a detection adapter can do besides a whole run, --metric-backend, and the launcher."""
-    parser.add_argument("mode", nargs="?", choices=("bench",), help="measure the parts of a run; keep nothing")
-    parser.add_argument("--plan", action="store_true", help="print what would run, from a 20-step probe; keep nothing")
-    parser.add_argument("--test-only", action="store_true", help="use the trained detector in --out; train nothing")
+def add_detector(parser: argparse.ArgumentParser) -> None:
+    """Add what a detection adapter can do: `add_fine_tuning_modes` and --metric-backend."""
+    add_fine_tuning_modes(parser)
     parser.add_argument(
         "--metric-backend",
         choices=("faster", "pycocotools"),
         default="faster",
         help="of COCO's metrics: faster-coco-eval, or pycocotools, which gives the same (default: %(default)s)",
     )
+
+
+def add_fine_tuning_modes(parser: argparse.ArgumentParser) -> None:
+    """Add what a fine-tuning adapter can do besides a whole run, and the launcher."""
+    parser.add_argument("mode", nargs="?", choices=("bench",), help="measure the parts of a run; keep nothing")
+    parser.add_argument("--plan", action="store_true", help="print what would run, from a 20-step probe; keep nothing")
+    parser.add_argument("--test-only", action="store_true", help="use the trained model in --out; train nothing")
     add_launcher(parser)
 
 
@@ -138,33 +144,43 @@ def require(arguments: argparse.Namespace, *names: str) -> None:
             raise UserError(f"--{name} is missing. `python -m eval {arguments.command} --help` shows the commands.")
 
 
-def evaluate_detector(arguments: argparse.Namespace, run: Callable[[argparse.Namespace], int], probe: str) -> None:
-    """Do what a detection adapter was asked for: `bench`, `--plan`, a Slurm job, or the evaluation.
+def evaluate_fine_tuned(arguments: argparse.Namespace, run: Callable[[argparse.Namespace], int]) -> None:
+    """Do what a fine-tuning adapter was asked for: `bench`, `--plan`, a Slurm job, or the evaluation.
 
     Args:
-        arguments: of a parser with the options of `add_config_arguments` and `add_detector_modes`.
+        arguments: of a parser with the options of `add_config_arguments` and `add_fine_tuning_modes`.
         run: the adapter's own function, for the job.
-        probe: module with the adapter's `plan` and `bench`.
     """
     require_seed(arguments.seed)
-    measured = {"checkpoint": _checkpoint(arguments), "data": arguments.data, "overrides": arguments.overrides}
-    measured |= {"seed": arguments.seed, "device": arguments.device}
-    if arguments.mode == "bench":
-        config = arguments.config or (arguments.default_config if arguments.data else arguments.small_config)
-        from eval.data.synthesize import synthesize  # no benchmark knows how its data are drawn
-
-        import_module(probe).bench(config=config, draw=partial(synthesize, arguments.command), **measured)
-        return
-    arguments.config = arguments.config or arguments.default_config
+    bench = arguments.mode == "bench"
+    small = bench and arguments.data is None
+    arguments.config = arguments.config or (arguments.small_config if small else arguments.default_config)
     chosen = [name for name in ("plan", "test_only", "score_only") if getattr(arguments, name)]
-    if len(chosen) > 1:
+    if len(chosen) > 1 and not bench:
         raise UserError(f"{' and '.join('--' + name.replace('_', '-') for name in chosen)} do not go together")
-    if arguments.plan:
-        require(arguments, "data", "checkpoint")
-        import_module(probe).plan(config=arguments.config, **measured)
+    if bench or arguments.plan:
+        if not bench:
+            require(arguments, "data", "checkpoint")
+        _measure(arguments)
     elif arguments.launcher == "slurm":
         require(arguments, "data", "out", "checkpoint")
         # The same run, without the launcher.
         submit(run, argparse.Namespace(**(vars(arguments) | {"launcher": "none"})))
     else:
         evaluate_arguments(arguments, ("config", "overrides", "test_only", "metric_backend"), shared=True)
+
+
+def _measure(arguments: argparse.Namespace) -> None:
+    from eval.finetune import probe
+
+    adapter = import_module(f"eval.{arguments.command}.run")
+    options = adapter.Options(str(arguments.config), tuple(arguments.overrides))
+    task = adapter.FineTuning(arguments.data, Path(), options)
+    how: dict[str, Any] = {"seed": arguments.seed, "device": arguments.device}
+    checkpoint = _checkpoint(arguments)
+    if arguments.mode != "bench" and checkpoint:
+        return probe.plan(task, checkpoint, **how)
+    from eval.data.synthesize import synthesize  # no benchmark knows how its data are drawn
+
+    draw = None if arguments.data else partial(synthesize, arguments.command)
+    return probe.bench(task, checkpoint, draw=draw, **how)

@@ -312,6 +312,7 @@ class Predictor:
     model: dict[str, Any]
     warnings: list[str]
     record: Record | None = None  # of the run that made them here
+    outside: bool = False  # nobody says who
 
     @property
     def identity(self) -> str:
@@ -356,7 +357,7 @@ def predictor(
         "fingerprint": digest.hexdigest(),
         "source": "scored from saved predictions",
     }
-    return Predictor(model, [])
+    return Predictor(model, [], outside=True)
 
 
 def _show(metric: Metric | None) -> str:

@@ -22,9 +22,9 @@ import argparse
 from eval.arguments import (
     add_common_arguments,
     add_config_arguments,
-    add_detector_modes,
+    add_detector,
     add_scoring,
-    evaluate_detector,
+    evaluate_fine_tuned,
 )
 
 
@@ -32,11 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the adapter's arguments."""
     add_common_arguments(parser)
     add_config_arguments(parser, "configs/coco/mask-rcnn_vit-s16_flsl_1x.py", small="configs/coco/mask-rcnn_smoke.py")
-    add_detector_modes(parser)
+    add_detector(parser)
     add_scoring(parser, "FILE", "COCO results (default: OUT/detections.json)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the evaluation; returns the exit code."""
-    evaluate_detector(arguments, run, "eval.coco.probe")
+    evaluate_fine_tuned(arguments, run)
     return 0

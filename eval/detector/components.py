@@ -4,10 +4,9 @@ Neck and heads are mmdet's, with outputs in float32 whatever precision they are 
 softmax and sigmoid in bfloat16, whose 8 bits make scores tie and boxes jump.
 """
 
-from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from eval.detector.operators import install_operators
+from eval.finetune.operators import install_operators
 
 install_operators()  # before anything imports mmcv.ops, which the modules below do
 
@@ -17,9 +16,8 @@ from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead  # noqa: E402
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead  # noqa: E402
 from mmdet.registry import MODELS  # noqa: E402
 
-from eval.detector import backbone, dataset, optimizer, states  # noqa: E402, F401
-
-init_default_scope("mmdet")
+from eval.detector import dataset  # noqa: E402, F401
+from eval.finetune import backbone, optimizer, states  # noqa: E402, F401
 
 
 @MODELS.register_module()

@@ -1,38 +1,12 @@
-"""From a recipe to mmdet's configuration: data and their transforms, model, learning schedule, optimizer, states."""
+"""From a recipe to mmdet's configuration: data and their transforms, and the model."""
 
-from pathlib import Path
 from typing import Any
 
-import torch
-
-from eval.detector.optimizer import scaled_learning_rate
-from eval.detector.recipe import (
-    NORM_GROUPS,
-    ImagesSection,
-    ModelSection,
-    Recipe,
-    TestingSection,
-    TrainingSection,
-)
+from eval.detector.recipe import NORM_GROUPS, DetectionTestingSection, ImagesSection, ModelSection
+from eval.finetune.config import pixel_statistics
 from flsl.architecture import EncoderConfig
-from flsl.runtime.distributed import share, world_size
-from flsl.runtime.errors import UserError
-from flsl.runtime.precision import choose_dtype
 
 FPN_STRIDES = [4, 8, 16, 32, 64]
-
-
-def dataset_config(recipe: Recipe, annotations: Path, images: Path) -> dict[str, Any]:
-    """Return the training data set's configuration."""
-    masks = recipe.model.detector == "mask-rcnn"
-    return {
-        "type": "CocoFile",
-        "annotations": str(annotations),
-        "images": str(images),
-        "masks": masks,
-        "keep_empty": recipe.training.keep_empty_images,
-        "pipeline": train_pipeline(recipe.images, masks),
-    }
 
 
 def train_pipeline(images: ImagesSection, masks: bool) -> list[dict[str, Any]]:
@@ -82,86 +56,29 @@ def test_pipeline(images: ImagesSection) -> list[dict[str, Any]]:
     ]
 
 
-def check_encoder(model: ModelSection, encoder: EncoderConfig) -> None:
-    """Raise UserError if the recipe is for another encoder, or says what this one cannot do."""
-    if model.encoder not in (None, encoder.name):
-        raise UserError(
-            f"this recipe is for {model.encoder}, but the checkpoint is a {encoder.name}. Choose with --config the recipe "
-            "of that size, or --set model.encoder=None --set model.blocks=None to use this recipe's training for any encoder."
-        )
-    if encoder.depth < len(FPN_STRIDES) - 1:
-        raise UserError(f"the detectors tap 4 blocks of an encoder, but {encoder.name} has {encoder.depth}")
-    for name in ("blocks", "global_blocks"):
-        if any(block >= encoder.depth for block in getattr(model, name) or ()):
-            raise UserError(
-                f"model.{name} must lie within 0..{encoder.depth - 1}, the blocks of {encoder.name}, "
-                f"but is {list(getattr(model, name))}"
-            )
-    if model.frozen_blocks > encoder.depth:
-        raise UserError(
-            f"model.frozen_blocks must be at most {encoder.depth}, the blocks of {encoder.name}, "
-            f"but is {model.frozen_blocks}"
-        )
-    if encoder.embed_dim % (model.num_heads or 1):
-        raise UserError(
-            f"model.num_heads must divide {encoder.embed_dim}, the width of {encoder.name}, but is {model.num_heads}"
-        )
-
-
 def detector_config(
-    model: ModelSection,
-    testing: TestingSection,
-    encoder: EncoderConfig,
-    classes: int,
-    *,
-    checkpoint: str | None = None,
-    seed: int = 0,
-    checkpoint_activations: bool = False,
-    sync_batch_norm: bool = False,
+    model: ModelSection, testing: DetectionTestingSection, backbone: dict[str, Any], classes: int
 ) -> dict[str, Any]:
     """Return the `model` dictionary that mmdet builds (docs/protocols.md, "COCO 2017").
 
     Args:
         model: the recipe's section.
         testing: likewise; thresholds of a detection.
-        encoder: its architecture.
+        backbone: of `eval.finetune.config.backbone_config`.
         classes: number of categories.
-        checkpoint: what `load_encoder` takes, put into the backbone's `init_cfg`; None leaves random weights there,
-            for a detector whose own weights are loaded afterwards.
-        seed: of a `random:` checkpoint.
-        checkpoint_activations: recompute activations in the backward pass.
-        sync_batch_norm: share BatchNorm statistics between processes.
-
-    Raises:
-        UserError: see `check_encoder`.
     """
-    check_encoder(model, encoder)
-    with_masks = model.detector == "mask-rcnn"
+    encoder = EncoderConfig(**backbone["encoder"])
     channels = model.fpn_channels
     norm = model.head_norm and {"type": "GN", "num_groups": NORM_GROUPS, "requires_grad": True}
     config: dict[str, Any] = {
-        "type": "MaskRCNN" if with_masks else "FasterRCNN",
+        "type": "MaskRCNN" if model.with_masks else "FasterRCNN",
         "data_preprocessor": {
             "type": "DetDataPreprocessor",
-            "mean": [round(255 * value, 4) for value in encoder.image_mean],  # of the encoder's pretraining, 0..255
-            "std": [round(255 * value, 4) for value in encoder.image_std],
-            "bgr_to_rgb": True,
-            "pad_mask": with_masks,
+            **pixel_statistics(encoder),
+            "pad_mask": model.with_masks,
             "pad_size_divisor": 32,
         },
-        "backbone": {
-            "type": "EncoderBackbone",
-            "encoder": encoder.to_dict(),
-            "blocks": model.blocks,
-            "num_heads": model.num_heads,
-            "drop_path": model.drop_path,
-            "frozen_blocks": model.frozen_blocks,
-            "checkpoint_activations": checkpoint_activations,
-            "window": model.window,
-            "global_blocks": model.global_blocks,
-            "norm_cfg": {"type": "SyncBN" if sync_batch_norm else "BN", "requires_grad": True},
-            "init_cfg": checkpoint and {"type": "Pretrained", "checkpoint": checkpoint, "seed": seed},
-        },
+        "backbone": backbone,
         "neck": {
             "type": "Float32FPN",
             "in_channels": [encoder.embed_dim] * 4,
@@ -213,7 +130,7 @@ def detector_config(
             },
         },
     }
-    if with_masks:
+    if model.with_masks:
         config["roi_head"] |= {
             "mask_roi_extractor": _roi_extractor(14, channels),
             "mask_head": {
@@ -285,79 +202,4 @@ def _train_config(model: ModelSection) -> dict[str, Any]:
         "rpn": stage(0.7, 0.3, 0.3, model.rpn_samples, 0.5, rcnn=False) | {"allowed_border": -1},
         "rpn_proposal": _proposals(model.train_proposals),
         "rcnn": stage(0.5, 0.5, 0.5, model.roi_samples, model.roi_positives, rcnn=True) | {"mask_size": 28},
-    }
-
-
-def steps(training: TrainingSection, images: int) -> tuple[int, list[int]]:
-    """Return the number of iterations, and those after which the learning rate falls, for so many training images.
-
-    `training.iterations` shortens the run and moves the milestones along.
-    """
-    total = training.iterations or max(1, round(training.epochs * images / training.batch))
-    return total, [max(1, round(total * epoch / training.epochs)) for epoch in training.milestones]
-
-
-def training_config(recipe: Recipe, images: int, device: torch.device) -> dict[str, Any]:
-    """Return what mmengine's Runner takes besides model and data.
-
-    Args:
-        recipe: its `training` and `runtime` sections are used.
-        images: number of training images.
-        device: decides about precision and the backend of data parallelism.
-
-    Raises:
-        UserError: the precision is not available on the device, or the batch cannot be shared.
-    """
-    training, runtime = recipe.training, recipe.runtime
-    share(training.batch)
-    total, milestones = steps(training, images)
-    dtype = choose_dtype(training.precision, device)
-    wrapper: dict[str, Any] = {"type": "OptimWrapper"}
-    if dtype == torch.bfloat16:
-        wrapper = {"type": "BFloat16OptimWrapper"}
-    elif dtype == torch.float16:
-        wrapper = {"type": "AmpOptimWrapper", "dtype": "float16", "loss_scale": "dynamic"}
-    if training.clip_norm is not None:
-        wrapper["clip_grad"] = {"max_norm": training.clip_norm}
-    backends = [{"type": "LocalVisBackend"}] + [{"type": "TensorboardVisBackend"}] * runtime.tensorboard
-    hooks = []
-    if training.ema is not None:
-        hooks.append(
-            {"type": "EMAHook", "ema_type": "ExpMomentumEMA", "momentum": training.ema, "update_buffers": True}
-        )
-    warmup = {
-        "type": "LinearLR",
-        "start_factor": training.warmup_factor,
-        "by_epoch": False,
-        "begin": 0,
-        "end": training.warmup_iterations,
-    }
-    return {
-        "default_scope": "mmdet",
-        "launcher": "pytorch" if world_size() > 1 else "none",
-        "env_cfg": {"dist_cfg": {"backend": "nccl" if device.type == "cuda" else "gloo"}},
-        "train_cfg": {"type": "IterBasedTrainLoop", "max_iters": total, "val_interval": total + 1},
-        "optim_wrapper": wrapper
-        | {
-            "constructor": "EncoderOptimizer",
-            "optimizer": {
-                "type": "AdamW",
-                "lr": scaled_learning_rate(training),
-                "betas": (0.9, 0.999),
-                "fused": True,
-                "weight_decay": training.weight_decay,
-            },
-            "paramwise_cfg": {"layer_decay": training.layer_decay},
-        },
-        "param_scheduler": [
-            *([warmup] if training.warmup_iterations else []),
-            {"type": "MultiStepLR", "by_epoch": False, "milestones": milestones, "gamma": 0.1},
-        ],
-        "default_hooks": {
-            "logger": {"type": "LoggerHook", "interval": 50},
-            "checkpoint": {"type": "StateHook", "interval": runtime.checkpoint_every},
-        },
-        "custom_hooks": hooks,
-        "log_processor": {"by_epoch": False},
-        "visualizer": {"type": "DetLocalVisualizer", "vis_backends": backends},
     }

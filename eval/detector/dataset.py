@@ -1,32 +1,19 @@
-"""COCO-format data as mmdet's transforms want it, images that say their name when unreadable, and their order."""
+"""COCO-format data as mmdet's transforms want it, and images that say their name when unreadable."""
 
-import random
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from mmcv.transforms import BaseTransform
-from mmdet.registry import DATA_SAMPLERS, DATASETS, TRANSFORMS
-from mmengine.dataset import BaseDataset
-from torch.utils.data import Sampler
+from mmengine.registry import DATASETS, TRANSFORMS
 
 from eval.detector.annotations import Annotations, read_annotations
-from flsl.runtime.distributed import this_rank, world_size
+from eval.finetune.sampling import SeededDataset
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_bgr
 
 
-def seed_by(*numbers: int) -> None:
-    """Start the random numbers of torch, numpy and Python anew, from numbers such as (seed, epoch, index)."""
-    seed = int(np.random.SeedSequence(numbers).generate_state(1)[0])
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
 @DATASETS.register_module()
-class CocoFile(BaseDataset):
+class CocoFile(SeededDataset):
     """The images and instances of one annotation file; label i is the file's i-th category by id."""
 
     def __init__(self, annotations: str, images: str, masks: bool, keep_empty: bool = True, **kwargs: Any):
@@ -48,18 +35,6 @@ class CocoFile(BaseDataset):
         self.categories = [{"id": entry["id"], "name": entry["name"]} for entry in content.categories]  # by label
         self.warnings, self.listed = content.warnings, len(content.images)
         return [self._entry(content, image) for image in content.images]
-
-    def __getitem__(self, item: int | tuple[int, int, int]) -> dict[str, Any]:
-        """Return one image after the transforms.
-
-        Args:
-            item: index of the image; in training (seed, epoch, index), which all that is random follows from, so that
-                samples depend neither on the number of workers nor on interruptions.
-        """
-        if isinstance(item, tuple):
-            seed_by(*item)
-            item = item[-1]
-        return super().__getitem__(item)
 
     def _entry(self, content: Annotations, image: dict[str, Any]) -> dict[str, Any]:
         labels = {category: label for label, category in enumerate(content.category_ids)}
@@ -117,49 +92,3 @@ class ReadImage(BaseTransform):
         results["img"] = image
         results["img_shape"] = results["ori_shape"] = image.shape[:2]
         return results
-
-
-@DATA_SAMPLERS.register_module()
-class EndlessAspectSampler(Sampler):
-    """Yields (seed, epoch, index) such that each run of `batch` of them is one batch of images of one orientation.
-
-    Batches of one orientation waste less padding. Every epoch is a new permutation; images that do not fill a batch
-    wait for the next epoch. With several processes each takes every n-th batch of the common order.
-    """
-
-    def __init__(self, dataset: CocoFile, batch: int, seed: int = 0):
-        """`batch` is the number of images a process and step."""
-        self.is_wide, self.batch, self.seed = dataset.is_wide, batch, seed
-        self.rank, self.world = this_rank(), world_size()
-        self.skipped = 0
-
-    def skip(self, samples: int) -> None:
-        """Leave out this process's first `samples` indices: mmengine calls it when it resumes a run."""
-        self.skipped = samples
-
-    def _batches(self) -> Iterator[list[tuple[int, int, int]]]:
-        waiting: dict[bool, list[tuple[int, int, int]]] = {True: [], False: []}
-        epoch = 0
-        while True:
-            for index in np.random.default_rng([self.seed, epoch]).permutation(len(self.is_wide)):
-                group = waiting[bool(self.is_wide[index])]
-                group.append((self.seed, epoch, int(index)))
-                if len(group) == self.batch:
-                    yield list(group)
-                    group.clear()
-            epoch += 1
-
-    def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        """Yield the data set's items without end."""
-        drop = self.skipped
-        for number, batch in enumerate(self._batches()):
-            if number % self.world != self.rank:
-                continue
-            if drop >= self.batch:
-                drop -= self.batch
-                continue
-            yield from batch
-
-    def __len__(self) -> int:
-        """Return the number of images, an epoch's worth."""
-        return len(self.is_wide)

@@ -1,50 +1,33 @@
 """What a detector recipe can say: the sections of configs/coco/*.py and configs/uavdt/*.py."""
 
-from collections.abc import Iterable
-from dataclasses import field, replace
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from dataclasses import field
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from flsl.runtime.config import override_config, read_config
-from flsl.runtime.precision import Precision
-from flsl.runtime.schema import (
-    Count,
-    NotNegative,
-    Positive,
-    PositiveInt,
-    Share,
-    ShareBelowOne,
-    Width,
-    Workers,
-    parse,
-    plain,
-    section,
+from eval.finetune.recipe import (
+    EncoderSection,
+    Factor,
+    FinetuneRecipe,
+    OptimizationSection,
+    RuntimeSection,
+    ShareAboveZero,
+    Side,
+    TestingSection,
+    require_ascending,
 )
+from flsl.runtime.schema import Positive, PositiveInt, Share, Width, section
 
 NORM_GROUPS = 16  # of group normalization
 
-Side = Annotated[int, Field(ge=2, le=2**15 - 1)]  # OpenCV resizes to no more
-Factor = Annotated[float, Field(ge=0.01, le=100)]
-ShareAboveZero = Annotated[float, Field(gt=0, le=1)]
-Block = Annotated[int, Field(ge=0, le=999)]  # 0-based
 Layers = Annotated[int, Field(ge=0, le=100)]
-Batch = Annotated[int, Field(ge=1, le=2**16)]
 
 
 @section
-class ModelSection:
+class ModelSection(EncoderSection):
     """The detector; defaults are those of the published 1x recipe (docs/protocols.md, "COCO 2017")."""
 
-    detector: Literal["mask-rcnn", "faster-rcnn"]
-    encoder: str | None = None  # e.g. "vit_small/16": the encoder that the recipe is for; None takes any
-    blocks: tuple[Block, Block, Block, Block] | None = None  # taps, ascending; None scales (3, 5, 7, 11) to the depth
-    num_heads: PositiveInt | None = None  # None: the architecture's; another number is an ablation
-    drop_path: ShareBelowOne = 0.05
-    frozen_blocks: Count = 0
-    window: Annotated[int, Field(ge=2, le=128)] | None = None  # attention windows, in tokens; None attends globally
-    global_blocks: tuple[Block, ...] = ()  # attend globally all the same
+    detector: Literal["mask-rcnn", "faster-rcnn"] = field(kw_only=True)
     fpn_channels: Width = 256
     box_convs: Layers = 0  # shared convolutions of the box head, before its fully connected layers
     fc_layers: Layers = 2
@@ -62,10 +45,7 @@ class ModelSection:
     ignore_overlap: ShareAboveZero | None = None  # candidates covered this far by an ignored region take no part
 
     def __post_init__(self):
-        for name in ("blocks", "global_blocks"):
-            _require_ascending(name, getattr(self, name) or ())
-        if self.global_blocks and self.window is None:
-            raise ValueError("global_blocks are those without a window, so they need window, a side in tokens")
+        super().__post_init__()
         if not self.box_convs + self.fc_layers:
             raise ValueError("box_convs and fc_layers are both 0, so that the box head has no layer")
         for name in ("fpn_channels", "mask_channels"):
@@ -73,6 +53,11 @@ class ModelSection:
                 raise ValueError(
                     f"{name} must be a multiple of {NORM_GROUPS} with head_norm 'GN', but is {getattr(self, name)}"
                 )
+
+    @property
+    def with_masks(self) -> bool:
+        """Whether the detector finds masks besides boxes."""
+        return self.detector == "mask-rcnn"
 
 
 @section
@@ -105,107 +90,50 @@ class ImagesSection:
 
 
 @section
-class TrainingSection:
-    """Optimization. `learning_rate` holds at `base_batch`; `auto_scale` multiplies it by batch / base_batch."""
+class TrainingSection(OptimizationSection):
+    """Epochs, a tenth of the learning rate after some of them; `iterations` shortens the run, milestones move along."""
 
-    batch: Batch = 16  # all devices together
     epochs: Annotated[float, Field(gt=0, le=1e6)] = 12
     milestones: tuple[Positive, ...] = (8, 11)  # epochs after which the learning rate is a tenth
-    iterations: PositiveInt | None = None  # shortens the run; milestones move along
-    learning_rate: Positive = 1e-4
-    base_batch: Batch = 16
-    auto_scale: bool = True
-    weight_decay: NotNegative = 0.05
-    layer_decay: ShareAboveZero | None = None  # factor on the learning rate from each block to the one below it
-    warmup_iterations: Count = 1000
-    warmup_factor: ShareAboveZero = 0.001
-    clip_norm: Positive | None = None  # of all gradients together
-    precision: Precision = "fp32"
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = (
-        None  # momentum of an averaged copy of the weights, the one evaluated
-    )
     keep_empty_images: bool = False  # train also on images without annotations
 
     def __post_init__(self):
-        _require_ascending("milestones", self.milestones)
+        require_ascending("milestones", self.milestones)
         if any(epoch >= self.epochs for epoch in self.milestones):
             raise ValueError(f"milestones {self.milestones} must lie within the {self.epochs:g} epochs")
 
+    def steps(self, images: int) -> int:
+        """Return the number of iterations for so many training images."""
+        return self.iterations or max(1, round(self.epochs * images / self.batch))
+
+    def falls(self, total: int) -> list[int]:
+        """Return the iterations, of `total`, after which the learning rate falls."""
+        return [max(1, round(total * epoch / self.epochs)) for epoch in self.milestones]
+
+    def schedulers(self, total: int) -> list[dict[str, Any]]:
+        """Return mmengine's scheduler: a tenth after each milestone."""
+        return [{"type": "MultiStepLR", "by_epoch": False, "milestones": self.falls(total), "gamma": 0.1}]
+
+    def in_words(self, total: int) -> str:
+        """Return how the learning rate falls."""
+        return f"a tenth after {' and '.join(map(str, self.falls(total)))}"
+
 
 @section
-class TestingSection:
+class DetectionTestingSection(TestingSection):
     """What counts as a detection."""
 
     score_threshold: Share = 0.05
     nms_overlap: Share = 0.5
     max_detections: PositiveInt = 100
-    batch: Batch = 1
-    precision: Precision = "fp32"
 
 
 @section
-class RuntimeSection:
-    """What changes speed and memory, and no result: such keys may differ between runs of one protocol."""
+class Recipe(FinetuneRecipe):
+    """One detector recipe."""
 
-    workers: Workers = 4  # data loading processes a device; 0: the training process loads
-    checkpoint_activations: bool = False
-    checkpoint_every: PositiveInt = 2000  # iterations between resumable states
-    tensorboard: bool = False
-
-
-@section
-class Recipe:
-    """One recipe. `protocol` is its name and version; it is part of a result's key."""
-
-    protocol: Annotated[str, Field(pattern=r"^[\w.+-]+/[\w.+-]+(@[1-9][0-9]*)?$")]
     model: ModelSection
     images: ImagesSection = field(default_factory=ImagesSection)
     training: TrainingSection = field(default_factory=TrainingSection)
-    testing: TestingSection = field(default_factory=TestingSection)
+    testing: DetectionTestingSection = field(default_factory=DetectionTestingSection)
     runtime: RuntimeSection = field(default_factory=RuntimeSection)
-
-
-def identity_of(recipe: Recipe) -> dict[str, Any]:
-    """Return what a result depends on, as nested plain values: everything but the section `runtime`."""
-    return {key: value for key, value in plain(recipe).items() if key != "runtime"}
-
-
-def _require_ascending(name: str, values: tuple[float, ...]) -> None:
-    if list(values) != sorted(set(values)):
-        raise ValueError(f"{name} must rise from one to the next, but is {values}")
-
-
-R = TypeVar("R", bound=Recipe)
-
-
-def read_recipe(
-    path: Path,
-    overrides: Iterable[str] = (),
-    cls: type[R] = Recipe,  # type: ignore[assignment]  # mypy knows no default of a type variable
-) -> tuple[R, dict[str, Any]]:
-    """Read a recipe file.
-
-    Args:
-        path: the recipe.
-        overrides: `section.key=value` strings.
-        cls: `Recipe`, or a subclass with a benchmark's own sections.
-
-    Returns:
-        The recipe and its resolved form, defaults filled in, for the run's folder and record. An override that changes
-        results (any section but `runtime`) turns the protocol's name `x@1` into `x-modified@1`, so that its figures
-        are never ranked with the protocol's own. Attention windows are named too: `x-window14@1`.
-
-    Raises:
-        UserError: no such file, or a key or value that a recipe cannot have (the nearest key is named).
-    """
-    own = read_config(path)
-    published = parse(cls, own, "")
-    recipe = parse(cls, override_config(own, overrides), "")
-    model = replace(recipe.model, window=published.model.window, global_blocks=published.model.global_blocks)
-    suffix = "-modified" if replace(recipe, runtime=published.runtime, model=model) != published else ""
-    if recipe.model.window is not None:
-        blocks = ".".join(map(str, recipe.model.global_blocks))
-        suffix += f"-window{recipe.model.window}" + (f"-global{blocks}" if blocks else "")
-    name, _, version = recipe.protocol.partition("@")
-    recipe = replace(recipe, protocol=f"{name}{suffix}@{version or 1}")
-    return recipe, plain(recipe)

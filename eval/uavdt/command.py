@@ -24,9 +24,9 @@ import argparse
 from eval.arguments import (
     add_common_arguments,
     add_config_arguments,
-    add_detector_modes,
+    add_detector,
     add_scoring,
-    evaluate_detector,
+    evaluate_fine_tuned,
 )
 
 
@@ -36,11 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(
         parser, "configs/uavdt/faster-rcnn_vit-s16_flsl_1x.py", small="configs/uavdt/faster-rcnn_smoke.py"
     )
-    add_detector_modes(parser)
+    add_detector(parser)
     add_scoring(parser, "DIR", "detections, one file a sequence (default: OUT/detections)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the evaluation; returns the exit code."""
-    evaluate_detector(arguments, run, "eval.uavdt.probe")
+    evaluate_fine_tuned(arguments, run)
     return 0

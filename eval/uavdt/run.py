@@ -4,148 +4,125 @@ python -m eval uavdt --checkpoint CHECKPOINT --data DIR --out DIR [--config CONF
 """
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from eval.detector.annotations import read_annotations
-from eval.detector.config import check_encoder
-from eval.detector.evaluation import OUTPUTS, DetectorOptions, Split, identity, train_and_detect
-from eval.detector.recipe import identity_of, read_recipe
-from eval.run import Predictor, Run, load, predictor
+from eval.detector.task import Detection, DetectorOptions, Split
+from eval.finetune import evaluation
+from eval.finetune.recipe import identity_of, read_recipe
+from eval.run import Predictor, Run
 from eval.uavdt.coco_format import coco_document
 from eval.uavdt.files import SequenceDetections, write_detections
 from eval.uavdt.layout import Layout, open_layout
 from eval.uavdt.recipe import UavdtRecipe
-from eval.uavdt.scoring import OUTPUTS as TABLES
-from eval.uavdt.scoring import read_results, write_scores
-from flsl.runtime.distributed import is_main, on_main, start_ranks, wait
+from eval.uavdt.scoring import COCO, OFFICIAL, OUTPUTS, Results, read_results, write_scores
 from flsl.runtime.files import digest_of_files, write_text
 from results.record import Record
 
-if TYPE_CHECKING:
-    from flsl.checkpoint import LoadedEncoder
-    from flsl.encoder import Encoder
-
 SHARED_BY_RANKS = True  # under torchrun every process calls `evaluate`
-DETECTIONS = "detections"
 Options = DetectorOptions
 
 
-def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: Run, options: Options) -> Record:
-    """Train the recipe's detector unless it is trained, save its detections on the test split, score them.
+@dataclass(frozen=True)
+class FineTuning(Detection):
+    """A detector on UAVDT; its training and test frames are written to OUT/annotations in COCO's format."""
 
-    Raises:
-        UserError: data, recipe or checkpoint cannot be used, `run.out` holds another run, or training failed.
-    """
-    recipe, _ = read_recipe(Path(options.config), options.overrides, UavdtRecipe)
-    layout = open_layout(data)
-    layout.require_frames()
-    start_ranks(str(run.choose_device()))
-    loaded = load(encoder, seed=run.seed)
-    check_encoder(recipe.model, loaded.encoder.config)
-    training = layout.sequences("train")[: recipe.frames.train_sequences]
-    train_identity = "not read" if options.test_only else on_main(lambda: _data_identity(layout, training))
-    tested = on_main(lambda: _data_identity(layout, layout.sequences("test")))
-    allowed = ("recipe", "data") if options.test_only else ()
-    outputs = (*TABLES, "annotations", DETECTIONS, *(["detections.json"] if options.test_only else OUTPUTS))
-    made_of = identity(recipe, loaded.fingerprint, train_identity, tested)
-    with run.claim(made_of, outputs=outputs, allowed=allowed, rescore=options.test_only) as state:
-        if state == "done":
-            return run.kept()
-        train, test = split_files(layout, recipe, run.out)
-        if is_main():
-            with run.watch.phase("annotations"):
-                write_splits(layout, recipe, train, test)
-        wait()
-        found, metadata = train_and_detect(
-            run,
-            recipe,
-            encoder if isinstance(encoder, (str, Path)) else loaded,
-            loaded,
-            Split(train, layout.root),
-            Split(test, layout.root),
-            test_only=options.test_only,
-            resumed=state == "resume",
-            evaluated=read_annotations(test, layout.root),
-        )
-        warnings = list(metadata["warnings"])
-        there = len(layout.sequences("train"))
-        if layout.marker is None and there < 30:
-            warnings.append(f"only {there} of the 30 official training sequences were there to train on")
+    protocols = (OFFICIAL, COCO)
+    tables = OUTPUTS
+    predictions = "detections"
+    made = (*Detection.made, "annotations", "detections")
+    drawn = {"sequences": 1, "train_sequences": 1, "frames": 16, "height": 540, "width": 1024}
 
-        def score_them() -> Record:
-            images = json.loads(test.read_bytes())["images"]
-            for detections in _by_sequence(images, found, layout.sequences("test")):
-                write_detections(run.out / DETECTIONS, detections)
-            return write_scores(
-                run,
-                read_results(layout, run.out / DETECTIONS),
-                model=Predictor(loaded.model_fields(run.name), warnings),
-                config=identity_of(recipe),
-                files={"detections": DETECTIONS, "config": "config.py", "detector": "detector.safetensors"},
-                backend=options.metric_backend,
-            )
+    @cached_property
+    def recipe(self) -> UavdtRecipe:
+        """The recipe that the options name."""
+        return read_recipe(Path(self.options.config), self.options.overrides, cls=UavdtRecipe)
 
-        return on_main(score_them)
+    @cached_property
+    def layout(self) -> Layout:
+        """The copy of the benchmark."""
+        return open_layout(self.data)
 
+    @property
+    def sequences(self) -> list[str]:
+        """Those that are trained on."""
+        return self.layout.sequences("train")[: self.recipe.frames.train_sequences]
 
-def score(
-    predictions: Path | None,
-    encoder: "str | Path | LoadedEncoder | Encoder | None",
-    data: Path,
-    run: Run,
-    options: Options,
-) -> Record:
-    """Score saved detections, anyone's: one `<sequence>.txt` a test sequence, in the official toolkit's format.
+    def check(self) -> None:
+        """Raise UserError if there are no pictures."""
+        self.layout.require_frames()
 
-    Raises:
-        UserError: data or detections are missing or malformed.
-    """
-    folder = predictions or run.out / DETECTIONS
-    with run.watch.phase("reading"):
-        layout = open_layout(data)
-        results = read_results(layout, folder)
-    listed = [folder / f"{truth.name}.txt" for truth in results.truths]
-    model = predictor(run, encoder, folder, listed, "detector")
-    names = [truth.name for truth in results.truths]
-    made_of = {"predictions": model.identity, "data": {"annotations": layout.annotation_sha256(names)}}
-    with run.claim_scoring(folder, made_of, outputs=TABLES):
-        return write_scores(
-            run,
-            results,
-            model=model,
-            config=model.record.config if model.record is not None else {},
-            files={"detections": DETECTIONS} if folder.resolve() == (run.out / DETECTIONS).resolve() else {},
-            backend=options.metric_backend,
-        )
+    @property
+    def train(self) -> Split:
+        """The training frames; the name tells one choice of them from another."""
+        name = f"train_{len(self.sequences)}_sequences_stride_{self.recipe.frames.train_stride}.json"
+        return Split(self.out / "annotations" / name, self.data)
 
+    @property
+    def test(self) -> Split:
+        """The test frames."""
+        return Split(self.out / "annotations" / "test.json", self.data)
 
-def _data_identity(layout: Layout, sequences: list[str]) -> dict[str, str]:
-    frames = [path for sequence in sequences for path in layout.frames(sequence)]
-    return {
-        "annotations": layout.annotation_sha256(sequences),
-        "images": digest_of_files(layout.root, frames, contents=False),
-    }
+    def prepare(self) -> None:
+        """Write both splits as COCO documents."""
+        frames, truths = self.recipe.frames, self.layout.read_truths("test")
+        write_text(self.test.annotations, json.dumps(coco_document(self.layout, truths)))
+        truths = self.layout.read_truths("train", frames.train_sequences)
+        document = coco_document(self.layout, truths, stride=frames.train_stride, clip=True)
+        write_text(self.train.annotations, json.dumps(document))
 
+    def train_identity(self) -> dict[str, str]:
+        """Return what tells the training frames from others."""
+        return self._identity(self.sequences)
 
-def split_files(layout: Layout, recipe: UavdtRecipe, out: Path) -> tuple[Path, Path]:
-    """Return where the annotations of the training and test frames go.
+    def test_identity(self) -> dict[str, str]:
+        """Return what tells the test frames from others."""
+        return self._identity(self.layout.sequences("test"))
 
-    The name tells one choice of training frames from another, so that an interrupted training is not mixed up.
-    """
-    sequences = len(layout.sequences("train")[: recipe.frames.train_sequences])
-    name = f"train_{sequences}_sequences_stride_{recipe.frames.train_stride}.json"
-    return out / "annotations" / name, out / "annotations" / "test.json"
+    def _identity(self, sequences: list[str]) -> dict[str, str]:
+        frames = [path for sequence in sequences for path in self.layout.frames(sequence)]
+        return {
+            "annotations": self.layout.annotation_sha256(sequences),
+            "images": digest_of_files(self.data, frames, contents=False),
+        }
 
+    def annotations_sha256(self) -> str:
+        """Return the hash of the test split's ground truth."""
+        return self.layout.annotation_sha256(self.layout.sequences("test"))
 
-def write_splits(layout: Layout, recipe: UavdtRecipe, train: Path, test: Path) -> None:
-    """Write both splits as COCO documents."""
-    frames, truths = recipe.frames, layout.read_truths("test")
-    write_text(test, json.dumps(coco_document(layout, truths)))
-    truths = layout.read_truths("train", frames.train_sequences)
-    write_text(train, json.dumps(coco_document(layout, truths, stride=frames.train_stride, clip=True)))
+    def files(self, predictions: Path) -> list[Path]:
+        """Return one file a test sequence."""
+        return [predictions / f"{sequence}.txt" for sequence in self.layout.sequences("test")]
+
+    def read(self, predictions: Path) -> Results:
+        """Return anyone's detections: one `<sequence>.txt` a test sequence, in the official toolkit's format."""
+        return read_results(self.layout, predictions)
+
+    def score(
+        self,
+        run: Run,
+        found: Any,
+        model: Predictor,
+        files: dict[str, str],
+        metadata: Mapping[str, Any] | None,
+    ) -> Record:
+        """Write a run's own detections in the toolkit's format, and score by both protocols; see `Task.score`."""
+        config = model.record.config if model.record is not None else {}
+        if metadata is not None:
+            config, there = identity_of(self.recipe), len(self.layout.sequences("train"))
+            if self.layout.marker is None and there < 30:
+                words = f"only {there} of the 30 official training sequences were there to train on"
+                model.warnings.append(words)
+            images = json.loads(self.test.annotations.read_bytes())["images"]
+            for detections in _by_sequence(images, found, self.layout.sequences("test")):
+                write_detections(self.out / self.predictions, detections)
+            found = read_results(self.layout, self.out / self.predictions)
+        return write_scores(run, found, model=model, config=config, files=files, backend=self.options.metric_backend)
 
 
 def _by_sequence(
@@ -167,3 +144,7 @@ def _by_sequence(
         frame, category = table[:, 0].astype(int), table[:, 6].astype(int)
         detections.append(SequenceDetections(sequence, frame, table[:, 1:5].round(3), table[:, 5].round(6), category))
     return detections
+
+
+evaluate = partial(evaluation.evaluate, FineTuning)
+score = partial(evaluation.score, FineTuning)

@@ -24,13 +24,11 @@ def prepare(kind, first, data, overrides):
 
     from support.killed_detector import SMOKE
 
-    from eval.coco.recipe import CocoRecipe
-    from eval.detector.recipe import read_recipe
-    from eval.detector.train import train_detector
+    from eval.coco.run import FineTuning, Options
+    from eval.finetune.train import train
 
-    annotations, images = data / "annotations" / "instances_train2017.json", data / "train2017"
-    recipe = read_recipe(SMOKE, overrides, cls=CocoRecipe)[0]
-    return lambda out: train_detector(recipe, first, annotations=annotations, images=images, out=out)
+    options = Options(str(SMOKE), tuple(overrides))
+    return lambda out: train(FineTuning(data, out, options), first)
 
 
 def attempt(train, out, seconds):

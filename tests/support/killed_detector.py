@@ -7,9 +7,8 @@ from pathlib import Path
 
 from mmengine.hooks import Hook
 
-from eval.coco.recipe import CocoRecipe
-from eval.detector.recipe import read_recipe
-from eval.detector.train import train_detector
+from eval.coco.run import FineTuning, Options
+from eval.finetune.train import train
 
 SMOKE = Path(__file__).resolve().parents[2] / "configs" / "coco" / "mask-rcnn_smoke.py"
 TINY = (
@@ -41,11 +40,5 @@ class Send(Hook):
 
 if __name__ == "__main__":
     after, encoder, data, out, *overrides = sys.argv[1:]
-    train_detector(
-        read_recipe(SMOKE, overrides, cls=CocoRecipe)[0],
-        encoder,
-        annotations=Path(data) / "annotations" / "instances_train2017.json",
-        images=Path(data) / "train2017",
-        out=Path(out),
-        hooks=[Send(signal.SIGKILL, int(after))],
-    )
+    task = FineTuning(Path(data), Path(out), Options(str(SMOKE), tuple(overrides)))
+    train(task, encoder, hooks=[Send(signal.SIGKILL, int(after))])

@@ -182,9 +182,9 @@ def test_plan_counts_and_measures_and_keeps_nothing(run, tmp_path, capsys):
 
 
 def test_bench_reports_every_part_and_keeps_nothing(run, tmp_path, capsys, monkeypatch):
-    from eval.coco import probe
+    from eval.coco import bench
 
-    monkeypatch.setattr(probe, "SCORED_IMAGES", 20)
+    monkeypatch.setattr(bench, "SCORED_IMAGES", 20)
     out = tmp_path / "out"
     assert run(out, "bench") == 0
     shown = capsys.readouterr().out
@@ -196,10 +196,10 @@ def test_bench_reports_every_part_and_keeps_nothing(run, tmp_path, capsys, monke
 
 
 def test_bench_needs_nothing(tmp_path, capsys, monkeypatch):
-    from eval.coco import probe
+    from eval.coco import bench
 
-    monkeypatch.setattr(probe, "SCORED_IMAGES", 20)
-    monkeypatch.setattr("eval.detector.probe.STEPS", 3)
+    monkeypatch.setattr(bench, "SCORED_IMAGES", 20)
+    monkeypatch.setattr("eval.finetune.probe.STEPS", 3)
     sets = [f"--set={key}={value}" for key, value in TINY.items()]
     assert main(["coco", "bench", *sets]) == 0
     assert "interval" in capsys.readouterr().out

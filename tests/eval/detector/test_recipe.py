@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from eval.coco.recipe import CocoRecipe
-from eval.detector.recipe import TrainingSection, identity_of, read_recipe
+from eval.detector.recipe import TrainingSection
+from eval.finetune.recipe import identity_of, read_recipe
 from eval.uavdt.recipe import UavdtRecipe
 from flsl.architecture import EncoderConfig
 from flsl.runtime.errors import UserError
@@ -23,16 +24,16 @@ def kind(path):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_recipe_reads_and_names_one_protocol(path):
-    recipe, resolved = read_recipe(path, cls=kind(path))
+    recipe = read_recipe(path, cls=kind(path))
     assert recipe.protocol.startswith(path.parent.name)
     assert "modified" not in recipe.protocol
-    assert resolved["training"]["weight_decay"] == recipe.training.weight_decay
+    assert identity_of(recipe)["training"]["weight_decay"] == recipe.training.weight_decay
     assert path.read_text().startswith("# ")
     assert "Expected:" in path.read_text() or "Expected on" in path.read_text()
 
 
 def test_the_published_recipe_holds_the_protocols_constants():
-    recipe, _ = read_recipe(CONFIGS / "coco" / "mask-rcnn_vit-s16_flsl_1x.py", cls=CocoRecipe)
+    recipe = read_recipe(CONFIGS / "coco" / "mask-rcnn_vit-s16_flsl_1x.py", cls=CocoRecipe)
     assert recipe.model.blocks == (3, 5, 7, 11)
     assert (recipe.model.fpn_channels, recipe.model.drop_path) == (256, 0.05)
     t = recipe.training
@@ -43,9 +44,9 @@ def test_the_published_recipe_holds_the_protocols_constants():
 
 
 def test_a_changed_constant_is_another_protocol():
-    own, _ = read_recipe(SMOKE, cls=CocoRecipe)
-    same, _ = read_recipe(SMOKE, ["runtime.workers=2", "training.batch=4"], cls=CocoRecipe)
-    other, _ = read_recipe(SMOKE, ["training.batch=8"], cls=CocoRecipe)
+    own = read_recipe(SMOKE, cls=CocoRecipe)
+    same = read_recipe(SMOKE, ["runtime.workers=2", "training.batch=4"], cls=CocoRecipe)
+    other = read_recipe(SMOKE, ["training.batch=8"], cls=CocoRecipe)
     assert same.protocol == own.protocol == "coco/mask-rcnn_smoke@1"
     assert other.protocol == "coco/mask-rcnn_smoke-modified@1"
 
@@ -53,14 +54,14 @@ def test_a_changed_constant_is_another_protocol():
 def test_attention_windows_are_named_in_the_protocol():
     window, whole = ["model.window=14"], ["model.window=14", "model.global_blocks=(1, 3)"]
     names = [
-        read_recipe(SMOKE, sets, cls=CocoRecipe)[0].protocol for sets in (window, whole, [*whole, "training.batch=8"])
+        read_recipe(SMOKE, sets, cls=CocoRecipe).protocol for sets in (window, whole, [*whole, "training.batch=8"])
     ]
     assert names == [
         "coco/mask-rcnn_smoke-window14@1",
         "coco/mask-rcnn_smoke-window14-global1.3@1",
         "coco/mask-rcnn_smoke-modified-window14-global1.3@1",
     ]
-    own, _ = read_recipe(CONFIGS / "coco" / "mask-rcnn_vit-s8_window_1x.py", cls=CocoRecipe)
+    own = read_recipe(CONFIGS / "coco" / "mask-rcnn_vit-s8_window_1x.py", cls=CocoRecipe)
     assert own.protocol == "coco/mask-rcnn_1x-window28-global2.5.8.11@1"
 
 
@@ -175,17 +176,17 @@ def test_frames_are_at_least_one(override):
     ],
 )
 def test_what_the_encoder_cannot_do_is_refused(override, message):
-    from eval.detector.config import check_encoder
+    from eval.finetune.config import check_encoder
 
-    recipe, _ = read_recipe(SMOKE, [override], cls=CocoRecipe)
+    recipe = read_recipe(SMOKE, [override], cls=CocoRecipe)
     with pytest.raises(UserError, match=message):
         check_encoder(recipe.model, EncoderConfig("vit_micro"))
 
 
 def test_what_changes_no_result_is_no_part_of_the_identity():
-    own, _ = read_recipe(SMOKE, cls=CocoRecipe)
-    same, _ = read_recipe(SMOKE, ["runtime.workers=2", "runtime.checkpoint_activations=True"], cls=CocoRecipe)
-    other, _ = read_recipe(SMOKE, ["data.val_images=elsewhere"], cls=CocoRecipe)
+    own = read_recipe(SMOKE, cls=CocoRecipe)
+    same = read_recipe(SMOKE, ["runtime.workers=2", "runtime.checkpoint_activations=True"], cls=CocoRecipe)
+    other = read_recipe(SMOKE, ["data.val_images=elsewhere"], cls=CocoRecipe)
     assert identity_of(same) == identity_of(own) != identity_of(other)
     assert identity_of(own)["training"]["batch"] == 4
 
@@ -200,11 +201,11 @@ def test_precision_follows_the_device():
 
 
 def test_steps_and_learning_rate_scale():
-    from eval.detector.config import steps
-    from eval.detector.optimizer import scaled_learning_rate
-
     published = TrainingSection()
-    assert steps(published, 117266) == (87950, [58633, 80621])  # mmdet's 1x counts 7,330 an epoch, the last one short
-    assert steps(TrainingSection(iterations=120), 10**6) == (120, [80, 110])
-    assert scaled_learning_rate(TrainingSection(batch=8)) == pytest.approx(5e-5)
-    assert scaled_learning_rate(TrainingSection(batch=8, auto_scale=False)) == pytest.approx(1e-4)
+    total = published.steps(117266)
+    # mmdet's 1x counts 7,330 an epoch, the last one short
+    assert (total, published.falls(total)) == (87950, [58633, 80621])
+    short = TrainingSection(iterations=120)
+    assert (short.steps(10**6), short.falls(120)) == (120, [80, 110])
+    assert TrainingSection(batch=8).scaled_learning_rate == pytest.approx(5e-5)
+    assert TrainingSection(batch=8, auto_scale=False).scaled_learning_rate == pytest.approx(1e-4)

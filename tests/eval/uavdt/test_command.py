@@ -227,11 +227,11 @@ def test_without_a_box_to_find_nothing_is_trained(make_copy, evaluate, tmp_path)
 
 
 def test_recipes_can_be_read():
-    from eval.detector.recipe import read_recipe
+    from eval.finetune.recipe import read_recipe
     from eval.uavdt.recipe import UavdtRecipe
 
     folder = Path(__file__).resolve().parents[3] / "configs" / "uavdt"
-    recipes = {path.stem: read_recipe(path, (), UavdtRecipe)[0] for path in folder.glob("*.py")}
+    recipes = {path.stem: read_recipe(path, (), cls=UavdtRecipe) for path in folder.glob("*.py")}
     assert {"faster-rcnn_vit-s16_flsl_1x", "faster-rcnn_vit-s8_flsl_1x", "faster-rcnn_smoke"} <= recipes.keys()
     for recipe in recipes.values():
         assert recipe.model.detector == "faster-rcnn"
@@ -241,7 +241,7 @@ def test_recipes_can_be_read():
     published = recipes["faster-rcnn_vit-s16_flsl_1x"]
     assert (published.training.batch, published.training.learning_rate, published.training.epochs) == (16, 1e-4, 12)
     with pytest.raises(UserError, match="train_stride"):
-        read_recipe(folder / "faster-rcnn_smoke.py", ["frames.train_strid=2"], UavdtRecipe)
+        read_recipe(folder / "faster-rcnn_smoke.py", ["frames.train_strid=2"], cls=UavdtRecipe)
 
 
 def test_detections_of_a_frame_may_be_in_any_order(tmp_path):

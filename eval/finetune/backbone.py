@@ -1,15 +1,15 @@
-"""One mmdet backbone for every encoder: its blocks' features as a pyramid, its weights provably the checkpoint's."""
+"""One backbone for every encoder: its blocks' features as a pyramid, its weights provably the checkpoint's."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmdet.registry import MODELS
 from mmengine.model import BaseModule
+from mmengine.registry import MODELS
 from torch import Tensor
 
-from eval.detector.pyramid import Pyramid, default_blocks
+from eval.finetune.pyramid import Pyramid, default_blocks
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_encoder, load_strictly
 from flsl.encoder import Encoder
@@ -53,7 +53,7 @@ class EncoderBackbone(BaseModule):
             global_blocks: blocks that attend globally all the same.
             norm_cfg: normalization inside the pyramid (mmcv's dict); BatchNorm if not given.
             init_cfg: `dict(type="Pretrained", checkpoint=SPEC, seed=0)`, where SPEC is what `load_encoder` takes; None
-                keeps random weights, for a detector whose own weights are loaded afterwards.
+                keeps random weights, for a model whose own weights are loaded afterwards.
 
         Raises:
             UserError: the checkpoint holds another encoder, or blocks that the encoder does not have.
@@ -121,7 +121,7 @@ class EncoderBackbone(BaseModule):
             for block, tap in zip(self.blocks, taps):
                 if not tap.isfinite().all():
                     raise UserError(
-                        f"the detector's encoder computes NaN or infinite features by block {block}: its detections "
+                        f"the encoder computes NaN or infinite features by block {block}: its predictions "
                         "would mean nothing. Check the training (did it diverge?), or test in float32."
                     )
         return self.pyramid(taps, images.shape[-2:])

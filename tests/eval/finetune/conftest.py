@@ -6,9 +6,8 @@ import pytest
 import torch
 from support.killed_detector import SMOKE, TINY
 
-from eval.coco.recipe import CocoRecipe
+from eval.coco.run import FineTuning, Options
 from eval.data.synthesize import synthesize
-from eval.detector.recipe import read_recipe
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import save_encoder
 from flsl.encoder import Encoder
@@ -38,27 +37,23 @@ def tiny() -> tuple[str, ...]:
 
 
 @pytest.fixture
-def recipe():
-    """Build the tiny recipe with further overrides."""
+def detection(drawn, tmp_path):
+    """Build the tiny recipe's task with further overrides; keyword arguments replace its fields."""
 
-    def build(*overrides: str) -> CocoRecipe:
-        return read_recipe(SMOKE, [*TINY, *overrides], cls=CocoRecipe)[0]
+    def build(*overrides: str, **fields) -> FineTuning:
+        task = FineTuning(drawn, tmp_path / "out", Options(str(SMOKE), TINY))
+        return task.but(*overrides, **fields)
 
     return build
 
 
 @pytest.fixture
-def train(drawn, encoder_file, tmp_path, recipe):
-    """Train the tiny recipe with overrides; keyword arguments replace `train_detector`'s."""
+def train(detection, encoder_file):
+    """Train the tiny recipe with overrides; keyword arguments are the task's fields, or `train`'s own."""
 
-    def run(*overrides: str, **arguments) -> Path:
-        from eval.detector.train import train_detector
+    def run(*overrides: str, seed=0, hooks=(), **fields) -> Path:
+        from eval.finetune.train import train
 
-        files = {
-            "annotations": drawn / "annotations" / "instances_train2017.json",
-            "images": drawn / "train2017",
-            "out": tmp_path / "out",
-        }
-        return train_detector(recipe(*overrides), str(encoder_file), **(files | arguments))
+        return train(detection(*overrides, **fields), str(encoder_file), seed=seed, hooks=hooks)
 
     return run

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from eval.detector import components  # noqa: F401  (mmcv's operators, before mmdet)
-from eval.detector.backbone import EncoderBackbone
-from eval.detector.optimizer import parameter_groups
+from eval.finetune.backbone import EncoderBackbone
+from eval.finetune.optimizer import parameter_groups
 
 TINY = {"architecture": "custom", "embed_dim": 24, "depth": 4, "num_heads": 2, "position_embedding": "learned"}
 

@@ -9,20 +9,13 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from torch import nn
 
-from eval.detector.recipe import TrainingSection
-
 ENCODER = "backbone.encoder."  # a network of timm's own lies one level deeper, in `network.`
-
-
-def scaled_learning_rate(training: TrainingSection) -> float:
-    """Return the learning rate at the recipe's batch (linear scaling, unless `auto_scale` is off)."""
-    return training.learning_rate * (training.batch / training.base_batch if training.auto_scale else 1)
 
 
 def parameter_groups(
     model: nn.Module, learning_rate: float, weight_decay: float, layer_decay: float | None
 ) -> list[dict]:
-    """Return AdamW's groups for the trainable parameters of a detector.
+    """Return AdamW's groups for the trainable parameters of a model.
 
     Norms and position embeddings are not decayed (docs/protocols.md, "COCO 2017"). With `layer_decay` d, block i of n
     learns with learning_rate * d ** (n - i), patch and position embedding with d ** (n + 1); everything else with

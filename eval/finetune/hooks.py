@@ -7,8 +7,8 @@ from typing import Any, TextIO
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from eval.detector.runner import Progress
-from eval.detector.states import StateHook
+from eval.finetune.runner import Progress
+from eval.finetune.states import StateHook
 from flsl.checkpoint import fingerprint
 from flsl.runtime.distributed import any_rank, is_main
 from flsl.runtime.errors import SaidElsewhere, UserError
@@ -37,17 +37,17 @@ class ProgressHook(Hook):
 class FingerprintHook(Hook):
     """Holds that a new training starts from exactly the checkpoint's encoder, whatever initialized the model."""
 
-    def __init__(self, expected: str):
-        """Expect the encoder with this fingerprint."""
-        self.expected = expected
+    def __init__(self, expected: str, kind: str):
+        """Expect the encoder with this fingerprint in a model of this kind."""
+        self.expected, self.kind = expected, kind
 
     def before_train(self, runner: Runner) -> None:
         """Compare, unless the training was resumed; log both fingerprints."""
         model = getattr(runner.model, "module", runner.model)
         found = fingerprint(model.backbone.encoder)
-        runner.logger.info(f"encoder fingerprint: checkpoint {self.expected}, detector {found}")
+        runner.logger.info(f"encoder fingerprint: checkpoint {self.expected}, {self.kind} {found}")
         if runner.iter == 0 and found != self.expected:
-            raise RuntimeError(f"the detector's encoder ({found}) is not the checkpoint's ({self.expected})")
+            raise RuntimeError(f"the {self.kind}'s encoder ({found}) is not the checkpoint's ({self.expected})")
 
 
 class FiniteLossHook(Hook):

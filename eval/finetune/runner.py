@@ -7,16 +7,19 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
 import torch
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from eval.detector.states import resume
+from eval.finetune.states import resume
+from eval.finetune.task import Task
 from flsl.runtime.distributed import is_main
 from flsl.runtime.errors import UserError, is_out_of_memory
 
@@ -59,6 +62,14 @@ class QuietRunner(Runner):
             # A network of timm's own may have parameters that no tap reaches; ours are frozen there.
             find_unused_parameters=hasattr(model.get_submodule("backbone.encoder"), "network"),
         )
+
+
+def open_library(task: Task) -> tuple[Callable[[dict], Any], Callable[[dict], Any]]:
+    """Register what is ours with the task's library, and return what builds its data sets and its models."""
+    import_module(task.components)
+    init_default_scope(task.library)
+    registry = import_module(f"{task.library}.registry")
+    return registry.DATASETS.build, registry.MODELS.build
 
 
 def _drop_console(logger: logging.Logger) -> None:

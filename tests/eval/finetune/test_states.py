@@ -12,8 +12,8 @@ import torch
 from support import killed_detector
 from support.killed_detector import Send
 
-from eval.detector import states
-from eval.detector.weights import read_detector
+from eval.finetune import states
+from eval.finetune.weights import read_model
 from flsl.runtime.errors import UserError
 from flsl.runtime.preemption import Preempted
 
@@ -61,7 +61,7 @@ def saved(folder):
 
 
 def assert_same_weights(first, second):
-    first, second = read_detector(first)[1], read_detector(second)[1]
+    first, second = (read_model(path, "detector")[1] for path in (first, second))
     different = [name for name in first if not torch.equal(first[name], second[name])]
     assert not different, f"{len(different)} of {len(first)} tensors differ, first {different[0]}"
 

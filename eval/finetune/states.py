@@ -1,4 +1,4 @@
-"""Resumable states of a detector's training, `train/iter_N.pth`: tensors and plain values, read without running anything.
+"""Resumable states of a training, `train/iter_N.pth`: tensors and plain values, read without running anything.
 
 A state holds no random numbers: every iteration and every image starts its own, so a resumed training is, on a CPU, the
 uninterrupted one to the bit.
@@ -13,7 +13,7 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from eval.detector.dataset import seed_by
+from eval.finetune.sampling import seed_by
 from flsl.runtime.distributed import on_main, this_rank
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_tensors
@@ -42,7 +42,7 @@ class StateHook(Hook):
         """Save, if it is time; every process waits for it.
 
         Raises:
-            UserError: the disk refuses. After the last iteration that is only logged: the detector itself comes next.
+            UserError: the disk refuses. After the last iteration that is only logged: the weights themselves come next.
         """
         done = runner.iter + 1
         if done % self.interval and done < runner.max_iters:
@@ -65,7 +65,7 @@ def save_state(runner: Runner, iteration: int) -> None:
     average = _average(runner)
     state = {
         "iteration": iteration,
-        "model": dict(_detector(runner).state_dict()),
+        "model": dict(_model(runner).state_dict()),
         "optimizer": runner.optim_wrapper.state_dict(),
         "schedulers": [scheduler.state_dict() for scheduler in runner.param_schedulers],
         "average": average and dict(average.state_dict()),
@@ -109,7 +109,7 @@ def resume(runner: Runner) -> list[str]:
     state = state or _read(folder, number, runner.max_iters)
     average = _average(runner)
     try:
-        _detector(runner).load_state_dict(state["model"])
+        _model(runner).load_state_dict(state["model"])
         runner.optim_wrapper.load_state_dict(state["optimizer"])
         for scheduler, values in zip(runner.param_schedulers, state["schedulers"], strict=True):
             scheduler.load_state_dict(values)
@@ -138,7 +138,7 @@ def _saved(folder: Path) -> list[int]:
     return sorted((int(name[1]) for name in names if name), reverse=True)
 
 
-def _detector(runner: Runner) -> torch.nn.Module:
+def _model(runner: Runner) -> torch.nn.Module:
     return getattr(runner.model, "module", runner.model)
 
 

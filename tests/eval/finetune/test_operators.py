@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.packages import need
 
-from eval.detector.operators import install_operators, pool_regions_backward
+from eval.finetune.operators import install_operators, pool_regions_backward
 
 need("mmengine", "mmcv")
 install_operators()

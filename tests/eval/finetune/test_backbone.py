@@ -11,8 +11,8 @@ from support.reference import read_case, reference_files
 need("mmengine", "mmcv", "mmdet", "pycocotools")
 
 from eval.detector import components  # noqa: E402, F401  (mmcv's operators, before mmdet)
-from eval.detector.backbone import EncoderBackbone  # noqa: E402
-from eval.detector.pyramid import default_blocks  # noqa: E402
+from eval.finetune.backbone import EncoderBackbone  # noqa: E402
+from eval.finetune.pyramid import default_blocks  # noqa: E402
 from flsl.architecture import EncoderConfig  # noqa: E402
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder  # noqa: E402
 from flsl.encoder import Encoder  # noqa: E402

@@ -12,19 +12,19 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from eval.detector import hooks
-from eval.detector.dataset import EndlessAspectSampler
-from eval.detector.detect import detect
-from eval.detector.runner import quiet
-from eval.detector.weights import read_detector, read_detector_metadata
+from eval.finetune import hooks
+from eval.finetune.predict import predict
+from eval.finetune.runner import quiet
+from eval.finetune.sampling import EndlessAspectSampler
+from eval.finetune.weights import read_metadata, read_model
 from flsl.checkpoint import fingerprint, load_encoder
 from flsl.runtime.errors import UserError
 from flsl.runtime.preemption import Preempted
 
 
-def test_a_training_ends_in_a_detector_that_detects(train, recipe, drawn, encoder_file, tmp_path, capsys):
+def test_a_training_ends_in_a_detector_that_detects(train, detection, drawn, encoder_file, tmp_path, capsys):
     detector = train()
-    metadata, weights = read_detector(detector)
+    metadata, weights = read_model(detector, "detector")
     assert [category["id"] for category in metadata["categories"]] == [1, 3, 4, 9]
     assert metadata["iterations"] == 2
     assert metadata["training"]["encoder"] == fingerprint(load_encoder(encoder_file).encoder)
@@ -36,11 +36,10 @@ def test_a_training_ends_in_a_detector_that_detects(train, recipe, drawn, encode
     log = (tmp_path / "out" / "train" / "train.log").read_text()
     assert f"encoder fingerprint: checkpoint {metadata['training']['encoder']}" in log
 
-    out = tmp_path / "out" / "detections.json"
-    files = {"annotations": drawn / "annotations" / "instances_val2017.json", "images": drawn / "val2017"}
-    found = detect(recipe("testing.score_threshold=0.0"), detector, out=out, **files)
-    assert found == json.loads(out.read_text())
-    images = {image["id"]: image for image in json.loads(files["annotations"].read_text())["images"]}
+    found = predict(detection("testing.score_threshold=0.0"), detector)
+    assert found == json.loads((tmp_path / "out" / "detections.json").read_text())
+    annotations = drawn / "annotations" / "instances_val2017.json"
+    images = {image["id"]: image for image in json.loads(annotations.read_text())["images"]}
     assert {result["image_id"] for result in found} == set(images)
     for result in found:
         x, y, width, height = result["bbox"]
@@ -58,7 +57,7 @@ def test_a_training_ends_in_a_detector_that_detects(train, recipe, drawn, encode
 
 def test_the_same_seed_gives_the_same_detector(train, tmp_path):
     first, again, other = (
-        read_detector(train("runtime.workers=0", out=tmp_path / name, seed=seed))[1]
+        read_model(train("runtime.workers=0", out=tmp_path / name, seed=seed), "detector")[1]
         for name, seed in (("first", 0), ("again", 0), ("other", 1))
     )
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -101,7 +100,7 @@ def test_an_interrupted_training_goes_on_where_it_stopped(train, tmp_path, capsy
     assert not (tmp_path / "out" / "detector.safetensors").exists()
     detector = train(*overrides)
     assert "resuming at iteration 2 of 5" in capsys.readouterr().out
-    assert read_detector_metadata(detector)["iterations"] == 5
+    assert read_metadata(detector, "detector")["iterations"] == 5
     state = torch.load(tmp_path / "out" / "train" / "iter_5.pth", weights_only=True)
     # Milestones at 8/12 and 11/12 of 5 iterations are behind, so the rate is a hundredth, however often it stopped.
     assert state["optimizer"]["param_groups"][0]["lr"] < 1e-5 * 1.01
@@ -122,7 +121,7 @@ def test_a_signal_saves_the_state_and_stops(train, tmp_path, capsys, workers):
         train(*overrides, hooks=[Sender()])
     assert signal.getsignal(signal.SIGUSR1) is before
     assert (tmp_path / "out" / "train" / "iter_3.pth").is_file()
-    assert read_detector_metadata(train(*overrides))["iterations"] == 5
+    assert read_metadata(train(*overrides), "detector")["iterations"] == 5
     assert "resuming at iteration 3 of 5" in capsys.readouterr().out
 
 
@@ -158,7 +157,7 @@ def test_a_corrupt_image_is_named(train, drawn, tmp_path, workers):
     for file in images.iterdir():
         file.write_bytes(file.read_bytes()[:-200])  # cut off, as an interrupted download is
     with pytest.raises(UserError) as error:
-        train(f"runtime.workers={workers}", images=images)
+        train(f"runtime.workers={workers}", f"data.train_images={images}")
     assert str(error.value).startswith(f"image {images}/000000")
     assert "the file is cut off" in str(error.value)
     assert "Traceback" not in str(error.value)
@@ -178,13 +177,13 @@ def test_running_out_of_memory_says_what_helps(tmp_path):
         raise RuntimeError("another error")
 
 
-def test_other_categories_than_trained_on_are_refused(train, recipe, drawn, tmp_path):
+def test_other_categories_than_trained_on_are_refused(train, detection, drawn, tmp_path):
     content = json.loads((drawn / "annotations" / "instances_val2017.json").read_text())
     content["categories"][0]["name"] = "oval"
     path = tmp_path / "other.json"
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match="differ in their categories"):
-        detect(recipe(), train(), annotations=path, images=drawn / "val2017", out=tmp_path / "out" / "d.json")
+        predict(detection(f"data.val_annotations={path}"), train())
 
 
 def test_a_recipe_for_another_encoder_is_refused(train):
@@ -205,12 +204,12 @@ def test_all_options_of_training_together(train):
         "runtime.checkpoint_activations=True",
         "images.crop=True",
     )
-    _, weights = read_detector(detector)
+    _, weights = read_model(detector, "detector")
     assert all(torch.isfinite(value.float()).all() for value in weights.values())
     assert not any("mask_head" in name for name in weights)
 
 
-def test_values_at_the_ends_of_their_ranges_work(train, recipe, drawn, tmp_path):
+def test_values_at_the_ends_of_their_ranges_work(train, detection):
     overrides = (
         "training.iterations=1",
         "training.milestones=()",
@@ -233,5 +232,4 @@ def test_values_at_the_ends_of_their_ranges_work(train, recipe, drawn, tmp_path)
         "testing.max_detections=1",
         "testing.batch=16",
     )
-    files = {"annotations": drawn / "annotations" / "instances_val2017.json", "images": drawn / "val2017"}
-    assert detect(recipe(*overrides), train(*overrides), out=tmp_path / "out" / "found.json", **files) == []
+    assert predict(detection(*overrides), train(*overrides)) == []

@@ -1,4 +1,4 @@
-"""Train a detector on an encoder with mmdet's models and mmengine's Runner; interrupted runs go on where they stopped."""
+"""Train a task's model with mmengine's Runner; interrupted runs go on where they stopped."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -6,20 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmdet.registry import DATASETS, MODELS
 from mmengine.config import ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import EMAHook, Hook
 from torch.utils.data import DataLoader
 
-from eval.detector import components  # noqa: F401  (registers with mmdet)
-from eval.detector.annotations import Annotations, require_same_categories
-from eval.detector.config import check_encoder, dataset_config, detector_config, training_config
-from eval.detector.dataset import CocoFile, EndlessAspectSampler
-from eval.detector.hooks import FingerprintHook, FiniteLossHook, PreemptionHook, ProgressHook
-from eval.detector.recipe import Recipe
-from eval.detector.runner import QuietRunner, quiet
-from eval.detector.weights import write_detector
+from eval.finetune.config import backbone_config, check_encoder, training_config
+from eval.finetune.hooks import FingerprintHook, FiniteLossHook, PreemptionHook, ProgressHook
+from eval.finetune.recipe import FinetuneRecipe
+from eval.finetune.runner import QuietRunner, open_library, quiet
+from eval.finetune.sampling import EndlessAspectSampler, SeededDataset
+from eval.finetune.task import Task, require_same_categories
+from eval.finetune.weights import weights_file, write_model
 from flsl.checkpoint import load_encoder
 from flsl.runtime.config import dump_config
 from flsl.runtime.distributed import is_main, share, start_ranks, wait, world_size
@@ -27,47 +25,42 @@ from flsl.runtime.files import write_text
 from flsl.runtime.preemption import StopSignal, leave_signals_to_the_main_process
 
 
-def train_detector(
-    recipe: Recipe,
+def train(
+    task: Task,
     checkpoint: str,
     *,
-    annotations: Path,
-    images: Path,
-    out: Path,
     seed: int = 0,
     device: torch.device | None = None,
-    evaluated: Annotations | None = None,
     hooks: Sequence[Hook] = (),
 ) -> Path:
-    """Fine-tune the recipe's detector on the encoder of `checkpoint`.
+    """Fine-tune the task's model on the encoder of `checkpoint`.
 
     Args:
-        recipe: see `eval.detector.recipe`.
+        task: recipe and data. States and weights in its folder `out` are this training's (`eval.run.Run.claim`). The
+            weights are written there at the end; `mmdet_config.py` (the resolved configuration, named after the library),
+            `train/train.log` and resumable states in `train/` on the way.
         checkpoint: what `flsl.checkpoint.load_encoder` takes.
-        annotations: COCO instances JSON of the training images.
-        images: their folder.
-        out: the run's folder; states and a detector in it are this training's (`eval.run.Run.claim`). `detector.safetensors` is written there at the end; `mmdet_config.py` (the resolved
-            configuration), `train/train.log` and resumable states in `train/` on the way.
         seed: of weights, order and augmentation.
         device: where to train; the CPU if not given. Under torchrun every process calls this function.
-        evaluated: annotations that the detector will be evaluated on, to notice before training that they do not fit.
         hooks: further mmengine hooks, such as one that measures.
 
     Returns:
-        The path of `detector.safetensors`. A finished one is returned at once.
+        The path of the weights. Finished ones are returned at once.
 
     Raises:
-        UserError: see `read_annotations`; a recipe for another encoder; out of memory; a loss that is not finite.
+        UserError: data that cannot be used; a recipe for another encoder; out of memory; a loss that is not finite.
         Preempted: a signal asked to stop; the state is saved.
     """
-    device, out = device or torch.device("cpu"), Path(out)
-    finished = out / "detector.safetensors"
+    device, out, recipe = device or torch.device("cpu"), task.out, task.recipe
+    finished = weights_file(task.kind, out)
     loaded = load_encoder(checkpoint, seed=seed)
     check_encoder(recipe.model, loaded.encoder.config)
     identity: dict[str, Any] = {
-        "recipe": {name: asdict(getattr(recipe, name)) for name in ("model", "images", "training")},
+        "recipe": {
+            name: asdict(part) for name, part in vars(recipe).items() if name in ("model", "images", "training")
+        },
         "encoder": loaded.fingerprint,
-        "annotations": Path(annotations).name,
+        "annotations": task.names[0],
         "seed": seed,
     }
     if finished.is_file():
@@ -75,44 +68,38 @@ def train_detector(
         return finished
     start_ranks(str(device))
     with quiet(out / "train" / "train.log") as console:
-        data = dataset_config(recipe, annotations, images)
-        dataset = DATASETS.build(data)
-        if evaluated is not None:
-            require_same_categories(dataset.categories, evaluated.categories, evaluated.path)
-        model = detector_config(
+        build_data, build_model = open_library(task)
+        data = task.train_data()
+        dataset = build_data(data)
+        require_same_categories(task, dataset.categories)
+        backbone = backbone_config(
             recipe.model,
-            recipe.testing,
             loaded.encoder.config,
-            len(dataset.categories),
             checkpoint=str(checkpoint),
             seed=seed,
             checkpoint_activations=recipe.runtime.checkpoint_activations,
             sync_batch_norm=world_size() > 1 and device.type == "cuda",
         )
-        config = training_config(recipe, len(dataset), device)
+        model = task.model(backbone, len(dataset.categories))
+        config = training_config(recipe, task.library, len(dataset), device)
         config |= {"randomness": {"seed": seed, "diff_rank_seed": True}, "work_dir": str(out / "train")}
         if is_main():
-            _start(out, recipe.training.batch, config, model, data)
+            write_text(out / f"{task.library}_config.py", _whole_config(task, config, model, data))
         wait()
         loader = _loader(dataset, recipe, seed, device)
         torch.manual_seed(seed)  # the Runner does so after the model is built
         runner = QuietRunner(
-            model=MODELS.build(ConfigDict(model)),
+            model=build_model(ConfigDict(model)),
             train_dataloader=loader,
-            experiment_name=f"detector-{out.resolve()}".replace("/", "-"),
+            experiment_name=f"{task.kind}-{out.resolve()}".replace("/", "-"),
             device=device,
             console=console,
             **config,
         )
         shown = [ProgressHook(console)] if is_main() else []
         with StopSignal() as signal:
-            for hook in (
-                FiniteLossHook(),
-                FingerprintHook(identity["encoder"]),
-                *shown,
-                PreemptionHook(signal),
-                *hooks,
-            ):
+            fingerprint = FingerprintHook(identity["encoder"], task.kind)
+            for hook in (FiniteLossHook(), fingerprint, *shown, PreemptionHook(signal), *hooks):
                 runner.register_hook(hook)
             try:
                 runner.train()
@@ -127,24 +114,20 @@ def train_detector(
             "iterations": runner.iter,
             "warnings": loaded.warnings + dataset.warnings,
         }
-        write_detector(finished, _final_weights(runner), metadata)
+        write_model(finished, task.kind, _final_weights(runner), metadata)
     wait()
     return finished
 
 
-def _start(out: Path, batch: int, config: dict, model: dict, data: dict) -> None:
-    """Write mmdet's configuration of what is trained."""
-    batch = share(batch)
+def _whole_config(task: Task, config: dict, model: dict, data: dict) -> str:
+    """Return the library's configuration of what is trained, as a file of its own."""
+    batch = share(task.recipe.training.batch)
     loader = {"batch_size": batch, "dataset": data, "sampler": {"type": "EndlessAspectSampler", "batch": batch}}
-    whole = {
-        "custom_imports": {"imports": ["eval.detector.components"]},
-        "model": model,
-        "train_dataloader": loader,
-    } | config
-    write_text(out / "mmdet_config.py", dump_config(whole))
+    imports = {"imports": [task.components]}
+    return dump_config({"custom_imports": imports, "model": model, "train_dataloader": loader} | config)
 
 
-def _loader(dataset: CocoFile, recipe: Recipe, seed: int, device: torch.device) -> DataLoader:
+def _loader(dataset: SeededDataset, recipe: FinetuneRecipe, seed: int, device: torch.device) -> DataLoader:
     """Return the endless, resumable loader of training batches."""
     batch, workers = share(recipe.training.batch), recipe.runtime.workers
     return DataLoader(

@@ -1,0 +1,111 @@
+"""Run a trained model over the evaluated images; its predictions are saved before anything is made of them."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import ConfigDict
+from mmengine.dataset import pseudo_collate
+from mmengine.model import BaseModel
+from torch.utils.data import DataLoader, Subset
+
+from eval.finetune.config import backbone_config
+from eval.finetune.runner import Progress, open_library, quiet
+from eval.finetune.task import Task, require_same_categories
+from eval.finetune.weights import read_model
+from flsl.architecture import EncoderConfig
+from flsl.checkpoint import load_strictly
+from flsl.runtime.distributed import gather, is_main, start_ranks, this_rank, world_size
+from flsl.runtime.precision import choose_dtype
+from flsl.runtime.preemption import Preempted, StopSignal
+from flsl.runtime.stopwatch import Stopwatch
+
+
+def load_model(task: Task, weights: Path, device: torch.device) -> tuple[BaseModel, list[dict[str, Any]]]:
+    """Return the trained model in eval mode, and its categories in the order of labels.
+
+    Raises:
+        UserError: no such file, not a model of the task's kind, or one of another recipe.
+    """
+    metadata, state = read_model(Path(weights), task.kind)
+    _, build = open_library(task)
+    backbone = backbone_config(task.recipe.model, EncoderConfig(**metadata["encoder"]))
+    model = build(ConfigDict(task.model(backbone, len(metadata["categories"]))))
+    load_strictly(model, state, str(weights))
+    model = model.to(device).eval()
+    if device.type == "cpu":
+        model = model.to(memory_format=torch.channels_last)
+    return model, metadata["categories"]
+
+
+def predict(
+    task: Task,
+    weights: Path,
+    *,
+    device: torch.device | None = None,
+    limit: int | None = None,
+    timings: list[dict[str, float]] | None = None,
+) -> Any:
+    """Predict on every evaluated image.
+
+    Args:
+        task: recipe and data; its folder `out` gets the predictions.
+        weights: what `train` returned.
+        device: where to compute; the CPU if not given. Under torchrun the images are shared by the processes.
+        limit: look at the first so many images only, to measure how long one takes.
+        timings: gets an entry a batch of this process: its number of `images`, and the seconds that it took to wait for
+            `data`, for the `network`, for what `Task.timed` takes out of that, and to save or encode what was found
+            (`encoding`).
+
+    Returns:
+        The predictions, as `Task.score` takes them; None in all processes but the first.
+
+    Raises:
+        UserError: see `load_model`; data that cannot be used; categories that are not the model's.
+    """
+    device, recipe = device or torch.device("cpu"), task.recipe
+    start_ranks(str(device))
+    with StopSignal() as signal, quiet(task.out / "train" / "train.log") as console:
+        model, categories = load_model(task, weights, device)
+        build, _ = open_library(task)
+        data = build(task.test_data())
+        require_same_categories(task, categories)
+        pending = task.pending(len(data), weights)[:limit]
+        collected: list[dict[str, Any]] = []
+        loader = DataLoader(
+            Subset(data, pending[this_rank() :: world_size()]),
+            batch_size=recipe.testing.batch,
+            num_workers=recipe.runtime.workers,
+            collate_fn=pseudo_collate,
+        )
+        dtype = choose_dtype(recipe.testing.precision, device, "testing.precision")
+        progress, batches = Progress(console, task.verb, len(loader)), iter(loader)
+        for done in range(1, len(loader) + 1):
+            if signal.requested:
+                raise Preempted(
+                    f"stopped by a signal after {done - 1} of {len(loader)} batches; run the same command again"
+                )
+            watch = Stopwatch()
+            with watch.phase("data"):
+                batch = next(batches)
+            split = nullcontext() if timings is None else task.timed(model, watch, lambda: _finish_queued(device))
+            with watch.phase("network"), torch.inference_mode(), _cast(device, dtype), split:
+                samples = model.test_step(batch)
+            with watch.phase("encoding"):
+                collected += task.collect(samples, categories)
+            if timings is not None:
+                timings.append({"images": len(samples)} | watch.phases)
+            if is_main():
+                progress.update(done)
+    collected = gather(collected)
+    return task.save(collected) if is_main() else None
+
+
+def _cast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+def _finish_queued(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

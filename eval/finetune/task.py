@@ -1,0 +1,178 @@
+"""What a fine-tuning says about itself; training, prediction, evaluation, `--plan` and `bench` do the rest."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import Self
+
+from eval.finetune.recipe import FinetuneRecipe
+from eval.run import Predictor, Run
+from flsl.runtime.errors import UserError
+from flsl.runtime.schema import section
+from flsl.runtime.stopwatch import Stopwatch
+from results.record import Record
+
+if TYPE_CHECKING:
+    import torch
+
+
+@section
+class FinetuneOptions:
+    """What can be chosen wherever an encoder is fine-tuned."""
+
+    config: str  # recipe file
+    overrides: tuple[str, ...] = ()  # `section.key=value`
+    test_only: bool = False  # use the weights that are in `out`
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """One fine-tuning: a recipe and data, each read when it is asked for.
+
+    What is asked for raises UserError where recipe or data cannot be used.
+    """
+
+    data: Path
+    out: Path
+    options: Any  # FinetuneOptions, or a benchmark's own with more
+    scoring: bool = False  # only predictions that are there are scored: nothing else of the data need be there
+
+    kind: ClassVar[str]  # of model: its weights are OUT/<kind>.safetensors
+    library: ClassVar[str]  # whose models it has; its configuration is written to OUT/<library>_config.py
+    components: ClassVar[str]  # module that registers what is ours with the library
+    found: ClassVar[str]  # what predictions are called, in the plural
+    verb: ClassVar[str]  # what the model does to an image
+    phase: ClassVar[str]  # the same as a noun, in a record's timing
+    predictions: ClassVar[str]  # name in OUT of what is scored
+    tables: ClassVar[tuple[str, ...]]  # what scoring writes
+    made: ClassVar[tuple[str, ...]]  # what preparing and predicting write
+    everything: ClassVar[tuple[str, ...]] = ()  # overrides with which an untrained model predicts as much as it can
+    drawn: ClassVar[dict[str, int]]  # how much `bench` draws where no data are named: keywords of its synthesizer
+
+    def but(self, *overrides: str, **fields: Any) -> Self:
+        """Return the task with other fields, and with further overrides of its recipe."""
+        options = replace(self.options, overrides=(*self.options.overrides, *overrides))
+        return replace(self, options=options, **fields)
+
+    @property
+    @abstractmethod
+    def recipe(self) -> FinetuneRecipe:
+        """The recipe that the options name."""
+
+    @property
+    @abstractmethod
+    def protocols(self) -> tuple[str, ...]:
+        """Protocols of the records that `score` writes."""
+
+    def check(self) -> None:  # noqa: B027
+        """Raise UserError if the data to train on are not there; it takes no time."""
+
+    def prepare(self) -> None:  # noqa: B027
+        """Write what training and prediction read, if anything; one process does."""
+
+    @abstractmethod
+    def train_identity(self) -> dict[str, str]:
+        """Return what tells the training data from others; every file must be there."""
+
+    @abstractmethod
+    def test_identity(self) -> dict[str, str]:
+        """Likewise, of the evaluated data: `annotations` and `images`."""
+
+    @abstractmethod
+    def annotations_sha256(self) -> str:
+        """Return the hash of what predictions are scored on."""
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, str]:
+        """Names of the training and the evaluated data, for metadata and messages."""
+
+    @property
+    @abstractmethod
+    def categories(self) -> list[dict[str, Any]]:
+        """`id` and `name` of what is told apart on the evaluated data, by label."""
+
+    @property
+    @abstractmethod
+    def images(self) -> int:
+        """Number of evaluated images."""
+
+    @abstractmethod
+    def train_data(self) -> dict[str, Any]:
+        """Return the training data set's configuration."""
+
+    @abstractmethod
+    def test_data(self) -> dict[str, Any]:
+        """Return the evaluated data set's configuration."""
+
+    @abstractmethod
+    def model(self, backbone: dict[str, Any], classes: int) -> dict[str, Any]:
+        """Return the model's configuration around `eval.finetune.config.backbone_config`."""
+
+    def pending(self, images: int, weights: Path) -> Sequence[int]:
+        """Return which of so many images have no prediction by `weights` yet."""
+        return range(images)
+
+    @contextmanager
+    def timed(self, model: "torch.nn.Module", watch: Stopwatch, finish: Callable[[], None]) -> Iterator[None]:
+        """Take parts of the phase `network` apart while inside; `finish` waits for what the device was given to do."""
+        yield
+
+    @abstractmethod
+    def collect(self, samples: Iterable[Any], categories: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return, or write, what the model found on a batch."""
+
+    @abstractmethod
+    def save(self, collected: list[dict[str, Any]]) -> Any:
+        """Write what all processes collected, whole or not at all; returns the predictions as `score` takes them."""
+
+    @abstractmethod
+    def saved(self, weights: Path) -> Any:
+        """Return the predictions by `weights` as `score` takes them; None unless all are there."""
+
+    @abstractmethod
+    def read(self, predictions: Path) -> Any:
+        """Return anyone's predictions as `score` takes them. Raises UserError naming what is wrong with them."""
+
+    def files(self, predictions: Path) -> list[Path]:
+        """Return the files that hold predictions."""
+        return [predictions]
+
+    @abstractmethod
+    def score(
+        self, run: Run, found: Any, model: Predictor, files: dict[str, str], metadata: Mapping[str, Any] | None
+    ) -> Record:
+        """Compute the metrics and write everything that shows them.
+
+        Args:
+            run: the evaluation.
+            found: the predictions.
+            model: who made them.
+            files: what the run has written so far, for the record.
+            metadata: of the weights, if this run made the predictions.
+        """
+
+    @abstractmethod
+    def mebibytes(self) -> float:
+        """Return how much disk the predictions take at most."""
+
+    def bench(self) -> None:  # noqa: B027
+        """Print how long scoring takes, after what `bench` prints of every task."""
+
+
+def require_same_categories(task: Task, trained: list[dict[str, Any]]) -> None:
+    """Check that the categories (`id` and `name`) that a model is trained on are those that it is to be evaluated on.
+
+    Raises:
+        UserError: an id or a name differs.
+    """
+    pairs = [{(entry["id"], entry["name"]) for entry in categories} for categories in (trained, task.categories)]
+    if pairs[0] != pairs[1]:
+        raise UserError(
+            f"{task.names[1]} and the annotations that the {task.kind} is trained on differ in their categories, "
+            f"e.g. {sorted(pairs[0] ^ pairs[1])[:3]}. Train and evaluate on the same categories."
+        )

@@ -1,0 +1,57 @@
+"""A finished model on disk, OUT/detector.safetensors or the like: weights, and all that is needed to use them as JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from flsl.runtime.errors import UserError
+from flsl.weight_file import write_safetensors
+
+
+def weights_file(kind: str, out: Path) -> Path:
+    """Return where a run's model of this kind (`detector`, ...) goes."""
+    return out / f"{kind}.safetensors"
+
+
+def write_model(path: Path, kind: str, weights: dict[str, torch.Tensor], metadata: dict[str, Any]) -> Path:
+    """Write a model's weights and metadata (values that JSON can hold), atomically."""
+    texts = {"format": f"flsl-{kind}"} | {key: json.dumps(value) for key, value in metadata.items()}
+    return write_safetensors(path, weights, texts)
+
+
+def read_metadata(path: Path, kind: str) -> dict[str, Any]:
+    """Return what `write_model` was given as metadata.
+
+    Raises:
+        UserError: no such file, or not a model of this kind of this project.
+    """
+    return _open(path, kind, weights=False)[0]
+
+
+def read_model(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Return metadata and weights (on the CPU); errors as `read_metadata`, and for weights that are no numbers."""
+    metadata, state = _open(path, kind, weights=True)
+    if bad := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
+        raise UserError(
+            f"{path}: tensors with NaN or infinite numbers, a training that diverged: {', '.join(bad[:10])}"
+        )
+    return metadata, state
+
+
+def _open(path: Path, kind: str, weights: bool) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    if not path.is_file():
+        raise UserError(
+            f"there is no trained {kind} {path}. Run the same command without --test-only to train one first."
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            texts = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()} if weights else {}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{kind} {path} cannot be read: {error}. Delete it to train again.") from error
+    if texts.pop("format", None) != f"flsl-{kind}":
+        raise UserError(f"{path} is a safetensors file, but no {kind} that this project wrote")
+    return {key: json.loads(value) for key, value in texts.items()}, state
