@@ -4,7 +4,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -50,12 +50,24 @@ def add_scoring(parser: argparse.ArgumentParser, metavar: str, what: str) -> Non
     parser.add_argument("--predictions", type=Path, metavar=metavar, help=f"with --score-only: the {what}")
 
 
-def add_config_arguments(parser: argparse.ArgumentParser, default: str, small: str) -> None:
-    """Add --config and --set; `default` is the recipe used when --config is not given, `small` the one of `bench`."""
+def add_fine_tuning(
+    parser: argparse.ArgumentParser, *, config: str, small: str, metavar: str, predictions: str
+) -> None:
+    """Add everything that an adapter takes which fine-tunes, besides options of its own.
+
+    Args:
+        parser: the adapter's.
+        config: recipe used where none is named.
+        small: likewise, of `bench` without data.
+        metavar: what --predictions names.
+        predictions: likewise, in words.
+    """
+    add_common_arguments(parser)
+    add_scoring(parser, metavar, predictions)
     parser.add_argument(
-        "--config", type=Path, metavar="CONFIG", help=f"recipe (default: {default}; of bench without --data: {small})"
+        "--config", type=Path, metavar="CONFIG", help=f"recipe (default: {config}; of bench without --data: {small})"
     )
-    parser.set_defaults(default_config=Path(default), small_config=Path(small))
+    parser.set_defaults(default_config=Path(config), small_config=Path(small))
     parser.add_argument(
         "--set",
         action="append",
@@ -64,25 +76,20 @@ def add_config_arguments(parser: argparse.ArgumentParser, default: str, small: s
         dest="overrides",
         help="change one value of the recipe",
     )
+    parser.add_argument("mode", nargs="?", choices=("bench",), help="measure the parts of a run; keep nothing")
+    parser.add_argument("--plan", action="store_true", help="print what would run, from a 20-step probe; keep nothing")
+    parser.add_argument("--test-only", action="store_true", help="use the trained model in --out; train nothing")
+    add_launcher(parser)
 
 
-def add_detector(parser: argparse.ArgumentParser) -> None:
-    """Add what a detection adapter can do: `add_fine_tuning_modes` and --metric-backend."""
-    add_fine_tuning_modes(parser)
+def add_metric_backend(parser: argparse.ArgumentParser) -> None:
+    """Add --metric-backend of the detection adapters."""
     parser.add_argument(
         "--metric-backend",
         choices=("faster", "pycocotools"),
         default="faster",
         help="of COCO's metrics: faster-coco-eval, or pycocotools, which gives the same (default: %(default)s)",
     )
-
-
-def add_fine_tuning_modes(parser: argparse.ArgumentParser) -> None:
-    """Add what a fine-tuning adapter can do besides a whole run, and the launcher."""
-    parser.add_argument("mode", nargs="?", choices=("bench",), help="measure the parts of a run; keep nothing")
-    parser.add_argument("--plan", action="store_true", help="print what would run, from a 20-step probe; keep nothing")
-    parser.add_argument("--test-only", action="store_true", help="use the trained model in --out; train nothing")
-    add_launcher(parser)
 
 
 def evaluate_arguments(arguments: argparse.Namespace, options: Iterable[str], *, shared: bool = False) -> None:
@@ -144,12 +151,11 @@ def require(arguments: argparse.Namespace, *names: str) -> None:
             raise UserError(f"--{name} is missing. `python -m eval {arguments.command} --help` shows the commands.")
 
 
-def evaluate_fine_tuned(arguments: argparse.Namespace, run: Callable[[argparse.Namespace], int]) -> None:
-    """Do what a fine-tuning adapter was asked for: `bench`, `--plan`, a Slurm job, or the evaluation.
+def evaluate_fine_tuned(arguments: argparse.Namespace) -> int:
+    """Do what a fine-tuning adapter was asked for: `bench`, `--plan`, a Slurm job, or the evaluation; returns the exit code.
 
     Args:
-        arguments: of a parser with the options of `add_config_arguments` and `add_fine_tuning_modes`.
-        run: the adapter's own function, for the job.
+        arguments: of a parser with the options of `add_fine_tuning`.
     """
     require_seed(arguments.seed)
     bench = arguments.mode == "bench"
@@ -165,9 +171,10 @@ def evaluate_fine_tuned(arguments: argparse.Namespace, run: Callable[[argparse.N
     elif arguments.launcher == "slurm":
         require(arguments, "data", "out", "checkpoint")
         # The same run, without the launcher.
-        submit(run, argparse.Namespace(**(vars(arguments) | {"launcher": "none"})))
+        submit(evaluate_fine_tuned, argparse.Namespace(**(vars(arguments) | {"launcher": "none"})))
     else:
         evaluate_arguments(arguments, ("config", "overrides", "test_only", "metric_backend"), shared=True)
+    return 0
 
 
 def _measure(arguments: argparse.Namespace) -> None:

@@ -19,24 +19,19 @@ smoke recipe's size unless --config names another.
 
 import argparse
 
-from eval.arguments import (
-    add_common_arguments,
-    add_config_arguments,
-    add_detector,
-    add_scoring,
-    evaluate_fine_tuned,
-)
+from eval.arguments import add_fine_tuning, add_metric_backend, evaluate_fine_tuned
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the adapter's arguments."""
-    add_common_arguments(parser)
-    add_config_arguments(parser, "configs/coco/mask-rcnn_vit-s16_flsl_1x.py", small="configs/coco/mask-rcnn_smoke.py")
-    add_detector(parser)
-    add_scoring(parser, "FILE", "COCO results (default: OUT/detections.json)")
+    add_fine_tuning(
+        parser,
+        config="configs/coco/mask-rcnn_vit-s16_flsl_1x.py",
+        small="configs/coco/mask-rcnn_smoke.py",
+        metavar="FILE",
+        predictions="COCO results (default: OUT/detections.json)",
+    )
+    add_metric_backend(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the evaluation; returns the exit code."""
-    evaluate_fine_tuned(arguments, run)
-    return 0
+run = evaluate_fine_tuned

@@ -12,14 +12,14 @@ from typing import Any
 
 from eval.coco.detections import read_detections
 from eval.coco.recipe import CocoRecipe
-from eval.coco.scoring import OUTPUTS, write_scores
+from eval.coco.scoring import OUTPUTS, TRAIN_IMAGES, describe, write_scores
 from eval.detector.annotations import Annotations, read_annotations
 from eval.detector.task import Detection, DetectorOptions, Split
 from eval.finetune import evaluation
 from eval.finetune.recipe import identity_of, read_recipe
+from eval.finetune.task import Part
 from eval.run import Predictor, Run
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import sha256_of_file
 from results.record import Record
 
 SHARED_BY_RANKS = True  # under torchrun every process calls `evaluate`
@@ -49,61 +49,48 @@ class FineTuning(Detection):
             names = ", ".join(dataclasses.asdict(self.recipe.data).values())
             raise UserError(f"--data {self.data} is empty. It must hold {names}.")
 
-    @property
-    def train(self) -> Split:
-        """What the recipe's `data` section names."""
+    def split(self, part: Part) -> Split:
+        """Return what the recipe's `data` section names."""
         names = self.recipe.data
-        return Split(self.data / names.train_annotations, self.data / names.train_images)
-
-    @property
-    def test(self) -> Split:
-        """Likewise."""
-        names = self.recipe.data
+        if part == "train":
+            return Split(self.data / names.train_annotations, self.data / names.train_images)
         return Split(self.data / names.val_annotations, self.data / names.val_images)
 
     @cached_property
     def truth(self) -> Annotations:
         """Annotations of the validation split; there must be something to find."""
-        images, masks = (None, False) if self.scoring else (self.test.images, self.recipe.model.with_masks)
-        return read_annotations(self.test.annotations, images, masks, scored=True)
-
-    def annotations_sha256(self) -> str:
-        """Return the hash of the validation split's annotations."""
-        return sha256_of_file(self.test.annotations)
+        file, images = self.split("test")
+        masks = self.recipe.model.with_masks and not self.scoring
+        return read_annotations(file, None if self.scoring else images, masks, scored=True)
 
     def read(self, predictions: Path) -> list[dict[str, Any]]:
         """Return anyone's COCO results."""
         self.check()
         return read_detections(predictions, self.truth)
 
+    def outside_config(self) -> dict[str, Any]:
+        """Return the recipe's, which says whether masks were looked for."""
+        return identity_of(self.recipe)
+
     def score(
         self,
         run: Run,
         found: list[dict[str, Any]],
         model: Predictor,
-        files: dict[str, str],
         metadata: Mapping[str, Any] | None,
+        about: dict[str, Any],
     ) -> Record:
         """Compute COCO's numbers; see `Task.score`."""
-        protocol, config = self.recipe.protocol, identity_of(self.recipe)
-        if model.record is not None:
-            protocol, config = model.record.protocol, model.record.config
-        elif model.outside:
-            protocol = "coco/outside@1"
-        return write_scores(
-            run,
-            self.truth,
-            found,
-            protocol=protocol,
-            masks_expected=self.recipe.model.with_masks,
-            config=config,
-            data=self.data,
-            images=self.test.images,
-            model=model,
-            files=files,
-            backend=self.options.metric_backend,
-            trained_on=metadata["images"] if metadata else None,
-        )
+        protocol = "coco/outside@1" if model.outside else self.recipe.protocol
+        about["protocol"] = model.record.protocol if model.record is not None else protocol
+        masks = "segmentation" in found[0] if found else self.recipe.model.with_masks
+        about["dataset"] = describe(self.truth, self.data)
+        trained_on = metadata["images"] if metadata else None
+        if about["dataset"].official and trained_on not in (None, TRAIN_IMAGES):
+            words = f"trained on {trained_on} images, not on the {TRAIN_IMAGES} of COCO's train2017"
+            about["warnings"].append(words)
+        images = self.split("test").images
+        return write_scores(run, self.truth, found, images, masks, self.options.metric_backend, about)
 
     def bench(self) -> None:
         """Print how long scoring takes."""

@@ -11,7 +11,7 @@ from eval.coco.figures import draw_curves, draw_overlay
 from eval.detector.annotations import Annotations
 from eval.metrics.coco import Backend, Evaluation, Kind, evaluate
 from eval.metrics.resample import ap_resampler
-from eval.run import Predictor, Run
+from eval.run import Run
 from eval.table import write_table
 from flsl.runtime.files import sha256_of_file
 from flsl.runtime.marker import read_marker
@@ -27,34 +27,22 @@ def write_scores(
     run: Run,
     truth: Annotations,
     detections: list[dict[str, Any]],
-    *,
-    protocol: str,
-    masks_expected: bool,
-    config: dict[str, Any],
-    data: Path,
     images: Path,
-    model: Predictor,
-    files: dict[str, str],
+    with_masks: bool,
     backend: Backend,
-    trained_on: int | None = None,
+    about: Mapping[str, Any],
 ) -> Record:
     """Compute the metrics of detections and write everything that shows them; returns the record.
 
     Args:
         run: the evaluation.
         truth: annotations of the images that were looked at.
-        detections: COCO results; masks are scored where they have them.
-        protocol: name and version.
-        masks_expected: whether masks were looked for, which detections tell unless there is none.
-        config: recipe, for the record.
-        data: the benchmark's folder.
+        detections: COCO results.
         images: folder of the images, for the overlay; it may be absent.
-        model: who made the detections.
-        files: what the run has written so far, for the record.
+        with_masks: whether masks are scored besides boxes.
         backend: `faster` or `pycocotools`.
-        trained_on: number of training images, if known.
+        about: what else `Run.finish` is told.
     """
-    with_masks = "segmentation" in detections[0] if detections else masks_expected
     kinds: tuple[Kind, ...] = ("box", "mask") if with_masks else ("box",)
     values: dict[str, float | None] = {}
     out, intervals = run.out, {}
@@ -69,28 +57,18 @@ def write_scores(
     with run.watch.phase("tables and pictures"):
         write_table(out / "classes.csv", class_rows(truth, detections, evaluations.values()))
         draw_curves(out / "curves.png", list(evaluations.values()))
-        files = files | {"classes": "classes.csv", "curves": "curves.png"}
+        files = about["files"] | {"classes": "classes.csv", "curves": "curves.png"}
         if draw_overlay(out / "overlay.png", truth, detections, images):
             files["overlay"] = "overlay.png"
     print_scores(evaluations)
-    dataset, warnings = _dataset(truth, data), list(model.warnings)
-    if dataset.official and trained_on not in (None, TRAIN_IMAGES):
-        warnings.append(f"trained on {trained_on} images, not on the {TRAIN_IMAGES} of COCO's train2017")
+    per_class = zip(truth.category_names, evaluations["box"].per_class())
+    about = {**about, "files": files, "tools": {"metric_backend": backend}}
     return run.finish(
-        model=model.model,
-        protocol=protocol,
-        dataset=dataset,
         values=values,
         intervals=intervals,
         items=len(truth.images),
-        config=config,
-        per_item={
-            name: {key: value for key, value in row.items() if value is not None}
-            for name, row in zip(truth.category_names, evaluations["box"].per_class())
-        },
-        files=files,
-        warnings=warnings,
-        tools={"metric_backend": backend},
+        per_item={name: {key: value for key, value in row.items() if value is not None} for name, row in per_class},
+        **about,
     )
 
 
@@ -123,7 +101,7 @@ def class_rows(
     return rows
 
 
-def _dataset(truth: Annotations, data: Path) -> Dataset:
+def describe(truth: Annotations, data: Path) -> Dataset:
     """Describe the split: official only if it is COCO's own; synthetic data carry their name in a marker file."""
     found = (len(truth.images), truth.count(), len(truth.categories))
     marker = read_marker(data)

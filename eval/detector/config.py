@@ -104,7 +104,7 @@ def detector_config(
             "type": "StandardRoIHead",
             "bbox_roi_extractor": _roi_extractor(7, channels),
             "bbox_head": {
-                "type": "Float32BoxHead",
+                "type": "Float32ConvFCBBoxHead",
                 "num_shared_convs": model.box_convs,
                 "num_shared_fcs": model.fc_layers,
                 "conv_out_channels": channels,
@@ -134,7 +134,7 @@ def detector_config(
         config["roi_head"] |= {
             "mask_roi_extractor": _roi_extractor(14, channels),
             "mask_head": {
-                "type": "Float32MaskHead",
+                "type": "Float32FCNMaskHead",
                 "num_convs": model.mask_convs,
                 "in_channels": channels,
                 "conv_out_channels": model.mask_channels,

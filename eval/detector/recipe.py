@@ -106,17 +106,11 @@ class TrainingSection(OptimizationSection):
         """Return the number of iterations for so many training images."""
         return self.iterations or max(1, round(self.epochs * images / self.batch))
 
-    def falls(self, total: int) -> list[int]:
-        """Return the iterations, of `total`, after which the learning rate falls."""
-        return [max(1, round(total * epoch / self.epochs)) for epoch in self.milestones]
-
-    def schedulers(self, total: int) -> list[dict[str, Any]]:
-        """Return mmengine's scheduler: a tenth after each milestone."""
-        return [{"type": "MultiStepLR", "by_epoch": False, "milestones": self.falls(total), "gamma": 0.1}]
-
-    def in_words(self, total: int) -> str:
-        """Return how the learning rate falls."""
-        return f"a tenth after {' and '.join(map(str, self.falls(total)))}"
+    def schedule(self, total: int) -> tuple[dict[str, Any], str]:
+        """Return mmengine's scheduler, and how the learning rate falls in words."""
+        falls = [max(1, round(total * epoch / self.epochs)) for epoch in self.milestones]
+        words = f"a tenth after {' and '.join(map(str, falls))}"
+        return {"type": "MultiStepLR", "by_epoch": False, "milestones": falls, "gamma": 0.1}, words
 
 
 @section

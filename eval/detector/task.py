@@ -1,12 +1,13 @@
 """A detector as a fine-tuning task: data in COCO format, mmdet's models, detections as COCO results."""
 
 import json
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from eval.detector.annotations import Annotations, read_annotations
 from eval.detector.config import detector_config, test_pipeline, train_pipeline
 from eval.detector.mask_code import encode_mask
 from eval.detector.recipe import Recipe
-from eval.finetune.task import FinetuneOptions, Task
+from eval.finetune.task import FinetuneOptions, Part, Task
 from flsl.runtime.files import digest_of_files, sha256_of_file, write_atomic
 from flsl.runtime.schema import section
 from flsl.runtime.stopwatch import Stopwatch
@@ -33,21 +34,11 @@ class DetectorOptions(FinetuneOptions):
     metric_backend: Literal["faster", "pycocotools"] = "faster"  # of COCO's metrics; both give the same
 
 
-@dataclass(frozen=True)
-class Split:
-    """Images of one split: COCO instances JSON and the folder that its file names are in."""
+class Split(NamedTuple):
+    """One part of the data: COCO instances JSON, and the folder that its file names are in."""
 
     annotations: Path
     images: Path
-
-    def identity(self, content: Annotations | None = None) -> dict[str, str]:
-        """Return what tells these data from others; every file that is listed must be there."""
-        content = content or read_annotations(self.annotations, self.images)
-        files = [self.images / image["file_name"] for image in content.images]
-        return {
-            "annotations": sha256_of_file(self.annotations),
-            "images": digest_of_files(self.images, files, contents=False),
-        }
 
 
 @dataclass(frozen=True)
@@ -59,45 +50,39 @@ class Detection(Task):
     kind = "detector"
     library = "mmdet"
     components = "eval.detector.components"
-    found = "detections"
-    verb = "detect"
-    phase = "detection"
+    words = ("detect", "detection", "detections")
     predictions = DETECTIONS
     made: ClassVar[tuple[str, ...]] = (DETECTIONS,)
     everything = ("testing.score_threshold=0.0",)
 
     @property
+    @abstractmethod
     def recipe(self) -> Recipe:
         """The recipe that the options name."""
-        raise NotImplementedError
 
-    @property
-    def train(self) -> Split:
-        """The training split."""
-        raise NotImplementedError
-
-    @property
-    def test(self) -> Split:
-        """The evaluated split."""
-        raise NotImplementedError
+    @abstractmethod
+    def split(self, part: Part) -> Split:
+        """Return one part of the data."""
 
     @cached_property
     def truth(self) -> Annotations:
         """Annotations of the evaluated split."""
-        return read_annotations(self.test.annotations, self.test.images)
+        return read_annotations(*self.split("test"))
 
-    def train_identity(self) -> dict[str, str]:
-        """Return what tells the training data from others."""
-        return self.train.identity()
+    def identity(self, part: Part) -> dict[str, str]:
+        """Return what tells a split from others: every file that it lists must be there."""
+        file, folder = self.split(part)
+        identity = {"annotations": sha256_of_file(file)}
+        if self.scoring:
+            return identity
+        content = self.truth if part == "test" else read_annotations(file, folder)
+        images = [folder / image["file_name"] for image in content.images]
+        return identity | {"images": digest_of_files(folder, images, contents=False)}
 
-    def test_identity(self) -> dict[str, str]:
-        """Return what tells the evaluated data from others."""
-        return self.test.identity(self.truth)
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """The annotation files."""
-        return self.train.annotations.name, str(self.test.annotations)
+    def name(self, part: Part) -> str:
+        """Return the annotation file's path, or its name if it is trained on."""
+        file = self.split(part).annotations
+        return file.name if part == "train" else str(file)
 
     @property
     def categories(self) -> list[dict[str, Any]]:
@@ -109,25 +94,14 @@ class Detection(Task):
         """Number of evaluated images."""
         return len(self.truth.images)
 
-    def train_data(self) -> dict[str, Any]:
-        """Return the training data set's configuration."""
-        masks = self.recipe.model.with_masks
-        return self._data(self.train, train_pipeline(self.recipe.images, masks), masks=masks) | {
-            "keep_empty": self.recipe.training.keep_empty_images
-        }
-
-    def test_data(self) -> dict[str, Any]:
-        """Return the evaluated data set's configuration."""
-        return self._data(self.test, test_pipeline(self.recipe.images), masks=False) | {"test_mode": True}
-
-    def _data(self, split: Split, pipeline: list[dict[str, Any]], masks: bool) -> dict[str, Any]:
-        return {
-            "type": "CocoFile",
-            "annotations": str(split.annotations),
-            "images": str(split.images),
-            "masks": masks,
-            "pipeline": pipeline,
-        }
+    def dataset(self, part: Part) -> dict[str, Any]:
+        """Return a data set's configuration."""
+        file, folder = self.split(part)
+        config = {"type": "CocoFile", "annotations": str(file), "images": str(folder), "masks": False}
+        if part == "test":
+            return config | {"test_mode": True, "pipeline": test_pipeline(self.recipe.images)}
+        masks, keep = self.recipe.model.with_masks, self.recipe.training.keep_empty_images
+        return config | {"masks": masks, "keep_empty": keep, "pipeline": train_pipeline(self.recipe.images, masks)}
 
     def model(self, backbone: dict[str, Any], classes: int) -> dict[str, Any]:
         """Return the detector's configuration."""
@@ -167,10 +141,10 @@ class Detection(Task):
         write_atomic(self.out / DETECTIONS, lambda path: path.write_text(json.dumps(collected)))
         return collected
 
-    def saved(self, weights: Path) -> list[dict[str, Any]] | None:
+    def saved(self) -> list[dict[str, Any]] | None:
         """Return the detections, if they are newer than the weights."""
         path = self.out / DETECTIONS
-        if not path.is_file() or path.stat().st_mtime < weights.stat().st_mtime:
+        if not path.is_file() or path.stat().st_mtime < self.weights.stat().st_mtime:
             return None
         return json.loads(path.read_bytes())
 

@@ -1,7 +1,7 @@
 """Fine-tuning an encoder with OpenMMLab's models: what the detectors and segmentation share.
 
     task = CocoTask(DIR, OUT, CONFIG, overrides)            # eval.finetune.task.Task: a recipe, its data, how it is scored
-    weights = train(task, checkpoint, out=OUT, seed=0, device=torch.device("cpu"))      # -> OUT/detector.safetensors
+    weights = train(task, checkpoint, seed=0, device=torch.device("cpu"))       # -> OUT/detector.safetensors
     predictions = predict(task, weights, out=OUT, device=torch.device("cpu"))           # saved in OUT first
     record = evaluate(task, encoder, run, test_only=False)                              # both, and the score
 

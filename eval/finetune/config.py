@@ -147,7 +147,7 @@ def training_config(recipe: FinetuneRecipe, library: str, images: int, device: t
         },
         "param_scheduler": [
             *([warmup] if training.warmup_iterations else []),
-            *training.schedulers(total),
+            training.schedule(total)[0],
         ],
         "default_hooks": {
             "logger": {"type": "LoggerHook", "interval": 50},

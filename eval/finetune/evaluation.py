@@ -1,12 +1,13 @@
 """The evaluation of a fine-tuned model: train it, predict, score; or score predictions that are there."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.finetune.config import check_encoder
 from eval.finetune.recipe import identity_of
 from eval.finetune.task import Task
-from eval.finetune.weights import read_metadata, weights_file
+from eval.finetune.weights import read_metadata
 from eval.run import Predictor, Run, load, predictor
 from flsl.checkpoint import save_encoder
 from flsl.runtime.config import dump_config
@@ -35,14 +36,12 @@ def evaluate(
     start_ranks(str(run.choose_device()))
     loaded = load(encoder, seed=run.seed)
     check_encoder(task.recipe.model, loaded.encoder.config)
-    weights, test_only = weights_file(task.kind, run.out), task.options.test_only
-    train = "not read" if test_only else on_main(task.train_identity)
-    made_of = {
-        "encoder": loaded.fingerprint,
-        "recipe": identity_of(task.recipe),
-        "data": {"train": train, **on_main(task.test_identity)},
-    }
-    trained = () if test_only else (weights.name, "train", "config.py", f"{task.library}_config.py")
+    test_only = task.options.test_only
+    trained_on = "not read" if test_only else on_main(lambda: task.identity("train"))
+    data_identity = {"train": trained_on, **on_main(lambda: task.identity("test"))}
+    config = identity_of(task.recipe)
+    made_of = {"encoder": loaded.fingerprint, "recipe": config, "data": data_identity}
+    trained = () if test_only else (task.weights.name, "train", "config.py", f"{task.library}_config.py")
     allowed = ("recipe", "data") if test_only else ()
     outputs = (*task.tables, *task.made, *trained)
     with run.claim(made_of, outputs=outputs, allowed=allowed, rescore=test_only) as state:
@@ -52,21 +51,28 @@ def evaluate(
             with run.watch.phase("annotations"):
                 task.prepare()
         wait()
-        if test_only:
-            _require_encoder(weights, task.kind, loaded)
+        # Importing OpenMMLab takes seconds: not before what the command names is known to be there.
+        from eval.finetune.predict import predict
+        from eval.finetune.train import train
+
         if is_main():
-            recipe = identity_of(task.recipe) | {"runtime": vars(task.recipe.runtime)}
-            write_text(run.out / "config.py", dump_config(recipe))
-        if not test_only:
-            _train(task, encoder, loaded, run)
+            write_text(run.out / "config.py", dump_config(config | {"runtime": vars(task.recipe.runtime)}))
+        if test_only:
+            _require_encoder(task, loaded)
+        else:
+            checkpoint = str(on_main(lambda: _spec(encoder, loaded, run)))
+            with run.watch.phase("training"):
+                train(task, checkpoint, seed=run.seed, device=run.device)
         # Predictions come whole or not at all, after the weights: a resumed run need not make them again.
-        found = on_main(lambda: task.saved(weights)) if state == "resume" and not test_only else None
+        found = on_main(task.saved) if state == "resume" and not test_only else None
         if found is None:
-            found = _predict(task, weights, run)
-        metadata = read_metadata(weights, task.kind)
+            with run.watch.phase(task.words[1]):
+                found = predict(task, device=run.device)
+            wait()
+        metadata = read_metadata(task.weights, task.kind)
         model = Predictor(loaded.model_fields(run.name), list(metadata["warnings"]))
-        files = {task.found: task.predictions, "config": "config.py", task.kind: weights.name}
-        return on_main(lambda: task.score(run, found, model, files, metadata))
+        files = {task.words[2]: task.predictions, "config": "config.py", task.kind: task.weights.name}
+        return on_main(lambda: task.score(run, found, model, metadata, _about(model, config, files)))
 
 
 def score(
@@ -87,39 +93,28 @@ def score(
     with run.watch.phase("reading"):
         found = task.read(path)
     model = predictor(run, encoder, path, task.files(path), task.kind)
-    made_of = {"predictions": model.identity, "data": {"annotations": task.annotations_sha256()}}
-    files = {task.found: path.name} if path.parent.resolve() == run.out.resolve() else {}
+    made_of = {"predictions": model.identity, "data": task.identity("test")}
+    files = {task.words[2]: path.name} if path.parent.resolve() == run.out.resolve() else {}
+    config = model.record.config if model.record is not None else task.outside_config()
     with run.claim_scoring(path, made_of, outputs=task.tables):
-        return task.score(run, found, model, files, None)
+        return task.score(run, found, model, None, _about(model, config, files))
 
 
-def _require_encoder(weights: Path, kind: str, loaded: "LoadedEncoder") -> None:
-    trained_on = read_metadata(weights, kind)["training"]["encoder"]
+def _about(model: Predictor, config: Mapping[str, Any], files: dict[str, str]) -> dict[str, Any]:
+    return {"model": model.model, "config": config, "files": files, "warnings": list(model.warnings)}
+
+
+def _require_encoder(task: Task, loaded: "LoadedEncoder") -> None:
+    trained_on = read_metadata(task.weights, task.kind)["training"]["encoder"]
     if trained_on != loaded.fingerprint:
         raise UserError(
-            f"{weights} was trained on another encoder (fingerprint {trained_on[:12]}, not {loaded.fingerprint[:12]}). "
-            "Name the checkpoint that it was trained on, or train in another --out."
+            f"{task.weights} was trained on another encoder (fingerprint {trained_on[:12]}, not "
+            f"{loaded.fingerprint[:12]}). Name the checkpoint that it was trained on, or train in another --out."
         )
 
 
-# Importing OpenMMLab takes seconds: not before what the command names is known to be there.
-
-
-def _train(task: Task, encoder: "str | Path | LoadedEncoder | Encoder", loaded: "LoadedEncoder", run: Run) -> None:
-    from eval.finetune.train import train
-
-    if is_main() and not isinstance(encoder, (str, Path)):  # the model's configuration names a file
-        path = run.out / "encoder.safetensors"
-        encoder = save_encoder(loaded.encoder, path, method=loaded.method, name=loaded.name)
-    checkpoint = str(on_main(lambda: encoder))
-    with run.watch.phase("training"):
-        train(task, checkpoint, seed=run.seed, device=run.device)
-
-
-def _predict(task: Task, weights: Path, run: Run) -> Any:
-    from eval.finetune.predict import predict
-
-    with run.watch.phase(task.phase):
-        found = predict(task, weights, device=run.device)
-    wait()
-    return found
+def _spec(encoder: "str | Path | LoadedEncoder | Encoder", loaded: "LoadedEncoder", run: Run) -> str | Path:
+    """Return what `load_encoder` takes; an encoder in memory is written to a file."""
+    if isinstance(encoder, (str, Path)):
+        return encoder
+    return save_encoder(loaded.encoder, run.out / "encoder.safetensors", method=loaded.method, name=loaded.name)

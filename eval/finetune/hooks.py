@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from eval.finetune.runner import Progress
-from eval.finetune.states import StateHook
+from eval.finetune.states import StateHook, unwrapped
 from flsl.checkpoint import fingerprint
 from flsl.runtime.distributed import any_rank, is_main
 from flsl.runtime.errors import SaidElsewhere, UserError
@@ -43,8 +43,7 @@ class FingerprintHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Compare, unless the training was resumed; log both fingerprints."""
-        model = getattr(runner.model, "module", runner.model)
-        found = fingerprint(model.backbone.encoder)
+        found = fingerprint(unwrapped(runner).get_submodule("backbone.encoder"))
         runner.logger.info(f"encoder fingerprint: checkpoint {self.expected}, {self.kind} {found}")
         if runner.iter == 0 and found != self.expected:
             raise RuntimeError(f"the {self.kind}'s encoder ({found}) is not the checkpoint's ({self.expected})")

@@ -1,7 +1,6 @@
 """Run a trained model over the evaluated images; its predictions are saved before anything is made of them."""
 
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,17 +21,17 @@ from flsl.runtime.preemption import Preempted, StopSignal
 from flsl.runtime.stopwatch import Stopwatch
 
 
-def load_model(task: Task, weights: Path, device: torch.device) -> tuple[BaseModel, list[dict[str, Any]]]:
+def load_model(task: Task, device: torch.device) -> tuple[BaseModel, list[dict[str, Any]]]:
     """Return the trained model in eval mode, and its categories in the order of labels.
 
     Raises:
         UserError: no such file, not a model of the task's kind, or one of another recipe.
     """
-    metadata, state = read_model(Path(weights), task.kind)
+    metadata, state = read_model(task.weights, task.kind)
     _, build = open_library(task)
     backbone = backbone_config(task.recipe.model, EncoderConfig(**metadata["encoder"]))
     model = build(ConfigDict(task.model(backbone, len(metadata["categories"]))))
-    load_strictly(model, state, str(weights))
+    load_strictly(model, state, str(task.weights))
     model = model.to(device).eval()
     if device.type == "cpu":
         model = model.to(memory_format=torch.channels_last)
@@ -41,7 +40,6 @@ def load_model(task: Task, weights: Path, device: torch.device) -> tuple[BaseMod
 
 def predict(
     task: Task,
-    weights: Path,
     *,
     device: torch.device | None = None,
     limit: int | None = None,
@@ -50,8 +48,7 @@ def predict(
     """Predict on every evaluated image.
 
     Args:
-        task: recipe and data; its folder `out` gets the predictions.
-        weights: what `train` returned.
+        task: recipe, data, and the trained model in its folder `out`, which gets the predictions.
         device: where to compute; the CPU if not given. Under torchrun the images are shared by the processes.
         limit: look at the first so many images only, to measure how long one takes.
         timings: gets an entry a batch of this process: its number of `images`, and the seconds that it took to wait for
@@ -67,11 +64,11 @@ def predict(
     device, recipe = device or torch.device("cpu"), task.recipe
     start_ranks(str(device))
     with StopSignal() as signal, quiet(task.out / "train" / "train.log") as console:
-        model, categories = load_model(task, weights, device)
+        model, categories = load_model(task, device)
         build, _ = open_library(task)
-        data = build(task.test_data())
+        data = build(task.dataset("test"))
         require_same_categories(task, categories)
-        pending = task.pending(len(data), weights)[:limit]
+        pending = task.pending(len(data))[:limit]
         collected: list[dict[str, Any]] = []
         loader = DataLoader(
             Subset(data, pending[this_rank() :: world_size()]),
@@ -80,7 +77,7 @@ def predict(
             collate_fn=pseudo_collate,
         )
         dtype = choose_dtype(recipe.testing.precision, device, "testing.precision")
-        progress, batches = Progress(console, task.verb, len(loader)), iter(loader)
+        progress, batches = Progress(console, task.words[0], len(loader)), iter(loader)
         for done in range(1, len(loader) + 1):
             if signal.requested:
                 raise Preempted(

@@ -100,7 +100,7 @@ def probe(task: Task, checkpoint: str, *, seed: int, device: torch.device) -> Pr
         weights = train(task, checkpoint, seed=seed, device=device, hooks=[timing])
         timings: list[dict[str, float]] = []
         limit = (task.recipe.testing.batch + IMAGES) * world_size()
-        predict(task, weights, device=device, limit=limit, timings=timings)
+        predict(task, device=device, limit=limit, timings=timings)
         state = max((file.stat().st_size for file in (folder / "train").glob("iter_*.pth")), default=0)
         size = weights.stat().st_size
         wait()
@@ -135,21 +135,21 @@ def plan(task: Task, checkpoint: str, *, seed: int, device: str) -> None:
         return
     recipe, training, images = task.recipe, task.recipe.training, task.images
     total = training.steps(measured.train_images)
-    took, seconds = task.verb, images * measured.image / world_size()
+    seconds = images * measured.image / world_size()
     print(f"{recipe.protocol} with {checkpoint} on {world_size()} x {chosen}")
     print(
         f"  train   {measured.train_images} images, batch {training.batch}: {total} iterations, learning rate "
-        f"{training.scaled_learning_rate:g}, {training.in_words(total)}"
+        f"{training.scaled_learning_rate:g}, {training.schedule(total)[1]}"
     )
     print(
         f"          {measured.step:.2f} s a step ({measured.wait:.2f} s of it waiting for data): "
         f"{_hours(total * measured.step)}"
     )
-    print(f"  {took:7} {images} images, {measured.image:.2f} s each: {_hours(seconds)}")
+    print(f"  {task.words[0]:7} {images} images, {measured.image:.2f} s each: {_hours(seconds)}")
     print(f"  memory  {measured.memory:.0f} MiB a process at its peak")
     print(
         f"  disk    2 x {measured.state:.0f} MiB of states, {measured.weights:.0f} MiB {task.kind}, "
-        f"up to {task.mebibytes():.0f} MiB {task.found}"
+        f"up to {task.mebibytes():.0f} MiB {task.words[2]}"
     )
     print(f"Measured over {STEPS} steps and up to {IMAGES} images. Nothing was started.")
 
@@ -179,7 +179,7 @@ def bench(
         if is_main():
             parts = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in measured.prediction.items())
             print(f"step {measured.step:.3f} s, of which {measured.wait:.3f} s waiting for data")
-            print(f"{task.phase} {measured.image:.3f} s an image ({parts}), of {world_size()} at a time")
+            print(f"{task.words[1]} {measured.image:.3f} s an image ({parts}), of {world_size()} at a time")
             print(f"memory {measured.memory:.0f} MiB a process at its peak")
             task.bench()
 

@@ -73,15 +73,18 @@ class OptimizationSection:
 
     def steps(self, images: int) -> int:
         """Return the number of iterations for so many training images."""
-        raise NotImplementedError
+        return self.iterations or 1
 
-    def schedulers(self, total: int) -> list[dict[str, Any]]:
-        """Return mmengine's schedulers that follow the warm-up, of `total` iterations."""
-        raise NotImplementedError
-
-    def in_words(self, total: int) -> str:
-        """Return how the learning rate falls, for `--plan`."""
-        raise NotImplementedError
+    def schedule(self, total: int) -> tuple[dict[str, Any], str]:
+        """Return mmengine's scheduler from the warm-up to iteration `total`, and how the learning rate falls in words."""
+        begin = self.warmup_iterations
+        return {
+            "type": "PolyLR",
+            "by_epoch": False,
+            "power": 1.0,
+            "begin": begin,
+            "end": total,
+        }, "falling to 0 linearly"
 
 
 @section

@@ -62,10 +62,10 @@ def save_state(runner: Runner, iteration: int) -> None:
         UserError: the disk refuses; earlier states are intact.
     """
     folder = Path(runner.work_dir)
-    average = _average(runner)
+    average = average_of(runner)
     state = {
         "iteration": iteration,
-        "model": dict(_model(runner).state_dict()),
+        "model": dict(unwrapped(runner).state_dict()),
         "optimizer": runner.optim_wrapper.state_dict(),
         "schedulers": [scheduler.state_dict() for scheduler in runner.param_schedulers],
         "average": average and dict(average.state_dict()),
@@ -107,9 +107,9 @@ def resume(runner: Runner) -> list[str]:
     if number is None:
         return complaints
     state = state or _read(folder, number, runner.max_iters)
-    average = _average(runner)
+    average = average_of(runner)
     try:
-        _model(runner).load_state_dict(state["model"])
+        unwrapped(runner).load_state_dict(state["model"])
         runner.optim_wrapper.load_state_dict(state["optimizer"])
         for scheduler, values in zip(runner.param_schedulers, state["schedulers"], strict=True):
             scheduler.load_state_dict(values)
@@ -138,10 +138,11 @@ def _saved(folder: Path) -> list[int]:
     return sorted((int(name[1]) for name in names if name), reverse=True)
 
 
-def _model(runner: Runner) -> torch.nn.Module:
+def unwrapped(runner: Runner) -> torch.nn.Module:
+    """Return the model itself, in data parallelism too."""
     return getattr(runner.model, "module", runner.model)
 
 
-def _average(runner: Runner) -> torch.nn.Module | None:
+def average_of(runner: Runner) -> torch.nn.Module | None:
     """Return the averaged copy of the weights, where the recipe asks for one."""
     return next((hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)), None)

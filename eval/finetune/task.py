@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from typing_extensions import Self
 
@@ -19,6 +19,8 @@ from results.record import Record
 if TYPE_CHECKING:
     import torch
 
+Part = Literal["train", "test"]  # of the data
+
 
 @section
 class FinetuneOptions:
@@ -31,10 +33,7 @@ class FinetuneOptions:
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """One fine-tuning: a recipe and data, each read when it is asked for.
-
-    What is asked for raises UserError where recipe or data cannot be used.
-    """
+    """One fine-tuning: a recipe and data, each read when it is asked for; UserError where they cannot be used."""
 
     data: Path
     out: Path
@@ -44,14 +43,17 @@ class Task(ABC):
     kind: ClassVar[str]  # of model: its weights are OUT/<kind>.safetensors
     library: ClassVar[str]  # whose models it has; its configuration is written to OUT/<library>_config.py
     components: ClassVar[str]  # module that registers what is ours with the library
-    found: ClassVar[str]  # what predictions are called, in the plural
-    verb: ClassVar[str]  # what the model does to an image
-    phase: ClassVar[str]  # the same as a noun, in a record's timing
+    words: ClassVar[tuple[str, str, str]]  # what the model does to an image, as a verb, as a noun, and what it finds
     predictions: ClassVar[str]  # name in OUT of what is scored
-    tables: ClassVar[tuple[str, ...]]  # what scoring writes
     made: ClassVar[tuple[str, ...]]  # what preparing and predicting write
-    everything: ClassVar[tuple[str, ...]] = ()  # overrides with which an untrained model predicts as much as it can
+    tables: ClassVar[tuple[str, ...]]  # what scoring writes
+    everything: ClassVar[tuple[str, ...]] = ()  # overrides with which an untrained model finds as much as it can
     drawn: ClassVar[dict[str, int]]  # how much `bench` draws where no data are named: keywords of its synthesizer
+
+    @property
+    def weights(self) -> Path:
+        """The trained model."""
+        return self.out / f"{self.kind}.safetensors"
 
     def but(self, *overrides: str, **fields: Any) -> Self:
         """Return the task with other fields, and with further overrides of its recipe."""
@@ -69,27 +71,19 @@ class Task(ABC):
         """Protocols of the records that `score` writes."""
 
     def check(self) -> None:  # noqa: B027
-        """Raise UserError if the data to train on are not there; it takes no time."""
+        """Raise UserError if there are no data to train on; it takes no time."""
 
     def prepare(self) -> None:  # noqa: B027
         """Write what training and prediction read, if anything; one process does."""
 
     @abstractmethod
-    def train_identity(self) -> dict[str, str]:
-        """Return what tells the training data from others; every file must be there."""
+    def identity(self, part: Part) -> dict[str, str]:
+        """Return what tells one part of the data from others: its `annotations`, and, unless only predictions are scored,
+        its `images`, every one of which must be there."""
 
     @abstractmethod
-    def test_identity(self) -> dict[str, str]:
-        """Likewise, of the evaluated data: `annotations` and `images`."""
-
-    @abstractmethod
-    def annotations_sha256(self) -> str:
-        """Return the hash of what predictions are scored on."""
-
-    @property
-    @abstractmethod
-    def names(self) -> tuple[str, str]:
-        """Names of the training and the evaluated data, for metadata and messages."""
+    def name(self, part: Part) -> str:
+        """Return what a part of the data is called in messages."""
 
     @property
     @abstractmethod
@@ -102,19 +96,15 @@ class Task(ABC):
         """Number of evaluated images."""
 
     @abstractmethod
-    def train_data(self) -> dict[str, Any]:
-        """Return the training data set's configuration."""
-
-    @abstractmethod
-    def test_data(self) -> dict[str, Any]:
-        """Return the evaluated data set's configuration."""
+    def dataset(self, part: Part) -> dict[str, Any]:
+        """Return a data set's configuration; it builds a `SeededDataset`."""
 
     @abstractmethod
     def model(self, backbone: dict[str, Any], classes: int) -> dict[str, Any]:
         """Return the model's configuration around `eval.finetune.config.backbone_config`."""
 
-    def pending(self, images: int, weights: Path) -> Sequence[int]:
-        """Return which of so many images have no prediction by `weights` yet."""
+    def pending(self, images: int) -> Sequence[int]:
+        """Return which of so many images have no prediction by the weights yet."""
         return range(images)
 
     @contextmanager
@@ -131,12 +121,20 @@ class Task(ABC):
         """Write what all processes collected, whole or not at all; returns the predictions as `score` takes them."""
 
     @abstractmethod
-    def saved(self, weights: Path) -> Any:
-        """Return the predictions by `weights` as `score` takes them; None unless all are there."""
+    def saved(self) -> Any:
+        """Return the predictions by the weights as `score` takes them; None unless all are there."""
+
+    @abstractmethod
+    def mebibytes(self) -> float:
+        """Return how much disk the predictions take at most."""
 
     @abstractmethod
     def read(self, predictions: Path) -> Any:
         """Return anyone's predictions as `score` takes them. Raises UserError naming what is wrong with them."""
+
+    def outside_config(self) -> dict[str, Any]:
+        """Return the record's configuration of predictions that nobody says more about."""
+        return {}
 
     def files(self, predictions: Path) -> list[Path]:
         """Return the files that hold predictions."""
@@ -144,7 +142,7 @@ class Task(ABC):
 
     @abstractmethod
     def score(
-        self, run: Run, found: Any, model: Predictor, files: dict[str, str], metadata: Mapping[str, Any] | None
+        self, run: Run, found: Any, model: Predictor, metadata: Mapping[str, Any] | None, about: dict[str, Any]
     ) -> Record:
         """Compute the metrics and write everything that shows them.
 
@@ -152,13 +150,9 @@ class Task(ABC):
             run: the evaluation.
             found: the predictions.
             model: who made them.
-            files: what the run has written so far, for the record.
             metadata: of the weights, if this run made the predictions.
+            about: what `Run.finish` is told of the model, its `config`, its `warnings` and the `files` written so far.
         """
-
-    @abstractmethod
-    def mebibytes(self) -> float:
-        """Return how much disk the predictions take at most."""
 
     def bench(self) -> None:  # noqa: B027
         """Print how long scoring takes, after what `bench` prints of every task."""
@@ -173,6 +167,6 @@ def require_same_categories(task: Task, trained: list[dict[str, Any]]) -> None:
     pairs = [{(entry["id"], entry["name"]) for entry in categories} for categories in (trained, task.categories)]
     if pairs[0] != pairs[1]:
         raise UserError(
-            f"{task.names[1]} and the annotations that the {task.kind} is trained on differ in their categories, "
+            f"{task.name('test')} and the annotations that the {task.kind} is trained on differ in their categories, "
             f"e.g. {sorted(pairs[0] ^ pairs[1])[:3]}. Train and evaluate on the same categories."
         )

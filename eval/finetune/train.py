@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from mmengine.config import ConfigDict
 from mmengine.dataset import pseudo_collate
-from mmengine.hooks import EMAHook, Hook
+from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
 from eval.finetune.config import backbone_config, check_encoder, training_config
@@ -16,8 +16,9 @@ from eval.finetune.hooks import FingerprintHook, FiniteLossHook, PreemptionHook,
 from eval.finetune.recipe import FinetuneRecipe
 from eval.finetune.runner import QuietRunner, open_library, quiet
 from eval.finetune.sampling import EndlessAspectSampler, SeededDataset
+from eval.finetune.states import average_of, unwrapped
 from eval.finetune.task import Task, require_same_categories
-from eval.finetune.weights import weights_file, write_model
+from eval.finetune.weights import write_model
 from flsl.checkpoint import load_encoder
 from flsl.runtime.config import dump_config
 from flsl.runtime.distributed import is_main, share, start_ranks, wait, world_size
@@ -52,7 +53,7 @@ def train(
         Preempted: a signal asked to stop; the state is saved.
     """
     device, out, recipe = device or torch.device("cpu"), task.out, task.recipe
-    finished = weights_file(task.kind, out)
+    finished = task.weights
     loaded = load_encoder(checkpoint, seed=seed)
     check_encoder(recipe.model, loaded.encoder.config)
     identity: dict[str, Any] = {
@@ -60,7 +61,7 @@ def train(
             name: asdict(part) for name, part in vars(recipe).items() if name in ("model", "images", "training")
         },
         "encoder": loaded.fingerprint,
-        "annotations": task.names[0],
+        "annotations": task.name("train"),
         "seed": seed,
     }
     if finished.is_file():
@@ -69,7 +70,7 @@ def train(
     start_ranks(str(device))
     with quiet(out / "train" / "train.log") as console:
         build_data, build_model = open_library(task)
-        data = task.train_data()
+        data = task.dataset("train")
         dataset = build_data(data)
         require_same_categories(task, dataset.categories)
         backbone = backbone_config(
@@ -114,7 +115,9 @@ def train(
             "iterations": runner.iter,
             "warnings": loaded.warnings + dataset.warnings,
         }
-        write_model(finished, task.kind, _final_weights(runner), metadata)
+        average: Any = average_of(runner)  # where the recipe averages
+        weights = (average.module if average else unwrapped(runner)).state_dict()
+        write_model(finished, task.kind, weights, metadata)
     wait()
     return finished
 
@@ -151,13 +154,3 @@ def _end_workers(loader: DataLoader) -> None:
 
 def _start_worker(worker: int) -> None:
     leave_signals_to_the_main_process()
-
-
-def _final_weights(runner: QuietRunner) -> dict[str, torch.Tensor]:
-    """Return the weights to evaluate: the averaged ones where the recipe averages."""
-    for hook in runner.hooks:
-        if isinstance(hook, EMAHook):
-            averaged: Any = hook.ema_model
-            return averaged.module.state_dict()
-    trained: Any = runner.model
-    return getattr(trained, "module", trained).state_dict()

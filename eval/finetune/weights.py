@@ -11,11 +11,6 @@ from flsl.runtime.errors import UserError
 from flsl.weight_file import write_safetensors
 
 
-def weights_file(kind: str, out: Path) -> Path:
-    """Return where a run's model of this kind (`detector`, ...) goes."""
-    return out / f"{kind}.safetensors"
-
-
 def write_model(path: Path, kind: str, weights: dict[str, torch.Tensor], metadata: dict[str, Any]) -> Path:
     """Write a model's weights and metadata (values that JSON can hold), atomically."""
     texts = {"format": f"flsl-{kind}"} | {key: json.dumps(value) for key, value in metadata.items()}

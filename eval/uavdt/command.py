@@ -21,26 +21,19 @@ knows no categories.
 
 import argparse
 
-from eval.arguments import (
-    add_common_arguments,
-    add_config_arguments,
-    add_detector,
-    add_scoring,
-    evaluate_fine_tuned,
-)
+from eval.arguments import add_fine_tuning, add_metric_backend, evaluate_fine_tuned
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the adapter's arguments."""
-    add_common_arguments(parser)
-    add_config_arguments(
-        parser, "configs/uavdt/faster-rcnn_vit-s16_flsl_1x.py", small="configs/uavdt/faster-rcnn_smoke.py"
+    add_fine_tuning(
+        parser,
+        config="configs/uavdt/faster-rcnn_vit-s16_flsl_1x.py",
+        small="configs/uavdt/faster-rcnn_smoke.py",
+        metavar="DIR",
+        predictions="detections, one file a sequence (default: OUT/detections)",
     )
-    add_detector(parser)
-    add_scoring(parser, "DIR", "detections, one file a sequence (default: OUT/detections)")
+    add_metric_backend(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the evaluation; returns the exit code."""
-    evaluate_fine_tuned(arguments, run)
-    return 0
+run = evaluate_fine_tuned

@@ -14,7 +14,8 @@ import numpy as np
 
 from eval.detector.task import Detection, DetectorOptions, Split
 from eval.finetune import evaluation
-from eval.finetune.recipe import identity_of, read_recipe
+from eval.finetune.recipe import read_recipe
+from eval.finetune.task import Part
 from eval.run import Predictor, Run
 from eval.uavdt.coco_format import coco_document
 from eval.uavdt.files import SequenceDetections, write_detections
@@ -48,81 +49,60 @@ class FineTuning(Detection):
         """The copy of the benchmark."""
         return open_layout(self.data)
 
-    @property
-    def sequences(self) -> list[str]:
-        """Those that are trained on."""
-        return self.layout.sequences("train")[: self.recipe.frames.train_sequences]
+    def sequences(self, part: Part) -> list[str]:
+        """Return those that are trained on, or tested on."""
+        return self.layout.sequences(part)[: self.recipe.frames.train_sequences if part == "train" else None]
 
     def check(self) -> None:
         """Raise UserError if there are no pictures."""
         self.layout.require_frames()
 
-    @property
-    def train(self) -> Split:
-        """The training frames; the name tells one choice of them from another."""
-        name = f"train_{len(self.sequences)}_sequences_stride_{self.recipe.frames.train_stride}.json"
-        return Split(self.out / "annotations" / name, self.data)
-
-    @property
-    def test(self) -> Split:
-        """The test frames."""
-        return Split(self.out / "annotations" / "test.json", self.data)
+    def split(self, part: Part) -> Split:
+        """Return frames; the name tells one choice of those that are trained on from another."""
+        name = "test"
+        if part == "train":
+            name = f"train_{len(self.sequences(part))}_sequences_stride_{self.recipe.frames.train_stride}"
+        return Split(self.out / "annotations" / f"{name}.json", self.data)
 
     def prepare(self) -> None:
         """Write both splits as COCO documents."""
         frames, truths = self.recipe.frames, self.layout.read_truths("test")
-        write_text(self.test.annotations, json.dumps(coco_document(self.layout, truths)))
+        write_text(self.split("test").annotations, json.dumps(coco_document(self.layout, truths)))
         truths = self.layout.read_truths("train", frames.train_sequences)
         document = coco_document(self.layout, truths, stride=frames.train_stride, clip=True)
-        write_text(self.train.annotations, json.dumps(document))
+        write_text(self.split("train").annotations, json.dumps(document))
 
-    def train_identity(self) -> dict[str, str]:
-        """Return what tells the training frames from others."""
-        return self._identity(self.sequences)
-
-    def test_identity(self) -> dict[str, str]:
-        """Return what tells the test frames from others."""
-        return self._identity(self.layout.sequences("test"))
-
-    def _identity(self, sequences: list[str]) -> dict[str, str]:
+    def identity(self, part: Part) -> dict[str, str]:
+        """Return what tells the frames from others."""
+        sequences = self.sequences(part)
+        identity = {"annotations": self.layout.annotation_sha256(sequences)}
+        if self.scoring:
+            return identity
         frames = [path for sequence in sequences for path in self.layout.frames(sequence)]
-        return {
-            "annotations": self.layout.annotation_sha256(sequences),
-            "images": digest_of_files(self.data, frames, contents=False),
-        }
-
-    def annotations_sha256(self) -> str:
-        """Return the hash of the test split's ground truth."""
-        return self.layout.annotation_sha256(self.layout.sequences("test"))
+        return identity | {"images": digest_of_files(self.data, frames, contents=False)}
 
     def files(self, predictions: Path) -> list[Path]:
         """Return one file a test sequence."""
-        return [predictions / f"{sequence}.txt" for sequence in self.layout.sequences("test")]
+        return [predictions / f"{sequence}.txt" for sequence in self.sequences("test")]
 
     def read(self, predictions: Path) -> Results:
         """Return anyone's detections: one `<sequence>.txt` a test sequence, in the official toolkit's format."""
         return read_results(self.layout, predictions)
 
     def score(
-        self,
-        run: Run,
-        found: Any,
-        model: Predictor,
-        files: dict[str, str],
-        metadata: Mapping[str, Any] | None,
+        self, run: Run, found: Any, model: Predictor, metadata: Mapping[str, Any] | None, about: dict[str, Any]
     ) -> Record:
         """Write a run's own detections in the toolkit's format, and score by both protocols; see `Task.score`."""
-        config = model.record.config if model.record is not None else {}
         if metadata is not None:
-            config, there = identity_of(self.recipe), len(self.layout.sequences("train"))
+            there = len(self.layout.sequences("train"))
             if self.layout.marker is None and there < 30:
                 words = f"only {there} of the 30 official training sequences were there to train on"
-                model.warnings.append(words)
-            images = json.loads(self.test.annotations.read_bytes())["images"]
-            for detections in _by_sequence(images, found, self.layout.sequences("test")):
+                about["warnings"].append(words)
+            images = json.loads(self.split("test").annotations.read_bytes())["images"]
+            for detections in _by_sequence(images, found, self.sequences("test")):
                 write_detections(self.out / self.predictions, detections)
             found = read_results(self.layout, self.out / self.predictions)
-        return write_scores(run, found, model=model, config=config, files=files, backend=self.options.metric_backend)
+        return write_scores(run, found, self.options.metric_backend, about)
 
 
 def _by_sequence(

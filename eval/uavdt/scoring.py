@@ -1,13 +1,14 @@
 """From saved detections to both protocols: read them, score them, write the tables, curves and records."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eval.metrics.coco import Backend, summarize
-from eval.run import Predictor, Run
+from eval.run import Run
 from eval.table import write_table
 from eval.uavdt import coco_metric, official
 from eval.uavdt.coco_format import coco_document
@@ -79,15 +80,7 @@ def read_results(layout: Layout, predictions: Path) -> Results:
     return Results(layout, truths, detections, warnings)
 
 
-def write_scores(
-    run: Run,
-    results: Results,
-    *,
-    model: Predictor,
-    config: dict[str, Any],
-    files: dict[str, str],
-    backend: Backend,
-) -> Record:
+def write_scores(run: Run, results: Results, backend: Backend, about: Mapping[str, Any]) -> Record:
     """Score by both protocols; write tables, curve, overlay, `record_coco.json` and, last, `record.json`.
 
     Without categories in the detections only the official protocol can be computed; the record then says so.
@@ -95,22 +88,19 @@ def write_scores(
     Args:
         run: the evaluation.
         results: test split and detections.
-        model: who made the detections.
-        config: recipe, for the record.
-        files: what the run has written so far, for the record.
         backend: of COCO's metrics, `faster` or `pycocotools`.
+        about: what else `Run.finish` is told.
 
     Returns:
         The record of the official protocol.
     """
-    shared: dict[str, Any] = {
-        "model": model.model,
-        "dataset": results.dataset,
-        "config": config,
-        "warnings": [*results.warnings, *model.warnings],
-        "tools": {"metric_backend": backend},
-    }
-    files, out = dict(files), run.out
+    files, out, shared = (
+        dict(about["files"]),
+        run.out,
+        {name: value for name, value in about.items() if name != "files"},
+    )
+    shared |= {"dataset": results.dataset, "tools": {"metric_backend": backend}}
+    shared["warnings"] = [*results.warnings, *about["warnings"]]
     if results.layout.has_frames:
         files["overlay"] = _overlay(results, out / "overlay.png").name
     if coco_metric.has_categories(results.detections):

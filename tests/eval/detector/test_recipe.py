@@ -201,11 +201,12 @@ def test_precision_follows_the_device():
 
 
 def test_steps_and_learning_rate_scale():
-    published = TrainingSection()
-    total = published.steps(117266)
+    def falls(training, images):
+        total = training.steps(images)
+        return total, training.schedule(total)[0]["milestones"]
+
     # mmdet's 1x counts 7,330 an epoch, the last one short
-    assert (total, published.falls(total)) == (87950, [58633, 80621])
-    short = TrainingSection(iterations=120)
-    assert (short.steps(10**6), short.falls(120)) == (120, [80, 110])
+    assert falls(TrainingSection(), 117266) == (87950, [58633, 80621])
+    assert falls(TrainingSection(iterations=120), 10**6) == (120, [80, 110])
     assert TrainingSection(batch=8).scaled_learning_rate == pytest.approx(5e-5)
     assert TrainingSection(batch=8, auto_scale=False).scaled_learning_rate == pytest.approx(1e-4)

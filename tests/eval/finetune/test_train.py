@@ -36,7 +36,7 @@ def test_a_training_ends_in_a_detector_that_detects(train, detection, drawn, enc
     log = (tmp_path / "out" / "train" / "train.log").read_text()
     assert f"encoder fingerprint: checkpoint {metadata['training']['encoder']}" in log
 
-    found = predict(detection("testing.score_threshold=0.0"), detector)
+    found = predict(detection("testing.score_threshold=0.0"))
     assert found == json.loads((tmp_path / "out" / "detections.json").read_text())
     annotations = drawn / "annotations" / "instances_val2017.json"
     images = {image["id"]: image for image in json.loads(annotations.read_text())["images"]}
@@ -182,8 +182,9 @@ def test_other_categories_than_trained_on_are_refused(train, detection, drawn, t
     content["categories"][0]["name"] = "oval"
     path = tmp_path / "other.json"
     path.write_text(json.dumps(content))
+    train()
     with pytest.raises(UserError, match="differ in their categories"):
-        predict(detection(f"data.val_annotations={path}"), train())
+        predict(detection(f"data.val_annotations={path}"))
 
 
 def test_a_recipe_for_another_encoder_is_refused(train):
@@ -232,4 +233,5 @@ def test_values_at_the_ends_of_their_ranges_work(train, detection):
         "testing.max_detections=1",
         "testing.batch=16",
     )
-    assert predict(detection(*overrides), train(*overrides)) == []
+    train(*overrides)
+    assert predict(detection(*overrides)) == []
