@@ -88,6 +88,25 @@ def read_annotations(
     )
 
 
+def require_same_categories(trained: list[dict[str, Any]], given: list[dict[str, Any]], where: Path) -> None:
+    """Check that a detector's categories are those of the annotations that it is to be evaluated on.
+
+    Args:
+        trained: `id` and `name` of each category of the training annotations.
+        given: likewise, of the annotation file `where`.
+        where: named in the message.
+
+    Raises:
+        UserError: an id or a name differs.
+    """
+    pairs = [{(category["id"], category["name"]) for category in categories} for categories in (trained, given)]
+    if pairs[0] != pairs[1]:
+        raise UserError(
+            f"{where} and the annotations that the detector is trained on differ in their categories, "
+            f"e.g. {sorted(pairs[0] ^ pairs[1])[:3]}. Train and evaluate on the same categories."
+        )
+
+
 def read_json(path: Path) -> Any:
     """Return the content of a file of annotations or results. Raises UserError if it is not there or no JSON."""
     if not path.is_file():

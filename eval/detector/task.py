@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from eval.detector.annotations import Annotations, read_annotations
+from eval.detector.annotations import Annotations, read_annotations, require_same_categories
 from eval.detector.config import detector_config, test_pipeline, train_pipeline
 from eval.detector.mask_code import encode_mask
 from eval.detector.recipe import Recipe
@@ -79,15 +79,14 @@ class Detection(Task):
         images = [folder / image["file_name"] for image in content.images]
         return identity | {"images": digest_of_files(folder, images, contents=False)}
 
-    def name(self, part: Part) -> str:
-        """Return the annotation file's path, or its name if it is trained on."""
-        file = self.split(part).annotations
-        return file.name if part == "train" else str(file)
-
     @property
-    def categories(self) -> list[dict[str, Any]]:
-        """`id` and `name` of the evaluated split's categories, by label."""
-        return self.truth.categories
+    def trained_on(self) -> str:
+        """Name of the annotation file."""
+        return self.split("train").annotations.name
+
+    def check_categories(self, trained: list[dict[str, Any]]) -> None:
+        """Raise UserError where the evaluated split has other categories."""
+        require_same_categories(trained, self.truth.categories, self.split("test").annotations)
 
     @property
     def images(self) -> int:

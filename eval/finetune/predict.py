@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Subset
 
 from eval.finetune.config import backbone_config
 from eval.finetune.runner import Progress, open_library, quiet
-from eval.finetune.task import Task, require_same_categories
+from eval.finetune.task import Task
 from eval.finetune.weights import read_model
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_strictly
@@ -67,7 +67,7 @@ def predict(
         model, categories = load_model(task, device)
         build, _ = open_library(task)
         data = build(task.dataset("test"))
-        require_same_categories(task, categories)
+        task.check_categories(categories)
         pending = task.pending(len(data))[:limit]
         collected: list[dict[str, Any]] = []
         loader = DataLoader(

@@ -9,17 +9,7 @@ from pydantic import Field
 
 from flsl.runtime.config import override_config, read_config
 from flsl.runtime.precision import Precision
-from flsl.runtime.schema import (
-    Count,
-    NotNegative,
-    Positive,
-    PositiveInt,
-    ShareBelowOne,
-    Workers,
-    parse,
-    plain,
-    section,
-)
+from flsl.runtime.schema import Count, NotNegative, Positive, PositiveInt, ShareBelowOne, Workers, parse, plain, section
 
 Side = Annotated[int, Field(ge=2, le=2**15 - 1)]  # OpenCV resizes to no more
 Factor = Annotated[float, Field(ge=0.01, le=100)]

@@ -11,7 +11,6 @@ from typing_extensions import Self
 
 from eval.finetune.recipe import FinetuneRecipe
 from eval.run import Predictor, Run
-from flsl.runtime.errors import UserError
 from flsl.runtime.schema import section
 from flsl.runtime.stopwatch import Stopwatch
 from results.record import Record
@@ -81,14 +80,15 @@ class Task(ABC):
         """Return what tells one part of the data from others: its `annotations`, and, unless only predictions are scored,
         its `images`, every one of which must be there."""
 
-    @abstractmethod
-    def name(self, part: Part) -> str:
-        """Return what a part of the data is called in messages."""
-
     @property
     @abstractmethod
-    def categories(self) -> list[dict[str, Any]]:
-        """`id` and `name` of what is told apart on the evaluated data, by label."""
+    def trained_on(self) -> str:
+        """Name of the training data, for the metadata of the weights."""
+
+    @abstractmethod
+    def check_categories(self, trained: list[dict[str, Any]]) -> None:
+        """Raise UserError unless the categories (`id` and `name`) that the model is trained on are those of the evaluated
+        data."""
 
     @property
     @abstractmethod
@@ -156,17 +156,3 @@ class Task(ABC):
 
     def bench(self) -> None:  # noqa: B027
         """Print how long scoring takes, after what `bench` prints of every task."""
-
-
-def require_same_categories(task: Task, trained: list[dict[str, Any]]) -> None:
-    """Check that the categories (`id` and `name`) that a model is trained on are those that it is to be evaluated on.
-
-    Raises:
-        UserError: an id or a name differs.
-    """
-    pairs = [{(entry["id"], entry["name"]) for entry in categories} for categories in (trained, task.categories)]
-    if pairs[0] != pairs[1]:
-        raise UserError(
-            f"{task.name('test')} and the annotations that the {task.kind} is trained on differ in their categories, "
-            f"e.g. {sorted(pairs[0] ^ pairs[1])[:3]}. Train and evaluate on the same categories."
-        )

@@ -17,7 +17,7 @@ from eval.finetune.recipe import FinetuneRecipe
 from eval.finetune.runner import QuietRunner, open_library, quiet
 from eval.finetune.sampling import EndlessAspectSampler, SeededDataset
 from eval.finetune.states import average_of, unwrapped
-from eval.finetune.task import Task, require_same_categories
+from eval.finetune.task import Task
 from eval.finetune.weights import write_model
 from flsl.checkpoint import load_encoder
 from flsl.runtime.config import dump_config
@@ -61,7 +61,7 @@ def train(
             name: asdict(part) for name, part in vars(recipe).items() if name in ("model", "images", "training")
         },
         "encoder": loaded.fingerprint,
-        "annotations": task.name("train"),
+        "annotations": task.trained_on,
         "seed": seed,
     }
     if finished.is_file():
@@ -72,7 +72,7 @@ def train(
         build_data, build_model = open_library(task)
         data = task.dataset("train")
         dataset = build_data(data)
-        require_same_categories(task, dataset.categories)
+        task.check_categories(dataset.categories)
         backbone = backbone_config(
             recipe.model,
             loaded.encoder.config,
