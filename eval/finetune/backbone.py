@@ -9,7 +9,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from eval.finetune.pyramid import Pyramid, default_blocks
+from eval.finetune.pyramid import PatchMaps, Pyramid, default_blocks
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_encoder, load_strictly
 from flsl.encoder import Encoder
@@ -37,6 +37,7 @@ class EncoderBackbone(BaseModule):
         window: int | None = None,
         global_blocks: Sequence[int] = (),
         norm_cfg: dict | None = None,
+        pyramid: bool = True,
         init_cfg: dict[str, Any] | None = None,
     ):
         """Build the backbone and load the encoder's weights.
@@ -52,6 +53,7 @@ class EncoderBackbone(BaseModule):
             window: side in tokens of attention windows; None attends globally in every block.
             global_blocks: blocks that attend globally all the same.
             norm_cfg: normalization inside the pyramid (mmcv's dict); BatchNorm if not given.
+            pyramid: whether the taps become maps of strides 4 to 32; otherwise they stay four of the patch's stride.
             init_cfg: `dict(type="Pretrained", checkpoint=SPEC, seed=0)`, where SPEC is what `load_encoder` takes; None
                 keeps random weights, for a model whose own weights are loaded afterwards.
 
@@ -70,7 +72,9 @@ class EncoderBackbone(BaseModule):
             raise UserError(f"model.blocks must be 4 blocks within 0..{config.depth - 1}, but is {list(self.blocks)}")
         self.window, self.global_blocks = window, tuple(global_blocks)
         self.frozen_blocks = frozen_blocks
-        self.pyramid = Pyramid(config.embed_dim, config.patch_size, norm_cfg)
+        self.pyramid: Pyramid | PatchMaps = PatchMaps(config.patch_size)
+        if pyramid:
+            self.pyramid = Pyramid(config.embed_dim, config.patch_size, norm_cfg)
         self._freeze()
         if init_cfg is not None:
             self._load(**init_cfg)
@@ -111,7 +115,8 @@ class EncoderBackbone(BaseModule):
         return self
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return maps `(B, D, H / s, W / s)`, s = 4, 8, 16, 32, of images `(B, 3, H, W)` of any size."""
+        """Return maps `(B, D, H / s, W / s)`, s = 4, 8, 16, 32 or four times the patch, of images `(B, 3, H, W)` of any
+        size."""
         padded = self.pyramid.pad(images)
         if self.window is None:
             taps = self.encoder.feature_maps(padded, self.blocks, norm=False)

@@ -15,7 +15,7 @@ from eval.finetune.task import Task
 from eval.finetune.weights import read_model
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_strictly
-from flsl.runtime.distributed import gather, is_main, start_ranks, this_rank, world_size
+from flsl.runtime.distributed import gather, is_main, on_main, start_ranks, this_rank, world_size
 from flsl.runtime.precision import choose_dtype
 from flsl.runtime.preemption import Preempted, StopSignal
 from flsl.runtime.stopwatch import Stopwatch
@@ -68,7 +68,7 @@ def predict(
         build, _ = open_library(task)
         data = build(task.dataset("test"))
         task.check_categories(categories)
-        pending = task.pending(len(data))[:limit]
+        pending = on_main(lambda: task.pending(len(data)))[:limit]  # the same in all processes
         collected: list[dict[str, Any]] = []
         loader = DataLoader(
             Subset(data, pending[this_rank() :: world_size()]),

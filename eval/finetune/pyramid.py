@@ -81,9 +81,29 @@ class Pyramid(nn.Module):
         return tuple(maps)
 
 
-def default_blocks(depth: int) -> tuple[int, int, int, int]:
+class PatchMaps(nn.Module):
+    """The taps as they are, four maps of the patch's stride."""
+
+    def __init__(self, patch_size: int):
+        """Take patches of a size."""
+        super().__init__()
+        self.patch_size = patch_size
+
+    def pad(self, images: Tensor) -> Tensor:
+        """Pad images `(B, 3, H, W)` with zeros at the right and bottom to whole patches."""
+        height, width = images.shape[-2:]
+        return F.pad(images, (0, -width % self.patch_size, 0, -height % self.patch_size))
+
+    def forward(self, taps: Sequence[Tensor], size: tuple[int, int]) -> tuple[Tensor, ...]:
+        """Return the maps `(B, D, ceil(H / patch), ceil(W / patch))`."""
+        return tuple(taps)
+
+
+def default_blocks(
+    depth: int, shares: Sequence[float] = (1 / 3, 1 / 2, 2 / 3, 1)
+) -> tuple[int, int, int, int]:
     """Return the taps of an encoder of any depth: those of the published recipe, (3, 5, 7, 11) of 12, scaled."""
-    first, second, third, last = (round(depth * share) - 1 for share in (1 / 3, 1 / 2, 2 / 3, 1))
+    first, second, third, last = (round(depth * share) - 1 for share in shares)
     if 0 <= first < second < third < last:
         return first, second, third, last
     return depth - 4, depth - 3, depth - 2, depth - 1
