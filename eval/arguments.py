@@ -4,7 +4,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from flsl.commands.arguments import add_overrides, overrides
 from flsl.runtime.distributed import is_main, world_size
 from flsl.runtime.errors import UserError, require_seed
+from flsl.runtime.schema import parse
 from flsl.runtime.slurm import add_launcher, adopt_ranks, submit
 from flsl.source import join_spec
 
@@ -51,23 +52,29 @@ def add_scoring(parser: argparse.ArgumentParser, metavar: str, what: str) -> Non
 
 
 def add_fine_tuning(
-    parser: argparse.ArgumentParser, *, config: str, small: str, metavar: str, predictions: str
+    parser: argparse.ArgumentParser,
+    *,
+    task: str,
+    config: Path | None,
+    small: Path | None,
+    metavar: str,
+    predictions: str,
 ) -> None:
     """Add everything that an adapter takes which fine-tunes, besides options of its own.
 
     Args:
         parser: the adapter's.
-        config: recipe used where none is named.
+        task: module with the adapter's `FineTuning`.
+        config: recipe used where none is named; None leaves it to the task.
         small: likewise, of `bench` without data.
         metavar: what --predictions names.
         predictions: likewise, in words.
     """
     add_common_arguments(parser)
     add_scoring(parser, metavar, predictions)
-    parser.add_argument(
-        "--config", type=Path, metavar="CONFIG", help=f"recipe (default: {config}; of bench without --data: {small})"
-    )
-    parser.set_defaults(default_config=Path(config), small_config=Path(small))
+    default = f"{config}; of bench without --data: {small}" if config else "the protocol's own"
+    parser.add_argument("--config", type=Path, metavar="CONFIG", help=f"recipe (default: {default})")
+    parser.set_defaults(task=task, default_config=config, small_config=small)
     parser.add_argument(
         "--set",
         action="append",
@@ -116,7 +123,7 @@ def evaluate_arguments(arguments: argparse.Namespace, options: Iterable[str], *,
         )
     if predictions is not None and not score_only:
         raise UserError("--predictions goes with --score-only; without it the predictions are made by this run.")
-    chosen = {name: getattr(arguments, name) for name in options}
+    chosen = _plain(arguments, options)
     if world_size() > 1 and (score_only or not shared):
         if not is_main():
             return
@@ -135,8 +142,14 @@ def evaluate_arguments(arguments: argparse.Namespace, options: Iterable[str], *,
         score_only=score_only,
         predictions=predictions,
         command=shlex.join(["python", "-m", "eval", *sys.argv[1:]]),
-        **{name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()},
+        **chosen,
     )
+
+
+def _plain(arguments: argparse.Namespace, options: Iterable[str]) -> dict[str, Any]:
+    """Return an adapter's own options as `parse` takes them."""
+    given = {name: getattr(arguments, name) for name in options}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
 
 
 def _checkpoint(arguments: argparse.Namespace) -> str | None:
@@ -151,12 +164,14 @@ def require(arguments: argparse.Namespace, *names: str) -> None:
             raise UserError(f"--{name} is missing. `python -m eval {arguments.command} --help` shows the commands.")
 
 
-def evaluate_fine_tuned(arguments: argparse.Namespace) -> int:
+def evaluate_fine_tuned(arguments: argparse.Namespace, options: Sequence[str]) -> int:
     """Do what a fine-tuning adapter was asked for: `bench`, `--plan`, a Slurm job, or the evaluation; returns the exit code.
 
     Args:
         arguments: of a parser with the options of `add_fine_tuning`.
+        options: names of the adapter's own options.
     """
+    options = ("config", "overrides", "test_only", *options)
     require_seed(arguments.seed)
     bench = arguments.mode == "bench"
     small = bench and arguments.data is None
@@ -167,22 +182,22 @@ def evaluate_fine_tuned(arguments: argparse.Namespace) -> int:
     if bench or arguments.plan:
         if not bench:
             require(arguments, "data", "checkpoint")
-        _measure(arguments)
+        _measure(arguments, options)
     elif arguments.launcher == "slurm":
         require(arguments, "data", "out", "checkpoint")
         # The same run, without the launcher.
-        submit(evaluate_fine_tuned, argparse.Namespace(**(vars(arguments) | {"launcher": "none"})))
+        run = partial(evaluate_fine_tuned, options=options[3:])
+        submit(run, argparse.Namespace(**(vars(arguments) | {"launcher": "none"})))
     else:
-        evaluate_arguments(arguments, ("config", "overrides", "test_only", "metric_backend"), shared=True)
+        evaluate_arguments(arguments, options, shared=True)
     return 0
 
 
-def _measure(arguments: argparse.Namespace) -> None:
+def _measure(arguments: argparse.Namespace, options: Iterable[str]) -> None:
     from eval.finetune import probe
 
-    adapter = import_module(f"eval.{arguments.command}.run")
-    options = adapter.Options(str(arguments.config), tuple(arguments.overrides))
-    task = adapter.FineTuning(arguments.data, Path(), options)
+    chosen = parse(import_module(f"eval.{arguments.command}.run").Options, _plain(arguments, options))
+    task = import_module(arguments.task).FineTuning(arguments.data, Path(), chosen)
     how: dict[str, Any] = {"seed": arguments.seed, "device": arguments.device}
     checkpoint = _checkpoint(arguments)
     if arguments.mode != "bench" and checkpoint:

@@ -18,6 +18,8 @@ smoke recipe's size unless --config names another.
 """
 
 import argparse
+from functools import partial
+from pathlib import Path
 
 from eval.arguments import add_fine_tuning, add_metric_backend, evaluate_fine_tuned
 
@@ -26,12 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the adapter's arguments."""
     add_fine_tuning(
         parser,
-        config="configs/coco/mask-rcnn_vit-s16_flsl_1x.py",
-        small="configs/coco/mask-rcnn_smoke.py",
+        task="eval.coco.run",
+        config=Path("configs/coco/mask-rcnn_vit-s16_flsl_1x.py"),
+        small=Path("configs/coco/mask-rcnn_smoke.py"),
         metavar="FILE",
         predictions="COCO results (default: OUT/detections.json)",
     )
     add_metric_backend(parser)
 
 
-run = evaluate_fine_tuned
+run = partial(evaluate_fine_tuned, options=["metric_backend"])

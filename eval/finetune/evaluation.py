@@ -30,6 +30,7 @@ def evaluate(
         UserError: data, recipe or checkpoint cannot be used, `run.out` holds another run, or training failed.
     """
     task = kind(data, run.out, options)
+    config = identity_of(task.recipe)  # what is wrong with it is said before data are looked at
     for protocol in task.protocols:
         run.benchmark.declaration_of(protocol)  # an unknown one would be refused after the training
     task.check()
@@ -39,7 +40,6 @@ def evaluate(
     test_only = task.options.test_only
     trained_on = "not read" if test_only else on_main(lambda: task.identity("train"))
     data_identity = {"train": trained_on, **on_main(lambda: task.identity("test"))}
-    config = identity_of(task.recipe)
     made_of = {"encoder": loaded.fingerprint, "recipe": config, "data": data_identity}
     trained = () if test_only else (task.weights.name, "train", "config.py", f"{task.library}_config.py")
     allowed = ("recipe", "data") if test_only else ()

@@ -33,12 +33,14 @@ class Probe:
     """What twenty steps and about eight images showed; seconds and MiB."""
 
     train_images: int  # that have something to learn from
+    test_images: int
     step: float
     wait: float  # part of the step
     prediction: dict[str, float]  # of an image, by what it goes into (see `predict`)
     memory: float  # of a process, at its peak
     state: float  # a resumable state on disk
     weights: float  # the finished model on disk
+    predictions: float  # on disk, at most
 
     @property
     def image(self) -> float:
@@ -89,6 +91,7 @@ def probe(task: Task, checkpoint: str, *, seed: int, device: torch.device) -> Pr
     Raises:
         UserError: whatever would stop the run itself.
     """
+    recipe = task.recipe  # what is wrong with it is said before data are looked at
     task.check()
     start_ranks(str(device))
     timing = TimingHook()
@@ -99,20 +102,22 @@ def probe(task: Task, checkpoint: str, *, seed: int, device: torch.device) -> Pr
         wait()
         weights = train(task, checkpoint, seed=seed, device=device, hooks=[timing])
         timings: list[dict[str, float]] = []
-        limit = (task.recipe.testing.batch + IMAGES) * world_size()
+        limit = (recipe.testing.batch + IMAGES) * world_size()
         predict(task, device=device, limit=limit, timings=timings)
         state = max((file.stat().st_size for file in (folder / "train").glob("iter_*.pth")), default=0)
-        size = weights.stat().st_size
+        size, images, found = weights.stat().st_size, task.images, task.mebibytes()
         wait()
     step, waited = timing.median()
     return Probe(
         train_images=timing.images,
+        test_images=images,
         step=step,
         wait=waited,
         prediction=_of_an_image(timings),
         memory=torch.cuda.max_memory_reserved(device) / 2**20 if device.type == "cuda" else peak_memory(),
         state=state / 2**20,
         weights=size / 2**20,
+        predictions=found,
     )
 
 
@@ -133,7 +138,7 @@ def plan(task: Task, checkpoint: str, *, seed: int, device: str) -> None:
     measured = probe(task, checkpoint, seed=seed, device=chosen)
     if not is_main():
         return
-    recipe, training, images = task.recipe, task.recipe.training, task.images
+    recipe, training, images = task.recipe, task.recipe.training, measured.test_images
     total = training.steps(measured.train_images)
     seconds = images * measured.image / world_size()
     print(f"{recipe.protocol} with {checkpoint} on {world_size()} x {chosen}")
@@ -149,7 +154,7 @@ def plan(task: Task, checkpoint: str, *, seed: int, device: str) -> None:
     print(f"  memory  {measured.memory:.0f} MiB a process at its peak")
     print(
         f"  disk    2 x {measured.state:.0f} MiB of states, {measured.weights:.0f} MiB {task.kind}, "
-        f"up to {task.mebibytes():.0f} MiB {task.words[2]}"
+        f"up to {measured.predictions:.0f} MiB {task.words[2]}"
     )
     print(f"Measured over {STEPS} steps and up to {IMAGES} images. Nothing was started.")
 

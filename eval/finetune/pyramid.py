@@ -99,9 +99,7 @@ class PatchMaps(nn.Module):
         return tuple(taps)
 
 
-def default_blocks(
-    depth: int, shares: Sequence[float] = (1 / 3, 1 / 2, 2 / 3, 1)
-) -> tuple[int, int, int, int]:
+def default_blocks(depth: int, shares: Sequence[float] = (1 / 3, 1 / 2, 2 / 3, 1)) -> tuple[int, int, int, int]:
     """Return the taps of an encoder of any depth: those of the published recipe, (3, 5, 7, 11) of 12, scaled."""
     first, second, third, last = (round(depth * share) - 1 for share in shares)
     if 0 <= first < second < third < last:

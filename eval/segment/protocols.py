@@ -5,6 +5,7 @@ docs/protocols.md, "Segmentation".
 """
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,10 @@ class Protocol:
     def key(self, data: str) -> str:
         """Return the name in records, such as `camvid/in-context-hbird@1`."""
         return f"{data}/{self.name}@{self.version}"
+
+    def made(self, recorded: str, data: str) -> bool:
+        """Tell whether a record's protocol is this one, on data of this name."""
+        return recorded == self.key(data)
 
     def evaluated_shape(self, shape: tuple[int, int], patch_size: int) -> tuple[int, int]:
         """Return height and width in pixels at which a mask of a shape is evaluated."""
@@ -191,6 +196,22 @@ class LinearDinoV3(Linear):
         return self.learning_rate / 2 * (1 + math.cos(math.pi * (done + 1) / self.iterations))
 
 
+@dataclass(frozen=True)
+class FineTuned(Protocol):
+    """The encoder is trained with a head of mmsegmentation's, by a recipe; masks are evaluated as they are.
+
+    A recipe that was changed is another protocol: `camvid/semantic-fpn_40k-modified@1`.
+    """
+
+    method: str = "eval.segment.fine_tuned.task"
+    absent: Absent = "left out"
+    recipe: str = ""  # followed where no other is named
+
+    def made(self, recorded: str, data: str) -> bool:
+        """Tell whether a record's protocol is this one, as it is or modified, on data of this name."""
+        return re.sub(r"-(modified|window).*", "", recorded.partition("@")[0]) == f"{data}/{self.name}"
+
+
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
@@ -204,6 +225,9 @@ PROTOCOLS: dict[str, Protocol] = {
         # Leopart's other numbers of clusters; 21 are VOC's classes, and then each cluster is matched to one class.
         Overclustering("overclustering-leopart_k300", clusters=300),
         Overclustering("overclustering-leopart_k21", clusters=21),
+        FineTuned("semantic-fpn_40k", recipe="configs/segment/semantic-fpn_vit-s16_40k.py"),
+        FineTuned("upernet_160k", recipe="configs/segment/upernet_vit-s16_160k.py"),
+        FineTuned("semantic-fpn_smoke", recipe="configs/segment/semantic-fpn_smoke.py"),
     )
 }
 

@@ -12,15 +12,15 @@ A protocol names the module of its method, which has
 import dataclasses
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eval.run import Predictor, Run, load, predictor
-from eval.segment.datasets import SegmentationData, open_segmentation
-from eval.segment.pictures import write_sheet
+from eval.segment.datasets import open_segmentation
 from eval.segment.predictions import Predictions
 from eval.segment.protocols import get_protocol
-from eval.segment.scoring import Scored, class_rows, score_classes
-from eval.table import write_table
+from eval.segment.report import PREDICTIONS, TABLES, write_report
+from eval.segment.scoring import Scored
+from flsl.runtime.distributed import world_size
 from flsl.runtime.errors import UserError
 from flsl.runtime.schema import PositiveInt, section
 from results import record
@@ -29,19 +29,23 @@ if TYPE_CHECKING:
     from flsl.checkpoint import LoadedEncoder
     from flsl.encoder import Encoder
 
-PREDICTIONS, FEATURES = "predictions", "features"
-TABLES = ("classes.csv", "confusion.csv", "sheet.png")  # what scoring writes
+FEATURES = "features"
+SHARED_BY_RANKS = True  # under torchrun every process calls `evaluate`; only fine-tuning has work for them
 
 
 @section
 class Options:
-    """What can be chosen; nothing here but `protocol` and `layout` changes a prediction."""
+    """What can be chosen; nothing but protocol, layout and recipe changes a prediction."""
 
     protocol: str = "in-context-hbird"
     layout: str | None = None  # of the data; None finds it
     limit: PositiveInt | None = None  # evaluate only the first so many images; the record is partial
     batch_size: PositiveInt | None = None  # images encoded at once; None: 4 on a CPU, 32 on a GPU
     features: str | None = None  # folder of encoded images, shared by runs; None: OUT/features
+    # Of fine-tuned protocols alone:
+    config: str | None = None  # recipe file; None: the protocol's own
+    overrides: tuple[str, ...] = ()  # `section.key=value`
+    test_only: bool = False  # use the segmentor that is in `out`
 
 
 def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: Run, options: Options) -> record.Record:
@@ -54,6 +58,12 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
     method = import_module(protocol.method)
     if hasattr(method, "evaluate"):
         return method.evaluate(encoder, data, run, options)
+    if options.config or options.overrides or options.test_only:
+        raise UserError(
+            f"{protocol.name} trains no network by a recipe: there is nothing to configure, or to test only"
+        )
+    if world_size() > 1:
+        raise UserError(f"{protocol.name} runs in one process here: start it without torchrun or srun")
     with run.watch.phase("reading"):
         opened = open_segmentation(data, options.layout)
         train, val = opened.split(opened.train), opened.split(opened.val)
@@ -88,7 +98,7 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
                 with run.watch.phase("writing"):
                     predictions.write(numbers, val.names[image], folder)
         scored = Scored(predictions, val, chosen, opened.classes, protocol, loaded.encoder.patch_size, run.seed)
-        return _finish(run, opened, scored, protocol.key(opened.name), model, config)
+        return write_report(run, opened, scored, protocol.key(opened.name), model, config)
 
 
 def score(
@@ -112,7 +122,10 @@ def score(
     chosen, saved = range(len(val))[: options.limit], Predictions(predictions)
     files = [saved.path(val.names[image], folder) for image in chosen for folder in protocol.parts]
     model = predictor(run, encoder, predictions, files, "method")
-    if model.record is not None and model.record.protocol != protocol.key(opened.name):
+    key, config = protocol.key(opened.name), dataclasses.asdict(protocol)
+    if model.record is not None and protocol.made(model.record.protocol, opened.name):
+        key, config = model.record.protocol, model.record.config
+    elif model.record is not None:
         raise UserError(
             f"{predictions} was made by {model.record.protocol}, not by {protocol.key(opened.name)}. Name its protocol "
             "(--protocol), and the data that it was made on."
@@ -122,45 +135,4 @@ def score(
     with run.claim_scoring(predictions, identity, part=part, outputs=TABLES):
         patch_size = model.model["patch_size"]
         scored = Scored(saved, val, chosen, opened.classes, protocol, patch_size, run.seed)
-        return _finish(run, opened, scored, protocol.key(opened.name), model, dataclasses.asdict(protocol))
-
-
-def _finish(
-    run: Run, data: SegmentationData, scored: Scored, protocol: str, model: Predictor, config: dict[str, Any]
-) -> record.Record:
-    """Score predictions; write the tables, the picture and the record."""
-    metrics = [metric.name for metric in run.benchmark.metrics_of(protocol)]
-    method = import_module(scored.protocol.method)
-    with run.watch.phase("scoring"):
-        scores = getattr(method, "score", score_classes)(scored, metrics)
-    write_table(run.out / "classes.csv", class_rows(scores.total, data.classes))
-    rows = [
-        {"true class": name, **dict(zip(data.classes, row.tolist()))} for name, row in zip(data.classes, scores.total)
-    ]
-    write_table(run.out / "confusion.csv", rows)
-    with run.watch.phase("pictures"):
-        write_sheet(scored, scores, f"{model.model['name']}, {protocol}", run.out / "sheet.png")
-    files = {"classes": "classes.csv", "confusion": "confusion.csv", "sheet": "sheet.png"}
-    if scored.predictions.folder.resolve() == (run.out / PREDICTIONS).resolve():
-        files["predictions"] = PREDICTIONS
-    split = scored.split
-    return run.finish(
-        model=model.model,
-        protocol=protocol,
-        dataset=record.Dataset(
-            name=data.record_name(split.name),
-            split=split.name,
-            official=data.is_official(data.train) and data.is_official(split.name),
-            items_expected=len(split),
-            items_evaluated=len(scored.chosen),
-            item=run.benchmark.item,
-            annotation_sha256=split.truth.digest(),
-        ),
-        values=scores.values,
-        intervals=scores.intervals,
-        items=len(scored.chosen),
-        config=config,
-        per_item=scores.per_image,
-        files=files,
-        warnings=model.warnings + scores.warnings,
-    )
+        return write_report(run, opened, scored, key, model, config)

@@ -20,6 +20,8 @@ knows no categories.
 """
 
 import argparse
+from functools import partial
+from pathlib import Path
 
 from eval.arguments import add_fine_tuning, add_metric_backend, evaluate_fine_tuned
 
@@ -28,12 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the adapter's arguments."""
     add_fine_tuning(
         parser,
-        config="configs/uavdt/faster-rcnn_vit-s16_flsl_1x.py",
-        small="configs/uavdt/faster-rcnn_smoke.py",
+        task="eval.uavdt.run",
+        config=Path("configs/uavdt/faster-rcnn_vit-s16_flsl_1x.py"),
+        small=Path("configs/uavdt/faster-rcnn_smoke.py"),
         metavar="DIR",
         predictions="detections, one file a sequence (default: OUT/detections)",
     )
     add_metric_backend(parser)
 
 
-run = evaluate_fine_tuned
+run = partial(evaluate_fine_tuned, options=["metric_backend"])

@@ -6,7 +6,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from eval.finetune.recipe import (
-    EncoderSection, Factor, FinetuneRecipe, OptimizationSection, RuntimeSection, ShareAboveZero, Side, TestingSection,
+    EncoderSection,
+    Factor,
+    FinetuneRecipe,
+    OptimizationSection,
+    RuntimeSection,
+    ShareAboveZero,
+    Side,
+    TestingSection,
 )  # fmt: skip
 from flsl.runtime.schema import PositiveInt, Share, ShareBelowOne, Width, section
 

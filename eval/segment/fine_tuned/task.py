@@ -22,6 +22,7 @@ from eval.segment.fine_tuned.recipe import Recipe
 from eval.segment.predictions import Predictions
 from eval.segment.protocols import FineTuned, get_protocol
 from eval.segment.report import PREDICTIONS, TABLES, write_report
+from eval.segment.scoring import Scored
 from flsl.runtime.errors import UserError
 from results.record import Record
 
@@ -51,7 +52,7 @@ class FineTuning(Task):
         """The recipe that the options name, or the protocol's own."""
         recipe = read_recipe(Path(self.protocol.recipe), self.options.overrides, cls=Recipe)
         wanted, found = f"segment/{self.protocol.name}", recipe.protocol.partition("@")[0]
-        if found.partition("-modified")[0].partition("-window")[0] != wanted:
+        if not self.protocol.made(found, "segment"):
             raise UserError(
                 f"{self.protocol.recipe} is a recipe of {found}, not of {wanted}. Name its protocol (--protocol), or "
                 "another --config."
@@ -147,9 +148,10 @@ class FineTuning(Task):
         self, run: Run, found: Path, model: Predictor, metadata: Mapping[str, Any] | None, about: dict[str, Any]
     ) -> Record:
         """Compute mIoU and write what shows it; see `Task.score`."""
-        return write_report(
-            run, self.opened, Predictions(found), self.protocol, model, key=self.protocols[0], about=about
-        )
+        split = self.split("test")
+        chosen, patch = range(len(split)), model.model["patch_size"]
+        scored = Scored(Predictions(found), split, chosen, self.opened.classes, self.protocol, patch, run.seed)
+        return write_report(run, self.opened, scored, self.protocols[0], model, about["config"], about["files"])
 
 
 evaluate = partial(evaluation.evaluate, FineTuning)
