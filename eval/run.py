@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from flsl.runtime.device import choose_device
 from flsl.runtime.distributed import is_main, on_main, world_size
-from flsl.runtime.errors import UserError, require_seed
+from flsl.runtime.errors import UserError, is_out_of_memory, require_seed
 from flsl.runtime.run_folder import RunFolder, State, WhenExists
 from flsl.runtime.schema import parse
 from flsl.runtime.stopwatch import Stopwatch, peak_device_memory, peak_memory
@@ -83,7 +83,24 @@ def evaluate(
         return adapter.score(place, encoder, Path(data), run, chosen)
     if predictions is not None:
         raise UserError("predictions are scored with score_only=True (--score-only); without it this run makes them")
-    return adapter.evaluate(encoder, Path(data), run, chosen)
+    try:
+        return adapter.evaluate(encoder, Path(data), run, chosen)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(_out_of_memory(run, chosen, error)) from error
+
+
+def _out_of_memory(run: "Run", options: Any, error: BaseException) -> str:
+    """Say what ran out, and which of the evaluation's options need less of it; none of them changes a result."""
+    ways, batch, processes = [], getattr(options, "batch_size", 1), getattr(options, "processes", 1)
+    if batch is None or batch > 1:
+        ways.append(f"--batch-size {max((batch or 4) // 2, 1)}")
+    if processes > 1:
+        ways.append(f"--processes {processes // 2}")
+    ways.append("another --device" if str(run.device) == "cpu" else "--device cpu, which is slower")
+    said = (str(error).strip().splitlines() or ["no memory left"])[0][:160]
+    return f"out of memory on {run.device} ({said}). Try {', or '.join(ways)}; the same command goes on from what is written."
 
 
 def load(encoder: "str | Path | LoadedEncoder | Encoder", device: Any = "cpu", seed: int = 0) -> "LoadedEncoder":

@@ -2,11 +2,12 @@
 
     python -m pretrain bench [CONFIG] [--against plain] [--batch 8 ...] [--set key=value ...] [--json FILE]
     python -m pretrain bench [CONFIG] --part workers --workers 1 4 8
+    python -m pretrain bench [CONFIG] --part run --seconds 30
 
 Prints step time and images/s, the loader's images/s per worker, and peak memory; with --against plain also the plain
 path (explicit attention matrices, a forward per view, per-tensor loops; PIL views) in the same run, and the ratios.
 Both sides take turns, and the fastest step of each counts, so that other load on the machine disturbs less.
-The part `workers` times whole loaders with several worker processes instead.
+The part `workers` times whole loaders with several worker processes, `run` a real training from files to states.
 """
 
 import argparse
@@ -32,10 +33,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--batch", type=int, nargs="+", default=[8], help="images a step, one size or several (default: 8)"
     )
-    parser.add_argument("--part", nargs="+", choices=("step", "loader", "workers"), default=["step", "loader"],
+    parser.add_argument("--part", nargs="+", choices=("step", "loader", "workers", "run"), default=["step", "loader"],
                         help="what to time (default: step loader)")  # fmt: skip
     parser.add_argument("--photometric", action="store_true", help="time steps that begin with color and blur, too")
     parser.add_argument("--workers", type=int, nargs="+", default=[1], help="numbers of loader processes (default: 1)")
+    parser.add_argument("--seconds", type=float, default=30, help="of the part run (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every row here as soon as it is measured")
     parser.add_argument("--rounds", type=int, default=3, help="timed steps of each side (default: %(default)s)")
     parser.add_argument("--images", type=int, default=64, help="images through each loader (default: %(default)s)")
@@ -51,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from flsl.runtime.errors import is_out_of_memory, require_between
     from flsl.runtime.precision import choose_dtype
     from flsl.runtime.stopwatch import peak_memory
+    from pretrain.bench_run import link_photographs, time_run
     from pretrain.recipe import read_recipe
 
     for batch in arguments.batch:
@@ -77,6 +80,16 @@ def run(arguments: argparse.Namespace) -> int:
         time_loaders(recipe, arguments, rows)
     if "workers" in arguments.part:
         time_workers(recipe, device, arguments, rows)
+    if "run" in arguments.part:
+        with tempfile.TemporaryDirectory() as folder:
+            drawn = Path(folder, "drawn")
+            drawn.mkdir()
+            data = arguments.data or link_photographs(Path(folder, "images"), sorted(draw_photographs(drawn).iterdir()))
+            changes = [*arguments.overrides, "runtime.pictures_every=0", "probe.epochs=0"]
+            out, seconds = Path(folder, "run"), arguments.seconds
+            row = time_run(arguments.config, data, out, seconds=seconds, changes=changes, device=str(device))
+        print(f"training: {row['images_per_second']:.1f} images/s, waiting for data {row['data_wait_share']:.1%}")
+        rows.add("run", **row)
     return 0
 
 

@@ -5,11 +5,15 @@ import sys
 
 import pytest
 
+from eval.__main__ import COMMANDS
 from flsl.__main__ import main
 from flsl.gpu_check.parts import ROOT, Part, all_parts
 from flsl.gpu_check.report import read_report, table
 from flsl.gpu_check.run import check
 from flsl.gpu_check.steps import Step
+from flsl.runtime.program import build_parser
+from pretrain import bench
+from pretrain.recipe import read_recipe
 
 PASSES = Step("passes", ("this",), "rows")
 FAILS = Step("fails", ("no_such_module",), "rows")
@@ -122,11 +126,18 @@ def test_a_report_of_something_else_is_refused(tmp_path, capsys):
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:0"])
 def test_what_the_parts_name_exists(device):
+    """A GPU's time is too dear for a misspelt option."""
+    evaluation = build_parser("eval", "", COMMANDS, "eval.{}.command")
     parts = all_parts(device, 16)
     assert [p.name for p in parts] == (
         ["card", "tests", "precision", "resume", "waiting", "throughput", "loader", "parallel", "detection", "davis"]
     )
     for words in (step.words for p in parts for step in p.steps):
-        assert "{found}" in " ".join(words)
+        if words[0] == "pretrain":
+            asked = bench.build_parser().parse_args(words[2:])
+            read_recipe(asked.config, asked.overrides)
+        elif words[0] == "eval":
+            evaluation.parse_args(words[1:])
+        assert "{found}" in " ".join(words) or words[0] == "eval"
         named = [word for word in words if word.startswith(("configs/", "tests/"))]
         assert all((ROOT / word).is_file() for word in named), named

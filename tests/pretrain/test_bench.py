@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 from pretrain.__main__ import main
 
 
@@ -27,6 +29,16 @@ def test_bench_writes_a_row_for_each_size_and_side(recipe_file, images, tmp_path
     assert all(row["images_per_second"] > 0 and row["precision"] == "float32" for row in steps)
     assert (workers["what"], workers["workers"]) == ("workers", 1)
     assert workers["images_per_second"] > 0
+
+
+@pytest.mark.slow
+def test_bench_trains_for_a_while(recipe_file, tmp_path):
+    words = ["bench", recipe_file, "--part", "run", "--seconds", 2, "--device", "cpu", "--json", tmp_path / "rows.json"]
+    assert main([str(word) for word in words]) == 0
+    (row,) = json.loads((tmp_path / "rows.json").read_text())
+    assert row["images_per_second"] > 0
+    assert 0 <= row["data_wait_share"] <= 1
+    assert row["exit_code"] in (0, 75)
 
 
 def test_bench_names_a_key_that_no_recipe_has(recipe_file, capsys):

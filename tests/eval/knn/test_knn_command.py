@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from eval.__main__ import COMMANDS, main
@@ -71,6 +72,20 @@ def test_limit_gives_a_partial_record(imagenet, tmp_path):
     record = json.loads((tmp_path / "record.json").read_text())
     assert record["status"] == "partial"
     assert (record["dataset"]["items_evaluated"], record["dataset"]["items_expected"]) == (2, 6)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried 2 GiB")])
+def test_running_out_of_memory_says_what_needs_less(error, imagenet, tmp_path, capsys, monkeypatch):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("eval.knn.run.extract", fail)
+    words = ["--checkpoint", ENCODER, "--data", imagenet, "--out", tmp_path, "--device", "cpu"]
+    assert run_knn(*words) == 2
+    said = capsys.readouterr().err
+    assert "error: out of memory on cpu (" in said
+    assert "--batch-size 32" in said
+    assert not (tmp_path / "record.json").exists()
 
 
 def test_coco_layout(tmp_path):
