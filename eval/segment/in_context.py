@@ -93,7 +93,7 @@ def remember(task: Task) -> Memory:
         )
     shape = (protocol.passes, images, kept)
     features = np.empty((*shape, task.loaded.encoder.embed_dim), np.float16)
-    labels = np.empty((*shape, len(task.data.classes)), np.uint16)
+    labels = np.empty((*shape, len(task.data.classes)), np.int16)
     for number in range(protocol.passes):
         masks = TrainMasks(task, number, kept)
         features[number] = task.store.tokens(train_pictures(task, number, masks))
@@ -104,7 +104,7 @@ def remember(task: Task) -> Memory:
                 progress.update(image + 1)
     flat = torch.from_numpy(features).flatten(0, 2)
     known = torch.from_numpy(labels).flatten(0, 2)
-    return Memory(flat.to(task.device), known.to(task.device), lengths_of(flat).to(task.device))
+    return Memory(flat, known, lengths_of(flat)).to(task.device)
 
 
 class TrainMasks:
@@ -128,7 +128,7 @@ class TrainMasks:
         return order
 
     def kept_labels(self, image: int) -> np.ndarray:
-        """Return the pixels of each class under the kept tokens of an image, (kept, C) uint16."""
+        """Return the pixels of each class under the kept tokens of an image, (kept, C) int16."""
         if image not in self._kept:
             self.order(image)
         return self._kept.pop(image)

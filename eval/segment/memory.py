@@ -11,7 +11,7 @@ from flsl.confusion import VOID
 
 @dataclass(frozen=True)
 class Memory:
-    """Features (m, D) of float16 or float32, and the pixels of each class under each, (m, C) uint16.
+    """Features (m, D) of float16 or float32, and the pixels of each class under each, (m, C) int16.
 
     `lengths` (m,) float32 are those of the features; None where they have length 1 already.
     """
@@ -19,6 +19,11 @@ class Memory:
     features: Tensor
     labels: Tensor
     lengths: Tensor | None = None
+
+    def to(self, device: torch.device) -> "Memory":
+        """Return the memory on a device."""
+        lengths = None if self.lengths is None else self.lengths.to(device)
+        return Memory(self.features.to(device), self.labels.to(device), lengths)
 
     def normalized(self) -> Tensor:
         """Return all features with length 1, (m, D) float32."""
@@ -39,7 +44,7 @@ def patch_classes(masks: np.ndarray, patch_size: int, classes: int) -> np.ndarra
         classes: number of classes.
 
     Returns:
-        (n, tokens, classes) uint16, tokens in raster order.
+        (n, tokens, classes) int16, tokens in raster order.
     """
     count, height, width = masks.shape
     rows, columns = height // patch_size, width // patch_size
@@ -48,7 +53,7 @@ def patch_classes(masks: np.ndarray, patch_size: int, classes: int) -> np.ndarra
     pixels = pixels.reshape(count * rows * columns, patch_size**2)
     cells = np.arange(len(pixels))[:, None] * classes + pixels
     found = np.bincount(cells.ravel(), minlength=len(pixels) * classes)
-    return found.astype(np.uint16).reshape(count, rows * columns, classes)
+    return found.astype(np.int16).reshape(count, rows * columns, classes)
 
 
 def sample_order(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -27,7 +27,7 @@ def memory_of(arrays, config):
         # Shares of a patch are whole numbers of pixels.
         pixels = np.round(arrays["memory_labels"].astype(np.float64) * config["patch_size"] ** 2)
         features = torch.from_numpy(arrays["memory_features"]).float()
-        return Memory(features, torch.from_numpy(pixels.astype(np.uint16)))
+        return Memory(features, torch.from_numpy(pixels.astype(np.int16)))
     masks = np.where(arrays["train_masks"] == config["ignore"], 255, arrays["train_masks"])
     features = patch_tokens(arrays["train_features"], masks.shape, config)
     return whole_memory(features, masks, config["patch_size"], config["classes"])
@@ -35,25 +35,25 @@ def memory_of(arrays, config):
 
 def transfer_plainly(queries, memory, **constants):
     """By one matrix of all cosines."""
-    shares = memory.shares(torch.arange(len(memory.features)))
+    shares = memory.shares(torch.arange(len(memory.features), device=memory.features.device))
     return label_transfer.transfer_labels(queries, memory.normalized(), shares, **constants)
 
 
 @pytest.mark.parametrize("path", reference_files("segment/*.npz", holding="val_features"))
-def test_segment_in_context_reference(path):
+def test_segment_in_context_reference(path, device):
     arrays, config = read_case(path)
-    memory = memory_of(arrays, config)
+    memory = memory_of(arrays, config).to(device)
     index = Index(memory.features, memory.lengths)
     constants = {"neighbors": config["n_neighbours"], "temperature": config["beta"]}
     truth = np.where(arrays["val_masks"] == config["ignore"], 255, arrays["val_masks"])
     total = np.zeros_like(arrays["expect/confusion"])
     turned = 0
     grid = [side // config["patch_size"] for side in truth.shape[1:]]
-    for image, features in enumerate(patch_tokens(arrays["val_features"], truth.shape, config).float()):
+    for image, features in enumerate(patch_tokens(arrays["val_features"], truth.shape, config).float().to(device)):
         shares = transfer_labels(features, memory, index, **constants)
-        np.testing.assert_allclose(shares, arrays["expect/label_hat"][image], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(shares.cpu(), arrays["expect/label_hat"][image], rtol=0, atol=1e-5)
         plain = transfer_plainly(features, memory, **constants)
-        np.testing.assert_allclose(plain, arrays["expect/label_hat"][image], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(plain.cpu(), arrays["expect/label_hat"][image], rtol=0, atol=1e-5)
         prediction = to_mask(shares.unflatten(0, grid), truth[image].shape)
         turned += (prediction != arrays["expect/prediction"][image]).sum()
         total += confusion(truth[image], prediction, config["classes"])
@@ -96,16 +96,16 @@ def test_passing_over_entries_by_a_bound_finds_the_same(spectrum, width, dtype, 
         torch.testing.assert_close(exact, values, rtol=0, atol=1e-6)
 
 
-def test_label_transfer_equals_the_plain_one(monkeypatch):
+def test_label_transfer_equals_the_plain_one(device, monkeypatch):
     monkeypatch.setattr(search, "TILE", 320)
     features = drawn_features(9 * 320, 48, "few directions")
-    labels = torch.from_numpy(np.random.default_rng(0).multinomial(256, [0.2] * 5, len(features)).astype(np.uint16))
+    labels = torch.from_numpy(np.random.default_rng(0).multinomial(256, [0.2] * 5, len(features)).astype(np.int16))
     labels[len(features) // 2 :][:50] = labels[:50]  # of features that are there twice either may vote
-    memory = Memory(features, labels, features.norm(dim=1))
-    queries = drawn_features(300, 48, "few directions", seed=2)
+    memory = Memory(features.to(device), labels.to(device), features.norm(dim=1).to(device))
+    queries = drawn_features(300, 48, "few directions", seed=2).to(device)
     fast = transfer_labels(queries, memory, Index(memory.features, memory.lengths), **TRANSFER)
     torch.testing.assert_close(fast, transfer_plainly(queries, memory, **TRANSFER), rtol=0, atol=2e-5)
-    torch.testing.assert_close(fast.sum(dim=1), torch.ones(300))
+    torch.testing.assert_close(fast.sum(dim=1).cpu(), torch.ones(300))
 
 
 def test_patches_count_their_pixels_and_void_as_class_0():
@@ -120,7 +120,7 @@ def test_patches_count_their_pixels_and_void_as_class_0():
 
 
 def test_a_bounded_memory_prefers_rare_classes_and_is_the_beginning_of_a_larger_one():
-    labels = np.zeros((400, 3), np.uint16)
+    labels = np.zeros((400, 3), np.int16)
     labels[:, 0] = 256
     labels[:20] = [0, 0, 256]  # a twentieth of the tokens
     orders = [sample_order(labels, np.random.default_rng(seed)) for seed in range(50)]
