@@ -66,15 +66,10 @@ class OptimizationSection:
         return self.iterations or 1
 
     def schedule(self, total: int) -> tuple[dict[str, Any], str]:
-        """Return mmengine's scheduler from the warm-up to iteration `total`, and how the learning rate falls in words."""
-        begin = self.warmup_iterations
-        return {
-            "type": "PolyLR",
-            "by_epoch": False,
-            "power": 1.0,
-            "begin": begin,
-            "end": total,
-        }, "falling to 0 linearly"
+        """Return mmengine's scheduler, which multiplies the warm-up, and how the learning rate falls in words."""
+        # mmengine reaches the end one step early; the one after the last keeps (1 - step / total).
+        scheduler = {"type": "PolyLR", "by_epoch": False, "power": 1.0, "eta_min": 0.0, "begin": 0, "end": total + 1}
+        return scheduler, "falling to 0 linearly"
 
 
 @section

@@ -1,11 +1,10 @@
 """What a recipe of fine-tuned segmentation can say: the sections of configs/segment/*.py."""
 
 from dataclasses import field
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from eval.finetune.recipe import (
+    Batch,
     EncoderSection,
     Factor,
     FinetuneRecipe,
@@ -14,8 +13,8 @@ from eval.finetune.recipe import (
     ShareAboveZero,
     Side,
     TestingSection,
-)  # fmt: skip
-from flsl.runtime.schema import PositiveInt, Share, ShareBelowOne, Width, section
+)
+from flsl.runtime.schema import Count, NotNegative, Positive, PositiveInt, Share, ShareBelowOne, Width, section
 
 
 @section
@@ -56,21 +55,12 @@ class TrainingSection(OptimizationSection):
     """Iterations, the learning rate falling to 0 linearly over all of them, warm-up included."""
 
     iterations: PositiveInt = 40_000
-    batch: Annotated[int, Field(ge=1, le=2**16)] = 32
-    base_batch: Annotated[int, Field(ge=1, le=2**16)] = 32
-    learning_rate: Annotated[float, Field(gt=0)] = 6e-5
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    warmup_iterations: Annotated[int, Field(ge=0, le=2**53)] = 1500
+    batch: Batch = 32
+    base_batch: Batch = 32
+    learning_rate: Positive = 6e-5
+    weight_decay: NotNegative = 0.01
+    warmup_iterations: Count = 1500
     warmup_factor: ShareAboveZero = 1e-6
-
-    def steps(self, images: int) -> int:
-        """Return the number of iterations, whatever the number of images."""
-        return self.iterations
-
-    def schedule(self, total: int) -> tuple[dict[str, Any], str]:
-        """Return mmengine's scheduler, and how the learning rate falls in words."""
-        scheduler = {"type": "PolyLR", "by_epoch": False, "power": 1.0, "eta_min": 0.0, "begin": 0, "end": total}
-        return scheduler, "falling to 0 linearly"
 
 
 @section
@@ -89,3 +79,9 @@ class Recipe(FinetuneRecipe):
     training: TrainingSection = field(default_factory=TrainingSection)
     testing: SingleImageTesting = field(default_factory=SingleImageTesting)
     runtime: RuntimeSection = field(default_factory=RuntimeSection)
+
+    def __post_init__(self):
+        if self.model.head == "upernet" and self.training.batch < 2:
+            raise ValueError(
+                "training.batch must be at least 2 with model.head 'upernet', which normalizes over a batch"
+            )

@@ -1,0 +1,293 @@
+"""Fine-tuned segmentation at a size of seconds: the published configuration, the record, resuming, and what is refused."""
+
+import json
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support.packages import need
+
+need("mmengine", "mmcv", "mmseg", "mmdet")
+
+from mmengine.config import ConfigDict  # noqa: E402
+from mmengine.dataset import pseudo_collate  # noqa: E402
+from mmengine.optim import LinearLR, PolyLR  # noqa: E402
+from support.killed_detector import Send  # noqa: E402
+
+from eval.__main__ import main  # noqa: E402
+from eval.data.synthesize import synthesize  # noqa: E402
+from eval.finetune.config import backbone_config, training_config  # noqa: E402
+from eval.finetune.recipe import read_recipe  # noqa: E402
+from eval.finetune.runner import open_library  # noqa: E402
+from eval.finetune.train import train  # noqa: E402
+from eval.finetune.weights import read_metadata, read_model  # noqa: E402
+from eval.segment.fine_tuned.recipe import Recipe  # noqa: E402
+from eval.segment.fine_tuned.task import FineTuning  # noqa: E402
+from eval.segment.run import Options  # noqa: E402
+from flsl.architecture import EncoderConfig  # noqa: E402
+from flsl.checkpoint import fingerprint, load_encoder, save_encoder  # noqa: E402
+from flsl.confusion import mean_iou  # noqa: E402
+from flsl.encoder import Encoder  # noqa: E402
+from flsl.runtime.preemption import Preempted  # noqa: E402
+from results.store import read_record  # noqa: E402
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "segment"
+RECIPES = sorted(CONFIGS.glob("*.py"))
+TINY = (
+    "training.iterations=3",
+    "training.batch=2",
+    "model.neck_channels=16",
+    "model.head_channels=16",
+    "images.short_side=96",
+    "images.longest_side=128",
+    "images.crop=64",
+)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Six pictures to train on, four to evaluate. Not to be changed."""
+    root = tmp_path_factory.mktemp("drawn") / "segment"
+    synthesize("segment", root, count=6, val_count=4, height=96, width=128)
+    return root
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """A checkpoint of a ViT 32 wide with 4 blocks."""
+    torch.manual_seed(0)
+    config = EncoderConfig("custom", patch_size=16, image_size=96, embed_dim=32, depth=4, num_heads=2)
+    path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
+    return str(save_encoder(Encoder(config), path, method="test", name="tiny"))
+
+
+@pytest.fixture
+def run(data, encoder, tmp_path):
+    """`python -m eval segment` with the tiny recipe; returns the exit code. None leaves an argument out."""
+
+    def command(*words, out=tmp_path / "out", protocol="semantic-fpn_smoke", **changed):
+        arguments = {"checkpoint": encoder, "data": data, "out": out, "protocol": protocol, "device": "cpu"} | changed
+        options = [f"--{name}={value}" for name, value in arguments.items() if value is not None]
+        return main(["segment", *options, *words])
+
+    return command
+
+
+SETS = [f"--set={change}" for change in TINY]
+
+
+def task(data, out, *overrides, **options):
+    return FineTuning(data, out, Options("semantic-fpn_smoke", overrides=(*TINY, *overrides), **options))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_reads_and_says_what_to_expect(path):
+    recipe = read_recipe(path, cls=Recipe)
+    assert path.stem.startswith(recipe.model.head)
+    assert recipe.protocol.startswith("segment/")
+    assert "modified" not in recipe.protocol
+    assert "Expected" in path.read_text()
+
+
+def test_the_published_recipe_holds_the_published_constants():
+    recipe = read_recipe(CONFIGS / "semantic-fpn_vit-s16_40k.py", cls=Recipe)
+    model, images, training = recipe.model, recipe.images, recipe.training
+    assert (model.blocks, model.pyramid, model.drop_path, model.dropout) == ((2, 5, 8, 11), False, 0.1, 0.1)
+    assert (model.neck_channels, model.head_channels) == (256, 128)
+    assert (images.short_side, images.longest_side, images.scale, images.crop) == (512, 2048, (0.5, 2.0), 512)
+    assert (training.learning_rate, training.batch, training.weight_decay) == (6e-5, 32, 0.01)
+    assert (training.iterations, training.warmup_iterations, training.warmup_factor) == (40_000, 1500, 1e-6)
+
+
+def test_the_learning_rate_is_that_of_the_published_schedule():
+    """A warm-up that multiplies a fall which began at the first iteration."""
+    recipe = read_recipe(CONFIGS / "semantic-fpn_smoke.py", ["training.iterations=50"], cls=Recipe)
+    schedulers = training_config(recipe, "mmseg", 6, CPU)["param_scheduler"]
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], recipe.training.learning_rate)
+    kinds = {"LinearLR": LinearLR, "PolyLR": PolyLR}
+    built = [kinds[config.pop("type")](optimizer, **config) for config in schedulers]
+    found = []
+    for _ in range(50):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        for scheduler in built:
+            scheduler.step()
+    step, training = np.arange(50), recipe.training
+    share = np.minimum(step / (training.warmup_iterations - 1), 1)  # mmengine's last step of the warm-up is a whole one
+    warm = training.warmup_factor + (1 - training.warmup_factor) * share
+    np.testing.assert_allclose(found, training.learning_rate * warm * (1 - step / 50), rtol=1e-6)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_head_learns_from_every_trainable_weight(recipe, data, tmp_path):
+    """One step at a small size; data parallelism would wait for a weight without gradient."""
+    small = ("model.encoder=None", "model.blocks=None", "images.crop=64", "images.short_side=96")
+    protocol = read_recipe(recipe, cls=Recipe).protocol.partition("@")[0].partition("/")[2]
+    one = FineTuning(data, tmp_path, Options(protocol, config=str(recipe), overrides=small))
+    build_data, build_model = open_library(one)
+    patch = 8 if "s8" in recipe.stem else 16
+    backbone = backbone_config(one.recipe.model, EncoderConfig("vit_micro", patch_size=patch))
+    model = build_model(ConfigDict(one.model(backbone, 5))).train()
+    batch = pseudo_collate([build_data(one.dataset("train"))[(0, 0, index)] for index in range(2)])
+    prepared = model.data_preprocessor(batch, training=True)
+    assert prepared["inputs"].shape == (2, 3, 64, 64)
+    maps = model.backbone(prepared["inputs"])
+    strides = [64 // found.shape[-1] for found in maps]
+    assert strides == ([4, 8, 16, 32] if one.recipe.model.pyramid else [patch] * 4)
+    loss, _ = model.parse_losses(model(**prepared, mode="loss"))
+    loss.backward()
+    assert loss.isfinite()
+    lacking = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert lacking == []
+
+
+def test_from_the_command_to_the_record_and_again(run, data, encoder, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(*SETS) == 0
+    record = read_record(out / "record.json")
+    assert (record.protocol, record.status) == ("folder/semantic-fpn_smoke-modified@1", "complete")
+    assert record.config["training"]["iterations"] == 3
+    assert {"training", "prediction", "scoring"} <= set(record.timing.phases)
+    assert all((out / name).exists() for name in record.files.values())
+    assert {"config", "segmentor", "predictions", "sheet"} <= set(record.files)
+    rows = (out / "confusion.csv").read_text().splitlines()
+    total = np.array([[int(cell) for cell in row.split(",")[1:]] for row in rows[1:]])
+    assert record.metrics["mIoU"].value == pytest.approx(mean_iou(total, "left out"))
+    masks = [np.asarray(Image.open(path)) for path in sorted((out / "predictions").iterdir())]
+    assert {mask.shape for mask in masks} == {(96, 128)}
+    # The encoder that was trained was the checkpoint's.
+    proof = fingerprint(load_encoder(encoder).encoder)
+    assert f"encoder fingerprint: checkpoint {proof}, segmentor {proof}" in (out / "train" / "train.log").read_text()
+    assert read_metadata(out / "segmentor.safetensors", "segmentor")["training"]["encoder"] == proof
+
+    capsys.readouterr()
+    assert run(*SETS) == 0
+    assert "skipped" in capsys.readouterr().out
+    assert run("--score-only", checkpoint=None) == 0
+    scored = read_record(out / "record.json")
+    assert (scored.metrics, scored.protocol, scored.config) == (record.metrics, record.protocol, record.config)
+    assert run(*SETS, "--test-only") == 0
+    assert "train " not in capsys.readouterr().out
+    assert read_record(out / "record.json").metrics == record.metrics
+    assert run(*SETS, "--set=training.learning_rate=0.5") == 2
+    assert "training.learning_rate" in capsys.readouterr().err
+
+    # A run that lost its record and a prediction makes what lacks.
+    (out / "record.json").unlink()
+    lost = sorted((out / "predictions").iterdir())[1]
+    before = lost.read_bytes()
+    lost.unlink()
+    assert run(*SETS) == 0
+    assert "predict 1/1" in capsys.readouterr().out
+    assert lost.read_bytes() == before
+
+
+def test_an_interrupted_training_ends_like_an_uninterrupted_one(data, encoder, tmp_path):
+    """With everything that draws random numbers; to the bit."""
+    six = ("training.iterations=6", "runtime.checkpoint_every=2", "model.drop_path=0.3", "model.dropout=0.5")
+    stopped, whole = (task(data, tmp_path / name, *six) for name in ("stopped", "whole"))
+    with pytest.raises(Preempted):
+        train(stopped, encoder, hooks=[Send(signal.SIGUSR1, after=3)])
+    first, second = (read_model(train(one, encoder), "segmentor")[1] for one in (stopped, whole))
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+def test_a_plan_costs_a_few_steps_and_keeps_nothing(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("eval.finetune.probe.STEPS", 3)
+    assert run(*SETS, "--plan") == 0
+    shown = capsys.readouterr().out
+    for words in ("segment/semantic-fpn_smoke-modified@1", "train   6 images", "3 iterations", "falling to 0 linearly"):
+        assert words in shown
+    assert "predict 4 images" in shown
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "changed", "message"),
+    [
+        (["--limit", "1"], {}, "--limit is of frozen features; semantic-fpn_smoke trains a network"),
+        (
+            ["--plan"],
+            {"protocol": "in-context-hbird"},
+            "are of the protocols that train a network by a recipe: semantic",
+        ),
+        (["--test-only"], {"protocol": "in-context-hbird"}, "there is nothing to configure, or to test only"),
+        (
+            [f"--config={CONFIGS / 'upernet_vit-s16_160k.py'}"],
+            {},
+            "is a recipe of segment/upernet_160k, not of segment/sem",
+        ),
+        (["--set=images.crop=1"], {}, "images.crop must be at least 2, but is 1"),
+        (["--set=testing.batch=4"], {}, "testing.batch must be one of 1"),
+        (["--set=training.iterations=None"], {}, "training.iterations must be a whole number"),
+        (
+            [],
+            {"protocol": "semantic-fpn_40k"},
+            "this recipe is for vit_small/16, but the checkpoint is a vit_32x4h2/16",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_it_takes_time(run, tmp_path, capsys, words, changed, message):
+    assert run(*words, **changed) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out" / "train").exists()
+
+
+def test_upernet_needs_two_images_in_a_batch(run, capsys):
+    assert run("--set=training.batch=1", protocol="upernet_160k") == 2
+    assert "training.batch must be at least 2" in capsys.readouterr().err
+
+
+def test_a_mask_of_another_size_is_named(run, data, tmp_path, capsys):
+    import shutil
+
+    broken = shutil.copytree(data, tmp_path / "data")
+    for path in (broken / "masks" / "train").iterdir():
+        Image.fromarray(np.zeros((10, 10), np.uint8)).save(path)
+    assert run(*SETS, data=broken) == 2
+    error = capsys.readouterr().err
+    assert "has 10x10 pixels, but its image" in error
+    assert "Traceback" not in error
+
+
+def test_a_segmentor_of_other_classes_is_refused(run, data, tmp_path, capsys):
+    import shutil
+
+    assert run(*SETS) == 0
+    other = shutil.copytree(data, tmp_path / "data")
+    names = (other / "classes.txt").read_text().splitlines()
+    (other / "classes.txt").write_text("\n".join([*names[:-1], "oval"]) + "\n")
+    assert run(*SETS, "--test-only", data=other) == 2
+    assert "differ in their classes, e.g. ['" in capsys.readouterr().err
+
+
+def test_ranks_share_what_is_to_do(data, tmp_path):
+    """Predictions are written one by one: which are to do must not change while they are made."""
+    one = task(data, tmp_path)
+    (tmp_path / "segmentor.safetensors").write_bytes(b"")
+    names = one.split("test").names
+    assert list(one.pending(4)) == [0, 1, 2, 3]
+    found = SimpleNamespace(number=2, pred_sem_seg=SimpleNamespace(data=torch.ones(1, 96, 128, dtype=torch.int64)))
+    assert one.collect([found], []) == []
+    assert [path.stem for path in (tmp_path / "predictions").iterdir()] == [names[2]]
+    assert list(one.pending(4)) == [0, 1, 3]
+    assert one.saved() is None
+    assert list(task(data, tmp_path, test_only=True).pending(4)) == [0, 1, 2, 3]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_drawn_pictures_are_learned_from_scratch(tmp_path):
+    synthesize("segment", tmp_path / "data", 0, count=200, val_count=20, height=128, width=160)
+    words = ["--checkpoint", "random:vit_micro/16", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    sets = ["images.short_side=128", "images.crop=128", "training.iterations=600"]
+    assert main(["segment", "--protocol=semantic-fpn_smoke", *words, *(f"--set={change}" for change in sets)]) == 0
+    record = read_record(tmp_path / "out" / "record.json")
+    assert record.metrics["mIoU"].value >= 50
+    assert json.loads((tmp_path / "out" / "run.json").read_text())
