@@ -10,4 +10,5 @@ images = dict(short_side=192, longest_side=512, scale=(0.75, 1.5), crop=160)
 training = dict(
     iterations=400, batch=8, base_batch=8, learning_rate=1e-3, warmup_iterations=40, warmup_factor=0.001, precision="fp32"
 )
+testing = dict(batch=1, precision="fp32")
 runtime = dict(workers=0, checkpoint_every=200)

@@ -27,4 +27,5 @@ training = dict(
     warmup_factor=1e-6,
     precision="fp32",
 )
+testing = dict(batch=1, precision="fp32")
 runtime = dict(workers=4, checkpoint_every=2000)
