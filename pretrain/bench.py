@@ -134,11 +134,11 @@ def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Cal
     import torch
 
     from flsl.sampling import draw_queries
-    from pretrain.apply_batched import apply_batched
+    from pretrain.feed import choose_apply
     from pretrain.loop import build_model
     from pretrain.plain import PlainStep
     from pretrain.schedules import Schedules
-    from pretrain.step import Batch, TrainingStep, compiles, to_device
+    from pretrain.step import Batch, TrainingStep, to_device
 
     views, patch, sampling = recipe.views, recipe.encoder.patch_size, recipe.sampling
     generator = torch.Generator().manual_seed(0)
@@ -167,7 +167,7 @@ def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Cal
     if arguments.photometric:
         sample = draw_sample(sizes, queries, generator, pin=on_gpu)
         sample["paths"] = batch.paths
-        colors = torch.compile(apply_batched, dynamic=False) if compiles(recipe, device) else apply_batched
+        colors = choose_apply(recipe, device)
         sides["fast, color too"] = timed(fast, lambda: to_device(sample, device, False, colors))
     if arguments.against:
         sides["plain"] = timed(PlainStep(build_model(recipe).to(device), recipe, schedules))

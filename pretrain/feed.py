@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from torch.utils.data import DataLoader
 from flsl.runtime.device import cores
 from flsl.runtime.distributed import Ranks
 from flsl.runtime.preemption import leave_signals_to_the_main_process
-from pretrain.apply_batched import apply_batched
+from pretrain.apply_batched import ApplyBatched, apply_batched
 from pretrain.dataset import Order, ViewDataset, collate
 from pretrain.recipe import Recipe
 from pretrain.step import Batch, compiles, to_device
@@ -32,9 +33,7 @@ class Feed:
         """Nothing is loaded yet."""
         self.paths, self.recipe, self.ranks, self.first = paths, recipe, ranks, first
         self.waited = 0.0  # seconds for the loader, since somebody set it to 0
-        self.apply = apply_batched
-        if compiles(recipe, ranks.device):
-            self.apply = torch.compile(apply_batched, dynamic=False)
+        self.apply = choose_apply(recipe, ranks.device)
 
     def __iter__(self) -> Iterator[tuple[list[Sample], list[Batch]]]:
         order = Order(len(self.paths), self.recipe, self.ranks.rank, self.ranks.world, self.first)
@@ -80,6 +79,11 @@ def load(paths: list[Path], recipe: Recipe, ranks: Ranks, order: Any) -> Iterato
             prefetch_factor=4 if workers else None,
         )
     )
+
+
+def choose_apply(recipe: Recipe, device: torch.device) -> ApplyBatched:
+    """Return what changes colors on the device, compiled where the encoders are."""
+    return ApplyBatched(partial(torch.compile, dynamic=False)) if compiles(recipe, device) else apply_batched
 
 
 def choose_workers(recipe: Recipe, device: torch.device) -> int:

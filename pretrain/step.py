@@ -13,14 +13,12 @@ from torch import nn
 from flsl.losses import mean_over_ranks
 from flsl.model import FLSL, StepOutput, StepValues
 from flsl.runtime.precision import choose_dtype
-from pretrain.apply_batched import apply_batched
+from pretrain.apply_batched import ApplyBatched, apply_batched
 from pretrain.capture import Captured, Record, record_on_gpu
 from pretrain.optimizer import build_optimizer, clip_gradients, drop_last_layer_gradients, update
 from pretrain.photometric import normalize
 from pretrain.recipe import Recipe
 from pretrain.schedules import Rates, Schedules
-
-Apply = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass
@@ -45,8 +43,10 @@ class Batch:
         return Batch(*([next(left) for _ in part] for part in parts))
 
 
-def to_device(sample: dict[str, Any], device: torch.device, multi_stage: bool, apply: Apply = apply_batched) -> Batch:
-    """Move a collated sample to the device and finish its views there; `apply` is `apply_batched`, or that compiled."""
+def to_device(
+    sample: dict[str, Any], device: torch.device, multi_stage: bool, apply: ApplyBatched = apply_batched
+) -> Batch:
+    """Move a collated sample to the device and finish its views there; `apply` changes colors."""
 
     def move(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
         return [t.to(device, non_blocking=True) for t in tensors]

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from support.tape import Tape, record_on_tape
@@ -10,6 +11,8 @@ from flsl.architecture import EncoderConfig
 from flsl.model import FLSL
 from flsl.objective import HeadConfig, Loss, MeanShift, Temperature
 from flsl.sampling import draw_queries
+from pretrain.apply_batched import apply_batched
+from pretrain.photometric import as_tensor, draw_photometric
 from pretrain.recipe import Optimizer, Recipe, Runtime, Training
 from pretrain.schedules import Schedules
 from pretrain.step import Batch, TrainingStep
@@ -91,3 +94,19 @@ def test_recomputed_activations_leave_out_the_same_branches():
 def test_a_wait_is_noticed():
     with Tape(), pytest.raises(AssertionError, match="waits for the device"):
         torch.ones(1).item()
+
+
+def test_colors_are_changed_without_a_wait():
+    random = np.random.default_rng(0)
+    parameters = as_tensor([draw_photometric(random) for _ in range(6)])
+    crops = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8)
+    with Tape() as tape:
+        views = apply_batched(crops, parameters)
+    names = {function.overloadpacket.__name__ for function, *_ in tape.operations}
+    assert not names & {"lift_fresh", "lift_fresh_copy"}  # Python's numbers, which would be uploaded
+    expected = views.clone()
+    crops.random_(0, 256)
+    parameters.copy_(as_tensor([draw_photometric(random) for _ in range(6)]))
+    tape.replay()
+    assert not torch.equal(views, expected)
+    assert torch.equal(views, apply_batched(crops, parameters))
