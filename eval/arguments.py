@@ -84,6 +84,7 @@ def add_fine_tuning(
         help="change one value of the recipe",
     )
     parser.add_argument("mode", nargs="?", choices=("bench",), help="measure the parts of a run; keep nothing")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="bench: write the figures here too")
     parser.add_argument("--plan", action="store_true", help="print what would run, from a 20-step probe; keep nothing")
     parser.add_argument("--test-only", action="store_true", help="use the trained model in --out; train nothing")
     add_launcher(parser)
@@ -205,4 +206,4 @@ def _measure(arguments: argparse.Namespace, options: Iterable[str]) -> None:
     from eval.data.synthesize import synthesize  # no benchmark knows how its data are drawn
 
     draw = None if arguments.data else partial(synthesize, arguments.command)
-    return probe.bench(task, checkpoint, draw=draw, **how)
+    return probe.bench(task, checkpoint, draw=draw, file=arguments.json, **how)

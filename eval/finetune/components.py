@@ -5,7 +5,7 @@ from typing import Any
 from mmengine.registry import Registry
 from torch import Tensor
 
-from eval.finetune import backbone, optimizer, states  # noqa: F401
+from eval.finetune import backbone, losses, optimizer, states  # noqa: F401
 
 
 def register_in_float32(registry: Registry, module: type, method: str = "forward") -> None:

@@ -10,6 +10,7 @@ from flsl.runtime.distributed import share, world_size
 from flsl.runtime.errors import UserError
 from flsl.runtime.precision import choose_dtype
 
+FETCH_EVERY = {"cuda": 10}  # iterations between the fetches of losses
 TAPS = 4  # blocks of the encoder whose outputs the heads see
 
 
@@ -132,7 +133,12 @@ def training_config(recipe: FinetuneRecipe, library: str, images: int, device: t
         "default_scope": library,
         "launcher": "pytorch" if world_size() > 1 else "none",
         "env_cfg": {"dist_cfg": {"backend": "nccl" if device.type == "cuda" else "gloo"}},
-        "train_cfg": {"type": "IterBasedTrainLoop", "max_iters": total, "val_interval": total + 1},
+        "train_cfg": {
+            "type": "FetchingLoop",
+            "max_iters": total,
+            "val_interval": total + 1,
+            "fetch_every": FETCH_EVERY.get(device.type, 1),
+        },
         "optim_wrapper": wrapper
         | {
             "constructor": "EncoderOptimizer",

@@ -1,7 +1,5 @@
-"""What happens during training besides training: the progress line, and stopping at a loss that is not finite."""
+"""What happens during training besides training: the progress line, the proof of what is trained, stopping at a signal."""
 
-import math
-from collections.abc import Sequence
 from typing import Any, TextIO
 
 from mmengine.hooks import Hook
@@ -11,7 +9,6 @@ from eval.finetune.runner import Progress
 from eval.finetune.states import StateHook, unwrapped
 from flsl.checkpoint import fingerprint
 from flsl.runtime.distributed import any_rank, is_main
-from flsl.runtime.errors import SaidElsewhere, UserError
 from flsl.runtime.preemption import Preempted, StopSignal
 
 
@@ -31,7 +28,7 @@ class ProgressHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Show one line, now and then."""
         rate = max(group["lr"] for group in runner.optim_wrapper.optimizer.param_groups if group["params"])
-        self.progress.update(runner.iter + 1, f"loss {outputs['loss'].item():.3f}  lr {rate:.1e}  ")
+        self.progress.update(runner.iter + 1, f"loss {runner.train_loop.losses['loss']:.3f}  lr {rate:.1e}  ")
 
 
 class FingerprintHook(Hook):
@@ -47,32 +44,6 @@ class FingerprintHook(Hook):
         runner.logger.info(f"encoder fingerprint: checkpoint {self.expected}, {self.kind} {found}")
         if runner.iter == 0 and found != self.expected:
             raise RuntimeError(f"the {self.kind}'s encoder ({found}) is not the checkpoint's ({self.expected})")
-
-
-class FiniteLossHook(Hook):
-    """Stops at the first loss that is not a number; it runs before anything is saved with broken weights."""
-
-    priority = "VERY_HIGH"
-
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Raise UserError with the iteration, the loss's parts and the images of the batch; all processes stop."""
-        finite = math.isfinite(outputs["loss"].item())
-        if not any_rank(not finite):
-            return
-        if finite:
-            raise SaidElsewhere
-        parts = {name: value.item() for name, value in outputs.items() if not math.isfinite(value.item())}
-        raise UserError(
-            f"training stopped: the loss of iteration {runner.iter + 1} is not finite "
-            f"({', '.join(f'{name} = {value}' for name, value in parts.items())}). "
-            f"Images of this batch: {', '.join(_images(data_batch))}. "
-            "Check their annotations; else lower training.learning_rate, lengthen training.warmup_iterations, set "
-            "training.clip_norm, or train with training.precision=fp32. The last saved state is from before."
-        )
-
-
-def _images(batch: dict[str, Sequence[Any]]) -> list[str]:
-    return [sample.img_path for sample in batch["data_samples"]]
 
 
 class PreemptionHook(Hook):

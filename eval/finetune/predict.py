@@ -1,5 +1,7 @@
 """Run a trained model over the evaluated images; its predictions are saved before anything is made of them."""
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
@@ -10,7 +12,7 @@ from mmengine.model import BaseModel
 from torch.utils.data import DataLoader, Subset
 
 from eval.finetune.config import backbone_config
-from eval.finetune.runner import Progress, open_library, quiet
+from eval.finetune.runner import Progress, attention_of_any_size, open_library, quiet
 from eval.finetune.task import Task
 from eval.finetune.weights import read_model
 from flsl.architecture import EncoderConfig
@@ -19,6 +21,8 @@ from flsl.runtime.distributed import gather, is_main, on_main, start_ranks, this
 from flsl.runtime.precision import choose_dtype
 from flsl.runtime.preemption import Preempted, StopSignal
 from flsl.runtime.stopwatch import Stopwatch
+
+BESIDE = 1  # batch whose predictions are encoded while the next one is computed
 
 
 def load_model(task: Task, device: torch.device) -> tuple[BaseModel, list[dict[str, Any]]]:
@@ -32,10 +36,7 @@ def load_model(task: Task, device: torch.device) -> tuple[BaseModel, list[dict[s
     backbone = backbone_config(task.recipe.model, EncoderConfig(**metadata["encoder"]))
     model = build(ConfigDict(task.model(backbone, len(metadata["categories"]))))
     load_strictly(model, state, str(task.weights))
-    model = model.to(device).eval()
-    if device.type == "cpu":
-        model = model.to(memory_format=torch.channels_last)
-    return model, metadata["categories"]
+    return model.to(device).to(memory_format=torch.channels_last).eval(), metadata["categories"]
 
 
 def predict(
@@ -63,12 +64,20 @@ def predict(
     """
     device, recipe = device or torch.device("cpu"), task.recipe
     start_ranks(str(device))
-    with StopSignal() as signal, quiet(task.out / "train" / "train.log") as console:
+    log = task.out / "train" / "train.log"
+    with (
+        StopSignal() as signal,
+        attention_of_any_size(device),
+        quiet(log) as console,
+        ThreadPoolExecutor(1) as pool,
+    ):
         model, categories = load_model(task, device)
         build, _ = open_library(task)
         data = build(task.dataset("test"))
         task.check_categories(categories)
         pending = on_main(lambda: task.pending(len(data)))[:limit]  # the same in all processes
+        # What is found is encoded beside the network's next batch, unless both are to be timed.
+        waiting: deque[Future] = deque()
         collected: list[dict[str, Any]] = []
         loader = DataLoader(
             Subset(data, pending[this_rank() :: world_size()]),
@@ -90,11 +99,15 @@ def predict(
             with watch.phase("network"), torch.inference_mode(), _cast(device, dtype), split:
                 samples = model.test_step(batch)
             with watch.phase("encoding"):
-                collected += task.collect(samples, categories)
+                waiting.append(pool.submit(task.collect, samples, categories))
+                while len(waiting) > (BESIDE if timings is None else 0):
+                    collected += waiting.popleft().result()
             if timings is not None:
                 timings.append({"images": len(samples)} | watch.phases)
             if is_main():
                 progress.update(done)
+        for future in waiting:
+            collected += future.result()
     collected = gather(collected)
     return task.save(collected) if is_main() else None
 

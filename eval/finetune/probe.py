@@ -4,6 +4,7 @@ They are made in a temporary folder, of which nothing is kept.
 """
 
 import contextlib
+import json
 import statistics
 import tempfile
 import time
@@ -22,6 +23,8 @@ from eval.finetune.task import Task
 from eval.finetune.train import train
 from flsl.runtime.device import choose_device
 from flsl.runtime.distributed import is_main, on_main, start_ranks, wait, world_size
+from flsl.runtime.files import write_text
+from flsl.runtime.precision import choose_dtype
 from flsl.runtime.stopwatch import peak_memory
 
 STEPS, WARM_UP, IMAGES = 20, 2, 8
@@ -160,9 +163,15 @@ def plan(task: Task, checkpoint: str, *, seed: int, device: str) -> None:
 
 
 def bench(
-    task: Task, checkpoint: str | None, *, seed: int, device: str, draw: Callable[..., object] | None = None
+    task: Task,
+    checkpoint: str | None,
+    *,
+    seed: int,
+    device: str,
+    draw: Callable[..., object] | None = None,
+    file: Path | None = None,
 ) -> None:
-    """Print the time of a step and of an image by its parts, memory, and how long scoring takes.
+    """Print the time of a step and of an image by its parts, memory, and, where nothing else is the GPU's, of scoring.
 
     Args:
         task: recipe and data.
@@ -170,23 +179,46 @@ def bench(
         seed: see `probe`.
         device: likewise, in words.
         draw: draws the task's data into a folder, where none are named.
+        file: gets the figures as JSON.
 
     Raises:
         UserError: whatever would stop the run itself.
     """
+    chosen = choose_device(device)
     encoder = task.recipe.model.encoder or "vit_micro/16"
     with tempfile.TemporaryDirectory(prefix="flsl-bench-") as folder:
         if draw is not None:
             task = task.but(data=Path(folder) / "data")
             with contextlib.redirect_stdout(None):
                 draw(task.data, **task.drawn)  # every process its own
-        measured = probe(task, checkpoint or f"random:{encoder}", seed=seed, device=choose_device(device))
+        measured = probe(task, checkpoint or f"random:{encoder}", seed=seed, device=chosen)
         if is_main():
             parts = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in measured.prediction.items())
             print(f"step {measured.step:.3f} s, of which {measured.wait:.3f} s waiting for data")
             print(f"{task.words[1]} {measured.image:.3f} s an image ({parts}), of {world_size()} at a time")
             print(f"memory {measured.memory:.0f} MiB a process at its peak")
-            task.bench()
+            if file:
+                write_text(file, json.dumps([_row(task, measured, chosen)], indent=1))
+            if chosen.type == "cpu":
+                task.bench()
+
+
+def _row(task: Task, measured: Probe, device: torch.device) -> dict[str, Any]:
+    """Return what was measured as a row of figures."""
+    training = task.recipe.training
+    return {
+        "what": task.recipe.protocol,
+        "encoder": task.recipe.model.encoder,
+        "batch": training.batch,
+        "device": str(device),
+        "precision": str(choose_dtype(training.precision, device)).removeprefix("torch."),
+        "step_seconds": measured.step,
+        "wait_seconds": measured.wait,
+        "images_per_second": training.batch / measured.step,
+        "image_seconds": measured.image,
+        **{f"{name}_seconds": seconds for name, seconds in measured.prediction.items()},
+        "memory_mib": float(measured.memory),
+    }
 
 
 @contextmanager

@@ -49,10 +49,8 @@ class QuietRunner(Runner):
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: torch.nn.Module) -> torch.nn.Module:
         """Move the model to the chosen device: mmengine takes CUDA wherever there is one."""
-        model = model.to(self.device)
-        if self.device.type == "cpu":
-            # oneDNN's convolutions are twice as fast in this layout.
-            model = model.to(memory_format=torch.channels_last)
+        # Convolutions are faster in this layout: twice on a CPU, and a GPU's half-precision units know no other.
+        model = model.to(self.device).to(memory_format=torch.channels_last)
         if not self.distributed:
             return model
         return MMDistributedDataParallel(
@@ -126,6 +124,20 @@ def out_of_memory(detail: str) -> str:
         "(3) --set training.batch=N with a smaller N (the learning rate follows). "
         "What was computed so far is kept: the same command goes on from the last saved state."
     )
+
+
+@contextlib.contextmanager
+def attention_of_any_size(device: torch.device) -> Iterator[None]:
+    """While entered, attention on a GPU leaves cuDNN alone, which plans for each size of image anew."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
 
 
 class Progress:

@@ -42,11 +42,12 @@ class StateHook(Hook):
         """Save, if it is time; every process waits for it.
 
         Raises:
-            UserError: the disk refuses. After the last iteration that is only logged: the weights themselves come next.
+            UserError: a loss since the last fetch is not finite, or the disk refuses. After the last iteration that is only logged: the weights themselves come next.
         """
         done = runner.iter + 1
         if done % self.interval and done < runner.max_iters:
             return
+        runner.train_loop.fetch()
         try:
             on_main(lambda: save_state(runner, done))
         except UserError as error:

@@ -12,9 +12,9 @@ from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
 from eval.finetune.config import backbone_config, check_encoder, training_config
-from eval.finetune.hooks import FingerprintHook, FiniteLossHook, PreemptionHook, ProgressHook
+from eval.finetune.hooks import FingerprintHook, PreemptionHook, ProgressHook
 from eval.finetune.recipe import FinetuneRecipe
-from eval.finetune.runner import QuietRunner, open_library, quiet
+from eval.finetune.runner import QuietRunner, attention_of_any_size, open_library, quiet
 from eval.finetune.sampling import EndlessAspectSampler, SeededDataset
 from eval.finetune.states import average_of, unwrapped
 from eval.finetune.task import Task
@@ -68,7 +68,7 @@ def train(
         print(f"training is finished already: {finished}", flush=True)
         return finished
     start_ranks(str(device))
-    with quiet(out / "train" / "train.log") as console:
+    with attention_of_any_size(device), quiet(out / "train" / "train.log") as console:
         build_data, build_model = open_library(task)
         data = task.dataset("train")
         dataset = build_data(data)
@@ -100,7 +100,7 @@ def train(
         shown = [ProgressHook(console)] if is_main() else []
         with StopSignal() as signal:
             fingerprint = FingerprintHook(identity["encoder"], task.kind)
-            for hook in (FiniteLossHook(), fingerprint, *shown, PreemptionHook(signal), *hooks):
+            for hook in (fingerprint, *shown, PreemptionHook(signal), *hooks):
                 runner.register_hook(hook)
             try:
                 runner.train()

@@ -54,17 +54,10 @@ def _card(device: str) -> Step:
 
 
 def _tests(name: str, device: str, *paths: str) -> Step:
-    options = (
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-m",
-        "slow or not slow",
-        "-o",
-        "junit_family=xunit1",
-        "--junit-xml={found}",
-    )
-    return Step(name, ("pytest", "--device", device, *options, *paths), "tests")
+    # Slow tests are for a GPU, or a part of their own.
+    marked = "not slow" if device == "cpu" and name == "tests" else "slow or not slow"
+    quiet = ("-q", "-p", "no:cacheprovider", "-o", "junit_family=xunit1")
+    return Step(name, ("pytest", "--device", device, *quiet, "-m", marked, "--junit-xml={found}", *paths), "tests")
 
 
 def _of_tests(name: str, title: str, seconds: float, device: str, needs_gpu: bool = False) -> Part:
@@ -110,12 +103,15 @@ def _loader(device: str, cores: int, on_gpu: bool) -> tuple[Step, ...]:
     )
 
 
+ONE_OF_EIGHT = ("--set", "training.batch=2")  # GPUs that share the published batch
+
+
 def _detection(device: str) -> tuple[Step, ...]:
     recipes = ("configs/coco/mask-rcnn_vit-s16_flsl_1x.py", "configs/coco/mask-rcnn_vit-s8_flsl_1x.py")
     return tuple(
         Step(
             _model(recipe),
-            ("eval", "coco", "bench", "--config", recipe, "--device", device),
+            ("eval", "coco", "bench", "--config", recipe, *ONE_OF_EIGHT, "--device", device, "--json", "{found}"),
             "rows",
         )
         for recipe in recipes

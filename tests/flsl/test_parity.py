@@ -18,7 +18,10 @@ LIMITS = {torch.float64: (1e-9, 1e-6, 1e-6, 1e-6), torch.float32: (1e-5, 1e-5, 3
 @pytest.mark.parametrize("path", FILES)
 def test_reference_step_equals_the_published_computation(path, dtype, device):
     case = Case(path, device)
-    loss_limit, row_limit, logit_limit, gradient_limit = LIMITS[dtype]
+    on_gpu = (
+        4 if device.type == "cuda" else 1
+    )  # whose kernels add in another order; TF32 would be hundreds of times off
+    loss_limit, row_limit, logit_limit, gradient_limit = (on_gpu * limit for limit in LIMITS[dtype])
     if case.config["mean_shift"]["layernorm_on_mode"] or not case.config["encoder"]["final_layernorm"]:
         row_limit = max(row_limit, 1e-4 if dtype == torch.float32 else row_limit)  # modes are ten times larger there
     model = case.build(dtype)

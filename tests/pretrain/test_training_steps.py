@@ -33,8 +33,9 @@ def test_reference_steps_equal_the_published_computation(path, dtype, device):
     recipe = Recipe(
         optimizer=Optimizer(**overrides), training=Training(precision="fp32"), runtime=Runtime(compile=False)
     )
-    if device.type == "cuda" and dtype is torch.float64:
-        loss_limit *= 100  # its optimizer has the learning rate in float32
+    if device.type == "cuda":  # its optimizer has the learning rate in float32, and its kernels add in another order
+        loss_limit *= 100 if dtype is torch.float64 else 4
+        weight_limit *= 4
     step = TrainingStep(model, recipe, schedules, device)
     names = [{id(p): n for n, p in model.student.named_parameters()}[id(p)] for p in step.parameters]
     decayed = training["optimiser"]["groups"][0]  # as the case file spells it

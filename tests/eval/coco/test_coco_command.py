@@ -201,8 +201,11 @@ def test_bench_needs_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(bench, "SCORED_IMAGES", 20)
     monkeypatch.setattr("eval.finetune.probe.STEPS", 3)
     sets = [f"--set={key}={value}" for key, value in TINY.items()]
-    assert main(["coco", "bench", *sets]) == 0
+    assert main(["coco", "bench", *sets, "--json", str(tmp_path / "rows.json")]) == 0
     assert "interval" in capsys.readouterr().out
+    (row,) = json.loads((tmp_path / "rows.json").read_text())
+    assert row["images_per_second"] == pytest.approx(row["batch"] / row["step_seconds"])
+    assert row["network_seconds"] < row["image_seconds"]
 
 
 def test_boxes_alone_are_scored_as_boxes_alone(run, finished, tmp_path):

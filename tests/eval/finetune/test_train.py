@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from eval.finetune import hooks
+from eval.finetune.config import FETCH_EVERY
 from eval.finetune.predict import predict
 from eval.finetune.runner import quiet
 from eval.finetune.sampling import EndlessAspectSampler
@@ -144,7 +145,9 @@ def test_the_order_of_images_does_not_depend_on_interruptions(drawn):
     assert {index for *_, index in whole} == set(range(20))
 
 
-def test_a_loss_that_is_not_finite_stops_and_names_the_images(train):
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_loss_that_is_not_finite_stops_and_names_the_images(train, every, monkeypatch):
+    monkeypatch.setitem(FETCH_EVERY, "cpu", every)
     overrides = ("training.learning_rate=1e30", "training.warmup_factor=1.0", "training.iterations=4")
     with pytest.raises(UserError, match=r"loss of iteration \d is not finite .*000000\d+\.jpg.*learning_rate"):
         train(*overrides)
