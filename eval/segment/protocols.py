@@ -55,14 +55,24 @@ class Protocol:
 
 
 @dataclass(frozen=True)
-class InContext(Protocol):
+class Frozen(Protocol):
+    """What the protocols with a frozen encoder have: it encodes squares."""
+
+    side: int = 512  # of the square in pixels
+
+    def input_side(self, patch_size: int) -> int:
+        """Return the side in pixels that patches fit in: the protocol's, or the next smaller multiple (504 for 14)."""
+        return self.side // patch_size * patch_size
+
+
+@dataclass(frozen=True)
+class InContext(Frozen):
     """Labels are transferred from the most similar patches of the training images (open-hummingbird-eval 2.0).
 
     Lengths are in pixels. Masks are evaluated at the size of the encoded square.
     """
 
     method: str = "eval.segment.in_context"
-    side: int = 512  # of the square that is encoded; the next smaller multiple of the patch, 504 for 14
     passes: int = 2  # over the training images, each drawn anew
     memory: int = 10_240_000  # tokens at most
     area: tuple[float, float] = (0.5, 2.0)  # of a training crop, as a share of the image's
@@ -74,25 +84,17 @@ class InContext(Protocol):
     neighbors: int = 30
     temperature: float = 0.02
 
-    def input_side(self, patch_size: int) -> int:
-        """Return the side of the encoded square for patches of a size."""
-        return self.side // patch_size * patch_size
-
     def evaluated_shape(self, shape: tuple[int, int], patch_size: int) -> tuple[int, int]:
         """Return the encoded square."""
         return self.input_side(patch_size), self.input_side(patch_size)
 
 
 @dataclass(frozen=True)
-class Squares(Protocol):
+class Squares(Frozen):
     """What Leopart's protocols have in common: squares of `side` pixels are encoded, masks of `mask_side` evaluated."""
 
     side: int = 448
     mask_side: int = 100  # the same checkpoint scored 41.8 or 47.7 for this number alone (Franca, issue 2)
-
-    def input_side(self, patch_size: int) -> int:
-        """Return the side of the encoded square for patches of a size."""
-        return self.side // patch_size * patch_size
 
     def truth(self, mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         """Return a mask as Leopart evaluates it: squashed to the encoded square by Pillow, then shrunk by torch."""
@@ -114,19 +116,14 @@ class Overclustering(Squares):
 
 
 @dataclass(frozen=True)
-class Linear(Protocol):
+class Linear(Frozen):
     """A linear head on frozen tokens; `eval.segment.linear` computes."""
 
     method: str = "eval.segment.linear"
-    side: int = 0  # pixels of the square that is encoded
     batch_size: int = 0
     learning_rate: float = 0.0
     weight_decay: float = 0.0
     dropout: float = 0.1  # share of the tokens' channels
-
-    def input_side(self, patch_size: int) -> int:
-        """Return the side in pixels that patches fit in: the protocol's, or the next smaller multiple (504 for 14)."""
-        return self.side // patch_size * patch_size
 
     def batch(self, images: int) -> int:
         """Return the images of a step: the protocol's, or all there are where they are fewer."""
@@ -172,7 +169,6 @@ class LinearDinoV3(Linear):
     Masks are evaluated as they are.
     """
 
-    side: int = 512
     batch_size: int = 16
     learning_rate: float = 1e-3
     weight_decay: float = 1e-3
