@@ -5,25 +5,43 @@ python -m eval coco --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFI
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from eval.coco.detections import read_detections
-from eval.coco.recipe import CocoRecipe
 from eval.coco.scoring import OUTPUTS, TRAIN_IMAGES, describe, write_scores
 from eval.detector.annotations import Annotations, read_annotations
+from eval.detector.recipe import Recipe
 from eval.detector.task import Detection, DetectorOptions, Split
 from eval.finetune import evaluation
 from eval.finetune.recipe import identity_of, read_recipe
 from eval.finetune.task import Part
 from eval.run import Predictor, Run
 from flsl.runtime.errors import UserError
+from flsl.runtime.schema import section
 from results.record import Record
 
 SHARED_BY_RANKS = True  # under torchrun every process calls `evaluate`
 Options = DetectorOptions
+
+
+@section
+class DataSection:
+    """Files below --data; the defaults are COCO 2017's own layout. Any data set in COCO format will do."""
+
+    train_annotations: str = "annotations/instances_train2017.json"
+    train_images: str = "train2017"
+    val_annotations: str = "annotations/instances_val2017.json"
+    val_images: str = "val2017"
+
+
+@section
+class CocoRecipe(Recipe):
+    """One recipe of configs/coco/."""
+
+    data: DataSection = field(default_factory=DataSection)
 
 
 @dataclass(frozen=True)

@@ -18,25 +18,16 @@ def write_model(path: Path, kind: str, weights: dict[str, torch.Tensor], metadat
 
 
 def read_metadata(path: Path, kind: str) -> dict[str, Any]:
-    """Return what `write_model` was given as metadata.
+    """Return what `write_model` was given as metadata; errors as `read_model`."""
+    return read_model(path, kind, weights=False)[0]
+
+
+def read_model(path: Path, kind: str, weights: bool = True) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Return metadata and, unless only those are wanted, weights (on the CPU).
 
     Raises:
-        UserError: no such file, or not a model of this kind of this project.
+        UserError: no such file, not a model of this kind of this project, or weights that are no numbers.
     """
-    return _open(path, kind, weights=False)[0]
-
-
-def read_model(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Return metadata and weights (on the CPU); errors as `read_metadata`, and for weights that are no numbers."""
-    metadata, state = _open(path, kind, weights=True)
-    if bad := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
-        raise UserError(
-            f"{path}: tensors with NaN or infinite numbers, a training that diverged: {', '.join(bad[:10])}"
-        )
-    return metadata, state
-
-
-def _open(path: Path, kind: str, weights: bool) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     if not path.is_file():
         raise UserError(
             f"there is no trained {kind} {path}. Run the same command without --test-only to train one first."
@@ -49,4 +40,8 @@ def _open(path: Path, kind: str, weights: bool) -> tuple[dict[str, Any], dict[st
         raise UserError(f"{kind} {path} cannot be read: {error}. Delete it to train again.") from error
     if texts.pop("format", None) != f"flsl-{kind}":
         raise UserError(f"{path} is a safetensors file, but no {kind} that this project wrote")
+    if bad := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
+        raise UserError(
+            f"{path}: tensors with NaN or infinite numbers, a training that diverged: {', '.join(bad[:10])}"
+        )
     return {key: json.loads(value) for key, value in texts.items()}, state

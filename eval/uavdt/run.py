@@ -5,13 +5,14 @@ python -m eval uavdt --checkpoint CHECKPOINT --data DIR --out DIR [--config CONF
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from eval.detector.recipe import Recipe
 from eval.detector.task import Detection, DetectorOptions, Split
 from eval.finetune import evaluation
 from eval.finetune.recipe import read_recipe
@@ -20,13 +21,29 @@ from eval.run import Predictor, Run
 from eval.uavdt.coco_format import coco_document
 from eval.uavdt.files import SequenceDetections, write_detections
 from eval.uavdt.layout import Layout, open_layout
-from eval.uavdt.recipe import UavdtRecipe
 from eval.uavdt.scoring import COCO, OFFICIAL, OUTPUTS, Results, read_results, write_scores
 from flsl.runtime.files import digest_of_files, write_text
+from flsl.runtime.schema import PositiveInt, section
 from results.record import Record
 
 SHARED_BY_RANKS = True  # under torchrun every process calls `evaluate`
 Options = DetectorOptions
+
+
+@section
+class FramesSection:
+    """The training frames. Neighboring frames of a video are nearly the same, so a stride saves time."""
+
+    train_sequences: PositiveInt | None = None  # the first so many of the official list; None takes all that are there
+    train_stride: PositiveInt = 1  # every so many frames of a sequence, from its first
+
+
+@section
+class UavdtRecipe(Recipe):
+    """One recipe of configs/uavdt/. The record's protocols are `uavdt/official@1` and `uavdt/coco@1` whatever the
+    detector; `protocol` here names the way it was trained, and is kept in the record's config."""
+
+    frames: FramesSection = field(default_factory=FramesSection)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eval.coco.recipe import CocoRecipe
-from eval.uavdt.recipe import UavdtRecipe
+from eval.coco.run import CocoRecipe
+from eval.uavdt.run import UavdtRecipe
 from flsl.runtime import config
 from flsl.runtime.errors import UserError
 from flsl.runtime.schema import parse

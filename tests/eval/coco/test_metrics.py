@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as rle
 
+from eval.coco.bench import drawn_detections
 from eval.coco.detections import check_detections
-from eval.coco.drawn import drawn_detections
 from eval.detector.annotations import Annotations, read_annotations
 from eval.metrics.coco import NAMES, evaluate
 from eval.metrics.resample import ap_resampler

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from eval.coco.recipe import CocoRecipe
+from eval.coco.run import CocoRecipe
 from eval.detector.recipe import TrainingSection
 from eval.finetune.recipe import identity_of, read_recipe
-from eval.uavdt.recipe import UavdtRecipe
+from eval.uavdt.run import UavdtRecipe
 from flsl.architecture import EncoderConfig
 from flsl.runtime.errors import UserError
 from flsl.runtime.precision import choose_dtype

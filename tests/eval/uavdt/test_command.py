@@ -228,7 +228,7 @@ def test_without_a_box_to_find_nothing_is_trained(make_copy, evaluate, tmp_path)
 
 def test_recipes_can_be_read():
     from eval.finetune.recipe import read_recipe
-    from eval.uavdt.recipe import UavdtRecipe
+    from eval.uavdt.run import UavdtRecipe
 
     folder = Path(__file__).resolve().parents[3] / "configs" / "uavdt"
     recipes = {path.stem: read_recipe(path, (), cls=UavdtRecipe) for path in folder.glob("*.py")}
