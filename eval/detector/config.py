@@ -36,12 +36,7 @@ def _sizes(images: ImagesSection, masks: bool) -> list[dict[str, Any]]:
     final = resize([(images.longest_side, side) for side in images.train_short_sides])
     if not images.crop:
         return [final]
-    crop = {
-        "type": "RandomCrop",
-        "crop_type": "absolute_range",
-        "crop_size": (384, 600),
-        "allow_negative_crop": True,
-    }
+    crop = {"type": "RandomCrop", "crop_type": "absolute_range", "crop_size": (384, 600), "allow_negative_crop": True}
     zoomed = [resize([(images.longest_side, side) for side in (400, 500, 600)]), crop, final]
     return [{"type": "RandomChoice", "transforms": [[final], zoomed]}]
 

@@ -74,14 +74,9 @@ def backbone_config(
         "checkpoint_activations": checkpoint_activations,
         "window": model.window,
         "global_blocks": model.global_blocks,
-        "norm_cfg": batch_norm(sync_batch_norm),
+        "norm_cfg": {"type": "SyncBN" if sync_batch_norm else "BN", "requires_grad": True},
         "init_cfg": checkpoint and {"type": "Pretrained", "checkpoint": checkpoint, "seed": seed},
     }
-
-
-def batch_norm(synchronized: bool) -> dict[str, Any]:
-    """Return mmcv's dictionary of a batch normalization."""
-    return {"type": "SyncBN" if synchronized else "BN", "requires_grad": True}
 
 
 def pixel_statistics(encoder: EncoderConfig) -> dict[str, Any]:
@@ -151,10 +146,7 @@ def training_config(recipe: FinetuneRecipe, library: str, images: int, device: t
             },
             "paramwise_cfg": {"layer_decay": training.layer_decay},
         },
-        "param_scheduler": [
-            *([warmup] if training.warmup_iterations else []),
-            training.schedule(total)[0],
-        ],
+        "param_scheduler": [*([warmup] if training.warmup_iterations else []), training.schedule(total)[0]],
         "default_hooks": {
             "logger": {"type": "LoggerHook", "interval": 50},
             "checkpoint": {"type": "StateHook", "interval": runtime.checkpoint_every},

@@ -157,14 +157,7 @@ def roi_align_backward(
         gradient = pool_regions_backward(grad_output, rois, grad_input.shape, spatial_scale, sampling_ratio, aligned)
     else:
         gradient = torch.ops.torchvision._roi_align_backward(
-            grad_output,
-            rois,
-            spatial_scale,
-            aligned_height,
-            aligned_width,
-            *grad_input.shape,
-            sampling_ratio,
-            aligned,
+            grad_output, rois, spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio, aligned
         )
     grad_input.copy_(gradient)
 

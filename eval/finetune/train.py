@@ -27,12 +27,7 @@ from flsl.runtime.preemption import StopSignal, leave_signals_to_the_main_proces
 
 
 def train(
-    task: Task,
-    checkpoint: str,
-    *,
-    seed: int = 0,
-    device: torch.device | None = None,
-    hooks: Sequence[Hook] = (),
+    task: Task, checkpoint: str, *, seed: int = 0, device: torch.device | None = None, hooks: Sequence[Hook] = ()
 ) -> Path:
     """Fine-tune the task's model on the encoder of `checkpoint`.
 

@@ -50,12 +50,7 @@ def image_ids(document: dict[str, Any]) -> dict[tuple[str, int], int]:
 
 
 def _append(
-    document: dict[str, Any],
-    truth: SequenceTruth,
-    frames: range,
-    paths: list[Path] | None,
-    root: Path,
-    clip: bool,
+    document: dict[str, Any], truth: SequenceTruth, frames: range, paths: list[Path] | None, root: Path, clip: bool
 ) -> None:
     """Add one sequence's images and annotations."""
     images = document["images"]

@@ -1,7 +1,10 @@
 """Fine-tuned segmentation at a size of seconds: the published configuration, the record, resuming, and what is refused."""
 
+import os
 import shutil
 import signal
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -311,3 +314,17 @@ def test_drawn_pictures_are_learned_from_scratch(tmp_path):
     assert main(["segment", "--protocol=semantic-fpn_smoke", *words, *(f"--set={change}" for change in sets)]) == 0
     record = read_record(tmp_path / "out" / "record.json")
     assert record.metrics["mIoU"].value >= 50
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_segmentor(data, encoder, tmp_path):
+    """One record, every image once."""
+    words = ["--protocol=semantic-fpn_smoke", f"--checkpoint={encoder}", f"--data={data}", "--device=cpu", *SETS]
+    command = [sys.executable, "-m", "flsl", "launch", "2", "eval", "segment", *words, f"--out={tmp_path / 'out'}"]
+    root = CONFIGS.parents[1]
+    done = subprocess.run(command, cwd=root, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "predict 2/2" in done.stdout
+    record = read_record(tmp_path / "out" / "record.json")
+    assert (record.status, record.dataset.items_evaluated) == ("complete", 4)
+    assert len(list((tmp_path / "out" / "predictions").iterdir())) == 4
