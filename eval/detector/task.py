@@ -93,6 +93,12 @@ class Detection(Task):
         """Number of evaluated images."""
         return len(self.truth.images)
 
+    @property
+    def pixels(self) -> int:
+        """Pixels of the largest training image, as the network sees it."""
+        images = self.recipe.images
+        return images.jitter_size**2 if images.scale_jitter else max(images.train_short_sides) * images.longest_side
+
     def dataset(self, part: Part) -> dict[str, Any]:
         """Return a data set's configuration."""
         file, folder = self.split(part)

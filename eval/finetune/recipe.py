@@ -77,7 +77,7 @@ class RuntimeSection:
     """What changes speed and memory, and no result: such keys may differ between runs of one protocol."""
 
     workers: Workers = 4  # data loading processes a device; 0: the training process loads
-    checkpoint_activations: bool = False
+    checkpoint_activations: bool | None = False  # recompute them; None: where they might not fit into the GPU's memory
     checkpoint_every: PositiveInt = 2000  # iterations between resumable states
     tensorboard: bool = False
 

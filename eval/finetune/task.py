@@ -95,6 +95,11 @@ class Task(ABC):
     def images(self) -> int:
         """Number of evaluated images."""
 
+    @property
+    @abstractmethod
+    def pixels(self) -> int:
+        """Pixels of the largest training image, as the network sees it."""
+
     @abstractmethod
     def dataset(self, part: Part) -> dict[str, Any]:
         """Return a data set's configuration; it builds a `SeededDataset`."""

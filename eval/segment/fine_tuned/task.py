@@ -98,6 +98,11 @@ class FineTuning(Task):
         """Number of evaluated images."""
         return len(self.split("test"))
 
+    @property
+    def pixels(self) -> int:
+        """Pixels of a training crop."""
+        return self.recipe.images.crop**2
+
     def dataset(self, part: Part) -> dict[str, Any]:
         """Return a data set's configuration."""
         names = {"root": str(self.data), "layout": self.opened.name, "split": self.split(part).name}

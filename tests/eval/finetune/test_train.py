@@ -205,7 +205,7 @@ def test_all_options_of_training_together(train):
         "training.ema=0.1",
         "training.precision=bf16",
         "training.keep_empty_images=True",
-        "runtime.checkpoint_activations=True",
+        "runtime.checkpoint_activations=None",
         "images.crop=True",
     )
     _, weights = read_model(detector, "detector")
