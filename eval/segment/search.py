@@ -3,7 +3,8 @@
 On a CPU most of a memory is passed over by a bound. In coordinates along the memory's principal directions, the inner
 product of a query q and an entry m is that of their first `head` coordinates plus that of the rest, which is at most the
 product of the two rests' lengths (Cauchy and Schwarz). The bounds of a whole tile are one narrow matrix product; only
-entries whose bound reaches the k-th best found so far are looked at. Where features fill all directions alike and the
+entries whose bound reaches the k-th best found so far are looked at; the search begins with a good k-th best, that of the
+cell of k-means which a query is in. Where features fill all directions alike and the
 bound says little, a tile is multiplied out, as on a GPU.
 """
 
@@ -13,7 +14,9 @@ from torch import Tensor
 TILE = 2048  # entries whose bounds, for a block of queries, stay in the processor's cache
 GROUP = 32  # entries that are passed over together
 BLOCK = 1024  # queries at once
-FIRST = 4  # tiles that are multiplied out to begin with, so that the k-th best is good from the start
+FEWEST = 4  # tiles below which everything is multiplied out
+MOST_CELLS = 512
+SPARE = 18  # entries beyond k that are looked at for a first idea of the k-th best
 HEADS = (30, 62, 126)  # coordinates; the bounds take two more
 REST = 0.05  # share of the variance that may be outside the head
 ROUNDING = 5e-6  # of a bound in float32; lengths are 1
@@ -35,13 +38,12 @@ class Index:
         """
         self.features, self.lengths = features, lengths
         self.bounds = features.device.type == "cpu" if bounds is None else bounds
-        if not self.bounds or len(features) <= FIRST * TILE:
+        if not self.bounds or len(features) <= FEWEST * TILE:
             self.bounds = False
             return
-        # Tiles of entries from everywhere: the k-th best gets good early, and no tile is of one image.
         generator = torch.Generator().manual_seed(0)
-        self._order = torch.randperm(len(features), generator=generator)
-        sample = self.entries(self._order[:SAMPLE])
+        shuffled = torch.randperm(len(features), generator=generator)
+        sample = self.entries(shuffled[:SAMPLE])
         self._mean = sample.mean(dim=0)
         variance, directions = torch.linalg.eigh((sample - self._mean).T @ (sample - self._mean))
         variance, self._directions = variance.flip(0), directions.flip(1).contiguous()
@@ -49,6 +51,14 @@ class Index:
         wide = features.shape[1]
         fitting = [head for head in HEADS if head < wide and rest[head - 1] <= REST]
         self._head = min([*fitting, HEADS[-1], wide])
+        self._centers = _centers(((sample - self._mean) @ self._directions)[:, : self._head], len(features))
+        cells = torch.empty(len(features), dtype=torch.int16)
+        for start in range(0, len(features), GPU_TILE):
+            turned = (self.entries(slice(start, start + GPU_TILE)) - self._mean) @ self._directions[:, : self._head]
+            cells[start : start + GPU_TILE] = _nearest_center(turned, self._centers)
+        # Entries of a cell lie side by side, in no order that could make a tile all of one image.
+        self._order = shuffled[cells[shuffled].argsort(stable=True)]
+        self._ends = torch.bincount(cells.int(), minlength=len(self._centers)).cumsum(0).tolist()
         self._rows = torch.empty(len(features), self._head + 2)
         for start in range(0, len(features), GPU_TILE):
             centered = self.entries(self._order[start : start + GPU_TILE]) - self._mean
@@ -79,7 +89,7 @@ class Index:
 
     def _nearest_by_product(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Multiply everything out, a tile at a time."""
-        tile = TILE * FIRST if queries.device.type == "cpu" else GPU_TILE
+        tile = 4 * TILE if queries.device.type == "cpu" else GPU_TILE
         values = queries.new_empty(len(queries), 0)
         indices = torch.empty(len(queries), 0, dtype=torch.long, device=queries.device)
         for start in range(0, len(self), tile):
@@ -96,38 +106,81 @@ class Index:
         given = torch.cat([turned[:, : self._head], rest, torch.ones_like(rest)], dim=1)  # (q, head + 2)
         # A query's product with the mean is the same for all entries: it is taken off the k-th best instead.
         constant = queries @ self._mean + ROUNDING
-        first = self._order[: FIRST * TILE]
-        values, places = (queries @ self.entries(first).T).topk(k, dim=1)
-        indices = first[places]
+        least = self._kth_in_own_cell(queries, given, k)
+        values, indices = queries.new_empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.long)
         buffer = queries.new_empty(len(queries), TILE)
-        for start in range(FIRST * TILE, len(self), TILE):
+        for start in range(0, len(self), TILE):
             rows = self._rows[start : start + TILE]
-            enough = values[:, -1] - constant  # (q,)
-            whole = len(rows) // GROUP * GROUP
-            bounds = torch.mm(given, rows.T, out=buffer[:, : len(rows)] if len(rows) == TILE else None)
-            groups = bounds[:, :whole].unflatten(1, (-1, GROUP))  # (q, groups, GROUP)
-            query, group = (groups.amax(dim=2) >= enough[:, None]).nonzero(as_tuple=True)
-            pair, member = (groups[query, group] >= enough[query, None]).nonzero(as_tuple=True)
-            query, place = query[pair], group[pair] * GROUP + member
-            if whole < len(rows):
-                last_query, last = (bounds[:, whole:] >= enough[:, None]).nonzero(as_tuple=True)
-                query, place = torch.cat([query, last_query]), torch.cat([place, last + whole])
-                query, order = query.sort(stable=True)
-                place = place[order]
-            if not len(query):
-                continue
+            bounds = torch.mm(given, rows.T, out=buffer if len(rows) == TILE else None)
+            query, place = _reaching(bounds, least - constant)
             if len(query) > WORTHWHILE * bounds.numel():
                 tile = self._order[start : start + TILE]
                 found, where = (queries @ self.entries(tile).T).topk(min(k, len(tile)), dim=1)
                 values, indices = _merge(values, indices, found, tile[where], k)
-                continue
-            entry = self._order[start + place]
-            products = torch.linalg.vecdot(queries[query], self.features[entry].float())
-            if self.lengths is not None:
-                products /= self.lengths[entry]
-            found, where = _rows_of(query, products, entry, len(queries))
-            values, indices = _merge(values, indices, found, where, k)
+            elif len(query):
+                values, indices = self._look_at(query, self._order[start + place], queries, least, values, indices, k)
+            if values.shape[1] == k:
+                least = torch.maximum(least, values[:, -1])
         return values, indices
+
+    def _look_at(
+        self, query: Tensor, entry: Tensor, queries: Tensor, least: Tensor, values: Tensor, indices: Tensor, k: int
+    ) -> tuple[Tensor, Tensor]:
+        """Multiply out a list of queries and entries, and return the k best; no product below `least` (q,) is one."""
+        products = torch.linalg.vecdot(queries[query], self.features[entry].float())
+        products = products if self.lengths is None else products / self.lengths[entry]
+        good = (products >= least[query] - ROUNDING).nonzero().flatten()
+        good = good[query[good].argsort(stable=True)]
+        found, where = _rows_of(query[good], products[good], entry[good], len(queries))
+        return _merge(values, indices, found, where, k)
+
+    def _kth_in_own_cell(self, queries: Tensor, given: Tensor, k: int) -> Tensor:
+        """Return a number (q,) that at least k entries reach: from the largest bounds in the cell of each query."""
+        cells = _nearest_center(given[:, : self._head], self._centers)
+        least = queries.new_full((len(queries),), -torch.inf)
+        for cell in cells.unique().tolist():
+            begin = self._ends[cell - 1] if cell else 0
+            end = min(self._ends[cell], begin + 2 * TILE)  # entries of a cell are in no order
+            if end - begin < k:
+                continue
+            mine = (cells == cell).nonzero().flatten()
+            bounds = given[mine] @ self._rows[begin:end].T
+            entries = self._order[begin + bounds.topk(min(k + SPARE, end - begin), dim=1).indices]
+            products = torch.einsum(
+                "qd,qnd->qn", queries[mine], self.entries(entries.flatten()).unflatten(0, entries.shape)
+            )
+            least[mine] = products.topk(k, dim=1).values[:, -1]
+        return least
+
+
+def _centers(points: Tensor, entries: int) -> Tensor:
+    """Return centers (c, head) of cells of about TILE entries each, by a few steps of k-means on points (n, head)."""
+    count = min(max(entries // TILE, 1), MOST_CELLS, len(points))
+    centers = points[:count].clone()
+    for _ in range(5):
+        cells = _nearest_center(points, centers).long()
+        sums = torch.zeros_like(centers).index_add_(0, cells, points)
+        held = torch.bincount(cells, minlength=count)[:, None]
+        centers = torch.where(held > 0, sums / held.clamp(min=1), centers)
+    return centers
+
+
+def _nearest_center(points: Tensor, centers: Tensor) -> Tensor:
+    """Return the number (n,) int16 of the center next to each point (n, head)."""
+    return (points @ centers.T - 0.5 * centers.square().sum(dim=1)).argmax(dim=1).to(torch.int16)
+
+
+def _reaching(bounds: Tensor, enough: Tensor) -> tuple[Tensor, Tensor]:
+    """Return row and column of the bounds (q, n) that reach what is enough for their row (q,), group by group."""
+    whole = bounds.shape[1] // GROUP * GROUP
+    groups = bounds[:, :whole].unflatten(1, (-1, GROUP))  # (q, groups, GROUP)
+    row, group = (groups.amax(dim=2) >= enough[:, None]).nonzero(as_tuple=True)
+    pair, member = (groups[row, group] >= enough[row, None]).nonzero(as_tuple=True)
+    row, column = row[pair], group[pair] * GROUP + member
+    if whole == bounds.shape[1]:
+        return row, column
+    last_row, last = (bounds[:, whole:] >= enough[:, None]).nonzero(as_tuple=True)
+    return torch.cat([row, last_row]), torch.cat([column, last + whole])
 
 
 def _merge(values: Tensor, indices: Tensor, found: Tensor, where: Tensor, k: int) -> tuple[Tensor, Tensor]:
