@@ -50,12 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the evaluation; returns the exit code."""
     if arguments.protocol in FINE_TUNED:
-        for name in ("limit", "batch_size", "features"):
-            if getattr(arguments, name) is not None:
-                raise UserError(
-                    f"--{name.replace('_', '-')} is of frozen features; {arguments.protocol} trains a network"
-                )
-        return evaluate_fine_tuned(arguments, ["protocol", "layout"])
+        return evaluate_fine_tuned(arguments, OPTIONS)
     if arguments.plan or arguments.mode or arguments.launcher != "none" or arguments.config or arguments.overrides:
         words = f"of the protocols that train a network by a recipe: {', '.join(FINE_TUNED)}"
         raise UserError(f"--config, --set, --plan, --launcher and bench are {words}. Name one with --protocol.")

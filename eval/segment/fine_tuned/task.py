@@ -69,6 +69,12 @@ class FineTuning(Task):
         """The data set's name and the recipe's protocol."""
         return (f"{self.opened.name}/{self.recipe.protocol.partition('/')[2]}",)
 
+    def check(self) -> None:
+        """Raise UserError where something is chosen that only frozen features have."""
+        for name in ("limit", "batch_size", "features"):
+            if getattr(self.options, name) is not None:
+                raise UserError(f"{name} is an option of frozen features; {self.protocol.name} trains a network")
+
     def split(self, part: Part) -> Split:
         """Return one part of the data."""
         return self.opened.split(self.opened.train if part == "train" else self.opened.val)

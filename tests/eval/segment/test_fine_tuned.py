@@ -240,7 +240,7 @@ def test_a_plan_costs_a_few_steps_and_keeps_nothing(run, tmp_path, capsys, monke
 @pytest.mark.parametrize(
     ("words", "changed", "message"),
     [
-        (["--limit", "1"], {}, "--limit is of frozen features; semantic-fpn_smoke trains a network"),
+        (["--limit", "1"], {}, "limit is an option of frozen features; semantic-fpn_smoke trains a network"),
         (
             ["--plan"],
             {"protocol": "in-context-hbird"},
