@@ -1,7 +1,8 @@
 # Semantic FPN at smoke size: shows that the whole chain works, on any small encoder and any data set of segmentation.
 #
-# Expected: FILLED IN BELOW
-# Cost: minutes on 2 CPU cores with a ViT 192 wide and 4 to 6 blocks.
+# Expected on CamVid (train -> val) from `random:vit_micro/16`: mIoU 28 (sky 82, road 85, building 50, pavement 50, car 30; small
+# classes are not found).
+# Cost: five minutes of CPU time for that.
 # Differs from the published recipe (semantic-fpn_vit-s16_40k.py) in everything that costs time, and has the detectors'
 # pyramid. Its figures mean nothing beside published ones.
 protocol = "segment/semantic-fpn_smoke@1"
