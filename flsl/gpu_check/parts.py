@@ -7,7 +7,7 @@ from flsl.gpu_check.steps import Step
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ("torch", "numpy", "timm", "pydantic", "safetensors", "cv2", "PIL", "simplejpeg", "mmengine")
-TESTS = ("pytest", *BASE)
+TESTS = ("pytest", "xdist", *BASE)
 DETECTION = ("mmcv", "mmdet", "pycocotools", "faster_coco_eval")
 S16, S8 = "configs/pretrain/flsl_vit-s16_in1k_300e.py", "configs/pretrain/flsl_vit-s8_in1k_300e.py"
 
@@ -27,25 +27,22 @@ class Part:
 def all_parts(device: str, cores: int) -> tuple[Part, ...]:
     """Return the parts for a device, `cpu` or a CUDA one, on a machine with so many cores."""
     on_gpu = device != "cpu"
+    together = "-n4" if cores >= 8 else "-n0"  # tests beside each other
+    most = _tests("tests", device, "tests", "--ignore=tests/gpu", together, "--dist=loadfile")
+    resume = _tests("resume", device, "tests/gpu/test_resume.py", together)
     return (
         Part("card", "versions, card, attention, float32", 15, ("torch",), (_card(device),)),
-        Part(
-            "tests",
-            "tests that only need another device",
-            75,
-            TESTS,
-            (_tests("tests", device, "tests", "--ignore=tests/gpu"),),
-        ),
-        _of_tests("precision", "fp16 and bf16 steps against float64 on the CPU", 35, device),
-        _of_tests("resume", "3 + 3 steps against 6, twice the same", 60, device),
+        Part("tests", "tests that only need another device", 60, TESTS, (most,)),
+        _of_tests("precision", "fp16 and bf16 steps against float64 on the CPU", 40, device),
+        Part("resume", "3 + 3 steps against 6, twice the same", 50, TESTS, (resume,)),
         _of_tests("waiting", "no waiting for the device in a step", 25, device, needs_gpu=True),
         Part("throughput", "training steps", 170, BASE, _throughput(device), needs_gpu=True),
-        Part("loader", "loaders, and a real training", 85, (*BASE, "tensorboard"), _loader(device, cores, on_gpu)),
-        _of_tests("parallel", "two gloo ranks and one NCCL rank against one process", 25, device),
+        Part("loader", "loaders, and a real training", 80, (*BASE, "tensorboard"), _loader(device, cores, on_gpu)),
+        _of_tests("parallel", "two gloo ranks and one NCCL rank against one process", 35, device),
         Part(
-            "detection", "Mask R-CNN: steps and detection", 60, (*BASE, *DETECTION), _detection(device), needs_gpu=True
+            "detection", "Mask R-CNN: steps and detection", 65, (*BASE, *DETECTION), _detection(device), needs_gpu=True
         ),
-        Part("davis", "label propagation: masks and seconds per frame", 40, TESTS, _davis(device), needs_gpu=True),
+        Part("davis", "label propagation: masks and seconds per frame", 50, TESTS, _davis(device), needs_gpu=True),
     )
 
 
@@ -72,10 +69,10 @@ def _throughput(device: str) -> tuple[Step, ...]:
     """What is quick to start comes first; compiling takes about half a minute a batch size."""
     graph, eager = ("runtime.compile=False",), ("runtime.compile=False", "runtime.cuda_graph=False")
     plan = (
-        ("graph", S16, graph, ("64", "512", "16", "256"), ("--photometric",)),
+        ("graph", S16, graph, ("64", "16", "256", "512"), ("--photometric",)),
         ("graph", S8, graph, ("64",), ("--photometric",)),
         ("compiled graph", S16, (), ("512", "64"), ("--photometric",)),
-        ("eager", S16, eager, ("64", "512", "16", "256"), ()),
+        ("eager", S16, eager, ("64", "16", "256", "512"), ()),
         ("compiled graph", S8, (), ("64",), ()),
         ("graph and plain", S16, graph, ("64",), ("--against", "plain")),
         ("eager", S8, eager, ("64",), ()),

@@ -1,6 +1,7 @@
 """`python -m flsl gpucheck`: what is reported, whatever the commands of a part do."""
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -100,6 +101,21 @@ def test_the_command_checks_what_needs_no_gpu(tmp_path, capsys):
     capsys.readouterr()
     assert main(["gpucheck", "--show", str(tmp_path / "gpu-check.json")]) == 0
     assert "NOT CHECKED  throughput" in capsys.readouterr().out
+
+
+def test_it_starts_without_the_packages_that_it_may_miss(tmp_path):
+    absent = ["pydantic", "simplejpeg", "mmengine", "mmcv", "mmdet", "pycocotools", "rich", "pandas", "numpy"]
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({absent}))
+from flsl.__main__ import main
+sys.exit(main(["gpucheck", "--out", {str(tmp_path)!r}, "--device", "cpu", "--only", "tests", "loader"]))
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report = read_report(tmp_path / "gpu-check.json")
+    assert {p.status for p in report.parts} == {report.status} == {"not checked"}
+    assert report.parts[0].reason == "not installed: numpy, pydantic, simplejpeg, mmengine"
 
 
 @pytest.mark.parametrize(
