@@ -85,7 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
             drawn = Path(folder, "drawn")
             drawn.mkdir()
             data = arguments.data or link_photographs(Path(folder, "images"), sorted(draw_photographs(drawn).iterdir()))
-            changes = [*arguments.overrides, "runtime.pictures_every=0", "probe.epochs=0"]
+            often = "runtime.log_every=" + ("2" if device.type == "cpu" else "10")
+            changes = [*arguments.overrides, often, "runtime.pictures_every=0", "probe.epochs=0"]
             out, seconds = Path(folder, "run"), arguments.seconds
             row = time_run(arguments.config, data, out, seconds=seconds, changes=changes, device=str(device))
         print(f"training: {row['images_per_second']:.1f} images/s, waiting for data {row['data_wait_share']:.1%}")

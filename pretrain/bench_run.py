@@ -11,7 +11,8 @@ from statistics import mean
 from typing import Any
 
 COPIES = 1024  # of drawn photographs, as links: an epoch should last
-START = 180  # seconds that a training may take to its first report
+START = 180  # seconds that a training may take to its first report, and to its last ones
+LEAST = 3  # reports to take a mean of, and the first, which does not count
 
 
 def time_run(config: Path, data: Path, out: Path, *, seconds: float, changes: list[str], device: str) -> dict[str, Any]:
@@ -36,15 +37,16 @@ def time_run(config: Path, data: Path, out: Path, *, seconds: float, changes: li
         [*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as training:
         try:
-            _wait(lambda: training.poll() is not None or (log.is_file() and log.stat().st_size > 0), START)
-            _wait(lambda: training.poll() is not None, seconds)
+            _wait(lambda: training.poll() is not None or _reports(log) > 0, START)
+            end = time.monotonic() + seconds
+            _wait(lambda: training.poll() is not None or (time.monotonic() > end and _reports(log) >= LEAST), START)
             training.send_signal(signal.SIGTERM)
             _, said = training.communicate(timeout=START)
         finally:
             training.kill()
-    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
-    if training.returncode not in (0, 75) or len(rows) < 2:
+    if training.returncode not in (0, 75) or _reports(log) < LEAST:
         raise RuntimeError(f"the training ended with exit code {training.returncode}: {said[-500:]}")
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
     steady = rows[1:]  # the first steps compile and fill the loader
     return {
         "steps": rows[-1]["step"] + 1,
@@ -63,6 +65,11 @@ def link_photographs(folder: Path, photographs: list[Path]) -> Path:
         for photograph in photographs:
             (folder / f"{number:05}-{photograph.name}").symlink_to(photograph)
     return folder
+
+
+def _reports(log: Path) -> int:
+    """Return how many reports a log holds."""
+    return log.read_bytes().count(b"\n") if log.is_file() else 0
 
 
 def _wait(done: Callable[[], bool], seconds: float) -> None:
