@@ -1,4 +1,4 @@
-"""Two gloo processes compute what one process computes on the same global batch."""
+"""Two gloo processes compute what one process computes on the same global batch, accumulating or not."""
 
 import os
 import subprocess
@@ -16,8 +16,7 @@ from pretrain.recipe import Recipe, Training
 
 def test_two_ranks_equal_one(tmp_path):
     (alone,) = launch(tmp_path, 1)
-    first, second = launch(tmp_path, 2)
-    for rank in (first, second):
+    for rank in (*launch(tmp_path, 2), *launch(tmp_path, 2, parts=2)):
         assert_equal(rank, alone)  # weights include both networks and the center
         assert abs(rank["vmr"] - alone["vmr"]) <= 1e-6
     assert alone["weights"]["center"].abs().max() > 0

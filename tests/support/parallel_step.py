@@ -1,6 +1,6 @@
 """Two optimizer steps of a tiny model on one rank of several; what they changed is saved for comparison.
 
-parallel_step.py OUT [DEVICE [BACKEND]]     with a backend one rank has a process group too
+parallel_step.py OUT [DEVICE [BACKEND [PARTS]]]     with a backend one rank has a process group too
 """
 
 import os
@@ -21,10 +21,10 @@ from pretrain.recipe import Optimizer, Recipe, Runtime, Training
 from pretrain.schedules import Schedules
 from pretrain.step import Batch, TrainingStep
 
-BATCH, STEPS = 4, 2
+BATCH, STEPS = 8, 2
 
 
-def launch(out, world, device="cpu", backend=""):
+def launch(out, world, device="cpu", backend="", parts=1):
     """What each rank saved, on the CPU."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     if (device := torch.device(device)).type == "cuda":  # one GPU is all that they see
@@ -33,7 +33,7 @@ def launch(out, world, device="cpu", backend=""):
     command = [sys.executable]
     if world > 1:
         command += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(world)]
-    subprocess.run([*command, __file__, *map(str, [out, device, backend])], env=environment, check=True, timeout=120)
+    subprocess.run([*command, __file__, *map(str, [out, device, backend, parts])], env=environment, check=True, timeout=120)
     files = [out / f"rank_{rank}_of_{world}{backend and f'_{backend}'}.pt" for rank in range(world)]
     return [torch.load(file, map_location="cpu", weights_only=True) for file in files]
 
@@ -45,8 +45,8 @@ def assert_equal(actual, expected, limit=1e-6):
             assert (actual[group][name] - value).abs().max() <= limit, (group, name)
 
 
-def main(out: Path, device: str = "cpu", backend: str = "") -> None:
-    """Run this rank's share of the global batch."""
+def main(out: Path, device: str = "cpu", backend: str = "", parts: str = "1") -> None:
+    """Run this rank's share of the global batch, in so many micro-batches."""
     torch.set_num_threads(1)
     if backend:
         choose_device(device)
@@ -55,7 +55,7 @@ def main(out: Path, device: str = "cpu", backend: str = "") -> None:
     ranks = start_ranks(device)
     torch.manual_seed(0)
     encoder = EncoderConfig("custom", 8, 48, embed_dim=32, depth=2, num_heads=2)
-    model = FLSL(encoder, HeadConfig(16, 32, 16), loss=Loss(centering=True)).double().to(ranks.device)
+    model = FLSL(encoder, HeadConfig(16, 32, 16), loss=Loss(centering=True), drop_path=0.3).double().to(ranks.device)
     recipe = Recipe(
         training=Training(epochs=STEPS, batch_size=BATCH, precision="fp32"),
         runtime=Runtime(log_every=1, compile=False),
@@ -74,10 +74,11 @@ def main(out: Path, device: str = "cpu", backend: str = "") -> None:
     for i in range(STEPS):
         views = [torch.randn(BATCH, 3, s, s, generator=generator, dtype=torch.float64) for s in (48, 48, 32, 32)]
         queries = [draw_queries(BATCH, s // 8, w, "random", generator) for s, w in ((48, 4), (32, 2), (32, 2))]
-        share = BATCH // ranks.world
-        rows = slice(ranks.rank * share, (ranks.rank + 1) * share)
-        views, queries = ([tensor[rows].to(ranks.device) for tensor in tensors] for tensors in (views, queries))
-        scalars = step([Batch(views, queries)], i)
+        whole = Batch(views, queries, paths=[torch.rand(BATCH, 2, 2, generator=generator) for _ in queries])
+        share = BATCH // (ranks.world * int(parts))
+        starts = [(part * ranks.world + ranks.rank) * share for part in range(int(parts))]
+        batches = [whole.filled_with([t[a : a + share].to(ranks.device) for t in whole.tensors()]) for a in starts]
+        scalars = step(batches, i)
     result = {
         "gradients": {n: p.grad for n, p in model.student.named_parameters() if p.grad is not None},
         "weights": model.state_dict(),
