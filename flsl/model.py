@@ -278,7 +278,13 @@ class FLSL(nn.Module):
         """EMA over all parameters: the teacher goes `share` (1 - momentum) of the way to the student."""
         teacher: list[torch.Tensor] = list(self.teacher.parameters())
         student: list[torch.Tensor] = list(self.student.parameters())
-        torch._foreach_lerp_(teacher, student, [torch.as_tensor(share).to(teacher[0])] * len(teacher))
+        if teacher[0].device.type == "cpu":
+            torch._foreach_lerp_(teacher, student, [torch.as_tensor(share).to(teacher[0])] * len(teacher))
+            return
+        # A GPU has a kernel for many tensors at once where the other factor is one number, on the device too.
+        way = torch._foreach_sub(student, teacher)
+        torch._foreach_mul_(way, share)
+        torch._foreach_add_(teacher, way)
 
 
 def gather_tokens(tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
