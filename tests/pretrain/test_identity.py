@@ -5,6 +5,7 @@ import shutil
 import signal
 
 import pytest
+import torch
 from PIL import Image
 from support.pretrain_run import log, run, start
 
@@ -196,3 +197,14 @@ def test_identity_is_written_down(finished):
     assert written["identity"]["method"] == "FLSL"
     assert written["identity"]["data"]["images"] == 14
     assert "runtime" not in written["identity"]
+
+
+def test_a_run_that_repeats_on_every_device_says_so(finished, recipe_file, images, tmp_path, capsys):
+    """On a CPU every run does; the setting is part of what a run is, and away once the run is over."""
+    asked = ["--set", "training.deterministic=True"]
+    assert run(recipe_file, images, finished, *asked) == 2
+    assert "training.deterministic: None -> True" in capsys.readouterr().err
+    assert run(recipe_file, images, tmp_path / "other", *asked) == 0
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert log(tmp_path / "other") == log(finished)
+    assert load_encoder(tmp_path / "other" / "encoder.safetensors").pretraining["recipe"]["training"]["deterministic"]

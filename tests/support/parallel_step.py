@@ -33,7 +33,9 @@ def launch(out, world, device="cpu", backend="", parts=1):
     command = [sys.executable]
     if world > 1:
         command += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(world)]
-    subprocess.run([*command, __file__, *map(str, [out, device, backend, parts])], env=environment, check=True, timeout=120)
+    subprocess.run(
+        [*command, __file__, *map(str, [out, device, backend, parts])], env=environment, check=True, timeout=120
+    )
     files = [out / f"rank_{rank}_of_{world}{backend and f'_{backend}'}.pt" for rank in range(world)]
     return [torch.load(file, map_location="cpu", weights_only=True) for file in files]
 
