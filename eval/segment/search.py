@@ -15,7 +15,7 @@ TILE = 2048  # entries whose bounds, for a block of queries, stay in the process
 GROUP = 32  # entries that are passed over together
 BLOCK = 1024  # queries at once
 FEWEST = 4  # tiles below which everything is multiplied out
-MOST_CELLS = 512
+CELL, MOST_CELLS = 8192, 512
 SPARE = 18  # entries beyond k that are looked at for a first idea of the k-th best
 HEADS = (30, 62, 126)  # coordinates; the bounds take two more
 REST = 0.05  # share of the variance that may be outside the head
@@ -127,8 +127,10 @@ class Index:
         self, query: Tensor, entry: Tensor, queries: Tensor, least: Tensor, values: Tensor, indices: Tensor, k: int
     ) -> tuple[Tensor, Tensor]:
         """Multiply out a list of queries and entries, and return the k best; no product below `least` (q,) is one."""
-        products = torch.linalg.vecdot(queries[query], self.features[entry].float())
-        products = products if self.lengths is None else products / self.lengths[entry]
+        # Neighboring queries look at the same entries: each is fetched once.
+        rows, row = query.unique(return_inverse=True)
+        known, column = entry.unique(return_inverse=True)
+        products = (queries[rows] @ self.entries(known).T)[row, column]
         good = (products >= least[query] - ROUNDING).nonzero().flatten()
         good = good[query[good].argsort(stable=True)]
         found, where = _rows_of(query[good], products[good], entry[good], len(queries))
@@ -140,7 +142,7 @@ class Index:
         least = queries.new_full((len(queries),), -torch.inf)
         for cell in cells.unique().tolist():
             begin = self._ends[cell - 1] if cell else 0
-            end = min(self._ends[cell], begin + 2 * TILE)  # entries of a cell are in no order
+            end = min(self._ends[cell], begin + 2 * CELL)  # entries of a cell are in no order
             if end - begin < k:
                 continue
             mine = (cells == cell).nonzero().flatten()
@@ -154,8 +156,8 @@ class Index:
 
 
 def _centers(points: Tensor, entries: int) -> Tensor:
-    """Return centers (c, head) of cells of about TILE entries each, by a few steps of k-means on points (n, head)."""
-    count = min(max(entries // TILE, 1), MOST_CELLS, len(points))
+    """Return centers (c, head) of cells of about CELL entries each, by a few steps of k-means on points (n, head)."""
+    count = min(max(entries // CELL, 1), MOST_CELLS, len(points))
     centers = points[:count].clone()
     for _ in range(5):
         cells = _nearest_center(points, centers).long()
