@@ -138,10 +138,10 @@ def score(scored: Scored, metrics: Sequence[str]) -> Scores:
     values: dict[str, float | None] = {headline: float(np.mean(single)), spread_name: float(np.std(single, ddof=1))}
 
     def mean_of(images: np.ndarray) -> float:
-        """Match and score again, on images that were drawn with replacement."""
+        """Score images that were drawn with replacement; matched anew, duplicates would always look better."""
         times = np.bincount(images, minlength=len(scored.chosen))
-        drawn = (one.total(times) for one in seeds)
-        return float(np.mean([mean_iou(merge_clusters(m, match_clusters(m, kind)), protocol.absent) for m in drawn]))
+        drawn = (merge_clusters(one.total(times), match) for one, match in zip(seeds, matches))
+        return float(np.mean([mean_iou(matrix, protocol.absent) for matrix in drawn]))
 
     interval = percentile_interval(np.arange(len(scored.chosen)), mean_of, unit="images", seed=scored.seed)
     per_image = {}

@@ -162,12 +162,18 @@ class SegmentationData:
         return self.marker is None and self.official.get(name) == len(self.split(name))
 
     def record_name(self, name: str) -> str:
-        """Return what a record calls a split: drawn data and parts of a data set are told from the whole."""
+        """Return what a record calls a split: drawn data and parts of a data set are told from the whole.
+
+        What is evaluated is also told from the same images after learning from others than the official ones.
+        """
         if self.marker is not None:
             return f"{self.marker['name']}-{name}"
-        count = len(self.split(name))
-        whole = self.is_official(name) or name not in self.official
-        return f"{self.name}-{name}" if whole else f"{self.name}-{name} ({count} images)"
+        parts = []
+        if name in self.official and not self.is_official(name):
+            parts.append(f"{len(self.split(name))} images")
+        if name == self.val and self.official and not self.is_official(self.train):
+            parts.append(f"learned from {len(self.split(self.train))}")
+        return f"{self.name}-{name}" + (f" ({', '.join(parts)})" if parts else "")
 
 
 def table_of(numbers: dict[int, int]) -> np.ndarray:

@@ -40,7 +40,7 @@ def fits(layout: str, root: Path) -> bool:
 def open_voc(root: Path, marker: Marker) -> SegmentationData:
     """PASCAL VOC 2012: 21 classes with the background, void 255. Trained on `trainaug` where its list is there."""
     train = "trainaug" if (root / LISTS / "trainaug.txt").is_file() else "train"
-    official = {"train": 1464, "trainaug": 10_582, "val": 1449}
+    official = {"trainaug": 10_582, "val": 1449}  # published figures are learned from trainaug
     return _data(root, "voc2012", train, "val", _open_voc_split, official, marker)
 
 

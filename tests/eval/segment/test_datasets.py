@@ -4,6 +4,7 @@ import json
 import pickle
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,6 +149,18 @@ def test_trainaug_and_its_own_masks(tmp_path):
     assert data.train == "trainaug"
     assert [data.split("trainaug").mask(i)[0, 0] for i in (0, 1)] == [5, 5]
     assert data.split("train").mask(0)[0, 1] == 20
+
+
+def test_records_tell_what_was_learned_from(tmp_path):
+    write_layout("camvid", tmp_path)
+    data = replace(open_segmentation(tmp_path), official={"train": 1, "val": 1})
+    assert [data.record_name(name) for name in ("train", "val")] == ["camvid-train", "camvid-val"]
+    data = replace(data, official={"train": 367, "val": 1})
+    assert data.record_name("val") == "camvid-val (learned from 1)"
+    data = replace(data, official={"train": 367, "val": 101})
+    assert data.record_name("val") == "camvid-val (1 images, learned from 1)"
+    write_layout("voc2012", tmp_path / "voc")
+    assert not open_segmentation(tmp_path / "voc").is_official("train")
 
 
 def test_train_ids_come_before_label_ids(tmp_path):
