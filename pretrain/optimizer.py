@@ -27,7 +27,7 @@ def build_optimizer(student: nn.Module) -> torch.optim.AdamW:
         fused=True,
         capturable=on_gpu,  # its steps may be recorded, and it need not warn of those that are not
     )
-    optimizer._warned_capturable_if_run_uncaptured = True  # type: ignore[attr-defined]
+    optimizer._warned_capturable_if_run_uncaptured = True
     return optimizer
 
 

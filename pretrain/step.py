@@ -89,11 +89,8 @@ class TrainingStep:
         self.dtype = choose_dtype(recipe.training.precision, device, float16_on_cpu=True)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
         self.rates = Rates(schedules, device, self.parameters[0].dtype)
-        if compiles(recipe, device):  # in place, so that parameters keep their names
-            model.student.backbone.compile(dynamic=False)
-            model.teacher.backbone.compile(dynamic=False)
-            if recipe.runtime.activation_checkpointing:  # whose recomputation cannot be cut into DDP's buckets
-                torch._dynamo.config.optimize_ddp = False
+        if compiles(recipe, device):
+            compile_encoders(model, recipe)
         self.wrapped: Any = wrap(model)
         if record is None and records(recipe, device) and self.wrapped is model:
             record = record_on_gpu
@@ -212,6 +209,19 @@ class TrainingStep:
         for group in self.optimizer.param_groups:
             group["capturable"] = capturable  # a state of another device
         self.scaler.load_state_dict(state["scaler"])
+
+
+def compile_encoders(model: FLSL, recipe: Recipe) -> None:
+    """Compile both encoders in place, so that parameters keep their names, for each size of views on its own."""
+    from torch._dynamo import config  # takes seconds
+
+    settings: Any = config
+    # The sizes that all models of this process have; beyond this many, nothing is compiled any more. Its name has changed.
+    setattr(settings, "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit", 64)
+    if recipe.runtime.activation_checkpointing:  # whose recomputation cannot be cut into DDP's buckets
+        settings.optimize_ddp = False
+    model.student.backbone.compile(dynamic=False)
+    model.teacher.backbone.compile(dynamic=False)
 
 
 def compiles(recipe: Recipe, device: torch.device) -> bool:
