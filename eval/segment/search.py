@@ -11,13 +11,13 @@ bound says little, a tile is multiplied out, as on a GPU.
 import torch
 from torch import Tensor
 
-TILE = 2048  # entries whose bounds, for a block of queries, stay in the processor's cache
+TILE = 4096  # entries whose bounds, for a block of queries, stay in the processor's cache
 GROUP = 32  # entries that are passed over together
 BLOCK = 1024  # queries at once
 FEWEST = 4  # tiles below which everything is multiplied out
 CELL, MOST_CELLS = 8192, 512
 SPARE = 18  # entries beyond k that are looked at for a first idea of the k-th best
-HEADS = (30, 62, 126)  # coordinates; the bounds take two more
+HEADS = (38, 62, 126)  # coordinates; the bounds take two more
 REST = 0.05  # share of the variance that may be outside the head
 ROUNDING = 5e-6  # of a bound in float32; lengths are 1
 WORTHWHILE = 0.02  # share of a tile that is looked at, above which multiplying it out is faster
@@ -89,7 +89,7 @@ class Index:
 
     def _nearest_by_product(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Multiply everything out, a tile at a time."""
-        tile = 4 * TILE if queries.device.type == "cpu" else GPU_TILE
+        tile = 2 * TILE if queries.device.type == "cpu" else GPU_TILE
         values = queries.new_empty(len(queries), 0)
         indices = torch.empty(len(queries), 0, dtype=torch.long, device=queries.device)
         for start in range(0, len(self), tile):
