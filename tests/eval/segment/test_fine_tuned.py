@@ -307,13 +307,14 @@ def test_ranks_share_what_is_to_do(data, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_drawn_pictures_are_learned_from_scratch(tmp_path):
-    synthesize("segment", tmp_path / "data", 0, count=200, val_count=20, height=128, width=160)
-    words = ["--checkpoint", "random:vit_micro/16", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
-    sets = ["images.short_side=128", "images.crop=128", "training.iterations=600"]
-    assert main(["segment", "--protocol=semantic-fpn_smoke", *words, *(f"--set={change}" for change in sets)]) == 0
-    record = read_record(tmp_path / "out" / "record.json")
-    assert record.metrics["mIoU"].value >= 50
+def test_streets_are_learned_from_scratch(data_dir, tmp_path):
+    """The smoke recipe as it is on CamVid, five minutes of CPU time; 27.7 was measured, one class everywhere has below 4."""
+    words = ["--checkpoint", "random:vit_micro/16", "--data", str(data_dir / "camvid"), "--out", str(tmp_path / "out")]
+    assert main(["segment", "--protocol=semantic-fpn_smoke", *words, "--device=cpu"]) == 0
+    assert read_record(tmp_path / "out" / "record.json").metrics["mIoU"].value >= 24
+    rows = (line.split(",") for line in (tmp_path / "out" / "classes.csv").read_text().splitlines()[1:])
+    found = {name: float(iou) for name, iou, *_ in rows}
+    assert min(found["road"], found["sky"]) >= 75
 
 
 @pytest.mark.slow
