@@ -4,6 +4,8 @@ import sys
 import time
 from typing import TextIO
 
+from flsl.runtime.text import clock
+
 
 class Progress:
     """The line of one phase, with its rate and the time that is left."""
@@ -32,10 +34,3 @@ class Progress:
             print(f"\r\x1b[K{line}", end="\n" if last else "", file=self.console, flush=True)
         else:
             print(line, file=self.console, flush=True)
-
-
-def clock(seconds: float) -> str:
-    """Return a time as hours:minutes:seconds."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_text
+from flsl.runtime.text import clock
 
 
 class Journal:
@@ -85,7 +86,7 @@ class Journal:
         print(
             f"epoch {epoch + 1}/{self.total_steps // self.steps_per_epoch} step {step + 1}/{self.total_steps} "
             f"loss {scalars['loss']:.4f} ({' '.join(f'{term} {scalars[term]:.4f}' for term in self.terms)}) "
-            f"lr {scalars['lr']:.2e} {rate:.1f} images/s data {share:.0%} ETA {_clock(eta)}",
+            f"lr {scalars['lr']:.2e} {rate:.1f} images/s data {share:.0%} ETA {clock(eta)}",
             flush=True,
         )
         self.last_time, self.last_step = now, step + 1
@@ -138,9 +139,3 @@ def _step_of(line: str) -> int:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError):
         return 2**62  # a line that a crash cut short
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -208,7 +208,7 @@ BENCHMARKS: dict[str, Benchmark] = {
                             "ade20k/in-context-cribo": "in context (CrIBo)",
                         },
                     ),
-                    arguments=("--protocol", "linear-dinov3"),
+                    arguments=("--protocol", "semantic-fpn_40k"),
                     data_folders=("ade20k", "ADEChallengeData2016"),
                     epochs=True,
                 ),

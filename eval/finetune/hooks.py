@@ -5,8 +5,8 @@ from typing import Any, TextIO
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from eval.finetune.runner import Progress
 from eval.finetune.states import StateHook, unwrapped
+from eval.progress import Progress
 from flsl.checkpoint import fingerprint
 from flsl.runtime.distributed import any_rank, is_main
 from flsl.runtime.preemption import Preempted, StopSignal

@@ -12,9 +12,10 @@ from mmengine.model import BaseModel
 from torch.utils.data import DataLoader, Subset
 
 from eval.finetune.config import backbone_config
-from eval.finetune.runner import Progress, attention_of_any_size, open_library, quiet
+from eval.finetune.runner import attention_of_any_size, open_library, quiet
 from eval.finetune.task import Task
 from eval.finetune.weights import read_model
+from eval.progress import Progress
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_strictly
 from flsl.runtime.distributed import gather, is_main, on_main, start_ranks, this_rank, world_size

@@ -5,7 +5,6 @@ import errno
 import logging
 import re
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -138,33 +137,3 @@ def attention_of_any_size(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.backends.cuda.enable_cudnn_sdp(before)
-
-
-class Progress:
-    """One line of progress: rewritten in a terminal, a new line every ten seconds elsewhere."""
-
-    def __init__(self, console: TextIO, what: str, total: int, done: int = 0):
-        """`what` names the phase, `total` counts its steps, of which `done` are done already."""
-        self.console, self.what, self.total, self.first = console, what, total, done
-        self.start = self.shown = time.perf_counter()
-
-    def update(self, done: int, text: str = "") -> None:
-        """Show that `done` steps are done; prints at most as often as a reader needs."""
-        now, last = time.perf_counter(), done >= self.total
-        terminal = self.console.isatty()
-        if not last and now - self.shown < (0.5 if terminal else 10):
-            return
-        self.shown = now
-        each = (now - self.start) / max(done - self.first, 1)
-        left = each * (self.total - done)
-        line = f"{self.what} {done}/{self.total}  {text}{each:.2f} s each  {_clock(left)} left"
-        if terminal:
-            print(f"\r\x1b[K{line}", end="\n" if last else "", file=self.console, flush=True)
-        else:
-            print(line, file=self.console, flush=True)
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"
