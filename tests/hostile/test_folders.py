@@ -116,7 +116,7 @@ FULL = [  # program, bytes that fit in a file, what is named, what stays
     ("uavdt", 1_000_000, "detector.safetensors", ["config.py", "mmdet_config.py"]),
     ("pretrain", 1000, "run.json", []),
     ("pretrain", 100_000, "encoder.safetensors", ["log.jsonl", "config.py"]),
-    ("pretrain", 300_000, "step_00000004.pt: the disk is full", ["encoder.safetensors"]),
+    ("pretrain", 300_000, "step_00000004.pt", ["encoder.safetensors"]),
 ]
 
 
