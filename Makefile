@@ -20,7 +20,7 @@ WHEELS_FOR ?= 3.12
 LAUNCH = $(if $(filter-out 1,$(GPUS)),$(RUN) -m flsl launch $(GPUS),$(RUN) -m)
 # Tests are spread over the cores, file by file; threads of one process would only wait for those of another.
 SHARED = OMP_NUM_THREADS=1 $(RUN)
-SPREAD = -n auto --dist loadfile
+SPREAD = -n auto --dist loadfile --no-loadscope-reorder
 # What a machine that has torch, timm and the usual scientific packages lacks of ours; compiled ones for Linux on x86-64.
 LACKING = pydantic pydantic-core annotated-types typing-inspection simplejpeg onedl-mmengine addict termcolor yapf \
   platformdirs pycocotools faster-coco-eval terminaltables six imaug imagecorruptions-imaug shapely \

@@ -13,6 +13,7 @@ from flsl.runtime.device import choose_device
 from flsl.runtime.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
+LONG = {ROOT / "tests" / name for name in ("test_readme.py", "pretrain/test_data_parallel.py", "pretrain/test_run.py")}
 TAKES_DEVICE = re.compile(r"^def test_\w+\([^)]*\bdevice\b", re.M)
 
 
@@ -36,6 +37,8 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_collection_modifyitems(config, items):
+    # Files that take longest come first, so that no process is left with one at the end.
+    items.sort(key=lambda item: not item.path.is_relative_to(ROOT / "tests/hostile") and item.path not in LONG)
     if config.getoption("--device"):
         others = [item for item in items if "device" not in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=others)

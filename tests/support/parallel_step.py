@@ -1,6 +1,6 @@
 """Two optimizer steps of a tiny model on one rank of several; what they changed is saved for comparison.
 
-parallel_step.py OUT [DEVICE [BACKEND [PARTS]]]     with a backend one rank has a process group too
+parallel_step.py OUT [DEVICE [BACKEND [PARTS]]]     with a backend one rank has a process group too; PARTS as in 1,2
 """
 
 import os
@@ -15,7 +15,7 @@ from flsl.architecture import EncoderConfig
 from flsl.model import FLSL
 from flsl.objective import HeadConfig, Loss
 from flsl.runtime.device import choose_device
-from flsl.runtime.distributed import data_parallel, start_ranks, stop_ranks
+from flsl.runtime.distributed import Ranks, data_parallel, start_ranks, stop_ranks
 from flsl.sampling import draw_queries
 from pretrain.recipe import Optimizer, Recipe, Runtime, Training
 from pretrain.schedules import Schedules
@@ -24,8 +24,8 @@ from pretrain.step import Batch, TrainingStep
 BATCH, STEPS = 8, 2
 
 
-def launch(out, world, device="cpu", backend="", parts=1):
-    """What each rank saved, on the CPU."""
+def launch(out, world, device="cpu", backend="", parts=(1,)):
+    """What each rank saved, on the CPU, once for each number of micro-batches."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     if (device := torch.device(device)).type == "cuda":  # one GPU is all that they see
         environment["CUDA_VISIBLE_DEVICES"] = str(device.index or 0)
@@ -34,10 +34,17 @@ def launch(out, world, device="cpu", backend="", parts=1):
     if world > 1:
         command += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(world)]
     subprocess.run(
-        [*command, __file__, *map(str, [out, device, backend, parts])], env=environment, check=True, timeout=120
+        [*command, __file__, *map(str, [out, device, backend, ",".join(map(str, parts))])],
+        env=environment,
+        check=True,
+        timeout=120,
     )
-    files = [out / f"rank_{rank}_of_{world}{backend and f'_{backend}'}.pt" for rank in range(world)]
+    files = [result_file(out, rank, world, backend, number) for number in parts for rank in range(world)]
     return [torch.load(file, map_location="cpu", weights_only=True) for file in files]
+
+
+def result_file(out, rank, world, backend, parts):
+    return out / f"rank_{rank}_of_{world}_{backend}_parts_{parts}.pt"
 
 
 def assert_equal(actual, expected, limit=1e-6):
@@ -48,13 +55,20 @@ def assert_equal(actual, expected, limit=1e-6):
 
 
 def main(out: Path, device: str = "cpu", backend: str = "", parts: str = "1") -> None:
-    """Run this rank's share of the global batch, in so many micro-batches."""
+    """Run this rank's share of the global batch, for each number of micro-batches."""
     torch.set_num_threads(1)
     if backend:
         choose_device(device)
         meeting = f"file://{out.resolve() / 'meeting'}"
         torch.distributed.init_process_group(backend, init_method=meeting, rank=0, world_size=1)
     ranks = start_ranks(device)
+    for number in map(int, parts.split(",")):
+        run_steps(out, ranks, backend, number)
+    stop_ranks()
+
+
+def run_steps(out: Path, ranks: Ranks, backend: str, parts: int) -> None:
+    """Make a model, train it, and save what came out."""
     torch.manual_seed(0)
     encoder = EncoderConfig("custom", 8, 48, embed_dim=32, depth=2, num_heads=2)
     model = FLSL(encoder, HeadConfig(16, 32, 16), loss=Loss(centering=True), drop_path=0.3).double().to(ranks.device)
@@ -77,8 +91,8 @@ def main(out: Path, device: str = "cpu", backend: str = "", parts: str = "1") ->
         views = [torch.randn(BATCH, 3, s, s, generator=generator, dtype=torch.float64) for s in (48, 48, 32, 32)]
         queries = [draw_queries(BATCH, s // 8, w, "random", generator) for s, w in ((48, 4), (32, 2), (32, 2))]
         whole = Batch(views, queries, paths=[torch.rand(BATCH, 2, 2, generator=generator) for _ in queries])
-        share = BATCH // (ranks.world * int(parts))
-        starts = [(part * ranks.world + ranks.rank) * share for part in range(int(parts))]
+        share = BATCH // (ranks.world * parts)
+        starts = [(part * ranks.world + ranks.rank) * share for part in range(parts)]
         batches = [whole.filled_with([t[a : a + share].to(ranks.device) for t in whole.tensors()]) for a in starts]
         scalars = step(batches, i)
     result = {
@@ -86,8 +100,7 @@ def main(out: Path, device: str = "cpu", backend: str = "", parts: str = "1") ->
         "weights": model.state_dict(),
         "vmr": scalars["vmr"],
     }
-    torch.save(result, out / f"rank_{ranks.rank}_of_{ranks.world}{backend and f'_{backend}'}.pt")
-    stop_ranks()
+    torch.save(result, result_file(out, ranks.rank, ranks.world, backend, parts))
 
 
 if __name__ == "__main__":
