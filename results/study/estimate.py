@@ -1,6 +1,7 @@
 """How long the missing cells of a study will take: by what is done, or by a short try of each method."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -95,6 +96,7 @@ def _try(run: Pretraining) -> tuple[float | None, str]:
     process.terminate()
     _, said = process.communicate()
     rates = rates_of(tried)
+    shutil.rmtree(tried.place.out, ignore_errors=True)
     if not rates:
         last = said.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
         if process.returncode == 2:
