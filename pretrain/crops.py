@@ -1,6 +1,5 @@
 """Geometry of the views: decode an image and cut its random resized crops (docs/method.md, "Views")."""
 
-import math
 from pathlib import Path
 from typing import Literal
 
@@ -9,35 +8,14 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from flsl.random_crop import Box, draw_box
 from flsl.runtime.images import read_rgb
 from pretrain.recipe import Views
-
-ASPECT = (3 / 4, 4 / 3)
-Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 def decode(path: str | Path) -> torch.Tensor:
     """Decode an image file to RGB, `(3, H, W)` uint8, channels last in memory. Raises ImageError."""
     return torch.from_numpy(read_rgb(path)).permute(2, 0, 1)
-
-
-def draw_box(width: int, height: int, scale: tuple[float, float], random: np.random.Generator) -> Box:
-    """Draw the box of a random resized crop.
-
-    The area is uniform in `scale` of the image's, the aspect ratio log-uniform in 3/4..4/3; after ten draws that do
-    not fit, the largest centered box of a permitted ratio is taken.
-    """
-    for _ in range(10):
-        area = width * height * random.uniform(*scale)
-        ratio = math.exp(random.uniform(math.log(ASPECT[0]), math.log(ASPECT[1])))
-        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 0 < w <= width and 0 < h <= height:
-            left, top = int(random.integers(width - w + 1)), int(random.integers(height - h + 1))
-            return left, top, left + w, top + h
-    ratio = min(max(width / height, ASPECT[0]), ASPECT[1])
-    w, h = min(width, round(height * ratio)), min(height, round(width / ratio))
-    left, top = (width - w) // 2, (height - h) // 2
-    return left, top, left + w, top + h
 
 
 def draw_boxes(width: int, height: int, views: Views, random: np.random.Generator) -> list[tuple[Box, int]]:

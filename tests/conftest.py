@@ -5,6 +5,7 @@
 
 import os
 import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,15 @@ def data_dir() -> Path:
     if not path.is_dir():
         pytest.skip(f"small real data absent: {path} (set FLSL_DATA_DIR to the folder to run this test)")
     return path
+
+
+@pytest.fixture
+def room():
+    """A function that bounds the size of files, as a disk that is nearly full does; without a number it no longer does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size=soft):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+
+    yield limit
+    limit()

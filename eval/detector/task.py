@@ -48,7 +48,7 @@ class Detection(Task):
     options: DetectorOptions
 
     kind = "detector"
-    library = "mmdet"
+    package = "mmdet"
     components = "eval.detector.components"
     words = ("detect", "detection", "detections")
     predictions = DETECTIONS

@@ -41,7 +41,7 @@ def evaluate(
     trained_on = "not read" if test_only else on_main(lambda: task.identity("train"))
     data_identity = {"train": trained_on, **on_main(lambda: task.identity("test"))}
     made_of = {"encoder": loaded.fingerprint, "recipe": config, "data": data_identity}
-    trained = () if test_only else (task.weights.name, "train", "config.py", f"{task.library}_config.py")
+    trained = () if test_only else (task.weights.name, "train", "config.py", f"{task.package}_config.py")
     allowed = ("recipe", "data") if test_only else ()
     outputs = (*task.tables, *task.made, *trained)
     with run.claim(made_of, outputs=outputs, allowed=allowed, rescore=test_only) as state:

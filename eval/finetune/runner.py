@@ -64,8 +64,8 @@ class QuietRunner(Runner):
 def open_library(task: Task) -> tuple[Callable[[dict], Any], Callable[[dict], Any]]:
     """Register what is ours with the task's library, and return what builds its data sets and its models."""
     import_module(task.components)
-    init_default_scope(task.library)
-    registry = import_module(f"{task.library}.registry")
+    init_default_scope(task.package)
+    registry = import_module(f"{task.package}.registry")
     return registry.DATASETS.build, registry.MODELS.build
 
 

@@ -40,7 +40,7 @@ class Task(ABC):
     scoring: bool = False  # only predictions that are there are scored: nothing else of the data need be there
 
     kind: ClassVar[str]  # of model: its weights are OUT/<kind>.safetensors
-    library: ClassVar[str]  # whose models it has; its configuration is written to OUT/<library>_config.py
+    package: ClassVar[str]  # whose models it has; its configuration is written to OUT/<package>_config.py
     components: ClassVar[str]  # module that registers what is ours with the library
     words: ClassVar[tuple[str, str, str]]  # what the model does to an image, as a verb, as a noun, and what it finds
     predictions: ClassVar[str]  # name in OUT of what is scored

@@ -81,10 +81,10 @@ def train(
             sync_batch_norm=world_size() > 1 and device.type == "cuda",
         )
         model = task.model(backbone, len(dataset.categories))
-        config = training_config(recipe, task.library, len(dataset), device)
+        config = training_config(recipe, task.package, len(dataset), device)
         config |= {"randomness": {"seed": seed, "diff_rank_seed": True}, "work_dir": str(out / "train")}
         if is_main():
-            write_text(out / f"{task.library}_config.py", _whole_config(task, config, model, data))
+            write_text(out / f"{task.package}_config.py", _whole_config(task, config, model, data))
         wait()
         loader = _loader(dataset, recipe, seed, device)
         torch.manual_seed(seed)  # the Runner does so after the model is built

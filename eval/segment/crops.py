@@ -5,8 +5,6 @@ crops. Images are `(H, W, 3)` uint8 RGB, masks `(H, W)` uint8 with 255 for void;
 float where colors were changed) and `(S, S)` uint8.
 """
 
-import math
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -14,31 +12,11 @@ from PIL import Image
 from torchvision.transforms import functional
 
 from flsl.confusion import VOID
+from flsl.random_crop import draw_box
 
-ASPECT = (3 / 4, 4 / 3)
 MOST_OF_ONE_CLASS = 0.75  # share of a crop's labeled pixels
 TRIES = 10
-Box = tuple[int, int, int, int]  # left, top, right, bottom
 Size = tuple[int, int]  # height, width
-
-
-def draw_box(width: int, height: int, scale: tuple[float, float], random: np.random.Generator) -> Box:
-    """Draw the box of a random resized crop, as torchvision does.
-
-    The area is uniform in `scale` of the image's, the aspect ratio log-uniform in 3/4..4/3; after ten draws that do not
-    fit, the largest centered box of a permitted ratio is taken.
-    """
-    for _ in range(TRIES):
-        area = width * height * random.uniform(*scale)
-        ratio = math.exp(random.uniform(math.log(ASPECT[0]), math.log(ASPECT[1])))
-        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 0 < w <= width and 0 < h <= height:
-            left, top = int(random.integers(width - w + 1)), int(random.integers(height - h + 1))
-            return left, top, left + w, top + h
-    ratio = min(max(width / height, ASPECT[0]), ASPECT[1])
-    w, h = min(width, round(height * ratio)), min(height, round(width / ratio))
-    left, top = (width - w) // 2, (height - h) // 2
-    return left, top, left + w, top + h
 
 
 def squash(image: np.ndarray, size: Size) -> torch.Tensor:

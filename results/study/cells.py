@@ -8,7 +8,7 @@ import json
 import math
 import struct
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from results.store import read_record
 from results.study.declaration import Evaluation, Method, Study
 
 ENCODER = "encoder.safetensors"
+EPOCHS, BATCH_SIZE = 300, 512  # of a recipe that leaves them at the published settings
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,15 @@ class Pretraining:
     pictures: Path
     place: Place
 
-    @cached_property
+    @property
     def resolved(self) -> dict[str, Any]:
         """The recipe as it is run, without what changes no result."""
-        sections = {override.partition(".")[0] for override in self.overrides}
-        resolved = read_config(self.recipe, self.overrides, optional=sections)
-        resolved.pop("runtime", None)
-        return resolved
+        return _resolve(self.recipe, self.overrides)
+
+    @property
+    def batch_size(self) -> int:
+        """Images of a step."""
+        return self.resolved.get("training", {}).get("batch_size", BATCH_SIZE)
 
     @property
     def name(self) -> str:
@@ -83,9 +86,8 @@ class Pretraining:
 
     def seen(self, pictures: int) -> int:
         """Return how many images it sees in all, of a folder with that many."""
-        training = self.resolved.get("training", {})
-        batch = training.get("batch_size", 512)
-        return training.get("epochs", 300) * (pictures // batch) * batch
+        epochs = self.resolved.get("training", {}).get("epochs", EPOCHS)
+        return epochs * (pictures // self.batch_size) * self.batch_size
 
     def facts(self) -> dict[str, Any]:
         """Return what the finished encoder says of its pretraining, from the header of its file."""
@@ -110,9 +112,9 @@ class Pretraining:
 
     def seconds(self) -> float:
         """Return how long it has trained, by its log."""
-        batch, last, spent = self.resolved.get("training", {}).get("batch_size", 512), -1, 0.0
+        last, spent = -1, 0.0
         for line in (line for line in self.log() if "images_per_second" in line):
-            spent += (line["step"] - last) * batch / line["images_per_second"]
+            spent += (line["step"] - last) * self.batch_size / line["images_per_second"]
             last = line["step"]
         return spent
 
@@ -280,3 +282,11 @@ def open_cells(study: Study, place: Place) -> Cells:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
+@cache  # a recipe is read once: one that is edited while a study runs does not change its cells under way
+def _resolve(recipe: str, overrides: tuple[str, ...]) -> dict[str, Any]:
+    sections = {override.partition(".")[0] for override in overrides}
+    resolved = read_config(recipe, overrides, optional=sections)
+    resolved.pop("runtime", None)
+    return resolved

@@ -18,13 +18,12 @@ def draw_curves(runs: Mapping[str, Sequence[Pretraining]], path: Path) -> list[s
     series: dict[str, list[tuple[str, list[int], list[float]]]] = {}
     for method, of_method in runs.items():
         for run in of_method:
-            batch = run.resolved.get("training", {}).get("batch_size", 512)
             logged: dict[str, list[tuple[int, float]]] = {}
             for line in run.log():
                 numbers = line.get("probe") or {"loss": line.get("loss")}
                 for name, value in numbers.items():
                     if isinstance(value, (int, float)):
-                        logged.setdefault(name, []).append(((line["step"] + 1) * batch, value))
+                        logged.setdefault(name, []).append(((line["step"] + 1) * run.batch_size, value))
             for name, points in logged.items():
                 series.setdefault(name, []).append((method, [x for x, _ in points], [y for _, y in points]))
     if not series:

@@ -41,9 +41,9 @@ def make_plan(cells: Cells) -> list[Line]:
     """
     study, lines = cells.study, []
     pictures = len(list_files(cells.pictures, IMAGES))
-    for name in study.methods:
+    chosen_trials = cells.chosen()
+    for name, chosen in chosen_trials.items():
         trials = [trial for trial in cells.trials() if trial.method == name]
-        chosen = cells.chosen()[name]
         final = cells.final(chosen) if chosen else [replace(trials[0], seed=seed) for seed in study.seeds]
         runs = {*trials, *final} if chosen else {*trials}
         more = 0 if chosen else len(study.seeds) - 1
@@ -56,11 +56,11 @@ def make_plan(cells: Cells) -> list[Line]:
         made = [scoring for scoring in cells.selecting() if scoring.evaluation == evaluation]
         lines.append(_scoring_line(f"selection: {evaluation.name}", number, made))
     for evaluation in study.tests:
-        finals = [run for chosen in cells.chosen().values() if chosen for run in cells.final(chosen)]
+        finals = [run for chosen in chosen_trials.values() if chosen for run in cells.final(chosen)]
         made = [
             s for s in (*cells.floors(), *(s for run in finals for s in cells.tests(run))) if s.evaluation == evaluation
         ]
-        unknown = sum(chosen is None for chosen in cells.chosen().values()) * len(study.seeds)
+        unknown = sum(chosen is None for chosen in chosen_trials.values()) * len(study.seeds)
         lines.append(_scoring_line(f"test: {evaluation.name}", len(made) + unknown, made))
     return lines
 

@@ -1,7 +1,6 @@
 """Folders that cannot be written to, disks that are full, and folders of links, in pretraining and every evaluation."""
 
 import os
-import resource
 import shutil
 
 import cv2
@@ -86,18 +85,6 @@ def test_a_place_that_is_no_folder_to_write_to_is_refused(program, place, data, 
     out = tmp_path / place
     package = "pretrain" if program == "pretrain" else "eval"
     refused(package, words(program, data, out), [f"--out {out} cannot be used: {WRONG[place]}. Name a folder"])
-
-
-@pytest.fixture
-def room():
-    """A function that bounds the size of files, as a full disk does; without a number it no longer does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(size=soft):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-
-    yield limit
-    limit()
 
 
 FULL = [  # program, bytes that fit in a file, what is named, what stays

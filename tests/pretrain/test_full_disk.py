@@ -1,7 +1,6 @@
 """Success means a result: where the last state or the encoder cannot be written, no run says that it went well."""
 
 import os
-import resource
 import signal
 import threading
 import time
@@ -12,18 +11,6 @@ from support.pretrain_run import log, run
 from flsl.checkpoint import load_encoder
 
 ENCODER, STATE = 150_000, 600_000  # bytes: the tiny encoder has 131,000, a state 930,000
-
-
-@pytest.fixture
-def room():
-    """A function that bounds the size of files, as a disk that is nearly full does; without a number it no longer does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(size=soft):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-
-    yield limit
-    limit()
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ import torch
 from PIL import Image
 
 from flsl.architecture import EncoderConfig
+from flsl.random_crop import draw_box
 from flsl.runtime.images import ImageError
 from pretrain.apply_batched import apply_batched
 from pretrain.apply_opencv import apply_opencv
 from pretrain.apply_pil import apply_pil
-from pretrain.crops import cut_views, cut_views_pil, decode, draw_box, draw_boxes
+from pretrain.crops import cut_views, cut_views_pil, decode, draw_boxes
 from pretrain.dataset import ViewDataset
 from pretrain.photometric import MEAN, STD, Photometric, as_tensor, draw_photometric
 from pretrain.recipe import Recipe, Runtime, Views

@@ -32,7 +32,7 @@ class FineTuning(Task):
     """A segmentor on any data set of segmentation."""
 
     kind = "segmentor"
-    library = "mmseg"
+    package = "mmseg"
     components = "eval.segment.fine_tuned.components"
     words = ("predict", "prediction", "predictions")
     predictions = PREDICTIONS
