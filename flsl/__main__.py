@@ -1,5 +1,8 @@
-"""Look into, convert, export and picture encoder checkpoints; start programs on several GPUs.
+"""The suite's one command: pretrain, evaluate, look at results; look into, convert, export and picture checkpoints.
 
+python -m flsl pretrain CONFIG --data DIR --out DIR
+python -m flsl eval     BENCHMARK --checkpoint CHECKPOINT --data DIR --out DIR
+python -m flsl results  leaderboard --records DIR
 python -m flsl inspect CHECKPOINT [--json]
 python -m flsl convert CHECKPOINT OUT.safetensors
 python -m flsl export  CHECKPOINT --to timm|mmdet|hf|torch OUT
@@ -9,13 +12,21 @@ python -m flsl launch  N PROGRAM ...
 python -m flsl gpucheck --out DIR
 
 CHECKPOINT is a file or folder of any known layout, a name that `python -m flsl models` lists, timm:NAME[.TAG], or
-random:ARCHITECTURE/PATCH or pixels/PATCH (color and place, no network).
+random:ARCHITECTURE/PATCH or pixels/PATCH (color and place, no network). `COMMAND --help` says more of each. An installed
+suite has all this as the console command `flsl`, too.
 """
 
 import sys
+from importlib import import_module
 
 from flsl.runtime.program import run_program
 
+# Programs of their own: `NAME/__main__.py` has `main(words)`. They stand above this library and are found by name.
+PROGRAMS = {
+    "pretrain": "pretrain an encoder from a folder of pictures",
+    "eval": "evaluate a checkpoint on a benchmark, make and check benchmark data",
+    "results": "turn records into tables, a leaderboard, comparisons, studies and reports",
+}
 COMMANDS = {
     "inspect": "say what a checkpoint holds and prove that it loads",
     "convert": "write any checkpoint as our own safetensors file",
@@ -28,8 +39,13 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one sub-command; returns its exit code."""
-    return run_program("flsl", __doc__, COMMANDS, "flsl.commands.{}", argv)
+    """Run one program or sub-command; returns its exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in PROGRAMS:
+        if argv is None:
+            sys.argv = [sys.argv[0], *words[1:]]  # what the program notes in a record as its own words
+        return import_module(f"{words[0]}.__main__").main(words[1:])
+    return run_program("flsl", __doc__, PROGRAMS | COMMANDS, "flsl.commands.{}", argv)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,15 @@ import sys
 from pathlib import Path
 
 from flsl.runtime.errors import run_command
+from flsl.runtime.program import HelpLayout
 from flsl.runtime.slurm import add_launcher, submit
+from flsl.runtime.text import as_called
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command-line parser."""
     parser = argparse.ArgumentParser(
-        prog="python -m pretrain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=as_called("python -m pretrain"), description=__doc__, formatter_class=HelpLayout
     )
     parser.add_argument("config", type=Path, metavar="CONFIG", help="recipe, e.g. configs/pretrain/flsl_demo.py")
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="ImageFolder, or any folder of images")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flsl.runtime.errors import UserError
+from flsl.runtime.recipes import named_recipes
 from results.declaration import Benchmark
 from results.doctor import Check, abilities, examine, largest_gpu
 from results.leaderboard import build_leaderboard
@@ -117,7 +118,7 @@ def _plan_run(table: str, benchmark: Benchmark, checkpoint, model, data, folder,
     recipe: list[str] = []
     if benchmark.recipes:
         size = f"{SIZES.get(model['architecture'], model['architecture']).lower()}{model['patch_size']}"
-        fitting = [config] if config else sorted(map(str, Path().glob(benchmark.recipes.format(size=size))))
+        fitting = [config] if config else named_recipes(benchmark.recipes.format(size=size))
         if not fitting:
             return Step(table, "leave out", f"no recipe {benchmark.recipes.format(size=size)}; name one with --config")
         recipe = ["--config", fitting[0]]

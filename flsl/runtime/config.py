@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from flsl.runtime.errors import UserError, unknown_key
+from flsl.runtime.recipes import find_recipe, suggest
 
-ELSEWHERE = "Recipes are under configs/."
+ELSEWHERE = "Recipes are under configs/; a shipped one is found by its name from any folder, such as flsl_small_20e."
 LONGEST_KEY = 200
 LIMIT = 60.0  # seconds of computing that a recipe may take
 
@@ -26,7 +27,7 @@ def read_config(path: str | Path, overrides: Iterable[str] = (), optional: Itera
     """Read a recipe (mmengine Python config, `_base_` supported) and apply `key.subkey=value` overrides.
 
     Args:
-        path: the recipe file.
+        path: the recipe file, or the name of a shipped one (`flsl.runtime.recipes`).
         overrides: strings such as `"training.epochs=10"`; values are Python literals, anything else is a string.
         optional: top-level sections that an override may add although the recipe leaves them out.
 
@@ -38,7 +39,7 @@ def read_config(path: str | Path, overrides: Iterable[str] = (), optional: Itera
             (Keys that a recipe leaves at their default are known to its schema: the override is added to the section
             and checked there.)
     """
-    path = Path(path)
+    path = find_recipe(path)
     from mmengine.config import Config
 
     files: set[str] = set()
@@ -71,9 +72,11 @@ def _with_bases(path: Path, chain: tuple[Path, ...] = ()) -> set[str]:
     if is_folder:
         raise UserError(f"{named} is a folder; expected is a recipe in it, a Python file")
     if not is_file:
-        near = sorted(file.name for file in here.parent.glob("*.py")) if here.parent.is_dir() else []
+        folder = here.parent if (path.parent.parts or chain) and any(here.parent.glob("*.py")) else None
+        near = sorted(file.name for file in folder.glob("*.py")) if folder else suggest(here.stem)
         listed = ", ".join(near[:12]) + ", ..." * (len(near) > 12)
-        raise UserError(f"{named} does not exist. " + (f"Recipes in {path.parent}: {listed}." if near else ELSEWHERE))
+        where = f"Recipes in {path.parent}" if folder else "Recipes of such a name"
+        raise UserError(f"{named} does not exist. " + (f"{where}: {listed}." if near else ELSEWHERE))
     if here.suffix != ".py":
         raise UserError(f"{named} is no recipe: expected is a Python file (.py). {ELSEWHERE}")
     try:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 from flsl.runtime.preemption import PREEMPTED, Preempted
-from flsl.runtime.text import printable
+from flsl.runtime.text import as_called, printable
 
 
 class UserError(Exception):
@@ -64,7 +64,7 @@ def run_command(main: Callable[[], int | None]) -> int:
     except SaidElsewhere:
         return 2
     except UserError as error:
-        print(f"error: {printable(error)}", file=sys.stderr)
+        print(f"error: {printable(as_called(str(error)))}", file=sys.stderr)
         return 2
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
@@ -73,8 +73,9 @@ def run_command(main: Callable[[], int | None]) -> int:
         print(f"error: out of memory ({said[:160]}). Choose smaller sizes, or fewer at once.", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        needed = f"the package {error.name!r} is not installed in {sys.executable}. Run: make setup"
-        print(f"error: {needed}", file=sys.stderr)
+        missing = f"the package {error.name!r} is not installed in {sys.executable}"
+        remedy = "Run: make setup; outside the clone: pip install 'flsl-suite[detection,segmentation]'"
+        print(f"error: {missing}. {remedy}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,10 +1,22 @@
 """A command-line program with sub-commands, each a module of its own."""
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from flsl.runtime.errors import run_command
+from flsl.runtime.text import as_called
+
+
+class HelpLayout(argparse.RawDescriptionHelpFormatter):
+    """Keeps a docstring's lines, and names programs as they were called."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return super()._fill_text(as_called(text), width, indent)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return as_called(super()._get_help_string(action) or "")
 
 
 def run_program(
@@ -14,11 +26,14 @@ def run_program(
 
     Returns the exit code (`run_command`); the other arguments are those of `build_parser`.
     """
-    arguments = build_parser(name, text, commands, modules).parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = build_parser(name, text, commands, modules, chosen=words[0] if words else "").parse_args(words)
     return run_command(lambda: arguments.run(arguments))
 
 
-def build_parser(name: str, text: str | None, commands: Mapping[str, str], modules: str) -> argparse.ArgumentParser:
+def build_parser(
+    name: str, text: str | None, commands: Mapping[str, str], modules: str, *, chosen: str | None = None
+) -> argparse.ArgumentParser:
     """Return a program's command-line parser; `run` of what it parses is the sub-command's function.
 
     Args:
@@ -27,13 +42,16 @@ def build_parser(name: str, text: str | None, commands: Mapping[str, str], modul
         commands: sub-command -> one line of help.
         modules: where a sub-command's module is, with `{}` for its name. It has `add_arguments(parser)` and
             `run(arguments)`, its docstring is its help, and it imports nothing heavy, so that --help answers at once.
+        chosen: the sub-command that will be parsed, whose module alone is imported; None imports all.
     """
-    layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=text, formatter_class=layout)
+    parser = argparse.ArgumentParser(prog=as_called(f"python -m {name}"), description=text, formatter_class=HelpLayout)
     listed = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command, line in commands.items():
+        if chosen not in (None, command):
+            listed.add_parser(command, help=line)
+            continue
         module = import_module(modules.format(command))
-        own = listed.add_parser(command, help=line, description=module.__doc__, formatter_class=layout)
+        own = listed.add_parser(command, help=line, description=module.__doc__, formatter_class=HelpLayout)
         module.add_arguments(own)
         own.set_defaults(run=module.run)
     return parser

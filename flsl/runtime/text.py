@@ -1,6 +1,8 @@
 """Text that others wrote, made fit for a terminal: names in files may hold what moves the cursor or turns text around."""
 
+import sys
 import unicodedata
+from pathlib import Path
 
 INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode categories: controls, directions, halves of characters, line ends
 
@@ -14,6 +16,13 @@ def printable(text: object) -> str:
         character.encode("unicode_escape").decode() if unicodedata.category(character) in INVISIBLE else character
         for character in text
     )
+
+
+def as_called(text: str) -> str:
+    """Return text that names programs as `python -m ...`, with the console command in its place where that was called."""
+    if Path(sys.argv[0]).stem != "flsl":
+        return text
+    return text.replace("python -m flsl", "flsl").replace("python -m ", "flsl ")
 
 
 def clock(seconds: float) -> str:
