@@ -381,5 +381,7 @@ def _show(metric: Metric | None) -> str:
     """Return a score and its interval as text."""
     if metric is None or metric.value is None:
         return "not measured"
-    interval = f" [{metric.interval.low:.2f}, {metric.interval.high:.2f}]" if metric.interval else ""
-    return f"{metric.value:.2f}{interval}"
+    if metric.interval is None or metric.bounds is None:
+        return f"{metric.value:.2f}"
+    low, high = metric.bounds
+    return f"{metric.value:.2f} [{low:.2f}, {high:.2f}] (95 % over {metric.interval.covers}, one training)"

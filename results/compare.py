@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flsl.runtime.errors import UserError, unknown_key
-from results.record import Record
+from results.record import FEWEST_UNITS, Record
 
+LEVEL = 0.05  # a p-value below it decides
 FEW_ITEMS = 10  # percentile intervals over fewer are much too short
+CHUNK = 1 << 22  # numbers of drawn items held at once
+TIE = 1e-9  # percent: sums in another order differ by less
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class Comparison:
     p_holm: float
     better: int
     note: str = ""
+
+    @property
+    def interval(self) -> str:
+        """The interval as text; below `FEWEST_UNITS` items there is none."""
+        return f"[{self.low:+.2f}, {self.high:+.2f}]" if self.items >= FEWEST_UNITS else "no interval"
 
 
 def compare_records(
@@ -58,27 +66,15 @@ def compare_groups(
     first = a[0]
     for other in (*a[1:], *b):
         _check_same(first, other)
-    if metric is None:
-        scored = {name for scores in first.per_item.values() for name in scores}
-        short = first.headline.removeprefix("box_")
-        metric = short if first.headline not in scored and short in scored else first.headline
+    metric = metric or item_metric(first)
     items = sorted(_scores(first, metric))
     values = [np.array([_same_items(record, first, metric, items) for record in side]) for side in (a, b)]
     differences = values[0].mean(axis=0) - values[1].mean(axis=0)  # (items,)
-    generator = np.random.default_rng(seed)
     count = len(items)
-    means = np.empty(resamples)
-    for index in range(resamples):
-        drawn = generator.integers(0, count, count)
-        if len(a) == len(b) == 1:
-            means[index] = differences[drawn].mean()
-        else:
-            sides = [side[generator.integers(0, len(side), len(side))][:, drawn].mean() for side in values]
-            means[index] = sides[0] - sides[1]
-    low, high = np.quantile(means, [0.025, 0.975])
-    # The + 1 counts the sample itself, so that p is never 0 with a finite number of resamples.
-    side = min((means <= 0).sum(), (means >= 0).sum())
-    p = max(min(1.0, 2 * (float(side) + 1) / (resamples + 1)), 2.0 ** (1 - count))
+    means = resampled_means(values, resamples, seed)
+    moved = means[:, 0] - means[:, 1]
+    low, high = np.quantile(moved, [0.025, 0.975])
+    p = two_sided_p(moved, count)
     notes = [_few_items_note(count)]
     if len(a) == len(b) == 1:
         notes.append(_weighting_note(first, b[0], metric, float(differences.mean())))
@@ -95,6 +91,47 @@ def compare_groups(
         better=int((differences > 0).sum()),
         note="; ".join(filter(None, notes)),
     )
+
+
+def resampled_means(models: Sequence[np.ndarray], resamples: int, seed: int = 0) -> np.ndarray:
+    """Return each model's mean over resamples of the items, (resamples, models); all models share the draws (paired).
+
+    Args:
+        models: scores (trainings, items) of each; where a model has several trainings, they are drawn anew too.
+        resamples: how many.
+        seed: of the resampling.
+    """
+    trainings = np.concatenate(models)
+    count = trainings.shape[1]
+    generator, size = np.random.default_rng(seed), max(1, CHUNK // count)
+    means = np.empty((resamples, len(trainings)))
+    for start in range(0, resamples, size):
+        rows = min(size, resamples - start)
+        drawn = generator.integers(0, count, (rows, count)) + count * np.arange(rows)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
+        means[start : start + rows] = times.astype(float) @ trainings.T / count
+    generator, columns, first = np.random.default_rng([seed, 1]), [], 0
+    for model in models:
+        own = means[:, first : first + len(model)]
+        if len(model) > 1:
+            own = np.take_along_axis(own, generator.integers(0, len(model), own.shape), axis=1)
+        columns.append(own.mean(axis=1))
+        first += len(model)
+    return np.stack(columns, axis=1)
+
+
+def two_sided_p(moved: np.ndarray, items: int) -> float:
+    """Return the p-value of "no difference" from resampled differences (resamples,), as `Comparison` says."""
+    # The + 1 counts the sample itself, so that p is never 0 with a finite number of resamples.
+    side = min((moved <= TIE).sum(), (moved >= -TIE).sum())
+    return max(min(1.0, 2 * (float(side) + 1) / (len(moved) + 1)), 2.0 ** (1 - items))
+
+
+def item_metric(record: Record) -> str:
+    """Return the score of single items that a record's headline is compared by (COCO's items are scored by boxes)."""
+    scored = {name for scores in record.per_item.values() for name in scores}
+    short = record.headline.removeprefix("box_")
+    return short if record.headline not in scored and short in scored else record.headline
 
 
 def _scores(record: Record, metric: str) -> dict[str, float]:

@@ -9,11 +9,19 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from results.benchmarks import METRIC_COLUMNS
+from results.benchmarks import BENCHMARKS, METRIC_COLUMNS
 from results.escape import as_csv
-from results.record import Metric, Record
+from results.ranking import shared_ranks
+from results.record import Record
 from results.schema import record_to_plain
+
+RANKS = (
+    "Rows share a rank until one is shown to be worse than its first (paired over items, p < 0.05, corrected for the number "
+    "of rows). A 95 % interval covers which items were drawn, not another training; below 5 items there is none."
+)
+NO_COLUMNS = ("metrics", "records", "label", "rank_note")  # of a row, which the CSV file does not have
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,8 +29,10 @@ class Row:
     """One line of the leaderboard. Scores in percent; with several seeds the mean over them.
 
     `recipe` is the beginning of the hash of the resolved recipe: one encoder fine-tuned in two ways has two rows.
+    Encoders that were pretrained by one recipe with other seeds are one model of several seeds.
     `interval_low` and `interval_high` bound the headline (mean of the seeds' 95 % bounds; None where a record has no
-    interval or only one unit to resample); `seed_std` is the standard deviation over seeds.
+    interval or too few units to resample); `seed_std` is the standard deviation over seeds. Rows that are not shown to
+    differ share a rank (`results.ranking`).
     """
 
     benchmark: str
@@ -50,11 +60,30 @@ class Row:
     metrics: dict[str, float]
     records: tuple[Record, ...]
     label: str = ""  # the model's name, with what tells it from another row of that name on the same board
+    rank_note: str = ""  # why it shares its rank with the row above
 
     @property
     def board(self) -> tuple[str, ...]:
         """What must be equal for two rows to be ranked together."""
         return board_of(self.records[0])
+
+    @property
+    def score(self) -> str:
+        """The headline as text, with the spread over seeds where there are several."""
+        return f"{self.value:.1f}" + ("" if self.seed_std is None else f" ± {self.seed_std:.1f}")
+
+    def spread(self, metric: str) -> float | None:
+        """Return the standard deviation of a metric over seeds; None with a single one."""
+        found = [record.metrics[metric].value for record in self.records]
+        return statistics.stdev(value for value in found if value is not None) if len(found) > 1 else None
+
+    @property
+    def covers(self) -> str:
+        """What its interval covers, in words; empty without one."""
+        interval = self.records[0].metrics[self.headline].interval
+        if interval is None or self.interval_low is None:
+            return ""
+        return f"over {interval.covers}, " + ("one training" if self.seeds == 1 else f"mean of {self.seeds} seeds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +109,13 @@ def board_of(record: Record) -> tuple[str, ...]:
     )
 
 
+def title_of(row: Row) -> str:
+    """Return the title of a row's ranking: benchmark, protocol, data and how much of it."""
+    benchmark = BENCHMARKS[row.benchmark].title if row.benchmark in BENCHMARKS else row.benchmark
+    official = "" if row.official else ", not the official data"
+    return f"{benchmark}: {row.dataset} {row.split}, {row.items} {row.item}{official} ({row.protocol})"
+
+
 def build_leaderboard(records: Mapping[Path, Record]) -> Leaderboard:
     """Rank complete records. The result does not depend on the order or the names of the files.
 
@@ -87,17 +123,18 @@ def build_leaderboard(records: Mapping[Path, Record]) -> Leaderboard:
     set, seed) with different scores, since nothing says which is right. Equal copies count once.
     """
     left_out = []
-    units: dict[tuple, dict[int, list[tuple[Path, Record]]]] = defaultdict(lambda: defaultdict(list))
+    units: dict[tuple, dict[tuple, list[tuple[Path, Record]]]] = defaultdict(lambda: defaultdict(list))
     for path, record in records.items():
         if record.status != "complete":
             done = f"{record.dataset.items_evaluated} of {record.dataset.items_expected} {record.dataset.item}"
             left_out.append(f"{path}: {record.status} ({done}), so it is not ranked")
             continue
-        units[board_of(record), _model_key(record)][record.seed].append((path, record))
+        training = record.seed, record.model.fingerprint
+        units[board_of(record), _model_key(record)][training].append((path, record))
     rows = []
     for seeds in units.values():
         chosen = []
-        for seed, copies in seeds.items():
+        for (seed, _), copies in seeds.items():
             if len({_scores(record) for _, record in copies}) > 1:
                 names = ", ".join(sorted(str(path) for path, _ in copies))
                 left_out.append(
@@ -108,13 +145,13 @@ def build_leaderboard(records: Mapping[Path, Record]) -> Leaderboard:
             found = [record for _, record in copies]
             chosen.append(min(found, key=_oldest) if len(found) > 1 else found[0])
         if chosen:
-            rows.append(_row(sorted(chosen, key=lambda record: record.seed)))
+            rows.append(_row(sorted(chosen, key=lambda record: (record.seed, record.model.fingerprint))))
     return Leaderboard(_rank(rows), sorted(left_out))
 
 
 def to_csv(rows: Iterable[Row]) -> str:
     """Return the rows as CSV text: fixed columns, four decimals, empty where there is no value, `\\n` line ends."""
-    fields = [field.name for field in dataclasses.fields(Row) if field.name not in ("metrics", "records", "label")]
+    fields = [field.name for field in dataclasses.fields(Row) if field.name not in NO_COLUMNS]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*fields, *METRIC_COLUMNS])
@@ -133,7 +170,19 @@ def _cell(value: object) -> str:
 
 
 def _model_key(record: Record) -> tuple[str, ...]:
-    return record.model.name, record.model.fingerprint, record.config_sha256
+    """Return what the records of one row share: the encoder, or where the seed alone made it another, what made it."""
+    model = record.model
+    if "recipe" in model.pretraining:
+        made = json.dumps(_without_seeds(model.pretraining), sort_keys=True)
+    else:
+        made = model.source if model.source.startswith("random:") else model.fingerprint
+    return model.name, model.method, made, record.config_sha256
+
+
+def _without_seeds(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_seeds(item) for key, item in value.items() if key != "seed"}
+    return [_without_seeds(item) for item in value] if isinstance(value, list) else value
 
 
 def _scores(record: Record) -> str:
@@ -153,7 +202,7 @@ def _row(records: list[Record]) -> Row:
     first = records[0]
     headlines = [record.metrics[record.headline] for record in records]
     values = [metric.value for metric in headlines if metric.value is not None]  # a complete record has its headline
-    bounds = [bounds for bounds in map(_bounds, headlines) if bounds]
+    bounds = [metric.bounds for metric in headlines if metric.bounds]
     scores = [{name: m.value for name, m in record.metrics.items() if m.value is not None} for record in records]
     shared = set.intersection(*map(set, scores))
     data, model = first.dataset, first.model
@@ -170,7 +219,7 @@ def _row(records: list[Record]) -> Row:
         architecture=model.architecture,
         patch_size=model.patch_size,
         parameters=model.parameters,
-        fingerprint=model.fingerprint,
+        fingerprint=" ".join(sorted({record.model.fingerprint for record in records})),
         recipe=first.config_sha256[:8],
         headline=first.headline,
         value=_mean(values),
@@ -185,26 +234,24 @@ def _row(records: list[Record]) -> Row:
     )
 
 
-def _bounds(metric: Metric) -> tuple[float, float] | None:
-    interval = metric.interval
-    return None if interval is None or interval.units == 1 else (interval.low, interval.high)
-
-
 def _rank(rows: list[Row]) -> list[Row]:
-    """Sort by board, then best first; equal scores share a rank (1, 1, 3)."""
+    """Sort by board, then best first; rows that are not shown to differ share a rank (1, 1, 3)."""
     boards: dict[tuple, list[Row]] = defaultdict(list)
     for row in rows:
         boards[row.board].append(row)
     ranked: list[Row] = []
-    for board in sorted(boards):
+    order = {key: position for position, key in enumerate(BENCHMARKS)}
+    official_first = {
+        key: (not of[0].official, order.get(of[0].benchmark, len(order)), key) for key, of in boards.items()
+    }
+    for board in sorted(boards, key=lambda key: official_first[key]):
         higher = boards[board][0].records[0].metrics[boards[board][0].headline].higher_is_better
         members = sorted(
             boards[board], key=lambda row: (-row.value if higher else row.value, row.model, row.fingerprint, row.recipe)
         )
-        for position, row in enumerate(members, start=1):
-            tie = position > 1 and row.value == members[position - 2].value
-            rank = ranked[-1].rank if tie else position
-            ranked.append(dataclasses.replace(row, rank=rank, label=_label(row, members)))
+        ranks = shared_ranks([row.records for row in members], [row.value for row in members], higher)
+        for row, (rank, why) in zip(members, ranks):
+            ranked.append(dataclasses.replace(row, rank=rank, rank_note=why, label=_label(row, members)))
     return ranked
 
 

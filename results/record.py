@@ -17,6 +17,7 @@ SCHEMA_VERSION: Literal[2] = 2
 # JSON Schema has no other way to tell these two; here `results.validate` says it in better words.
 Protocol = Annotated[str, Field(json_schema_extra={"pattern": r"^[\w.+-]+/[\w.+-]+@[1-9]\d*$"})]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**64)]  # what generators of random numbers take
+FEWEST_UNITS = 5  # an interval over fewer says nothing: resamples of them are the same few again
 Time = Annotated[str, Field(json_schema_extra={"description": "ISO 8601 time, UTC"})]
 
 
@@ -60,7 +61,7 @@ Free = Annotated[dict[str, Any], AfterValidator(_free)]  # a section whose keys 
 class Interval:
     """A confidence interval of a metric; `unit` is what was resampled (docs/protocols.md, "Uncertainty").
 
-    With a single unit there is nothing to resample: `low == high`, and tables show no interval.
+    It covers which units were drawn, with the one training that was scored. Below `FEWEST_UNITS` nothing shows it.
     """
 
     low: float
@@ -71,6 +72,11 @@ class Interval:
     seed: Seed = 0
     unit: str = "items"
     units: PositiveInt | None = None  # how many there were to resample
+
+    @property
+    def covers(self) -> str:
+        """What it is over, in words, such as `30 sequences`."""
+        return f"{self.units} {self.unit}" if self.units else self.unit
 
 
 @section_of_a_record
@@ -83,6 +89,13 @@ class Metric:
     unit: Unit = "percent"
     higher_is_better: bool = True
     interval: Interval | None = None
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Return the interval as tables show it: None where there is none, or one over too few units to mean anything."""
+        interval = self.interval
+        few = interval is not None and interval.units is not None and interval.units < FEWEST_UNITS
+        return None if interval is None or few else (interval.low, interval.high)
 
 
 @section_of_a_record

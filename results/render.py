@@ -48,7 +48,8 @@ def _number(cell: Cell | None) -> str:
     if cell is None:
         return ""
     interval = f" [{cell.interval[0]:.1f}, {cell.interval[1]:.1f}]" if cell.interval else ""
-    return f"{cell.text}{cell.mark}{interval}"
+    spread = "" if cell.spread is None else f" ± {cell.spread:.1f}"
+    return f"{cell.text}{cell.mark}{spread}{interval}"
 
 
 def _footnotes(table: Table, notes: Sequence[str]) -> list[str]:
@@ -62,7 +63,7 @@ def _other_cells(table: Table) -> tuple[list[str], list[list[str]]]:
         interval = "" if row.interval_low is None else f"[{row.interval_low:.1f}, {row.interval_high:.1f}]"
         backbone = backbone_of(row.architecture, row.patch_size)
         data = f"{row.dataset} {row.split} ({row.items} {row.item})"
-        body.append([row.label, row.method, backbone, row.protocol, data, row.headline, f"{row.value:.1f}", interval])
+        body.append([row.label, row.method, backbone, row.protocol, data, row.headline, row.score, interval])
     return head, body
 
 

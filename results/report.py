@@ -34,7 +34,7 @@ def report_data(
         "model": dict(model),
         "steps": [dataclasses.asdict(step) | {"record": str(step.record or "")} for step in steps],
         "claims": [_claim(claim) for claim in claims],
-        "comparisons": [dataclasses.asdict(comparison) for comparison in comparisons],
+        "comparisons": [dataclasses.asdict(c) | {"interval": c.interval} for c in comparisons],
         "records": {
             str(path): record_to_plain(dataclasses.replace(record, per_item={})) for path, record in records.items()
         },
@@ -162,7 +162,7 @@ def _picture(record: Path, name: str, what: str) -> str:
 def _comparisons_table(comparisons: Sequence[Mapping[str, Any]]) -> str:
     body = []
     for c in comparisons:
-        texts = [c["a"], c["b"], c["metric"], f"{c['difference']:+.2f} [{c['low']:+.2f}, {c['high']:+.2f}]",
+        texts = [c["a"], c["b"], c["metric"], f"{c['difference']:+.2f} {c['interval']}",
                  f"{c['p']:.4f}", f"{c['p_holm']:.4f}", f"{c['better']} of {c['items']}", c["note"]]  # fmt: skip
         body.append([f"<td>{as_html(text)}</td>" for text in texts])
     head = ("A", "B", "Metric", "A − B [95 % interval]", "p", "p (Holm)", "Items on which A is better", "")

@@ -16,10 +16,14 @@ MARKS = {"verified": "", "quoted": "†"}
 
 @dataclass(frozen=True)
 class Cell:
-    """One number: percent, with its 95 % interval if measured; `best` of its column among the methods of its group."""
+    """One number: percent; if measured with its 95 % interval and, over several seeds, their standard deviation.
+
+    `best` is that of its column among the methods of its group.
+    """
 
     value: float
     interval: tuple[float, float] | None = None
+    spread: float | None = None
     figure: Figure | None = None
     best: bool = False
 
@@ -82,6 +86,8 @@ class Table:
         if verified:
             read = "; ".join(f"{', '.join(methods)}: {source}" for source, methods in verified.items())
             notes.append(f"Published figures as read in: {read}.")
+        covers = dict.fromkeys(line.row.covers for line in self.lines if line.row)
+        notes += [f"In brackets 95 % intervals {words}." for words in covers if words]
         headings = {column.key: column.heading for column in self.declared.columns}
         tolerances = {
             (headings[line.row.protocol, v.metric], v.tolerance.value, v.tolerance.reason)
@@ -136,7 +142,9 @@ def _measured(row: Row, columns: Sequence[Column], figures, tolerances, methods)
         method=method.name if method else row.method,
         backbone=backbone_of(row.architecture, row.patch_size),
         epochs=row.records[0].model.pretraining.get("epochs"),
-        cells={column.key: Cell(row.metrics[m], row_interval(row, m)) for column, m in zip(columns, metrics)},
+        cells={
+            column.key: Cell(row.metrics[m], row_interval(row, m), row.spread(m)) for column, m in zip(columns, metrics)
+        },
         group=method.group if method else "",
         verdicts=tuple(judge(row, metric, figures, tolerances, methods) for metric in metrics),
         row=row,
@@ -147,8 +155,7 @@ def row_interval(row: Row, metric: str) -> tuple[float, float] | None:
     """Return a metric's interval: the row's for the headline, otherwise that of a single record."""
     if metric == row.headline:
         return None if row.interval_low is None or row.interval_high is None else (row.interval_low, row.interval_high)
-    interval = row.records[0].metrics[metric].interval if row.seeds == 1 else None
-    return None if interval is None or interval.units == 1 else (interval.low, interval.high)
+    return row.records[0].metrics[metric].bounds if row.seeds == 1 else None
 
 
 def _mark_best(lines: list[Line], declared: TableDeclaration) -> list[Line]:

@@ -1,7 +1,9 @@
 """Tables in the terminal (rich)."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -9,9 +11,10 @@ from rich.text import Text
 
 from flsl.runtime.text import printable
 from results.benchmarks import METRIC_COLUMNS
-from results.leaderboard import Row
+from results.leaderboard import RANKS, Row, title_of
 
 ROWS_SHOWN = 25  # of each ranking; the CSV file has all
+ALWAYS = 4  # columns of a ranking that no terminal is too narrow for: rank, model, headline, interval
 WIDTH_WITHOUT_TERMINAL = 160  # columns, where output goes to a file or a pipe
 
 
@@ -22,29 +25,55 @@ def console(stderr: bool = False) -> Console:
 
 
 def print_leaderboard(rows: list[Row]) -> None:
-    """Print one table a (benchmark, protocol, data set), best first, with the 95 % interval of the headline."""
+    """Print one table per ranking, best first: rank, model, headline and its interval, then what the terminal has room for."""
     out = console()
     for _, members in groupby(rows, key=lambda row: row.board):
         group = list(members)
-        first = group[0]
-        official = "" if first.official else " (not the official split: not comparable with published figures)"
-        title = f"{first.protocol}   {first.dataset} {first.split}, {first.items} {first.item}{official}"
-        out.print(Text(printable(title), style="bold"))
-        table = Table(header_style="bold")
-        for name in ("rank", "model", "method", "architecture", "patch"):
-            table.add_column(name, justify="right" if name in ("rank", "patch") else "left")
+        first, shown = group[0], group[:ROWS_SHOWN]
+        out.print(Text(printable(title_of(first)), style="bold"))
         others = [name for name in METRIC_COLUMNS if name in first.metrics and name != first.headline]
-        for name in (first.headline, "95 % interval", *others, "seeds"):
-            table.add_column(_text(name), justify="right")
-        for row in group[:ROWS_SHOWN]:
-            interval = "" if row.interval_low is None else f"{row.interval_low:.1f} to {row.interval_high:.1f}"
-            cells = [str(row.rank), row.label, row.method, row.architecture, str(row.patch_size)]
-            scores = [f"{row.metrics[name]:.1f}" if name in row.metrics else "" for name in others]
-            cells += [f"{row.value:.1f}", interval, *scores, str(row.seeds)]
+        columns = [
+            _Column("rank", [str(row.rank) for row in shown], right=True),
+            _Column("model", [row.label for row in shown], folds=True),
+            _Column(first.headline, [row.score for row in shown], right=True),
+            _Column("95 % interval", ["" if row.interval_low is None else f"{row.interval_low:.1f} to {row.interval_high:.1f}" for row in shown]),
+            _Column("seeds", [str(row.seeds) for row in shown], right=True),
+            *(_Column(name, [f"{row.metrics[name]:.1f}" if name in row.metrics else "" for row in shown], right=True) for name in others),
+            _Column("method", [row.method for row in shown]),
+            _Column("architecture", [row.architecture for row in shown]),
+            _Column("patch", [str(row.patch_size) for row in shown], right=True),
+        ]  # fmt: skip
+        left_out = []
+        while len(columns) > ALWAYS and sum(column.width for column in columns) + 1 > out.width:
+            left_out.append(columns.pop().name)
+        table = Table(header_style="bold")
+        for column in columns:
+            side: Literal["left", "right"] = "right" if column.right else "left"
+            table.add_column(_text(column.name), justify=side, no_wrap=not column.folds, overflow="fold")
+        for cells in zip(*(column.cells for column in columns)):
             table.add_row(*map(_text, cells))
         out.print(table)
-        if len(group) > ROWS_SHOWN:
-            out.print(f"... and {len(group) - ROWS_SHOWN} more")
+        notes = [f"and {len(group) - ROWS_SHOWN} more rows"] if len(group) > ROWS_SHOWN else []
+        notes += [f"no room for {', '.join(reversed(left_out))}"] if left_out else []
+        notes += [f"intervals {words}" for words in dict.fromkeys(row.covers for row in shown) if words]
+        if notes:
+            out.print(_text("; ".join(notes)))
+    out.print(RANKS)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of a ranking; `folds` where a long cell may take several lines."""
+
+    name: str
+    cells: list[str]
+    right: bool = False
+    folds: bool = False
+
+    @property
+    def width(self) -> int:
+        """Characters on a line, with the frame."""
+        return max(map(len, (self.name, *self.cells))) + 3
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -98,8 +98,8 @@ def official_frame_score() -> Callable[[np.ndarray, np.ndarray, int], np.ndarray
     except ImportError as error:
         raise UserError(
             f"--metric-backend official needs the public davis2017 package ({error}): install it from a clone of "
-            "davischallenge/davis2017-evaluation (`pip install .` there), or use --metric-backend packed, which gives "
-            "the same numbers."
+            "davischallenge/davis2017-evaluation (`python -m results doctor` shows the commands), or use --metric-backend "
+            "packed, which gives the same numbers four times as fast."
         ) from error
 
     def score(truth: np.ndarray, mask: np.ndarray, objects: int) -> np.ndarray:

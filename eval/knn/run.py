@@ -63,6 +63,9 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
         with run.watch.phase("scoring"):
             values, intervals = knn_scores(predictions)
         classified = len(predictions["truth"])
+        headline = run.benchmark.headline_of(BBOX.name)
+        column = BBOX.neighbors.index(int(headline.removeprefix("vote_k")))
+        right = predictions["vote_prediction"][:, column] == predictions["truth"]
         return run.finish(
             model=model,
             protocol=BBOX.name,
@@ -80,6 +83,7 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
             intervals=intervals,
             items=classified,
             config=dataclasses.asdict(BBOX),
+            per_item={str(name): {headline: 100.0 * hit} for name, hit in zip(predictions["image"], right.tolist())},
             files={"predictions": PREDICTIONS},
             warnings=list(loaded.warnings) + warnings,
         )

@@ -9,7 +9,6 @@ Records must be of one protocol on the same data, with scores of single items.
 import argparse
 from pathlib import Path
 
-LEVEL = 0.05
 FEWEST, MOST = 100, 1_000_000  # resamples; the most take a minute for each pair of records
 
 
@@ -29,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from flsl.runtime.errors import UserError
     from flsl.runtime.text import printable
-    from results.compare import compare_records, holm
+    from results.compare import LEVEL, compare_records, holm
     from results.store import read_record
     from results.terminal import print_rows
 
@@ -52,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         ]
     )
     rows = [
-        [c.a, c.b, c.metric, f"{c.difference:+.2f}", f"{c.low:+.2f} to {c.high:+.2f}", f"{c.p:.4f}", f"{c.p_holm:.4f}",
+        [c.a, c.b, c.metric, f"{c.difference:+.2f}", c.interval, f"{c.p:.4f}", f"{c.p_holm:.4f}",
          f"{c.better} of {c.items} items"]
         for c in found
     ]  # fmt: skip

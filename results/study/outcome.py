@@ -5,12 +5,10 @@ from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
 from flsl.runtime.errors import UserError
-from results.compare import Comparison, compare_groups, holm
+from results.compare import LEVEL, Comparison, compare_groups, holm
 from results.record import Record
 from results.study.cells import Cells, Pretraining, Scoring
 from results.study.declaration import Evaluation
-
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -116,11 +114,11 @@ def _records(found: Sequence[tuple[Scoring, Record]], model: str, test: Evaluati
 def _score(records: Sequence[Record], test: Evaluation) -> Score:
     metrics = [record.metrics[test.metric or record.headline] for record in records]
     values = [metric.value for metric in metrics if metric.value is not None]
-    bounds = [metric.interval for metric in metrics if metric.interval is not None]
+    bounds = [metric.bounds for metric in metrics if metric.bounds is not None]
     return Score(
         value=mean(values),
         spread=stdev(values) if len(values) > 1 else None,
-        interval=(mean(b.low for b in bounds), mean(b.high for b in bounds)) if bounds else None,
+        interval=(mean(low for low, _ in bounds), mean(high for _, high in bounds)) if bounds else None,
         seeds=len(records),
         items=records[0].dataset.items_evaluated,
         item=records[0].dataset.item,
@@ -186,4 +184,4 @@ def say(finding: Finding, baseline: str, floors: Sequence[str]) -> list[str]:
 
 def _told(pair: Pair) -> str:
     c = pair.comparison
-    return f"{pair.test} ({c.difference:+.2f} [{c.low:+.2f}, {c.high:+.2f}], p = {c.p_holm:.3f})"
+    return f"{pair.test} ({c.difference:+.2f} {c.interval}, p = {c.p_holm:.3f})"

@@ -2,14 +2,16 @@
 
 import csv
 import random
+import re
 import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from results.leaderboard import board_of, build_leaderboard, to_csv
-from results.record import Metric
+from results.record import Interval, Metric
 from results.store import write_record
 
 
@@ -63,7 +65,10 @@ def test_properties_of_random_record_sets(make_record, davis_scores, seed):
     assert len(keys) == len(board.rows)
     for name in {row.board for row in board.rows}:
         members = [row for row in board.rows if row.board == name]
-        assert [row.rank for row in members] == [1 + sum(o.value > row.value for o in members) for row in members]
+        for position, row in enumerate(members, start=1):  # two items each: 95 % intervals decide
+            first = members[row.rank - 1]
+            assert row is first or (row.interval_high >= first.interval_low and row.value <= first.value)
+            assert row.rank == position or row.rank == members[position - 2].rank
     assert len(board.left_out) >= sum(record.status != "complete" for record in records)
 
 
@@ -79,6 +84,38 @@ def test_ranks_lowest_first_where_lower_is_better(make_record):
         for name, value in (("a", 30.0), ("b", 20.0))
     ]
     assert [row.model for row in rows_of(records).rows] == ["b", "a"]
+
+
+def scored(make_record, scores, name, **changes):
+    """A record of sequences with given J&F, and no interval."""
+    per_item = {f"sequence {index}": {"J&F": float(score)} for index, score in enumerate(scores)}
+    return make_record(name=name, per_item=per_item, metrics={"J&F": Metric(float(np.mean(scores)))}, **changes)
+
+
+def test_a_rank_is_shared_until_the_paired_comparison_decides(make_record):
+    generator = np.random.default_rng(0)
+    base = generator.uniform(10, 90, 30)  # items differ by far more than models
+    models = {"best": base + 3, "as good": base + 3 - generator.normal(0.1, 3, 30), "worse": base, "floor": base - 8}
+    rows = rows_of([scored(make_record, scores, name) for name, scores in models.items()]).rows
+    assert [(row.model, row.rank) for row in rows] == [("best", 1), ("as good", 1), ("worse", 3), ("floor", 4)]
+    assert re.fullmatch(r"not shown to be worse than best: p = [\d.]+, paired over 30 items", rows[1].rank_note)
+    assert rows[2].rank_note == ""
+
+
+def test_nothing_decides_over_a_handful_of_items_without_intervals(make_record):
+    rows = rows_of([scored(make_record, [80.0] * 4, "a"), scored(make_record, [10.0] * 4, "b")]).rows
+    assert [row.rank for row in rows] == [1, 1]
+    assert "no interval and no scores" in rows[1].rank_note
+
+
+def test_encoders_that_only_the_seed_tells_apart_are_one_model(make_record, davis_scores):
+    def pretrained(seed, j, epochs=10):
+        pretraining = {"epochs": epochs, "recipe": {"seed": seed, "training": {"epochs": epochs}}}
+        return make_record(fingerprint=f"{seed}{epochs}", pretraining=pretraining, metrics=davis_scores(j, j))
+
+    rows = rows_of([pretrained(0, 50.0), pretrained(1, 54.0), pretrained(2, 58.0), pretrained(0, 51.0, epochs=5)]).rows
+    assert [(row.score, row.seeds) for row in rows] == [("54.0 ± 4.0", 3), ("51.0", 1)]
+    assert (rows[0].covers, rows[1].covers) == ("over 30 sequences, mean of 3 seeds", "over 30 sequences, one training")
 
 
 def test_seeds_become_one_row_with_mean_and_deviation(make_record, davis_scores):
@@ -131,9 +168,10 @@ def test_one_encoder_fine_tuned_in_two_ways_has_two_rows(make_record, write_reco
     assert rows[0]["recipe"] != rows[1]["recipe"]
 
 
-def test_a_single_unit_shows_no_interval(make_record, davis_scores):
-    (row,) = rows_of([make_record(metrics=davis_scores(units=1))]).rows
-    assert row.interval_low is None
+@pytest.mark.parametrize(("units", "shown"), [(1, False), (4, False), (5, True)])
+def test_below_five_units_there_is_no_interval(make_record, davis_scores, units, shown):
+    (row,) = rows_of([make_record(metrics=davis_scores(units=units))]).rows
+    assert (row.interval_low is not None, row.covers != "") == (shown, shown)
 
 
 def test_files_are_the_same_bytes_again_and_from_renamed_records(
@@ -206,3 +244,21 @@ def test_a_thousand_records_take_under_three_seconds(make_record, davis_scores, 
     assert time.process_time() - start < 3.0
     assert code == 0
     assert "250 rows from 1000 records" in out
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_rank_model_headline_and_interval_have_room_in_every_terminal(
+    make_record, coco_scores, write_records, cli, tmp_path, monkeypatch, width
+):
+    metrics = coco_scores() | {"box_AP": Metric(44.7, interval=Interval(43.0, 46.0, unit="images", units=100))}
+    coco = {"benchmark": "coco", "protocol": "coco/mask-rcnn_1x@1", "metrics": metrics, "item": "images"}
+    folder = write_records(*(make_record(name=f"a model of some length {i}", seed=i % 2, **coco) for i in range(4)))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = re.sub(r"\x1b\[[\d;]*m", "", cli("leaderboard", "--records", folder, "--out", tmp_path / "l.csv")[1])
+    lines = [line for line in out.splitlines() if line.startswith(("│", "┃"))]
+    assert max(map(len, lines)) <= width
+    assert re.search(r"┃ rank ┃ model +┃ box_AP ┃ 95 % interval ┃", lines[0])
+    assert re.search(r"│ +1 │ a model of some length 0 │ +44.7 │ 43.0 to 46.0 +│", lines[1])
+    assert ("no room for" in out) == (width == 80) == ("architecture" not in lines[0])
+    assert "intervals over 100 images, one training" in out.replace("\n", " ")

@@ -179,6 +179,7 @@ def test_doctor_names_what_it_cannot_check(tmp_path, monkeypatch, cli):
     able = {check["name"]: check["state"] for check in found["can run"]}
     assert (able["tables, leaderboard"], able["davis"], able["coco"]) == ("ok", "unknown", "missing")
     assert "data verify" in found["cannot be checked here"]["data sets"]
+    assert "pip install ./davis2017-evaluation" in checks["davis2017 (official)"]["remedy"]
     monkeypatch.chdir(tmp_path)
     assert "whether results are the published ones" in cli("doctor")[1]
 
