@@ -20,7 +20,7 @@ from flsl.infer import infer_config
 from flsl.pixels import PixelEncoder
 from flsl.runtime.errors import UserError
 from flsl.runtime.schema import parse
-from flsl.source import Overrides, locate, split_spec
+from flsl.source import Overrides, locate, split_spec, stem_of
 from flsl.timm_source import read_timm
 from flsl.weight_file import write_safetensors
 from flsl.weights import read_weights
@@ -167,7 +167,7 @@ def _read(location: str, options: Overrides) -> LoadedEncoder:
     else:
         path, listed = locate(location)
         file = read_weights(path)
-        found = recognize(file, options.branch)
+        found = recognize(file, options.branch, options.prefix)
         if listed is not None:
             found.name, found.method = listed.name, listed.method
             found.pretraining |= {"paper": listed.paper, "license": listed.license}
@@ -187,7 +187,7 @@ def _read(location: str, options: Overrides) -> LoadedEncoder:
         )
     return LoadedEncoder(
         encoder,
-        name=found.name or f"{found.method} {config.name}",
+        name=found.name or stem_of(location),
         method=found.method,
         source=location,
         file_sha256=file.sha256,

@@ -10,6 +10,7 @@ from pathlib import Path
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import digest_of_file, write_atomic
 
+SUFFIXES = (".safetensors", ".safetensors.index.json", ".pth.tar", ".pth", ".pt", ".bin", ".ckpt")
 LIST = Path(__file__).with_name("models.json")
 
 
@@ -56,7 +57,7 @@ def listed_models() -> dict[str, ListedModel]:
 
 def find_cached(stem: str) -> Path | None:
     """Return the file of that name in the cache folder, whatever its suffix; None if there is none."""
-    for suffix in (".safetensors", ".pth", ".pt", ".bin", ".pth.tar"):
+    for suffix in SUFFIXES:
         if (path := cache_folder() / (stem + suffix)).is_file():
             return path
     return None

@@ -1,5 +1,6 @@
 """What a command line names as a checkpoint: where it lies, and what the user insists on against the file."""
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from flsl import model_list
 from flsl.architecture import ARCHITECTURES, EncoderConfig
-from flsl.model_list import ListedModel, listed_models
+from flsl.model_list import SUFFIXES, ListedModel, listed_models
 from flsl.runtime.errors import UserError, unknown_key
 
 
@@ -19,6 +20,7 @@ class Overrides:
     num_heads: int | None = None  # `heads=8`: another attention on the same weights
     positions: str | None = None  # `positions=dino|size|size_plain`: how the table is resized
     branch: str | None = None  # `branch=student`, `momentum_encoder`, ...: which network of the file
+    prefix: str | None = None  # `prefix=net.encoder`: below which names the encoder is
 
     def over(self, other: "Overrides | None") -> "Overrides":
         """Return these overrides, completed by `other`."""
@@ -44,7 +46,7 @@ class Overrides:
         return {key: value for key, value in wanted.items() if getattr(config, key) != value}
 
 
-OPTIONS = {"arch": "architecture", "heads": "num_heads", "positions": "positions", "branch": "branch"}
+OPTIONS = {"arch": "architecture", "heads": "num_heads"} | {key: key for key in ("positions", "branch", "prefix")}
 
 
 def split_spec(spec: str) -> tuple[str, Overrides]:
@@ -75,6 +77,12 @@ def join_spec(location: str, overrides: Overrides) -> str:
     values = {key: getattr(overrides, field) for key, field in OPTIONS.items()}
     query = urlencode({key: value for key, value in values.items() if value is not None})
     return location + (("&" if "?" in location else "?") + query if query else "")
+
+
+def stem_of(location: str) -> str:
+    """Return the name of a checkpoint's file or folder without its suffix, which names its model in a record."""
+    name = os.path.basename(os.path.abspath(Path(location).expanduser()))
+    return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.removesuffix(suffix) not in ("", name)), name)
 
 
 def locate(location: str) -> tuple[Path, ListedModel | None]:

@@ -7,7 +7,8 @@ import pathlib
 import pickle
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -98,9 +99,12 @@ def _read_pickle(path: Path, zipped: bool) -> dict[str, Any]:
     if zipped:
         _refuse_bomb(path)
     try:
-        with torch.serialization.safe_globals(ALLOWED_CLASSES + _numpy_scalars()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # advice for developers on pickle protocols
-            tree = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            tree = _load(path)
+        except pickle.UnpicklingError:
+            if (lightning := _read_lightning(path) if zipped else None) is None:
+                raise
+            tree = lightning
     except pickle.UnpicklingError as error:
         raise UserError(f"checkpoint {path} was refused, and nothing in it was executed: {_reason(error)}") from error
     except Exception as error:  # damaged files raise nearly anything: EOFError, RuntimeError, KeyError, struct.error
@@ -124,6 +128,45 @@ def _read_pickle(path: Path, zipped: bool) -> dict[str, Any]:
                 "made to fill the memory, or is damaged: download it again."
             )
     return tree
+
+
+def _load(path: Path, more: Sequence[Any] = ()) -> Any:
+    """Call torch's restricted unpickler; `more` classes are allowed besides the usual ones."""
+    with torch.serialization.safe_globals([*ALLOWED_CLASSES, *_numpy_scalars(), *more]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice for developers on pickle protocols
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+class _LeftOut:
+    """What stands for an object of any other class or function: nothing of it is called, its parts are thrown away."""
+
+    def __init__(self, *_: Any) -> None: ...
+
+    def __setstate__(self, state: Any) -> None: ...
+
+
+class _LeftOutWithItems:
+    """The same for what may be a kind of dictionary: the one type that takes both items and attributes from a pickle."""
+
+    def __new__(cls, *_: Any) -> Any:
+        return OrderedDict()
+
+
+def _read_lightning(path: Path) -> dict[str, Any] | None:
+    """Return the tensors of a Lightning checkpoint, whose hyper-parameters and callbacks may be objects of any class.
+
+    These are never made: something inert is read in the place of each. None if the file is another program's.
+    """
+    if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):  # torch before 2.6
+        return None
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        whole = (".partial", "._reconstruct")  # whose state is a tuple: of functools, of NumPy's arrays
+        tree = _load(path, [(_LeftOut if name.endswith(whole) else _LeftOutWithItems, name) for name in names])
+    except Exception:  # it stays refused, for the first reason
+        return None
+    known = isinstance(tree, dict) and "pytorch-lightning_version" in tree and isinstance(tree.get("state_dict"), dict)
+    return {key: tree[key] for key in ("state_dict", "epoch", "global_step") if key in tree} if known else None
 
 
 def _numpy_scalars() -> list[Any]:

@@ -1,6 +1,7 @@
 """Command-line arguments that several sub-commands share."""
 
 import argparse
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,16 +19,19 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:
-    """Add --arch, --heads, --positions and --branch."""
+    """Add --arch, --heads, --positions, --branch and --prefix."""
     group = parser.add_argument_group("override what the checkpoint says (each change is a warning in the record)")
     group.add_argument("--arch", dest="architecture", metavar="NAME", help="size, e.g. vit_small: sets the heads")
     group.add_argument("--heads", dest="num_heads", type=int, metavar="N", help="number of attention heads")
     group.add_argument("--positions", choices=("dino", "size", "size_plain"), help="how the position table is resized")
     group.add_argument("--branch", metavar="NAME", help="which network of a training checkpoint: teacher, student, ...")
+    group.add_argument(
+        "--prefix", metavar="NAME", help="below which names the encoder is, e.g. net.encoder, where several are"
+    )
 
 
 def overrides(arguments: argparse.Namespace) -> "Overrides":
     """Return what the user insists on."""
     from flsl.source import Overrides
 
-    return Overrides(arguments.architecture, arguments.num_heads, arguments.positions, arguments.branch)
+    return Overrides(**{field.name: getattr(arguments, field.name) for field in fields(Overrides)})

@@ -19,13 +19,12 @@ NAMES = {".gamma_1": ".ls1.gamma", ".gamma_2": ".ls2.gamma", "dist_token": "reg_
 
 
 def read(file: WeightFile, branch: str | None) -> Found | None:
-    """Recognize a plain ViT: flat, or under "model" or "state_dict"."""
-    for state in (tensors_of(file.tree), *(tensors_of(file.tree.get(key)) for key in ("model", "state_dict"))):
-        state = {key.removeprefix("module.").removeprefix("backbone."): value for key, value in state.items()}
-        if is_vit(state):
-            state, dropped = drop(state, HEADS)
-            return Found("timm", "timm", rename(state, NAMES), _facts(file), dropped, run_arguments(file.tree))
-    return None
+    """Recognize a plain ViT."""
+    state = tensors_of(file.tree)
+    if not is_vit(state):
+        return None
+    state, dropped = drop(state, HEADS)
+    return Found("timm", "timm", rename(state, NAMES), _facts(file), dropped, run_arguments(file.tree))
 
 
 def _facts(file: WeightFile) -> dict[str, object]:

@@ -32,7 +32,8 @@ def test_each_format_is_one_short_documented_file():
 def test_a_new_format_is_one_file_as_the_readme_says(tmp_path):
     """The README's example, saved into the folder of a copy of the package, is all that its commands need."""
     weights = random_weights(class_token=False)
-    tree = {"toy_encoder": {f"trunk.{key}": value for key, value in weights.items()}, "projector": torch.zeros(2)}
+    state = {f"trunk.{key.replace('patch_embed.proj', 'stem')}": value for key, value in weights.items()}
+    tree = {"toy_encoder": state, "projector": torch.zeros(2)}
     torch.save(tree, tmp_path / "toy.pth")
     with pytest.raises(UserError, match="holds no ViT encoder of a known layout"):
         load_encoder(tmp_path / "toy.pth")
