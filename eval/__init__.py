@@ -38,7 +38,7 @@ def evaluate(
     another encoder, other data or other constants in the same `out` is refused.
 
     Args:
-        encoder: checkpoint file of any known layout, name that `python -m flsl models` lists, `timm:NAME`,
+        encoder: checkpoint file of any known layout, name that `python -m flsl models` lists, `hf:ORG/NAME`, `timm:NAME`,
             `random:vit_small/16`, or an encoder in memory. None (with `predictions`): somebody else's method.
         benchmark: `davis`, `coco`, `uavdt`, `knn`, ...
         data: the benchmark's folder, official layout.

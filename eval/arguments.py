@@ -26,7 +26,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         metavar="PATH",
-        help="encoder to evaluate: a checkpoint of any known layout, a name that `python -m flsl models` lists, timm:NAME, "
+        help="encoder to evaluate: a checkpoint of any known layout, a name that `python -m flsl models` lists, hf:ORG/NAME, timm:NAME, "
         "random:ARCHITECTURE/PATCH for the untrained baseline, e.g. random:vit_small/16, or pixels/PATCH: no network, a token "
         "is the mean color of its patch and its place",
     )

@@ -7,11 +7,12 @@ python -m flsl inspect CHECKPOINT [--json]
 python -m flsl convert CHECKPOINT OUT.safetensors
 python -m flsl export  CHECKPOINT --to timm|mmdet|hf|torch OUT
 python -m flsl models  [NAME] [--download]
+python -m flsl push    CHECKPOINT ORG/NAME [--records DIR] [--dry-run DIR]
 python -m flsl show    --checkpoint CHECKPOINT [--checkpoint ...] IMAGE [IMAGE ...] --out DIR
 python -m flsl launch  N PROGRAM ...
 python -m flsl gpucheck --out DIR
 
-CHECKPOINT is a file or folder of any known layout, a name that `python -m flsl models` lists, timm:NAME[.TAG], or
+CHECKPOINT is a file or folder of any known layout, a name that `python -m flsl models` lists, hf:ORG/NAME, timm:NAME[.TAG],
 random:ARCHITECTURE/PATCH or pixels/PATCH (color and place, no network). `COMMAND --help` says more of each. An installed
 suite has all this as the console command `flsl`, too.
 """
@@ -32,6 +33,7 @@ COMMANDS = {
     "convert": "write any checkpoint as our own safetensors file",
     "export": "write an encoder for timm, mmdetection, Hugging Face or plain torch",
     "models": "list public checkpoints, where they are published and which are here",
+    "push": "publish an encoder, its card and its records on the Hugging Face Hub",
     "show": "draw feature maps: principal components, mean-shift attention, clusters",
     "gpucheck": "prove that everything is right and fast on this machine's GPU",
     "launch": "run a program in several processes, one for each GPU",

@@ -112,7 +112,7 @@ def load_encoder(
     """Load the encoder that `spec` names.
 
     Args:
-        spec: a checkpoint of any known layout (recognized by content), a name of the model list, `timm:NAME`, or
+        spec: a checkpoint of any known layout (recognized by content), a name of the model list, `hf:ORG/NAME`, `timm:NAME`,
             `random:ARCHITECTURE/PATCH` (an untrained baseline, drawn by `seed`), or `pixels/PATCH` (color and place, no
             network). `SPEC?heads=8&branch=student` changes what the file says: see `flsl.source.Overrides`.
         device: where the encoder goes.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from flsl import model_list
+from flsl import hub, model_list
 from flsl.architecture import ARCHITECTURES, EncoderConfig
 from flsl.model_list import SUFFIXES, ListedModel, listed_models
 from flsl.runtime.errors import UserError, unknown_key
@@ -91,6 +91,8 @@ def locate(location: str) -> tuple[Path, ListedModel | None]:
     Raises:
         UserError: nothing of that name here; the message says how to get a listed model.
     """
+    if location.startswith("hf:"):
+        return hub.locate(location.removeprefix("hf:")), None
     path = Path(location).expanduser()
     if path.exists():
         return path, None
@@ -98,6 +100,6 @@ def locate(location: str) -> tuple[Path, ListedModel | None]:
         return model_list.locate(listed_models()[location]), listed_models()[location]
     raise UserError(
         f"checkpoint {location} does not exist.{model_list.suggest(location)} Give a file such as "
-        "RUN/encoder.safetensors, a name that `python -m flsl models` lists, timm:NAME, or random:vit_small/16 for the "
+        "RUN/encoder.safetensors, a name that `python -m flsl models` lists, hf:ORG/NAME, timm:NAME, or random:vit_small/16 for the "
         "untrained baseline."
     )

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from flsl import hub
 from flsl.formats import recognize
 from flsl.formats.found import Found, drop, tensors_of
 from flsl.model_list import cache_folder, find_cached
@@ -33,9 +34,7 @@ def read_timm(name: str) -> tuple[WeightFile, Found]:
     Raises:
         UserError: timm does not know the name, or no file is here (the message says where to get it and put it).
     """
-    with torch.device("meta"):  # the description is wanted, not random weights
-        network = create_network(name)
-    full_name = f"{network.pretrained_cfg['architecture']}.{network.pretrained_cfg.get('tag') or ''}".rstrip(".")
+    network, full_name = _describe(name)
     file = read_weights(_find_weights(full_name, network.pretrained_cfg))
     config = describe_network(network, full_name)
     if is_plain(network):
@@ -46,6 +45,27 @@ def read_timm(name: str) -> tuple[WeightFile, Found]:
     found.format, found.name = f"timm {full_name}", full_name
     found.method = next((method for part, method in METHODS.items() if part in full_name), "Supervised")
     return file, found
+
+
+def _describe(name: str) -> tuple[Any, str]:
+    """Return timm's network without weights, and its name with the tag of its weights."""
+    with torch.device("meta"):  # the description is wanted, not random weights
+        network = create_network(name)
+    tag = network.pretrained_cfg.get("tag") or ""
+    return network, f"{network.pretrained_cfg['architecture']}.{tag}".rstrip(".")
+
+
+def locate_timm(name: str, *, download: bool = False) -> Path:
+    """Return the weight file of a timm name on this machine; with `download`, fetch it from the Hub first.
+
+    Raises:
+        UserError: as `read_timm`; or it is not on the Hub, or cannot be fetched.
+    """
+    network, full_name = _describe(name)
+    repository = network.pretrained_cfg.get("hf_hub_id")
+    if download and repository and find_cached(full_name) is None:
+        hub.download(repository)
+    return _find_weights(full_name, network.pretrained_cfg)
 
 
 def _own_network(file: WeightFile, network: nn.Module, config: Any) -> Found:
@@ -65,16 +85,13 @@ def _find_weights(name: str, pretrained: dict[str, Any]) -> Path:
     if (own := find_cached(name)) is not None:
         return own
     repository, url = pretrained.get("hf_hub_id"), pretrained.get("url")
-    if repository:
-        from huggingface_hub import try_to_load_from_cache
-
-        for file in ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin"):
-            if isinstance(found := try_to_load_from_cache(repository, file), str):
-                return Path(found)
+    if repository and (found := hub.find_cached(repository)) is not None:
+        return found
     if url and (path := Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]).is_file():
         return path
     where = f"https://huggingface.co/{repository}/resolve/main/model.safetensors" if repository else url
     if not where:
         raise UserError(f"timm has no pretrained weights for {name}. Choose another tag: timm:NAME.TAG.")
     target = cache_folder() / f"{name}{'.safetensors' if repository else '.pth'}"
-    raise UserError(f"timm:{name} is in no cache on this machine. Download {where} and save it as {target}.")
+    how = f"Run `python -m flsl models timm:{name} --download`, or download" if repository else "Download"
+    raise UserError(f"timm:{name} is in no cache on this machine. {how} {where} and save it as {target}.")

@@ -16,15 +16,13 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError, safe_open
 
+from flsl.hub import WEIGHTS
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import sha256_of_file
 
 # Classes that a public checkpoint may hold besides tensors and plain values: the arguments of its training run. All
 # are inert. Anything else is refused by name; `weights_only` is never switched off (docs/method.md, "Pitfalls").
 ALLOWED_CLASSES = [argparse.Namespace, pathlib.PosixPath, pathlib.PurePosixPath]
-
-SHARD_INDEX = "model.safetensors.index.json"
-WEIGHTS_IN_FOLDER = ("encoder.safetensors", "model.safetensors", SHARD_INDEX, "pytorch_model.bin")
 
 
 @dataclass(frozen=True)
@@ -67,11 +65,9 @@ def read_weights(path: str | Path) -> WeightFile:
 def _find(path: Path) -> Path:
     """Return the weight file that a path means."""
     if path.is_dir():
-        found = [path / name for name in WEIGHTS_IN_FOLDER if (path / name).is_file()]
+        found = [path / name for name in WEIGHTS if (path / name).is_file()]
         if not found:
-            raise UserError(
-                f"checkpoint {path} is a folder without any of {', '.join(WEIGHTS_IN_FOLDER)}. Name the weight file."
-            )
+            raise UserError(f"checkpoint {path} is a folder without any of {', '.join(WEIGHTS)}. Name the weight file.")
         return found[0]
     if not path.is_file():
         raise UserError(f"checkpoint {path} does not exist")

@@ -13,7 +13,7 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="file, folder, listed name, timm:NAME, random:ARCH/PATCH or pixels/PATCH",
+        help="file, folder, listed name, hf:ORG/NAME, timm:NAME, random:ARCH/PATCH or pixels/PATCH",
     )
     add_overrides(parser)
 
