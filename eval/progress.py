@@ -1,19 +1,30 @@
-"""How far a long phase is: one line, rewritten in a terminal, a new one every ten seconds elsewhere."""
+"""How far a long phase is: a bar that is redrawn in a terminal; elsewhere (logs) a plain line every ten seconds."""
 
 import sys
 import time
-from typing import TextIO
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from shutil import get_terminal_size
+from typing import TextIO, TypeVar
 
 from flsl.runtime.text import clock
 
+T = TypeVar("T")
+BAR = 20  # characters
+TERMINAL, LOG = 0.5, 10.0  # seconds between two lines
+_mark: ContextVar[str] = ContextVar("mark", default="")
+
 
 class Progress:
-    """The line of one phase, with its rate and the time that is left."""
+    """The line of one phase, with its rate and the time that is left; a phase too short for a second look says nothing."""
 
     def __init__(self, console: TextIO, what: str, total: int, done: int = 0):
         """`what` names the phase, `total` counts its steps, of which `done` are done already."""
-        self.console, self.what, self.total, self.first = console, what, total, done
+        self.console, self.what, self.total, self.first = console, _mark.get() + what, total, done
         self.start = self.shown = time.perf_counter()
+        self.terminal = console.isatty()
+        self.drawn = False
 
     @classmethod
     def on_stderr(cls, what: str, total: int, done: int = 0) -> "Progress":
@@ -23,14 +34,40 @@ class Progress:
     def update(self, done: int, text: str = "") -> None:
         """Show that `done` steps are done; prints at most as often as a reader needs."""
         now, last = time.perf_counter(), done >= self.total
-        terminal = self.console.isatty()
-        if not last and now - self.shown < (0.5 if terminal else 10):
+        if now - self.shown < (TERMINAL if self.terminal else LOG) and not (last and self.drawn):
             return
-        self.shown = now
+        self.shown, self.drawn = now, True
         each = (now - self.start) / max(done - self.first, 1)
-        left = each * (self.total - done)
-        line = f"{self.what} {done}/{self.total}  {text}{each:.2f} s each  {clock(left)} left"
-        if terminal:
-            print(f"\r\x1b[K{line}", end="\n" if last else "", file=self.console, flush=True)
-        else:
+        rate = f"{each:.2f} s each" if each >= 0.1 else f"{1 / max(each, 1e-9):.0f} per s"
+        line = f"{self.what} {done}/{self.total}  {text}{rate}  {clock(each * (self.total - done))} left"
+        if not self.terminal:
             print(line, file=self.console, flush=True)
+            return
+        filled = BAR * done // max(self.total, 1)
+        bar = f"[{'=' * filled}{' ' * (BAR - filled)}] "
+        shown = (bar + line)[: get_terminal_size().columns - 1]  # a line that wraps could not be redrawn
+        print(f"\r\x1b[K{shown}", end="\n" if last else "", file=self.console, flush=True)
+
+    def say(self, text: str) -> None:
+        """Print a line on standard output that stays, above the bar."""
+        if self.terminal and self.drawn:
+            print("\r\x1b[K", end="", file=self.console, flush=True)
+        print(text, flush=True)
+
+
+def tracked(items: Iterable[T], what: str, total: int) -> Iterator[T]:
+    """Yield the items, showing on stderr how far they are; one counts when the next is asked for."""
+    progress = Progress.on_stderr(what, total)
+    for done, item in enumerate(items, start=1):
+        yield item
+        progress.update(done)
+
+
+@contextmanager
+def marked(word: str) -> Iterator[None]:
+    """Let the lines of every phase inside begin with a word that tells them from a run's own, such as `probe`."""
+    token = _mark.set(f"{word}: ")
+    try:
+        yield
+    finally:
+        _mark.reset(token)

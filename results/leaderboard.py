@@ -110,10 +110,11 @@ def board_of(record: Record) -> tuple[str, ...]:
 
 
 def title_of(row: Row) -> str:
-    """Return the title of a row's ranking: benchmark, protocol, data and how much of it."""
+    """Return the title of a row's ranking: benchmark, data and how much of it."""
     benchmark = BENCHMARKS[row.benchmark].title if row.benchmark in BENCHMARKS else row.benchmark
+    named = row.dataset.lower() in benchmark.lower().replace(" ", "")
     official = "" if row.official else ", not the official data"
-    return f"{benchmark}: {row.dataset} {row.split}, {row.items} {row.item}{official} ({row.protocol})"
+    return f"{benchmark}{'' if named else f': {row.dataset}'} {row.split}, {row.items} {row.item}{official}"
 
 
 def build_leaderboard(records: Mapping[Path, Record]) -> Leaderboard:

@@ -1,12 +1,14 @@
-"""The leaderboard as one self-contained page: measured and published rows, scatter plot, details of every record."""
+"""The leaderboard as one self-contained page: overview, measured and published rows, scatter plot, every record."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from results.benchmarks import METRIC_COLUMNS
 from results.escape import as_html
-from results.leaderboard import Leaderboard, Row
+from results.leaderboard import RANKS, Leaderboard, Row, title_of
 from results.page import make_page
 from results.paper import TABLES, adapter_of
 from results.published import Figure, Method, Tolerance
@@ -14,12 +16,19 @@ from results.record import Record
 from results.schema import record_to_plain
 from results.verdict import backbone_of, judge
 
-INTRODUCTION = """<p>Rows in <span class="badge measured">measured</span> come from result records; rows in
+INTRODUCTION = (
+    """<details><summary>How to read this page</summary>
+<p>Rows in <span class="badge measured">measured</span> come from result records; rows in
 <span class="badge published">published</span> are figures from the literature, have no rank, and stand only with
 records of the same protocol on the official data († quoted from a third party). Different protocols,
-protocol versions and data sets are never ranked together. Scores are in percent; bars are 95 % intervals.</p>
+protocol versions and data sets are never ranked together. Scores are in percent; ± is the standard deviation over seeds; bars
+are 95 % intervals, with their numbers when pointed at or as a column of their own.</p>
+<p>"""
+    + as_html(RANKS)
+    + """</p></details>
 <noscript><p>This page needs JavaScript for its tables. The CSV file beside it holds the measured rows.</p></noscript>
 <main id="app"></main>"""
+)
 
 
 def leaderboard_page(
@@ -30,41 +39,46 @@ def leaderboard_page(
 ) -> str:
     """Return the HTML of the leaderboard; the same rows give the same bytes."""
     boards: dict[tuple, dict[str, Any]] = {}
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []  # `board` is the key of one until all are known
     records: list[dict[str, Any]] = []
+    titles = Counter((title_of(of[0]), of[0].protocol) for of in _rankings(board.rows))
     for row in board.rows:
-        boards.setdefault(row.board, _board(row.protocol, row.headline, row.official, _data_of(row)))
-        rows.append(_measured(row, list(boards).index(row.board), len(records), figures, tolerances, methods))
+        title = title_of(row)
+        if titles[title, row.protocol] > 1:
+            title += f", annotations {row.annotation_sha256[:8] or 'unknown'}"
+        boards.setdefault(row.board, _board(row.protocol, row.headline, title, row.official, measured=True))
+        rows.append({"board": row.board, **_measured(row, len(records), figures, tolerances, methods)})
         records += [_details(record) for record in row.records]
     for table in TABLES.values():
-        data = "official data, nothing measured yet" if adapter_of(table.name) else "published figures, no adapter here"
+        kind = "nothing measured yet" if adapter_of(table.name) else "no adapter here"
         for protocol in table.protocols:
-            homes = [i for i, b in enumerate(boards.values()) if b["protocol"] == protocol and b["official"]]
+            homes = [key for key, b in boards.items() if b["protocol"] == protocol and b["official"]]
             published = _published([f for f in figures if (f.table, f.protocol) == (table.name, protocol)])
             if published and not homes:
-                headline = next(column.metric.name for column in table.columns if column.protocol == protocol)
-                boards[table.name, protocol] = _board(protocol, headline, True, data)
-                homes = [len(boards) - 1]
-            rows += [{**row, "board": home} for home in homes for row in published]
+                column = next(column for column in table.columns if column.protocol == protocol)
+                title = f"{table.title}{': ' * bool(column.words)}{column.words} ({kind})"
+                homes = [(table.name, protocol)]
+                boards[homes[0]] = _board(protocol, column.metric.name, title, official=True)
+            rows += [{"board": home, **row} for home in homes for row in published]
+    shown = sorted(boards, key=lambda key: not boards[key]["official"])
+    rows = [row | {"board": shown.index(row["board"])} for row in rows]
     left_out = [f"<li>{as_html(sentence.split(': ', 1)[-1])}</li>" for sentence in board.left_out]
     notes = f"<h2>Left out</h2><ul class=quiet>{''.join(sorted(left_out))}</ul>" if left_out else ""
     return make_page(
         "Leaderboard",
         INTRODUCTION + notes,
         styles=("leaderboard.css",),
-        scripts=("leaderboard.js", "scatter.js"),
-        data={"boards": list(boards.values()), "rows": rows, "records": records, "metrics": METRIC_COLUMNS},
+        scripts=("leaderboard.js", "overview.js", "save.js", "scatter.js"),
+        data={"boards": [boards[key] for key in shown], "rows": rows, "records": records, "metrics": METRIC_COLUMNS},
     )
 
 
-def _board(protocol: str, headline: str, official: bool, data: str) -> dict[str, Any]:
-    return {"protocol": protocol, "headline": headline, "official": official, "data": data}
+def _rankings(rows: Sequence[Row]) -> list[list[Row]]:
+    return [list(members) for _, members in groupby(rows, key=lambda row: row.board)]
 
 
-def _data_of(row: Row) -> str:
-    kind = "" if row.official else ", not the official data"
-    annotations = f", annotations {row.annotation_sha256[:8]}" if row.annotation_sha256 else ""
-    return f"{row.dataset} {row.split}, {row.items} {row.item}{kind}{annotations}"
+def _board(protocol: str, headline: str, title: str, official: bool, measured: bool = False) -> dict[str, Any]:
+    return {"protocol": protocol, "headline": headline, "title": title, "official": official, "measured": measured}
 
 
 def _split(backbone: str) -> dict[str, str]:
@@ -72,7 +86,7 @@ def _split(backbone: str) -> dict[str, str]:
     return {"architecture": architecture or "not stated", "patch": patch}
 
 
-def _measured(row: Row, board: int, first_record: int, figures, tolerances, methods) -> dict[str, Any]:
+def _measured(row: Row, first_record: int, figures, tolerances, methods) -> dict[str, Any]:
     verdict = judge(row, row.headline, figures, tolerances, methods)
     word = (
         verdict.word
@@ -81,13 +95,17 @@ def _measured(row: Row, board: int, first_record: int, figures, tolerances, meth
     )
     return {
         "origin": "measured",
-        "board": board,
         "rank": row.rank,
+        "rankNote": row.rank_note,
         "name": row.label,
+        "model": row.model,
         "key": f"{row.model} {row.fingerprint}",
         "method": row.method,
         **_split(backbone_of(row.architecture, row.patch_size)),
+        "parameters": row.parameters,
         "scores": {name: round(value, 4) for name, value in row.metrics.items()},
+        "spreads": {name: round(row.spread(name) or 0.0, 4) for name in row.metrics if row.seeds > 1},
+        "covers": row.covers,
         "low": row.interval_low and round(row.interval_low, 4),
         "high": row.interval_high and round(row.interval_high, 4),
         "seeds": row.seeds,

@@ -30,7 +30,7 @@ def print_leaderboard(rows: list[Row]) -> None:
     for _, members in groupby(rows, key=lambda row: row.board):
         group = list(members)
         first, shown = group[0], group[:ROWS_SHOWN]
-        out.print(Text(printable(title_of(first)), style="bold"))
+        out.print(Text(printable(f"{title_of(first)} ({first.protocol})"), style="bold"))
         others = [name for name in METRIC_COLUMNS if name in first.metrics and name != first.headline]
         columns = [
             _Column("rank", [str(row.rank) for row in shown], right=True),

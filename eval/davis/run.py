@@ -19,6 +19,7 @@ from eval.davis.scoring import (
     sums_over_objects,
     write_objects,
 )
+from eval.progress import tracked
 from eval.run import Predictor, Run, load, predictor
 from flsl.runtime.config import dump_config
 from flsl.runtime.errors import UserError
@@ -165,7 +166,8 @@ def _score(
     """Score masks; write objects.csv, overlay.png (more with `overlay`) and the record."""
     out = run.out
     with run.watch.phase("metrics"):
-        scores = list(score_videos(videos, predictions, options.metric_backend))
+        scored = score_videos(videos, predictions, options.metric_backend)
+        scores = list(tracked(scored, "scoring: video", len(videos)))
         sums = sums_over_objects(scores)
         values = global_scores(sums)
         intervals = {

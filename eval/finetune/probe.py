@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 from eval.finetune.predict import predict
 from eval.finetune.task import Task
 from eval.finetune.train import train
+from eval.progress import marked
 from flsl.runtime.device import choose_device
 from flsl.runtime.distributed import is_main, on_main, start_ranks, wait, world_size
 from flsl.runtime.files import write_text
@@ -98,7 +99,7 @@ def probe(task: Task, checkpoint: str, *, seed: int, device: torch.device) -> Pr
     task.check()
     start_ranks(str(device))
     timing = TimingHook()
-    with _common_folder() as folder:
+    with marked("probe"), _common_folder() as folder:
         task = task.but(f"training.iterations={STEPS + WARM_UP}", *task.everything, out=folder)
         if is_main():
             task.prepare()

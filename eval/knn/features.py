@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 from eval.knn.boxes import boxes_in_crop, crop_corner, largest_box, resized_size, tokens_in_box
 from eval.knn.data import Example
 from eval.knn.protocol import Protocol
+from eval.progress import tracked
 from flsl.encoder import Encoder
 from flsl.finite import require_finite
 from flsl.runtime.images import read_rgb
@@ -40,7 +41,7 @@ def extract(
         protocol: sizes.
         device: of the encoder; the features come back to the CPU.
         batch_size: images at once.
-        what: for the progress bar.
+        what: for the line of progress.
 
     Raises:
         ImageError: an image cannot be read.
@@ -87,15 +88,11 @@ def load_image(path: Path, boxes: np.ndarray, protocol: Protocol) -> tuple[np.nd
 
 
 def _load_ahead(batches: list[list[Example]], protocol: Protocol, what: str) -> Iterator[list[tuple]]:
-    """Load batches in threads, two ahead of the one in use, and show progress on a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
+    """Load batches in threads, two ahead of the one in use, and show progress."""
     pending: deque[list[Future]] = deque()
     with ThreadPoolExecutor(cpu_count()) as pool:
         waiting = iter(batches)
-        for _ in track(batches, description=what, console=console, disable=not console.is_terminal, transient=True):
+        for _ in tracked(batches, f"encoding {what}: batch", len(batches)):
             while len(pending) < 3 and (batch := next(waiting, None)) is not None:
                 pending.append([pool.submit(load_image, e.path, e.boxes, protocol) for e in batch])
             yield [future.result() for future in pending.popleft()]

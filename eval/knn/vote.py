@@ -2,6 +2,8 @@
 
 import torch
 
+from eval.progress import Progress, tracked
+
 
 def nearest(
     queries: torch.Tensor, bank: torch.Tensor, k: int, chunk: int = 32768, rows: int = 1152
@@ -24,7 +26,9 @@ def nearest(
     parts = queries.split(rows)
     best = [part[:, :0] for part in parts]
     index = [part[:, :0].long() for part in parts]
-    for start in range(0, len(bank), chunk):
+    starts = range(0, len(bank), chunk)
+    progress = Progress.on_stderr("nearest neighbors: block", len(starts) * len(parts))
+    for block, start in enumerate(starts):
         here = bank[start : start + chunk].to(queries.device).T
         for number, part in enumerate(parts):
             similar = part @ here
@@ -32,6 +36,7 @@ def nearest(
             merged = torch.cat([best[number], found], dim=1)
             best[number], order = merged.topk(min(k, merged.shape[1]), dim=1)
             index[number] = torch.cat([index[number], where + start], dim=1).gather(1, order)
+            progress.update(block * len(parts) + number + 1)
     return torch.cat(best), torch.cat(index)
 
 
@@ -77,7 +82,8 @@ def classify(
     tokens, images, rows = [], [], batch * queries.shape[1]
     found, where = nearest(queries.flatten(0, 1), bank, max(neighbors))
     bank_labels = bank_labels.to(queries.device)
-    for similarity, index in zip(found.split(rows), where.split(rows)):
+    blocks = list(zip(found.split(rows), where.split(rows)))
+    for similarity, index in tracked(blocks, "votes: block", len(blocks)):
         labels = bank_labels[index]
         token_part, image_part = [], []
         for k in neighbors:

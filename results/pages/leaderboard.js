@@ -3,7 +3,10 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const app = document.getElementById("app");
 const MARKS = { quoted: "†" };
-const state = { board: "", architecture: "", patch: "", origin: "", text: "", sort: {} };
+const state = { board: "", architecture: "", patch: "", origin: "", text: "", sort: {}, hidden: new Set(["numbers", "origin", "seeds"]) };
+
+const held = new Map();
+for (const row of data.rows) held.set(row.board + " " + row.rank, (held.get(row.board + " " + row.rank) ?? 0) + 1);
 
 function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -23,7 +26,7 @@ function drawing(tag, attributes, ...children) {
 }
 
 function picker(label, key, options) {
-  const select = element("select", { id: "filter-" + key, onchange: (event) => { state[key] = event.target.value; showBoards(); } },
+  const select = element("select", { id: "filter-" + key, onchange: (event) => { state[key] = event.target.value; show(); } },
     element("option", { value: "" }, "all"),
     ...options.map(([value, text]) => element("option", { value }, text)));
   return element("label", {}, label, select);
@@ -34,7 +37,8 @@ function distinct(key) {
     .sort((a, b) => a.localeCompare(b, "en", { numeric: true })).map((value) => [value, value]);
 }
 
-function boardTitle(board) { return `${board.protocol}, ${board.data}`; }
+const nameOf = (board) => `${board.title} · ${board.protocol}`;
+const backboneOf = (row) => [row.architecture, row.patch].filter(Boolean).join("/");
 
 function visible(row) {
   return (!state.board || String(row.board) === state.board) && (!state.architecture || row.architecture === state.architecture)
@@ -50,26 +54,24 @@ function metricsOf(board, rows) {
   return [board.headline, ...listed, ...further];
 }
 
-function sortValue(row, key) {
-  if (key === "rank") return row.rank ?? Infinity;
-  if (key in row.scores) return row.scores[key];
-  return ["name", "method", "architecture", "patch", "origin"].includes(key) ? row[key] : undefined;
+function scoreText(row, name) {
+  const value = row.scores[name];
+  if (value === undefined) return "";
+  const digits = row.origin === "published" && Number(value.toFixed(1)) !== value ? 2 : 1;
+  const spread = row.spreads?.[name] === undefined ? "" : ` ± ${row.spreads[name].toFixed(1)}`;
+  return value.toFixed(digits) + spread + (MARKS[row.status?.[name]] ?? "");
 }
 
-function sorted(rows, { key, down }) {
-  return [...rows].sort((a, b) => {
-    const [x, y] = [sortValue(a, key), sortValue(b, key)];
-    if (x === undefined || y === undefined) return (x === undefined) - (y === undefined);  // rows without a score come last
-    const order = typeof x === "string" ? x.localeCompare(y, "en", { numeric: true }) : x === y ? 0 : x < y ? -1 : 1;
-    return down ? -order : order;
-  });
-}
+const rankText = (row) => row.rank === undefined ? "" : row.rank + (held.get(row.board + " " + row.rank) > 1 ? " =" : "");
+const intervalText = (row) => row.low == null ? "" : `${row.low.toFixed(1)} to ${row.high.toFixed(1)}`;
+const intervalWords = (row) => row.low == null ? "no interval" : `95 % interval ${intervalText(row)}, ${row.covers}`;
+const million = (row) => row.parameters ? (row.parameters / 1e6).toFixed(1) : "";
 
 function intervalBar(row, headline, range) {
   const value = row.scores[headline];
   if (value === undefined) return "";
   const at = (score) => 4 + 136 * (score - range[0]) / Math.max(range[1] - range[0], 1e-9);
-  const words = row.low == null ? `${value.toFixed(1)}, no interval` : `${row.low.toFixed(1)} to ${row.high.toFixed(1)}`;
+  const words = `${value.toFixed(1)}, ${intervalWords(row)}`;
   const svg = drawing("svg", { class: "interval", viewBox: "0 0 144 20", role: "img", "aria-label": words });
   svg.append(drawing("title", {}, words));
   if (row.low != null) svg.append(drawing("rect", { x: at(row.low), y: 6, width: Math.max(at(row.high) - at(row.low), 1), height: 8, rx: 2 }));
@@ -79,58 +81,95 @@ function intervalBar(row, headline, range) {
   return svg;
 }
 
-function boardTable(board, index, rows) {
-  const metrics = metricsOf(board, rows);
-  const sort = state.sort[index] ?? { key: board.headline, down: true };
-  const columns = [["rank", "Rank"], ["name", "Model"], ["origin", "Origin"], ["method", "Method"], ["architecture", "Architecture"], ["patch", "Patch"],
-    [board.headline, board.headline], [null, "95 % interval"], [null, "Against published"], [null, "Record or source"],
-    ...metrics.slice(1).map((name) => [name, name]), [null, "Seeds"]];
-  const head = columns.map(([key, label]) => {
-    if (key === null) return element("th", { scope: "col" }, label);
-    const direction = sort.key === key ? (sort.down ? "descending" : "ascending") : "none";
-    const press = () => {
-      state.sort[index] = { key, down: sort.key === key ? !sort.down : metrics.includes(key) };
-      showBoards();
-      document.querySelector(`[data-sort="${CSS.escape(index + " " + key)}"]`).focus();
-    };
-    return element("th", { scope: "col", "aria-sort": direction }, element("button", { type: "button", "data-sort": index + " " + key, onclick: press }, label));
-  });
-  const ends = rows.flatMap((row) => [row.low, row.high, row.scores[board.headline]]).filter((value) => value != null);
-  const range = [Math.min(...ends), Math.max(...ends)];
-  const cell = (label, text, kind = null) => element("td", { "data-label": label, class: kind }, text);
-  const score = (row, name) => {
-    if (row.scores[name] === undefined) return cell(name, "");
-    const status = row.status ? row.status[name] : "";
-    const digits = row.origin === "published" && Number(row.scores[name].toFixed(1)) !== row.scores[name] ? 2 : 1;
-    return cell(name, row.scores[name].toFixed(digits) + (MARKS[status] ?? ""), `number ${status}`);
-  };
-  const lines = sorted(rows, sort).map((row) => element("tr", { class: row.origin },
-    cell("Rank", row.rank === undefined ? "" : String(row.rank), "number"),
-    element("th", { scope: "row", "data-label": "Model" }, row.name),
-    element("td", { "data-label": "Origin" }, element("span", { class: "badge " + row.origin }, row.origin)),
-    cell("Method", row.origin === "measured" ? row.method : ""), cell("Architecture", row.architecture), cell("Patch", row.patch, "number"),
-    score(row, metrics[0]),
-    element("td", { "data-label": "95 % interval" }, intervalBar(row, board.headline, range)),
-    element("td", { "data-label": "Against published", class: "verdict " + (row.verdict ?? "").split(" ")[0], title: row.why || null }, row.verdict ?? ""),
-    element("td", { "data-label": row.origin === "measured" ? "Details" : "Source" }, row.origin === "measured"
-      ? element("span", {}, ...row.records.flatMap((i) => [element("a", { href: "#record-" + i, onclick: () => openRecord(i) }, "seed " + data.records[i].seed), " "]))
-      : element("details", { class: "source" }, element("summary", {}, "source"), row.sources.join("; "))),
-    ...metrics.slice(1).map((name) => score(row, name)),
-    cell("Seeds", row.seeds ? String(row.seeds) : "", "number")));
-  return element("section", { class: "board" }, element("h2", {}, boardTitle(board)),
-    board.official ? "" : element("p", { class: "quiet" }, "Not comparable with published figures."),
-    element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": boardTitle(board) },
-      element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...lines))));
+function detailsOf(row) {
+  if (row.origin === "published") return element("details", { class: "source" }, element("summary", {}, "source"), row.sources.join("; "));
+  return element("span", {}, ...row.records.flatMap((i) => [
+    element("a", { href: "#record-" + i, onclick: () => openRecord(i) }, "seed " + data.records[i].seed), " "]));
 }
 
-function showBoards() {
+// Columns: key (of state.hidden and sorting), heading, value to sort by (absent: not sortable), text for CSV, cell if not plain text.
+function columnsOf(board, rows) {
+  const ends = rows.flatMap((row) => [row.low, row.high, row.scores[board.headline]]).filter((value) => value != null);
+  const range = [Math.min(...ends), Math.max(...ends)];
+  const plain = (key, label, text, more = {}) => ({ key, label, text, value: text, ...more });
+  const metrics = metricsOf(board, rows).map((name) => ({
+    key: name, label: name, text: (row) => scoreText(row, name), value: (row) => row.scores[name], number: true, descends: true,
+    kind: (row) => row.status?.[name], hint: (row) => name === board.headline && row.origin === "measured" ? intervalWords(row) : null }));
+  return [
+    { key: "rank", label: "Rank", text: rankText, value: (row) => row.rank, number: true, fixed: true, hint: (row) => row.rankNote || null },
+    { ...plain("name", "Model", (row) => row.name), fixed: true },
+    plain("method", "Method", (row) => row.method),
+    plain("backbone", "Backbone", backboneOf),
+    { ...plain("parameters", "Parameters (M)", million), value: (row) => row.parameters, number: true, descends: true },
+    { ...metrics[0], fixed: true },
+    { key: "interval", label: "95 % interval", text: null, cell: (row) => intervalBar(row, board.headline, range) },
+    { key: "numbers", label: "Interval in numbers", text: intervalText, number: true },
+    { key: "verdict", label: "Against published", text: (row) => row.verdict ?? "", hint: (row) => row.why || null,
+      kind: (row) => "verdict " + (row.verdict ?? "").split(" ")[0] },
+    { key: "details", label: "Record or source", text: (row) => row.origin === "published" ? row.sources.join("; ") : row.key, cell: detailsOf },
+    ...metrics.slice(1),
+    { ...plain("origin", "Origin", (row) => row.origin), cell: (row) => element("span", { class: "badge " + row.origin }, row.origin) },
+    { key: "seeds", label: "Seeds", text: (row) => String(row.seeds ?? ""), value: (row) => row.seeds, number: true }];
+}
+
+function sorted(rows, column, down) {
+  return [...rows].sort((a, b) => {
+    const [x, y] = [column.value(a), column.value(b)];
+    if (x === undefined || y === undefined) return (x === undefined) - (y === undefined);  // rows without a score come last
+    const order = typeof x === "string" ? x.localeCompare(y, "en", { numeric: true }) : x === y ? 0 : x < y ? -1 : 1;
+    return down ? -order : order;
+  });
+}
+
+// A table with headings that sort; `id` tells it from the others, `start` is the key that it is sorted by at first.
+function sortedTable(id, all, rows, start, label) {
+  const columns = all.filter((column) => column.fixed || !state.hidden.has(column.key));
+  const sort = state.sort[id] ?? { key: start, down: true };
+  const by = columns.find((column) => column.key === sort.key) ?? columns.find((column) => column.key === start);  // undefined: as it comes
+  const head = columns.map((column) => {
+    const kind = column.number ? "number" : null;
+    if (!column.value) return element("th", { scope: "col", class: kind }, column.label);
+    const direction = by === column ? (sort.down ? "descending" : "ascending") : "none";
+    const press = () => {
+      state.sort[id] = { key: column.key, down: by === column ? !sort.down : Boolean(column.descends) };
+      show();
+      document.querySelector(`[data-sort="${CSS.escape(id + " " + column.key)}"]`).focus();
+    };
+    return element("th", { scope: "col", "aria-sort": direction, title: column.title, class: kind },
+      element("button", { type: "button", "data-sort": id + " " + column.key, onclick: press }, column.label));
+  });
+  const lines = (by ? sorted(rows, by, sort.down) : rows).map((row) => element("tr", { class: row.origin }, ...columns.map((column) => {
+    const kind = [column.number ? "number" : "", column.kind?.(row) ?? ""].join(" ").trim();
+    const attributes = { "data-label": column.label, class: kind || null, title: column.hint?.(row) };
+    if (column.key === "name") Object.assign(attributes, { scope: "row" });
+    return element(column.key === "name" ? "th" : "td", attributes, column.cell ? column.cell(row) : column.text(row));
+  })));
+  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
+    element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...lines)));
+}
+
+function boardSection(board, index, rows) {
+  const columns = columnsOf(board, rows);
+  const covers = [...new Set(rows.map((row) => row.covers).filter(Boolean))].map((words) => "intervals " + words);
+  const notes = [board.official ? "" : "not comparable with published figures", ...covers].filter(Boolean).join("; ");
+  const open = state.opened?.[index] ?? (board.measured || !data.boards.some((other) => other.measured));
+  const section = element("details", { class: "board", id: "board-" + index, open: open ? "" : null },
+    element("summary", {}, element("h2", {}, board.title, " ", element("small", {}, board.protocol))),
+    element("p", { class: "quiet" }, notes), sortedTable("board " + index, columns, rows, board.headline, nameOf(board)),
+    saveCsvButton(columns, rows, board.protocol));
+  section.addEventListener("toggle", () => { (state.opened ??= {})[index] = section.open; });
+  return section;
+}
+
+function show() {
+  const rows = data.rows.filter(visible);
+  document.getElementById("count").textContent = `${rows.length} of ${data.rows.length} rows`;
   const sections = data.boards.map((board, index) => {
-    const rows = data.rows.filter((row) => row.board === index && visible(row));
-    return rows.length ? boardTable(board, index, rows) : null;
+    const members = rows.filter((row) => row.board === index);
+    return members.length ? boardSection(board, index, members) : null;
   }).filter(Boolean);
-  const count = data.rows.filter(visible).length;
-  document.getElementById("count").textContent = `${count} of ${data.rows.length} rows`;
   document.getElementById("boards").replaceChildren(...(sections.length ? sections : [element("p", {}, "No row fits these filters.")]));
+  document.getElementById("overview").replaceChildren(...overview(rows));
 }
 
 function openRecord(index) { document.getElementById("record-" + index).open = true; }
@@ -149,14 +188,34 @@ function recordDetails(record, index) {
   return details;
 }
 
-app.append(
-  element("div", { class: "controls", role: "search", "aria-label": "Filters" },
-    picker("Benchmark, protocol, data", "board", data.boards.map((board, index) => [String(index), boardTitle(board)])),
-    picker("Architecture", "architecture", distinct("architecture")), picker("Patch", "patch", distinct("patch")),
-    picker("Origin", "origin", [["measured", "measured"], ["published", "published"]]),
-    element("label", {}, "Model or method", element("input", { type: "search", id: "filter-text", oninput: (event) => { state.text = event.target.value; showBoards(); } }))),
-  element("p", { class: "quiet", id: "count", "aria-live": "polite" }), element("div", { id: "boards" }),
-  element("section", { id: "scatter" }),
-  element("section", { id: "records" }, element("h2", {}, "Records"), ...data.records.map(recordDetails)));
-showBoards();
-if (/^#record-\d+$/.test(location.hash) && document.querySelector(location.hash)) openRecord(location.hash.slice(8));
+function columnPicker() {
+  const optional = new Map();
+  data.boards.forEach((board, index) => {
+    for (const column of columnsOf(board, data.rows.filter((row) => row.board === index))) if (!column.fixed) optional.set(column.key, column.label);
+  });
+  const box = ([key, label]) => {
+    const input = element("input", { type: "checkbox", id: "column-" + key, onchange: (event) => {
+      state.hidden[event.target.checked ? "delete" : "add"](key);
+      show();
+    } });
+    input.checked = !state.hidden.has(key);
+    return element("label", { class: "choice" }, input, label);
+  };
+  return element("details", { id: "columns" }, element("summary", {}, "Columns"), ...[...optional].map(box));
+}
+
+function start() {
+  app.append(
+    element("div", { class: "controls", role: "search", "aria-label": "Filters" },
+      picker("Benchmark, data, protocol", "board", data.boards.map((board, index) => [String(index), nameOf(board)])),
+      picker("Architecture", "architecture", distinct("architecture")), picker("Patch", "patch", distinct("patch")),
+      picker("Origin", "origin", [["measured", "measured"], ["published", "published"]]),
+      element("label", {}, "Model or method", element("input", { type: "search", id: "filter-text", oninput: (event) => { state.text = event.target.value; show(); } })),
+      columnPicker()),
+    element("p", { class: "quiet", id: "count", "aria-live": "polite" }), element("section", { id: "overview" }),
+    element("div", { id: "boards" }), element("section", { id: "scatter" }),
+    element("section", { id: "records" }, element("h2", {}, "Records"), ...data.records.map(recordDetails)));
+  show();
+  startScatter();
+  if (/^#record-\d+$/.test(location.hash) && document.querySelector(location.hash)) openRecord(location.hash.slice(8));
+}

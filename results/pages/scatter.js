@@ -2,7 +2,7 @@
 // One point per model that has both metrics; published figures join on method and backbone, measured ones on the encoder.
 const axes = data.boards.flatMap((board, index) => {
   const rows = data.rows.filter((row) => row.board === index);
-  return metricsOf(board, rows).map((metric) => ({ index, metric, label: `${metric}: ${boardTitle(board)}` }));
+  return metricsOf(board, rows).map((metric) => ({ index, metric, label: `${metric}: ${nameOf(board)}`, short: `${board.title}: ${metric}` }));
 });
 
 function pointsOf(x, y) {
@@ -10,7 +10,7 @@ function pointsOf(x, y) {
   for (const [axis, name] of [[x, "x"], [y, "y"]]) {
     for (const row of data.rows) {
       if (row.board !== axis.index || row.scores[axis.metric] === undefined) continue;
-      const point = points.get(row.key) ?? { name: row.name, origin: row.origin, backbone: [row.architecture, row.patch].filter(Boolean).join("/") };
+      const point = points.get(row.key) ?? { name: row.name, origin: row.origin, backbone: backboneOf(row) };
       point[name] = row.scores[axis.metric];
       points.set(row.key, point);
     }
@@ -44,8 +44,8 @@ function plot(points, x, y) {
     svg.append(drawing("line", { class: "axis", x1: left, x2: left + width, y1: atY(tick), y2: atY(tick) }),
       drawing("text", { x: left - 8, y: atY(tick) + 4, "text-anchor": "end" }, String(tick)));
   }
-  svg.append(drawing("text", { x: left + width / 2, y: top + height + 44, "text-anchor": "middle" }, x.metric),
-    drawing("text", { x: 0, y: 0, "text-anchor": "middle", transform: `translate(14 ${top + height / 2}) rotate(-90)` }, y.metric));
+  svg.append(drawing("text", { x: left + width / 2, y: top + height + 44, "text-anchor": "middle" }, x.short),
+    drawing("text", { x: 0, y: 0, "text-anchor": "middle", transform: `translate(14 ${top + height / 2}) rotate(-90)` }, y.short));
   for (const point of points) {
     const words = `${point.name} ${point.backbone}, ${point.origin}: ${x.metric} ${point.x.toFixed(1)}, ${y.metric} ${point.y.toFixed(1)}`;
     const [cx, cy] = [atX(point.x), atY(point.y)];
@@ -75,14 +75,16 @@ function startAxes() {
   // Two headlines that share the most models say more than two metrics of one benchmark.
   const headlines = axes.filter((axis) => axis.metric === data.boards[axis.index].headline);
   let best = [axes[0], axes[1] ?? axes[0]], most = 1;
+  const weight = (point) => point.origin === "measured" ? 1000 : 1;  // what was measured here comes first
   for (const x of headlines) for (const y of headlines) {
-    const shared = x.index < y.index ? pointsOf(x, y).length : 0;
+    const shared = x.index < y.index ? pointsOf(x, y).reduce((sum, point) => sum + weight(point), 0) : 0;
     if (shared > most) [best, most] = [[x, y], shared];
   }
   return best.map((axis) => axes.indexOf(axis));
 }
 
-if (axes.length) {
+function startScatter() {
+  if (!axes.length) return;
   const start = startAxes();
   const select = (name, chosen) => {
     const node = element("select", { id: "scatter-" + name, onchange: showScatter }, ...axes.map((axis, index) => element("option", { value: index }, axis.label)));
@@ -90,6 +92,8 @@ if (axes.length) {
     return element("label", {}, name === "x" ? "Across" : "Up", node);
   };
   document.getElementById("scatter").append(element("h2", {}, "Two metrics against each other"),
-    element("div", { class: "controls" }, select("x", start[0]), select("y", start[1])), element("figure", { id: "scatter-figure", style: "margin:0" }));
+    element("div", { class: "controls" }, select("x", start[0]), select("y", start[1])), element("figure", { id: "scatter-figure", style: "margin:0" }),
+    ...savePictureButtons(() => document.querySelector("#scatter-figure svg"), "scatter"));
   showScatter();
 }
+start();

@@ -141,7 +141,7 @@ def test_a_name_is_text_in_every_output(name, tmp_path, cli):
     assert set(parsed["with"].tags) <= set(parsed["without"].tags) | {"h3"}
     page = Texts()
     page.feed((tmp_path / "l.html").read_text())
-    assert page.tags.count("script") == 3
+    assert page.tags.count("script") == 5
     (data,) = [text for text in page.texts if text.startswith('{"boards"')]
     assert {row["name"] for row in json.loads(data)["rows"] if row["origin"] == "measured"} == {printable(name)}
     # the terminal

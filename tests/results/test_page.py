@@ -1,5 +1,6 @@
 """The leaderboard page: what is in the file, and how it behaves in a real browser (headless Chromium)."""
 
+import csv
 import html
 import io
 import json
@@ -17,47 +18,72 @@ HOSTILE = "</script><img src=x onerror=alert(1)>"
 PROBE = r"""
 const seen = {};
 const rows = () => [...document.querySelectorAll(".board tbody tr")];
-const names = (board) => [...board.querySelectorAll("tbody th")].map((cell) => cell.textContent);
+const names = (section) => [...section.querySelectorAll("tbody th")].map((cell) => cell.textContent);
 const boards = () => [...document.querySelectorAll(".board")];
-const board = (text) => boards().find((section) => section.querySelector("h2").textContent.startsWith(text) && !section.querySelector("h2").textContent.includes("not the official"));
+const heading = (section) => section.querySelector("h2").textContent;
+const davis = () => boards().find((section) => heading(section).startsWith("DAVIS 2017 val"));
 const set = (id, value) => { const node = document.getElementById(id); node.value = value; node.dispatchEvent(new Event(node.type === "search" ? "input" : "change")); };
-seen.titles = boards().map((section) => section.querySelector("h2").textContent);
-seen.measured = document.querySelectorAll("tr.measured").length;
-seen.published = document.querySelectorAll("tr.published").length;
-seen.rankedPublished = [...document.querySelectorAll("tr.published")].filter((row) => row.cells[0].textContent !== "").length;
-seen.start = names(board("davis2017/dino@1, davis2017"));
-const header = (key) => [...board("davis2017/dino@1, davis2017").querySelectorAll("th button")].find((b) => b.textContent === key);
+const overviewOf = () => document.getElementById("overview");
+seen.first = document.querySelector("#app h2").textContent;
+seen.overview = [...overviewOf().querySelectorAll("tbody tr.measured")].map((row) => [...row.cells].map((cell) => cell.textContent));
+seen.overviewColumns = [...overviewOf().querySelectorAll("thead th")].map((cell) => cell.textContent);
+seen.titles = boards().map(heading);
+seen.closed = boards().filter((section) => !section.open).map(heading);
+seen.measured = document.querySelectorAll(".board tr.measured").length;
+seen.published = document.querySelectorAll(".board tr.published").length;
+seen.rankedPublished = [...document.querySelectorAll(".board tr.published")].filter((row) => row.cells[0].textContent !== "").length;
+seen.methodless = rows().filter((row) => row.cells[2].textContent === "").length;
+seen.start = names(davis());
+const header = (key) => [...davis().querySelectorAll("th button")].find((b) => b.textContent === key);
 header("J").focus(); header("J").click();
-seen.byJ = names(board("davis2017/dino@1, davis2017"));
+seen.byJ = names(davis());
 seen.sort = header("J").parentElement.getAttribute("aria-sort");
 seen.focusKept = document.activeElement === header("J");
 header("J").click();
-seen.byJUp = names(board("davis2017/dino@1, davis2017"));
+seen.byJUp = names(davis());
 header("Model").click();
-seen.byName = names(board("davis2017/dino@1, davis2017"));
+seen.byName = names(davis());
 set("filter-origin", "measured"); seen.onlyMeasured = rows().every((row) => row.className === "measured") && rows().length;
 set("filter-patch", "8"); seen.patch8 = rows().map((row) => row.querySelector("th").textContent);
 set("filter-patch", ""); set("filter-architecture", "vit_demo"); seen.demo = rows().map((row) => row.querySelector("th").textContent);
 set("filter-architecture", ""); set("filter-text", "no such model"); seen.nothing = document.getElementById("boards").textContent;
 set("filter-text", ""); set("filter-origin", ""); set("filter-board", "0"); seen.oneBoard = boards().length; set("filter-board", "");
+const shown = () => [...davis().querySelectorAll("thead th")].map((cell) => cell.textContent);
+seen.columns = shown();
+document.getElementById("column-parameters").click(); document.getElementById("column-numbers").click();
+seen.otherColumns = shown();
+seen.numbers = davis().querySelector("td[data-label='Interval in numbers']:not(:empty)").textContent;
+document.getElementById("column-numbers").click();
+const member = data.rows.filter((row) => data.boards[row.board].title.startsWith("DAVIS 2017 val"));
+seen.csv = csvOf(columnsOf(data.boards[member[0].board], member), member);
 seen.bars = document.querySelectorAll("tr.measured .interval rect").length;
 seen.barWords = document.querySelector("tr.measured .interval").getAttribute("aria-label");
 const link = document.querySelector("tr.measured a"); link.click();
 const details = document.querySelector(link.getAttribute("href"));
 seen.recordOpen = details.open;
 seen.points = [...document.querySelectorAll("#scatter .point")].map((point) => point.getAttribute("aria-label"));
-const axisOf = (text) => [...document.getElementById("scatter-x").options].findIndex((option) => option.textContent.startsWith(text) && !option.textContent.includes("not the official"));
-set("scatter-x", axisOf("J: davis2017/dino@1, davis2017")); set("scatter-y", axisOf("F: davis2017/dino@1, davis2017"));
+const axisOf = (text) => [...document.getElementById("scatter-x").options].findIndex((option) => option.textContent.startsWith(text));
+set("scatter-x", axisOf("J: DAVIS 2017 val")); set("scatter-y", axisOf("F: DAVIS 2017 val"));
 seen.pointsJF = document.querySelectorAll("#scatter .point.measured").length;
-seen.keyboard = [...document.querySelectorAll(".scroll, .point")].every((node) => node.tabIndex === 0);
-seen.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+seen.axes = [...document.querySelectorAll("#scatter text")].map((text) => text.textContent).filter((text) => text.includes(":"));
+seen.keyboard = [...document.querySelectorAll("button, select, input, summary, a, .scroll, .point")].every((node) => node.tabIndex === 0);
+const sides = [...davis().querySelectorAll("tbody th")].map((cell) => getComputedStyle(cell).position);
+seen.frozen = sides.every((side) => side === "sticky");
 seen.images = document.images.length;
-requestAnimationFrame(() => setTimeout(() => {
+const picture = document.querySelector("#scatter svg");
+seen.svg = standalone(picture).text;
+requestAnimationFrame(() => setTimeout(async () => {
+  seen.png = (await pngOf(picture)).size;
   seen.recordText = details.textContent;
   seen.errors = window.pageErrors;
   const node = document.createElement("pre"); node.id = "seen"; node.textContent = JSON.stringify(seen); document.body.append(node);
 }, 50));
 """
+# What a page must never do, whatever its width: make the window scroll sideways.
+WIDTH = """const node = document.createElement("pre"); node.id = "seen";
+const wide = [...document.querySelectorAll("body *")].filter((n) => !n.closest(".scroll, svg, pre, details:not([open]) > :not(summary)") && n.getBoundingClientRect().right > innerWidth + 1);
+node.textContent = JSON.stringify({ overflow: document.documentElement.scrollWidth - innerWidth, wide: wide.map((n) => n.outerHTML.slice(0, 80)) });
+document.body.append(node);"""
 
 
 @pytest.fixture(scope="module")
@@ -97,48 +123,79 @@ def test_page_is_one_file_that_fetches_nothing(page):
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)
     assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|import\(", text)
     assert "default-src 'none'" in text
-    assert text.count("</script>") == 3  # data and two scripts: no name ends one early
+    assert text.count("</script>") == 5  # data and four scripts: no name ends one early
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S).group(1))
     assert {row["origin"] for row in data["rows"]} == {"measured", "published"}
     assert "half" not in [row["name"] for row in data["rows"]]
 
 
-def test_page_works_in_a_browser(page, tmp_path):
+def probed(page, tmp_path, script, size="1400,900"):
+    """Open a copy of a page with a script that leaves JSON in the element `seen`; returns that."""
     text = page.read_text()
     catcher = "<script>window.pageErrors = []; window.onerror = (message) => window.pageErrors.push(message);</script>"
     copy = tmp_path / "page.html"
-    copy.write_text(text.replace("<title>", catcher + "<title>").replace("</body>", f"<script>{PROBE}</script></body>"))
-    dom = chromium("--dump-dom", "--virtual-time-budget=5000", "--window-size=1280,900", page=copy).stdout.decode()
+    copy.write_text(
+        text.replace("<title>", catcher + "<title>").replace("</body>", f"<script>{script}</script></body>")
+    )
+    dom = chromium("--dump-dom", "--virtual-time-budget=5000", f"--window-size={size}", page=copy).stdout.decode()
     found = re.search(r'<pre id="seen">(.*?)</pre>', dom, re.S)
     assert found, dom[-2000:]
-    seen = json.loads(html.unescape(found.group(1)))
+    return json.loads(html.unescape(found.group(1)))
+
+
+def test_page_works_in_a_browser(page, tmp_path):
+    seen = probed(page, tmp_path, PROBE)
     assert seen["errors"] == []
     assert seen["images"] == 0  # the hostile name is text
+    # the overview comes first: measured models, their headline by benchmark with the rank, official data before other
+    assert seen["first"] == "Overview"
+    assert seen["overviewColumns"][1:4] == [
+        "J&F: DAVIS 2017 val, 30 sequences",
+        "box_AP: COCO 2017: davis2017 val, 30 sequences",
+        "J&F: DAVIS 2017 val, 30 sequences, not the official data",
+    ]
+    assert seen["overview"][0][:4] == ["dino s8", "69.5 #1", "41.0 #1 =", ""]
+    assert {row[0] for row in seen["overview"]} == {"dino s8", "flsl s16", HOSTILE, "demo"}
     assert seen["measured"] == 6
     assert seen["published"] > 40
-    assert seen["rankedPublished"] == 0
+    assert seen["rankedPublished"] == seen["methodless"] == 0
     assert len(seen["titles"]) == len(set(seen["titles"]))
+    assert "not the official data" in seen["titles"][-1]
+    assert all("measured yet" in title or "no adapter" in title for title in seen["closed"])
     measured = {"flsl s16", "dino s8", HOSTILE}
     assert [name for name in seen["start"] if name in measured] == ["dino s8", HOSTILE, "flsl s16"]
     assert seen["start"][0] == "STM (supervised VOS)"
     assert [name for name in seen["byJ"] if name in measured] == ["dino s8", "flsl s16", HOSTILE]
     assert [name for name in seen["byJUp"] if name in measured] == [HOSTILE, "flsl s16", "dino s8"]
     assert seen["byName"] == sorted(seen["byName"], key=str.lower) or seen["byName"][0] == HOSTILE
-    assert (seen["sort"], seen["focusKept"], seen["keyboard"]) == ("descending", True, True)
+    assert (seen["sort"], seen["focusKept"], seen["keyboard"], seen["frozen"]) == ("descending", True, True, True)
     assert seen["onlyMeasured"] == 6
     assert sorted(seen["patch8"]) == ["dino s8", "dino s8"]
     assert seen["demo"] == ["demo"]
     assert "No row" in seen["nothing"]
     assert seen["oneBoard"] == 1
+    assert set(seen["columns"]) - set(seen["otherColumns"]) == {"Parameters (M)"}
+    assert set(seen["otherColumns"]) - set(seen["columns"]) == {"Interval in numbers"}
+    assert re.fullmatch(r"[\d.]+ to [\d.]+", seen["numbers"])
+    rows = list(csv.DictReader(io.StringIO(seen["csv"])))
+    assert {row["Model"] for row in rows} >= measured
+    assert next(row for row in rows if row["Model"] == "dino s8")["Parameters (M)"] == "21589632"
     assert seen["bars"] == 4
-    assert " to " in seen["barWords"] or "no interval" in seen["barWords"]
+    assert "95 % interval 60.5 to 64.5, over 30 sequences, one training" in seen["barWords"]
     assert seen["recordOpen"]
     assert "model › fingerprint" in seen["recordText"]
     assert "config_sha256" in seen["recordText"]
     assert any("measured" in words for words in seen["points"])
     assert any("published" in words for words in seen["points"])
     assert seen["pointsJF"] == 3
-    assert seen["overflow"] <= 0
+    assert seen["axes"] == ["DAVIS 2017 val, 30 sequences: J", "DAVIS 2017 val, 30 sequences: F"]
+    assert seen["svg"].startswith("<svg")
+    assert seen["png"] > 1000
+
+
+@pytest.mark.parametrize("size", ["1400,900", "390,844"])
+def test_nothing_makes_the_window_scroll_sideways(page, tmp_path, size):
+    assert probed(page, tmp_path, WIDTH, size) == {"overflow": 0, "wide": []}
 
 
 @pytest.mark.parametrize(("size", "scheme"), [("390,2400", "light"), ("1280,1600", "dark")])

@@ -7,6 +7,7 @@ from os import cpu_count
 from pathlib import Path
 from typing import TypeVar
 
+from eval.progress import tracked
 from flsl.runtime.images import ImageError, check_image
 
 T = TypeVar("T")
@@ -36,17 +37,9 @@ def read_picture(path: Path, decode: bool = True) -> Picture:
 
 
 def read_all(read: Callable[[Item], T], paths: Sequence[Item], what: str) -> list[T]:
-    """Call `read` on every path (or what else it takes) in threads, showing progress and the time left on the terminal; results in order."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with (
-        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
-        ThreadPoolExecutor(min(16, 2 * (cpu_count() or 1))) as pool,
-    ):
+    """Call `read` on every path (or what else it takes) in threads, showing progress and the time left; results in order."""
+    with ThreadPoolExecutor(min(16, 2 * (cpu_count() or 1))) as pool:
         # In blocks: a million tasks waiting at once would need gigabytes.
         blocks = (pool.map(read, paths[start : start + 4096]) for start in range(0, len(paths), 4096))
         results = (result for block in blocks for result in block)
-        return list(progress.track(results, total=len(paths), description=f"reading {what}"))
+        return list(tracked(results, f"reading {what}", len(paths)))
