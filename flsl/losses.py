@@ -3,8 +3,9 @@
 import math
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
+
+from flsl.across_ranks import mean_over_ranks
 
 
 def intra_view_loss(queries: torch.Tensor, modes: torch.Tensor) -> torch.Tensor:
@@ -48,12 +49,3 @@ def volume_loss(p_bar: torch.Tensor, prior: torch.Tensor | None = None) -> torch
     log_prior = -math.log(len(p_bar)) if prior is None else prior.log()
     log_p = p_bar.clamp_min(torch.finfo(p_bar.dtype).tiny).log()
     return (p_bar * (log_p - log_prior)).sum()
-
-
-def mean_over_ranks(value: torch.Tensor) -> torch.Tensor:
-    """Return the mean of a tensor over all ranks (no gradient); the tensor itself in a single process."""
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return value
-    total = value.clone()
-    dist.all_reduce(total)
-    return total / dist.get_world_size()

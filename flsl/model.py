@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import ClassVar
 
 import torch
 from torch import nn
 
+from flsl.across_ranks import mean_over_ranks
 from flsl.architecture import EncoderConfig
 from flsl.encoder import Encoder
 from flsl.head import Head
@@ -16,7 +18,6 @@ from flsl.losses import (
     inter_view_loss,
     intra_view_loss,
     mean_assignment,
-    mean_over_ranks,
     volume_loss,
 )
 from flsl.mean_shift import Scalar, attention, mean_shift, mix_attention, sharpened_attention
@@ -103,7 +104,7 @@ class FLSL(nn.Module):
     """Student, teacher and objective. All that needs gradients goes through `forward`, so that data parallelism sees
     it (docs/method.md, "Pitfalls")."""
 
-    terms = ("intra", "inter", "vmr")  # the parts of the loss, as `StepOutput` names them
+    terms: ClassVar[tuple[str, ...]] = ("intra", "inter", "vmr")  # the parts of the loss, as `StepOutput` names them
     center: torch.Tensor  # (1, K), subtracted from the teacher's logits with centering
     prior: torch.Tensor | None  # (K,)
     drop: torch.Tensor  # (depth, 1, 1), the share of its branches that stochastic depth leaves out of a block

@@ -137,27 +137,25 @@ def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Cal
     """Time whole optimizer steps on random views; `add` gets a row for each side."""
     import torch
 
-    from flsl.sampling import draw_queries
+    from flsl.model import FLSL
+    from flsl.runtime.errors import UserError
+    from pretrain.batch import to_device
+    from pretrain.dataset import draw_sample
     from pretrain.feed import choose_apply
-    from pretrain.loop import build_model
+    from pretrain.method import build_model, find_method
     from pretrain.plain import PlainStep
     from pretrain.schedules import Schedules
-    from pretrain.step import Batch, TrainingStep, to_device
+    from pretrain.step import TrainingStep
 
-    views, patch, sampling = recipe.views, recipe.encoder.patch_size, recipe.sampling
-    generator = torch.Generator().manual_seed(0)
-    sizes = [views.global_size] * 2 + [views.local_size] * views.n_local
-    windows = [sampling.window_global] + [sampling.window_local] * views.n_local
     count = recipe.training.batch_size
-    images = [torch.randn(count, 3, s, s, generator=generator).to(device) for s in sizes]
-    queries = [draw_queries(count, s // patch, w, sampling.mode, generator) for s, w in zip(sizes[1:], windows)]
-    draws = [torch.rand(count, recipe.encoder.depth, 2, generator=generator).to(device) for _ in queries]
-    batch = Batch(images, [q.to(device) for q in queries], paths=draws if recipe.training.drop_path else [])
+    sample = draw_sample(recipe, count)
+    keep = find_method(recipe).keeps_crops(recipe)
+    batch = to_device(sample, device, keep)
     schedules = Schedules.of(recipe, 100)
     on_gpu = device.type == "cuda"
     repeats = 5 if on_gpu else 1  # a GPU is only waited for after a few steps, as in training
 
-    def timed(step: Callable, sample: Callable[[], Batch] = lambda: batch) -> Callable[[], None]:
+    def timed(step: Callable, sample: Callable[[], Any] = lambda: batch) -> Callable[[], None]:
         def call() -> None:
             for _ in range(repeats):
                 step([sample()], 1)
@@ -169,11 +167,15 @@ def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Cal
     fast = TrainingStep(build_model(recipe).to(device), recipe, schedules, device)
     sides = {"fast": timed(fast)}
     if arguments.photometric:
-        sample = draw_sample(sizes, queries, generator, pin=on_gpu)
-        sample["paths"] = batch.paths
         colors = choose_apply(recipe, device)
-        sides["fast, color too"] = timed(fast, lambda: to_device(sample, device, False, colors))
+        for key, part in sample.items() if on_gpu else ():
+            sample[key] = [tensor.pin_memory() for tensor in part] if isinstance(part, list) else part.pin_memory()
+        sides["fast, color too"] = timed(fast, lambda: to_device(sample, device, keep, colors))
     if arguments.against:
+        if not isinstance(fast.model, FLSL):
+            raise UserError(
+                f"--against plain needs a recipe of FLSL, whose published step it is, not of {fast.model.title}"
+            )
         sides["plain"] = timed(PlainStep(build_model(recipe).to(device), recipe, schedules))
     peaks: dict[str, float] = {}
     for name, call in sides.items() if on_gpu else ():
@@ -186,22 +188,6 @@ def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Cal
         add(side=name, seconds=value, images_per_second=count / value, device_memory_mib=peaks.get(name))
 
 
-def draw_sample(sizes: list[int], queries: list[Any], generator: Any, pin: bool) -> dict[str, Any]:
-    """Return what a worker makes of a batch where color is changed on the device: crops, parameters, queries."""
-    import numpy as np
-    import torch
-
-    from pretrain.photometric import as_tensor, draw_photometric
-
-    random, count = np.random.default_rng(0), len(queries[0])
-    crops = [torch.randint(0, 256, (count, 3, s, s), dtype=torch.uint8, generator=generator) for s in sizes]
-    parameters = torch.stack([as_tensor([draw_photometric(random) for _ in sizes]) for _ in range(count)])
-    sample: dict[str, Any] = {"crops": crops, "parameters": parameters, "queries": queries}
-    if not pin:
-        return sample
-    return {k: [t.pin_memory() for t in v] if isinstance(v, list) else v.pin_memory() for k, v in sample.items()}
-
-
 def time_loaders(recipe: Any, arguments: argparse.Namespace, rows: Rows) -> None:
     """Time what one data worker does, in this process on one thread."""
     import cv2
@@ -210,9 +196,10 @@ def time_loaders(recipe: Any, arguments: argparse.Namespace, rows: Rows) -> None
     from PIL import Image
 
     from pretrain.apply_pil import apply_pil
-    from pretrain.crops import cut_views_pil, draw_boxes
+    from pretrain.crops import cut_views_pil
     from pretrain.dataset import ViewDataset, find_images
-    from pretrain.photometric import draw_photometric, normalize
+    from pretrain.method import find_method
+    from pretrain.photometric import normalize
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -226,9 +213,9 @@ def time_loaders(recipe: Any, arguments: argparse.Namespace, rows: Rows) -> None
                 random = np.random.default_rng(index)
                 with Image.open(paths[index]) as file:
                     image = file.convert("RGB")
-                boxes = draw_boxes(image.width, image.height, recipe.views, random)
-                for crop in cut_views_pil(image, boxes, recipe.views.student_from):
-                    array = np.array(apply_pil(crop, draw_photometric(random, recipe.views.strength)))
+                plan = find_method(recipe).plan(recipe, image.width, image.height, random)
+                for crop, parameters in zip(cut_views_pil(image, plan.boxes, plan.nested), plan.parameters):
+                    array = np.array(apply_pil(crop, parameters))
                     normalize(torch.from_numpy(array).permute(2, 0, 1).float() / 255)
 
         def ours(where: Literal["device", "workers"]) -> Callable[[], Any]:

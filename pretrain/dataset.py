@@ -13,10 +13,10 @@ from flsl.runtime.errors import UserError
 from flsl.runtime.files import IMAGES, list_files
 from flsl.runtime.images import ImageError
 from flsl.runtime.marker import read_marker
-from flsl.sampling import draw_queries
 from pretrain.apply_opencv import apply_opencv
-from pretrain.crops import cut_views, decode, draw_boxes, draw_flips
-from pretrain.photometric import as_tensor, draw_photometric
+from pretrain.crops import cut_views, decode
+from pretrain.method import find_method
+from pretrain.photometric import as_tensor
 from pretrain.recipe import Recipe
 
 RETRIES = 10
@@ -51,6 +51,7 @@ class ViewDataset(Dataset):
     def __init__(self, paths: list[Path], recipe: Recipe, photometric: Literal["device", "workers"]):
         """`photometric` says where color, blur and solarization are applied: on the device later, or here."""
         self.paths, self.recipe, self.photometric = paths, recipe, photometric
+        self.method = find_method(recipe)
 
     def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
         epoch, index = item
@@ -71,33 +72,17 @@ class ViewDataset(Dataset):
         return sample | self._views(image, random)
 
     def _views(self, image: Any, random: np.random.Generator) -> dict[str, Any]:
-        """Cut, and in the CPU-only mode jitter, the views of an image; draw its queries."""
-        views, sampling = self.recipe.views, self.recipe.sampling
-        boxes = draw_boxes(image.shape[2], image.shape[1], views, random)
-        flips = draw_flips(views, random)
-        crops = [
-            crop.flip(-1) if flip else crop for crop, flip in zip(cut_views(image, boxes, views.student_from), flips)
-        ]
-        parameters = [draw_photometric(random, views.strength) for _ in crops]
-        generator = torch.Generator().manual_seed(int(random.integers(2**62)))
-        queries = []
-        for crop, window in zip(crops[1:], [sampling.window_global] + [sampling.window_local] * views.n_local):
-            grid = crop.shape[-1] // self.recipe.encoder.patch_size
-            queries.append(draw_queries(1, grid, window, sampling.mode, generator)[0])
-        sample: dict[str, Any] = {"queries": queries}
-        if self.recipe.training.drop_path:  # stochastic depth goes with the image, whatever batch or rank it is in
-            draws = random.random((len(queries), self.recipe.encoder.depth, 2), dtype=np.float32)
-            sample["paths"] = list(torch.from_numpy(draws))
-        if views.shift:
-            sample["shifts"] = list(
-                torch.from_numpy(random.uniform(0, views.shift, (len(crops), 2)).astype(np.float32))
-            )
+        """Cut, and in the CPU-only mode jitter, the views that the method draws."""
+        plan = self.method.plan(self.recipe, image.shape[2], image.shape[1], random)
+        cut = cut_views(image, plan.boxes, plan.nested)
+        crops = [crop.flip(-1) if flip else crop for crop, flip in zip(cut, plan.flips)]
+        sample: dict[str, Any] = dict(plan.drawn)
         if self.photometric == "workers":
-            arrays = [apply_opencv(crop.permute(1, 2, 0).numpy(), p) for crop, p in zip(crops, parameters)]
+            arrays = [apply_opencv(crop.permute(1, 2, 0).numpy(), p) for crop, p in zip(crops, plan.parameters)]
             sample["views"] = [torch.from_numpy(array).permute(2, 0, 1) for array in arrays]
         else:
-            sample["parameters"] = as_tensor(parameters)
-        if self.photometric == "device" or self.recipe.stage is not None:
+            sample["parameters"] = as_tensor(plan.parameters)
+        if self.photometric == "device" or self.method.keeps_crops(self.recipe):
             sample["crops"] = crops
         return sample
 
@@ -167,3 +152,12 @@ def describe(paths: list[Path], root: Path) -> dict[str, Any]:
     """Return what a checkpoint says about its data: name, count, and whether the images were drawn."""
     marker = read_marker(root)
     return {"data": marker["name"] if marker else root.resolve().name, "images": len(paths)}
+
+
+def draw_sample(recipe: Recipe, count: int) -> dict[str, Any]:
+    """Return a collated sample of `count` images of noise, colors left to the device: for what measures a step without data."""
+    dataset, side = ViewDataset([], recipe, "device"), recipe.views.global_size
+    random = np.random.default_rng(0)
+    noise = torch.from_numpy(random.integers(0, 256, (3, side, side), dtype=np.uint8))
+    few = [{"unreadable": [], **dataset._views(noise, random)} for _ in range(min(count, 8))]
+    return collate([few[i % len(few)] for i in range(count)])

@@ -1,6 +1,6 @@
 """What the numbers of the online probe mean, in plain words, where something goes wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,13 +13,14 @@ GAINED_PLACE, MUCH_PLACE = 1.5, 0.2  # times the untrained network's share, and 
 GAINED_COLOR, MUCH_COLOR = 1.2, 0.7
 
 
-def diagnose(start: Components, now: Components, losses: Sequence[float]) -> list[str]:
+def diagnose(start: Components, now: Components, losses: Sequence[float], advice: Mapping[str, str]) -> list[str]:
     """Return one sentence or two per fault; none where the run looks well.
 
     Args:
         start: of the untrained network.
         now: of the network so far, on the same images.
         losses: the loss of each report so far, in order.
+        advice: what helps with the method against a `flat` loss and a `collapse`.
     """
     found = []
     first, last = course(losses)
@@ -27,15 +28,15 @@ def diagnose(start: Components, now: Components, losses: Sequence[float]) -> lis
     meanwhile = f", while the loss fell from {first:.3g} to {last:.3g}" if fell else ""
     if len(losses) >= FEWEST and abs(last - first) <= FLAT * abs(first):
         found.append(
-            f"the loss is flat ({first:.4g} at first, {last:.4g} now): nothing is learned yet. If the warm-up is over, raise "
-            "optimizer.lr, or sharpen the teacher's assignments (lower temperature.teacher)."
+            f"the loss is flat ({first:.4g} at first, {last:.4g} now): nothing is learned yet. If the warm-up is over, "
+            f"{advice['flat']}."
         )
     if now.rank < LOST_RANK * start.rank:
         found.append(
             f"features collapse: their effective rank is {now.rank:.1f}, before training {start.rank:.1f}{meanwhile}. "
             f"The mean-shift of a query spreads over {now.attended:.0%} of a view's tokens"
             + (", so that every mode is nearly the view's mean" if now.attended > 0.3 else "")
-            + ": raise mean_shift.scale_sa and scale_ca, or lower loss.upsilon."
+            + f": {advice['collapse']}."
         )
     if now.place > max(GAINED_PLACE * start.place, MUCH_PLACE):
         found.append(

@@ -14,9 +14,11 @@ from flsl.runtime.device import cores
 from flsl.runtime.distributed import Ranks
 from flsl.runtime.preemption import leave_signals_to_the_main_process
 from pretrain.apply_batched import ApplyBatched, apply_batched
+from pretrain.batch import Batch, to_device
 from pretrain.dataset import Order, ViewDataset, collate
+from pretrain.method import find_method
 from pretrain.recipe import Recipe
-from pretrain.step import Batch, compiles, to_device
+from pretrain.step import compiles
 
 Sample = dict[str, Any]
 
@@ -47,17 +49,22 @@ class Feed:
             yield loaded, self._upload(loaded, aside)
 
     def _upload(self, samples: list[Sample], aside: Any) -> list[Batch]:
-        if any("queries" not in sample for sample in samples):
+        if any(unusable(sample) for sample in samples):
             return []
         with torch.cuda.stream(aside) if aside else nullcontext():
-            multi_stage = self.recipe.stage is not None
-            batches = [to_device(s, self.ranks.device, multi_stage, self.apply) for s in samples]
+            keep = find_method(self.recipe).keeps_crops(self.recipe)
+            batches = [to_device(s, self.ranks.device, keep, self.apply) for s in samples]
         if aside is not None:
             ours = torch.cuda.current_stream(self.ranks.device)
             ours.wait_stream(aside)
             for tensor in (t for batch in batches for t in batch.tensors()):
                 tensor.record_stream(ours)  # or its memory is given away while the step still reads it
         return batches
+
+
+def unusable(sample: Sample) -> bool:
+    """Tell whether a sample holds no readable image."""
+    return sample.keys() == {"unreadable"}
 
 
 def load(paths: list[Path], recipe: Recipe, ranks: Ranks, order: Any) -> Iterator[Sample]:

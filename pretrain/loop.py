@@ -14,7 +14,6 @@ import torch
 
 from flsl.checkpoint import load_encoder, save_encoder
 from flsl.encoder import Encoder
-from flsl.model import FLSL, EarlierStage
 from flsl.runtime.device import device_memory
 from flsl.runtime.distributed import Ranks, any_rank, data_parallel, gather, on_main
 from flsl.runtime.errors import SaidElsewhere, UserError
@@ -22,8 +21,10 @@ from flsl.runtime.files import write_tensors
 from flsl.runtime.preemption import Preempted, StopSignal
 from flsl.runtime.run_folder import RunFolder
 from pretrain.dataset import Order
-from pretrain.feed import Feed, load
+from pretrain.feed import Feed, load, unusable
+from pretrain.flops import count_flops
 from pretrain.journal import Journal
+from pretrain.method import build_model
 from pretrain.pictures import draw_pictures
 from pretrain.probe import Probe
 from pretrain.recipe import Recipe
@@ -31,23 +32,7 @@ from pretrain.schedules import Schedules
 from pretrain.state import Beside, StateFolder, on_host
 from pretrain.step import TrainingStep
 
-METHOD, ENCODER, STATES = "FLSL", "encoder.safetensors", "states"
-COLLAPSED = 0.05  # entropy of the mean assignment, as a share of its maximum, that draws a warning
-
-
-def build_model(recipe: Recipe, previous: EarlierStage | None = None) -> FLSL:
-    """Build the student-teacher model of a recipe, its weights fixed by the seed."""
-    torch.manual_seed(recipe.training.seed)
-    model = FLSL(
-        recipe.encoder,
-        recipe.head,
-        temperature=recipe.temperature,
-        loss=recipe.loss,
-        drop_path=recipe.training.drop_path,
-        previous=previous,
-    )
-    model.student.backbone.set_grad_checkpointing(recipe.runtime.activation_checkpointing)
-    return model
+ENCODER, STATES = "encoder.safetensors", "states"
 
 
 class Loop:
@@ -62,7 +47,7 @@ class Loop:
         ranks: Ranks,
         folder: RunFolder | None,
         about_data: dict[str, Any],
-        previous: EarlierStage | None = None,
+        given: Any = None,
         probe: Probe | None = None,
     ):
         """Nothing is built or read yet.
@@ -74,11 +59,11 @@ class Loop:
             ranks: this process among all.
             folder: `out`, owned; the main rank has it, the others None.
             about_data: what the encoder's metadata say of the images.
-            previous: multi-stage training's earlier stage.
+            given: what the method read beforehand.
             probe: looks at the features on the way; the main rank has it, where the recipe asks for one.
         """
         self.recipe, self.paths, self.out, self.ranks, self.folder = recipe, paths, out, ranks, folder
-        self.about_data, self.previous, self.probe = about_data, previous, probe
+        self.about_data, self.given, self.probe = about_data, given, probe
         self.order = Order(len(paths), recipe, ranks.rank, ranks.world)
         self.total_steps = recipe.training.epochs * self.order.steps_per_epoch
         self.states = StateFolder(out / STATES, recipe.runtime.keep)
@@ -138,7 +123,9 @@ class Loop:
 
     def build(self, step: int | None) -> None:
         """Build model and optimizer; load the state after `step` steps, if it is not None."""
-        model = build_model(self.recipe, self.previous).to(self.ranks.device)
+        model = build_model(self.recipe, self.given).to(self.ranks.device)
+        if self.ranks.is_main:
+            self.about_data["flops_per_image"] = count_flops(model, self.recipe, self.ranks.device)
         schedules = Schedules.of(self.recipe, self.order.steps_per_epoch)
         self.step = TrainingStep(
             model, self.recipe, schedules, self.ranks.device, lambda module: data_parallel(module, self.ranks)
@@ -173,7 +160,7 @@ class Loop:
             )
         with closing(journal) if journal else nullcontext():
             if journal and self.probe:
-                self.probe.begin(self.step.model.teacher.backbone, journal, first)
+                self.probe.begin(self.step.model.encoder, journal, first)
             feed = Feed(self.paths, self.recipe, self.ranks, first)
             saved = time.monotonic()
             for step, (samples, batches) in enumerate(feed, first):
@@ -207,16 +194,16 @@ class Loop:
     def note_unreadable(self, samples: list[dict[str, Any]]) -> None:
         """Name images that any rank could not read, once; stop, all ranks together, where they exceed the permitted share."""
         new = {i for sample in samples for i in sample["unreadable"]} - self.unreadable
-        unusable = any("queries" not in sample for sample in samples)
-        if any_rank(bool(new) or unusable):
-            found = gather([(new, unusable)])
+        none_left = any(unusable(sample) for sample in samples)
+        if any_rank(bool(new) or none_left):
+            found = gather([(new, none_left)])
             new = set().union(*(indices for indices, _ in found)) - self.unreadable
-            unusable = any(flag for _, flag in found)
+            none_left = any(flag for _, flag in found)
         self.unreadable |= new
         for index in sorted(new):
             self.say(f"warning: unreadable image skipped: {self.paths[index]}", error=True)
         limit = self.recipe.runtime.max_unreadable
-        if unusable or len(self.unreadable) > limit * len(self.paths):
+        if none_left or len(self.unreadable) > limit * len(self.paths):
             names = ", ".join(str(self.paths[i]) for i in sorted(self.unreadable)[:5])
             self.refuse(
                 f"{len(self.unreadable)} of {len(self.paths)} images cannot be read, more than the permitted share of "
@@ -241,20 +228,9 @@ class Loop:
         for key in names:  # some are in a few rows only
             found = [row[key] for row in good if key in row] or [row[key] for row in recent if key in row]
             scalars[key] = sum(found) / len(found)
-        schedules = self.step.schedules
-        values = schedules.values(step)
-        scalars |= {
-            "lr": float(schedules.lr[step]),
-            "weight_decay": float(schedules.weight_decay[step]),
-            "ema_momentum": float(schedules.ema_momentum[step]),
-            **vars(values),
-        }
-        if scalars.get("assignment_entropy", 1.0) < COLLAPSED:
-            self.say(
-                f"warning: assignments collapse: entropy of the mean assignment is {scalars['assignment_entropy']:.1%} "
-                f"of its maximum, {scalars['centroids_in_use']:.0f} centroids in use",
-                error=True,
-            )
+        scalars |= self.step.schedules.rates(step) | self.step.schedules.values(step)
+        if complaint := self.step.model.complaint(scalars):
+            self.say(f"warning: {complaint}", error=True)
         if journal:
             notes = {"skipped_steps": int(self.skipped), "unreadable_images": len(self.unreadable)}
             memory = device_memory(self.ranks.device)
@@ -319,12 +295,12 @@ class Loop:
             self.folder.finish()
 
     def save(self, done: int) -> None:
-        """Write the training state and the teacher's encoder beside the training, on the main rank."""
+        """Write the training state and the encoder beside the training, on the main rank."""
         if self.ranks.is_main:
             self.beside.start(partial(self.write, done, *self.copies(done)))
 
     def copies(self, done: int) -> tuple[dict[str, Any], Encoder]:
-        """Copy to the host what is written after `done` steps: what is needed to go on, and the teacher's encoder. What was
+        """Copy to the host what is written after `done` steps: what is needed to go on, and the encoder. What was
         to be written before is, by then."""
         self.beside.wait()
         state = {
@@ -333,7 +309,7 @@ class Loop:
             "skipped": self.skipped,
             "recent": fetch(self.recent),
         }
-        return on_host(state), copy.deepcopy(self.step.model.teacher.backbone).cpu()
+        return on_host(state), copy.deepcopy(self.step.model.encoder).cpu()
 
     def write(self, done: int, state: dict[str, Any], encoder: Encoder) -> list[str]:
         """Write a state and an encoder of `done` steps; return what failed, which is said aloud.
@@ -358,11 +334,11 @@ class Loop:
             self.folder.forget_previous()
 
     def write_encoder(self, done: int, encoder: Encoder) -> None:
-        """Write the teacher's encoder, and what it was made from."""
+        """Write the encoder, and what it was made from."""
         save_encoder(
             encoder,
             self.out / ENCODER,
-            method=METHOD,
+            method=self.step.model.title,
             name=self.recipe.name,
             pretraining={
                 **self.about_data,
@@ -374,13 +350,13 @@ class Loop:
         )
 
     def draw(self, journal: Journal, done: int) -> None:
-        """Send pictures of the teacher's features to TensorBoard, every `pictures_every` epochs."""
+        """Send pictures of the encoder's features to TensorBoard, every `pictures_every` epochs."""
         every = self.recipe.runtime.pictures_every
         if every and done // self.order.steps_per_epoch % every == 0:
             readable = [p for i, p in enumerate(self.paths) if i not in self.unreadable]
             paths = readable[:: max(len(readable) // 4, 1)][:4]
-            teacher = self.step.model.teacher.backbone
-            journal.draw(done, draw_pictures(teacher, paths, self.recipe.views.global_size, self.ranks.device))
+            encoder = self.step.model.encoder
+            journal.draw(done, draw_pictures(encoder, paths, self.recipe.views.global_size, self.ranks.device))
 
     def say(self, text: str, error: bool = False) -> None:
         """Print on the main rank."""

@@ -1,9 +1,7 @@
-"""AdamW as FLSL uses it: two weight-decay groups, gradients clipped tensor by tensor, a last layer that starts frozen."""
+"""AdamW with two weight-decay groups, and gradients clipped tensor by tensor."""
 
 import torch
 from torch import nn
-
-from flsl.model import Network
 
 
 def build_optimizer(student: nn.Module) -> torch.optim.AdamW:
@@ -66,9 +64,3 @@ def clip_gradients(parameters: list[nn.Parameter], limit: float) -> torch.Tensor
         torch._foreach_clamp_max_(coefficients, 1.0)
         torch._foreach_mul_(gradients, coefficients)
     return torch.linalg.vector_norm(torch.stack(norms))
-
-
-def drop_last_layer_gradients(student: Network) -> None:
-    """Remove the gradients of the centroid layer: no step, no decay and no optimizer state for it."""
-    for parameter in student.head.last_layer.parameters():
-        parameter.grad = None

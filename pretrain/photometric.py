@@ -16,6 +16,7 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 ORDERS = tuple(permutations(range(4)))  # of brightness, contrast, saturation, hue
 MAX_RADIUS = 2.0
+FINISHES = ((0.5, 0.0), (0.1, 0.2))
 
 
 @dataclass(frozen=True)
@@ -32,16 +33,19 @@ class Photometric:
     solarize: bool
 
 
-def draw_photometric(random: np.random.Generator, strength: float = 1.0) -> Photometric:
-    """Draw the parameters of one view; `strength` multiplies the ranges of the color jitter."""
+def draw_photometric(
+    random: np.random.Generator, strength: float = 1.0, finish: tuple[float, float] | None = None
+) -> Photometric:
+    """Draw the parameters of one view; `strength` multiplies the ranges of the color jitter, `finish` are the chances of blur
+    and of solarization (None: either of `FINISHES`)."""
     order = int(random.integers(len(ORDERS))) if random.random() < 0.8 else -1
     middle, reach = np.array((1, 1, 1, 0)), np.array((0.4, 0.4, 0.2, 0.1)) * strength
     brightness, contrast, saturation, hue = random.uniform(middle - reach, middle + reach).tolist()
     gray = bool(random.random() < 0.2)
-    first = random.random() < 0.5
-    blurred = random.random() < (0.5 if first else 0.1)
+    blurs, solarizes = finish or FINISHES[int(random.random() >= 0.5)]
+    blurred = random.random() < blurs
     radius = random.uniform(0.1, MAX_RADIUS)
-    solarize = bool(not first and random.random() < 0.2)
+    solarize = bool(solarizes and random.random() < solarizes)
     blur = float(radius) if blurred else 0.0
     return Photometric(order, brightness, contrast, saturation, hue, gray, blur, solarize)
 

@@ -1,4 +1,4 @@
-"""The plain training step: what the published code computes, one view, one tensor and one wait at a time.
+"""The plain training step: what FLSL's published code computes, one view, one tensor and one wait at a time.
 
 It stands beside `pretrain.step` as the reference for equality and for `python -m pretrain bench --against plain`.
 """
@@ -11,9 +11,9 @@ import torch.nn.functional as F
 
 from flsl.model import FLSL, StepValues
 from flsl.runtime.precision import choose_dtype
-from pretrain.recipe import Recipe
+from pretrain.batch import Batch
+from pretrain.methods.flsl import Recipe
 from pretrain.schedules import Schedules
-from pretrain.step import Batch
 
 
 def use_explicit_attention(model: torch.nn.Module) -> None:
@@ -48,7 +48,7 @@ class PlainStep:
             if index == 0:
                 group["weight_decay"] = schedules.weight_decay[step]
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
-            losses = plain_losses(model, batch, schedules.values(step))
+            losses = plain_losses(model, batch, StepValues(**schedules.values(step)))
         self.optimizer.zero_grad()
         losses["loss"].backward()
         for parameter in model.student.parameters():
@@ -61,7 +61,7 @@ class PlainStep:
                 if "last_layer" in name:
                     parameter.grad = None
         self.optimizer.step()
-        momentum = schedules.ema_momentum[step]
+        momentum = schedules.rates(step)["ema_momentum"]
         with torch.no_grad():
             for student, teacher in zip(model.student.parameters(), model.teacher.parameters()):
                 teacher.mul_(momentum).add_((1 - momentum) * student)
@@ -70,12 +70,12 @@ class PlainStep:
 
 def plain_losses(model: FLSL, batch: Batch, values: StepValues) -> dict[str, torch.Tensor]:
     """Compute the objective view by view with explicit matrices (no centering, no earlier stage)."""
-    tau = model.temperature.student
+    tau, shifts = model.temperature.student, batch.drawn.get("shifts")
     with torch.no_grad():
-        tokens_teacher = model.teacher.backbone(batch.views[0], shift=batch.shifts[0] if batch.shifts else None)
+        tokens_teacher = model.teacher.backbone(batch.views[0], shift=shifts[0] if shifts else None)
     queries, modes, students, teachers = [], [], [], []
-    for index, (view, places) in enumerate(zip(batch.views[1:], batch.queries), start=1):
-        tokens = model.student.backbone(view, shift=batch.shifts[index] if batch.shifts else None)
+    for index, (view, places) in enumerate(zip(batch.views[1:], batch.drawn["queries"]), start=1):
+        tokens = model.student.backbone(view, shift=shifts[index] if shifts else None)
         mask = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
         mask[torch.arange(len(mask))[:, None], places] = True
         query = tokens[mask].view(len(tokens), -1, tokens.shape[-1])

@@ -1,4 +1,4 @@
-"""The online probe: what the teacher's features are made of and worth, measured while they are learned.
+"""The online probe: what the features are made of and worth, measured while they are learned.
 
 No result depends on it. Every so many epochs it writes a line into log.jsonl, scalars `probe/...` into TensorBoard, and
 says in plain words what goes wrong (docs/method.md, "Online probe").
@@ -24,6 +24,7 @@ from pretrain.crops import decode
 from pretrain.diagnosis import diagnose
 from pretrain.journal import Journal
 from pretrain.labeled import Labeled, read_labeled
+from pretrain.method import find_method
 from pretrain.photometric import normalize
 from pretrain.recipe import Recipe
 
@@ -31,7 +32,7 @@ CHUNK = 8  # images encoded at once
 
 
 class Probe:
-    """Measures the teacher's encoder before the first step and, when called after each step, at every turn."""
+    """Measures the encoder before the first step and, when called after each step, at every turn."""
 
     def __init__(self, recipe: Recipe, paths: list[Path], labeled: Path | None, device: torch.device):
         """Read what is looked at each time: some of the training images, and of labeled ones, if their folder is given.
@@ -79,7 +80,9 @@ class Probe:
         words = ", ".join(_said(name, value, start.get(name) if done else None) for name, value in found.items())
         print(f"probe after {done} steps: {words}", flush=True)
         losses = [row["loss"] for row in self.journal.rows() if "loss" in row]
-        for sentence in diagnose(_components(start), _components(found), losses) if done else ():
+        for sentence in (
+            diagnose(_components(start), _components(found), losses, find_method(self.recipe).advice) if done else ()
+        ):
             print(f"warning: probe after {done} steps: {sentence}", file=sys.stderr, flush=True)
 
     @torch.no_grad()
@@ -88,7 +91,7 @@ class Probe:
         training = self.encoder.training
         self.encoder.eval()
         labeled = self.labeled
-        found = asdict(measure(self.encode(self.images), self.images, self.recipe.mean_shift.scale_ca))
+        found = asdict(measure(self.encode(self.images), self.images, self.recipe.attention_scale))
         if labeled:
             images = normalize(labeled.images)
             tokens, side = self.encode(images), images.shape[-1] // self.encoder.patch_size

@@ -1,16 +1,16 @@
-"""The sections of a pretraining recipe, as frozen dataclasses; defaults are the published settings."""
+"""The sections that pretraining recipes of every method have, as frozen dataclasses; defaults are FLSL's published settings."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, field
+from dataclasses import asdict, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from flsl.architecture import EncoderConfig
-from flsl.objective import HeadConfig, Loss, MeanShift, Stage, Temperature
+from flsl.objective import SCALE
 from flsl.runtime.config import override_config, read_config
-from flsl.runtime.errors import UserError
+from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.precision import Precision
 from flsl.runtime.schema import (
     Count,
@@ -24,45 +24,27 @@ from flsl.runtime.schema import (
     parse,
     section,
 )
+from pretrain.methods import load_method, method_names
 
 Area = Annotated[float, Field(gt=0, le=1)]  # a share of an image's
+Strength = Annotated[float, Field(ge=0, le=2.5)]  # of color jitter; at 2.5 brightness and contrast may vanish
 
 
 @section
 class Views:
-    """Sizes in pixels and area ranges of the random resized crops; all but the teacher's are cut from its crop.
-
-    The last four are not published: `student_from` "image" cuts the student's crops from the image, so that they need not lie
-    in the teacher's; `flip` is the chance of a horizontal flip, drawn for each view; `strength` multiplies the ranges of
-    brightness, contrast, saturation and hue; the positions of each view start at a place drawn between 0 and `shift` tokens
-    along both axes, so that they say how tokens lie to each other, but not where in the view.
-    """
+    """Sizes in pixels (`..._size`) and area ranges (`..._scale`) of the random resized crops; a method has more of them."""
 
     global_size: Pixels = 224
-    local_size: Pixels = 96
-    n_local: Annotated[int, Field(ge=0, le=100)] = 2
-    teacher_scale: tuple[Area, Area] = (0.8, 1.0)
-    global_scale: tuple[Area, Area] = (0.5, 1.0)
-    local_scale: tuple[Area, Area] = (0.05, 0.4)
-    student_from: Literal["teacher", "image"] = "teacher"
-    flip: Share = 0.0
-    strength: Annotated[float, Field(ge=0, le=2.5)] = 1.0  # at 2.5 brightness and contrast may vanish
-    shift: Annotated[float, Field(ge=0, le=10_000)] = 0.0
 
     def __post_init__(self):
-        for name in ("teacher_scale", "global_scale", "local_scale"):
+        for name in (one.name for one in fields(self) if one.name.endswith("_scale")):
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"{name} must be (smallest, largest), but is ({low:g}, {high:g})")
 
-
-@section
-class SamplingSection:
-    """Query sampling: `stride` (published settings) or `random` (paper), and the windows in tokens."""
-
-    mode: Literal["stride", "random"] = "stride"
-    window_global: PositiveInt = 3
-    window_local: PositiveInt = 2
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes that views have, by key."""
+        return {"global_size": self.global_size}
 
 
 @section
@@ -74,9 +56,21 @@ class Optimizer:
     warmup_fraction: Share = 0.1  # of the epochs
     weight_decay: NotNegative = 0.04
     weight_decay_end: NotNegative = 0.4
+    clip: NotNegative = 3.0  # per parameter tensor; 0 switches it off
+
+
+@section
+class TeacherOptimizer(Optimizer):
+    """Beside it a teacher that follows the student."""
+
     ema_momentum: Share = 0.996
     ema_momentum_end: Share = 1.0
-    clip: NotNegative = 3.0  # per parameter tensor; 0 switches it off
+
+
+@section
+class CentroidOptimizer(TeacherOptimizer):
+    """Both have a head whose last layer starts frozen."""
+
     freeze_last_layer: Count = 1  # epochs
 
 
@@ -134,59 +128,47 @@ class ProbeSection:
 
 @section
 class Recipe:
-    """One pretraining recipe."""
+    """What every pretraining recipe has; the recipe of a method (`pretrain/methods/`) adds the method's own keys."""
 
     name: Annotated[str, Field(min_length=1)] = "FLSL"
+    method: str = "flsl"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    head: HeadConfig = field(default_factory=HeadConfig)
     views: Views = field(default_factory=Views)
-    sampling: SamplingSection = field(default_factory=SamplingSection)
-    mean_shift: MeanShift = field(default_factory=MeanShift)
-    temperature: Temperature = field(default_factory=Temperature)
-    loss: Loss = field(default_factory=Loss)
     optimizer: Optimizer = field(default_factory=Optimizer)
     training: Training = field(default_factory=Training)
-    stage: Stage | None = None
     probe: ProbeSection = field(default_factory=ProbeSection)
     runtime: Runtime = field(default_factory=Runtime)
 
     def __post_init__(self):
-        encoder, views, sampling = self.encoder, self.views, self.sampling
-        patch = encoder.patch_size
-        sizes = [("views.global_size", views.global_size, sampling.window_global)]
-        if views.n_local:
-            sizes.append(("views.local_size", views.local_size, sampling.window_local))
-        for name, size, window in sizes:
-            if size % patch:
-                raise ValueError(f"{name} {size} is no multiple of encoder.patch_size {patch}")
-            if size // patch < window:
-                raise ValueError(f"{name} {size} has {size // patch} tokens a side, fewer than its window of {window}")
-        windows = sampling.window_global, sampling.window_local
-        if views.n_local and views.local_size == views.global_size and windows[0] != windows[1]:
-            raise ValueError(
-                f"views.local_size is views.global_size, {views.local_size}: views of one size go together and need one "
-                f"window, but sampling.window_global is {windows[0]} and window_local {windows[1]}"
-            )
+        encoder = self.encoder
+        for name, size in self.views.sizes().items():
+            if size % encoder.patch_size:
+                raise ValueError(f"views.{name} {size} is no multiple of encoder.patch_size {encoder.patch_size}")
         if encoder.position_embedding not in ("sincos", "learned") and not encoder.timm_model:
             raise ValueError(
                 f"encoder.position_embedding {encoder.position_embedding!r} comes with a checkpoint; "
                 "an encoder is pretrained with 'sincos' or 'learned'"
             )
-        if views.shift and (encoder.position_embedding != "sincos" or encoder.timm_model):
-            raise ValueError("views.shift moves the sine-cosine table: it needs encoder.position_embedding 'sincos'")
         if (encoder.image_mean, encoder.image_std) != (EncoderConfig.image_mean, EncoderConfig.image_std):
             raise ValueError("encoder.image_mean and image_std cannot be changed: views are normalized with ImageNet's")
-        prior, centroids = self.loss.prior, self.head.centroids
-        if prior is not None and len(prior) != centroids:
-            raise ValueError(f"loss.prior has {len(prior)} values, but head.centroids is {centroids}")
+
+    @property
+    def attention_scale(self) -> float:
+        """The mean-shift's inverse temperature by which the probe tells how flat attention is."""
+        return 0.2 * SCALE
 
     def to_dict(self) -> dict[str, Any]:
         """Return the resolved recipe as plain nested values."""
         return asdict(self)
 
 
-def read_recipe(recipe: "str | Path | Recipe", overrides: Iterable[str] = ()) -> Recipe:
+def read_recipe(recipe: "str | Path | Recipe", overrides: Iterable[str] = ()) -> Any:
     """Read a recipe file (or take a recipe), and apply `--set` overrides.
+
+    `--set method=NAME` takes of the file what both methods have in common: the sections that are the same in both.
+
+    Returns:
+        A recipe of its method (`pretrain.methods`): a `Recipe` with the method's own sections.
 
     Raises:
         UserError: an unknown key (the nearest valid one is named), a wrong type, a value out of range, or values that
@@ -195,5 +177,26 @@ def read_recipe(recipe: "str | Path | Recipe", overrides: Iterable[str] = ()) ->
     config = recipe.to_dict() if isinstance(recipe, Recipe) else read_config(recipe)
     if not config:
         raise UserError(f"config {recipe} is empty; a recipe has sections such as encoder, head, training")
+    overrides = list(overrides)
+    written = config.get("method", Recipe.method)
+    chosen = [o.partition("=")[2].strip(" '\"") for o in overrides if o.partition("=")[0].strip() == "method"]
+    name = chosen[-1] if chosen else written
+    wanted = load_method(name).Recipe
+    known = _sections(wanted)
+    if name != written:
+        there = _sections(load_method(written).Recipe)
+        config = {k: v for k, v in config.items() if k != "name" and (k not in there or known.get(k) is there[k])}
+        config["method"] = name
     # A section that a recipe leaves out has its defaults, and can still be overridden.
-    return parse(Recipe, override_config(config, overrides, optional=Recipe.__dataclass_fields__), "")
+    config = override_config(config, overrides, optional=known)
+    for key in config.keys() - known.keys():
+        others = [other for other in method_names() if key in _sections(load_method(other).Recipe)]
+        if others:
+            where = " and ".join(map(repr, others))
+            raise UserError(f"{unknown_key(key, key, known)} It is a section of method {where}; this one is {name!r}.")
+    return parse(wanted, config, "")
+
+
+def _sections(recipe: type[Recipe]) -> dict[str, Any]:
+    """Return the types of a recipe's sections and other keys."""
+    return {one.name: one.type for one in fields(recipe)}

@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 import torch
 
-from flsl.checkpoint import fingerprint, load_encoder
-from flsl.model import EarlierStage
 from flsl.runtime.config import dump_config
 from flsl.runtime.distributed import Ranks, on_main, start_ranks, stop_ranks
 from flsl.runtime.errors import UserError, is_out_of_memory, unknown_key
@@ -17,7 +15,8 @@ from flsl.runtime.files import digest_of_files, write_text
 from flsl.runtime.precision import choose_dtype, repeatable
 from flsl.runtime.run_folder import PREVIOUS, RunFolder, State
 from pretrain.dataset import check_batch, describe, find_images
-from pretrain.loop import ENCODER, METHOD, STATES, Loop
+from pretrain.loop import ENCODER, STATES, Loop
+from pretrain.method import find_method
 from pretrain.probe import Probe
 from pretrain.recipe import Recipe, read_recipe
 
@@ -36,16 +35,17 @@ def run(
     probe_data: Path | None = None,
 ) -> Path:
     """Carry out a pretraining on this rank; see `pretrain.train`. What is cheap to check is checked first."""
-    recipe, allowed = read_recipe(recipe, overrides), list(allowed)
-    check_allowed(allowed, recipe)
-    if recipe.runtime.wandb and importlib.util.find_spec("wandb") is None:
+    chosen: Recipe = read_recipe(recipe, overrides)
+    allowed = list(allowed)
+    check_allowed(allowed, chosen)
+    if chosen.runtime.wandb and importlib.util.find_spec("wandb") is None:
         raise UserError("runtime.wandb needs the package wandb: pip install wandb, or leave the key out")
-    if probe_data is not None and not recipe.probe.on:
+    if probe_data is not None and not chosen.probe.on:
         raise UserError("--probe-data needs a probe: say how often, e.g. --set probe.epochs=1")
     paths = find_images(data)
     try:
-        with repeatable(recipe.training.deterministic):
-            _run(recipe, paths, data, out, probe_data, device=device, resume=resume, allowed=allowed)
+        with repeatable(chosen.training.deterministic):
+            _run(chosen, paths, data, out, probe_data, device=device, resume=resume, allowed=allowed)
     finally:
         stop_ranks()
     return out / ENCODER
@@ -67,7 +67,7 @@ def _run(
     try:
         check_batch(len(paths), recipe, ranks.world)
         check_device(recipe, ranks.device)
-        previous = load_previous(recipe)
+        given = find_method(recipe).read(recipe)
         total = recipe.training.epochs * (len(paths) // recipe.training.batch_size)
         folder: RunFolder | None = None  # the main rank's alone, as the probe
         probe: Probe | None = None
@@ -79,7 +79,7 @@ def _run(
                     probe = Probe(recipe, paths, probe_data, ranks.device)
                 folder = RunFolder(
                     out,
-                    identity(recipe, data, paths, previous),
+                    identity(recipe, data, paths, given),
                     target={"steps": total},
                     results=[ENCODER],
                     outputs=[STATES],
@@ -99,9 +99,7 @@ def _run(
 
             if on_main(begin) != "done":
                 about = describe(paths, data)
-                loop = Loop(
-                    recipe, paths, out, ranks=ranks, folder=folder, about_data=about, previous=previous, probe=probe
-                )
+                loop = Loop(recipe, paths, out, ranks=ranks, folder=folder, about_data=about, given=given, probe=probe)
                 loop.run()
             elif ranks.is_main:
                 print(f"skipped: {out} already holds all {total} steps", flush=True)
@@ -140,17 +138,16 @@ def check_device(recipe: Recipe, device: torch.device) -> None:
         )
 
 
-def identity(recipe: Recipe, data: Path, paths: list[Path], previous: EarlierStage | None) -> dict[str, Any]:
-    """Return what the encoder depends on: the recipe without its runtime and probe keys, the images, and the earlier stage's
-    weights (not where they lie)."""
-    chosen = recipe.to_dict()
+def identity(recipe: Recipe, data: Path, paths: list[Path], given: Any) -> dict[str, Any]:
+    """Return what the encoder depends on: the recipe without its runtime and probe keys, the images, and what the method read
+    (not where that lies)."""
+    chosen, method = recipe.to_dict(), find_method(recipe)
     del chosen["runtime"], chosen["probe"]
-    if previous is not None:
-        chosen["stage"]["checkpoint"] = fingerprint(previous.encoder)[:16]
+    method.identify(chosen, given)
     if not chosen["training"]["deterministic"]:  # runs from before there was a choice go on
         del chosen["training"]["deterministic"]
     digest = digest_of_files(data, paths, contents=False)
-    return {"method": METHOD, **chosen, "data": {"images": len(paths), "digest": digest[:16]}}
+    return {**chosen, "method": method.title, "data": {"images": len(paths), "digest": digest[:16]}}
 
 
 def check_allowed(allowed: list[str], recipe: Recipe) -> None:
@@ -160,23 +157,3 @@ def check_allowed(allowed: list[str], recipe: Recipe) -> None:
     for key in allowed:
         if key not in keys:
             raise UserError(unknown_key(f"--allow-config-change {key}", key, keys))
-
-
-def load_previous(recipe: Recipe) -> EarlierStage | None:
-    """Load the earlier stage's encoder, where the recipe has one.
-
-    Raises:
-        UserError: it cannot be loaded, or does not fit the recipe.
-    """
-    stage = recipe.stage
-    if stage is None:
-        return None
-    encoder = load_encoder(stage.checkpoint).encoder
-    if stage.attention_level > encoder.depth:
-        raise UserError(f"stage.attention_level {stage.attention_level} exceeds the {encoder.depth} blocks of it")
-    if encoder.patch_size != recipe.encoder.patch_size:
-        raise UserError(
-            f"stage.checkpoint has patches of {encoder.patch_size} pixels, encoder.patch_size is "
-            f"{recipe.encoder.patch_size}: their tokens do not match"
-        )
-    return EarlierStage(encoder, stage)

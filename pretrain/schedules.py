@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from flsl.model import StepValues
-from pretrain.recipe import Recipe
+from pretrain.method import find_method
+from pretrain.recipe import Recipe, TeacherOptimizer
 
 
 def cosine_schedule(
@@ -31,59 +31,45 @@ def teacher_temperature_schedule(start: float, final: float, warmup_epochs: int,
 
 @dataclass(frozen=True)
 class Schedules:
-    """All scheduled values of a run; every array has one value a step, the teacher temperature one an epoch."""
+    """All scheduled values of a run; every array has one value per step."""
 
     steps_per_epoch: int
     lr: np.ndarray
     weight_decay: np.ndarray
-    ema_momentum: np.ndarray
-    upsilon: np.ndarray
-    scale_sa: np.ndarray
-    scale_ca: np.ndarray
-    mixture: np.ndarray
-    tau_teacher: np.ndarray
+    ema_momentum: np.ndarray | None  # of a teacher, where there is one
+    of_method: dict[str, np.ndarray]  # what the method schedules beside
 
     @classmethod
     def of(cls, recipe: Recipe, steps_per_epoch: int) -> "Schedules":
         """Build the schedules of a recipe. The learning rate follows the linear rule: lr * global batch / 256."""
-        epochs, optimizer, shift = recipe.training.epochs, recipe.optimizer, recipe.mean_shift
-
-        def cosine(start: float | None, final: float) -> np.ndarray:
-            return cosine_schedule(final if start is None else start, final, epochs, steps_per_epoch)
-
+        epochs, optimizer = recipe.training.epochs, recipe.optimizer
         warmup = int(optimizer.warmup_fraction * epochs)
         peak = optimizer.lr * recipe.training.batch_size / 256
-        temperature, stage = recipe.temperature, recipe.stage
+        momentum = None
+        if isinstance(optimizer, TeacherOptimizer):
+            momentum = cosine_schedule(optimizer.ema_momentum, optimizer.ema_momentum_end, epochs, steps_per_epoch)
         return cls(
             steps_per_epoch,
             lr=cosine_schedule(peak, optimizer.final_lr, epochs, steps_per_epoch, warmup),
-            weight_decay=cosine(optimizer.weight_decay, optimizer.weight_decay_end),
-            ema_momentum=cosine(optimizer.ema_momentum, optimizer.ema_momentum_end),
-            upsilon=cosine(recipe.loss.upsilon_start, recipe.loss.upsilon),
-            scale_sa=cosine(shift.scale_sa_start, shift.scale_sa),
-            scale_ca=cosine(shift.scale_ca_start, shift.scale_ca),
-            mixture=cosine(stage.mixture_start, stage.mixture) if stage else np.ones(epochs * steps_per_epoch),
-            tau_teacher=teacher_temperature_schedule(
-                temperature.teacher_start, temperature.teacher, temperature.warmup_epochs, epochs
-            ),
+            weight_decay=cosine_schedule(optimizer.weight_decay, optimizer.weight_decay_end, epochs, steps_per_epoch),
+            ema_momentum=momentum,
+            of_method=find_method(recipe).schedules(recipe, steps_per_epoch),
         )
 
-    def values(self, step: int) -> StepValues:
-        """Return what the objective needs at a step (0-based, over the whole run)."""
-        return StepValues(
-            scale_sa=float(self.scale_sa[step]),
-            scale_ca=float(self.scale_ca[step]),
-            tau_teacher=float(self.tau_teacher[step // self.steps_per_epoch]),
-            upsilon=float(self.upsilon[step]),
-            mixture=float(self.mixture[step]),
-        )
+    def rates(self, step: int) -> dict[str, float]:
+        """Return learning rate, weight decay and, where there is a teacher, its momentum, at a step (0-based)."""
+        rates = {"lr": self.lr, "weight_decay": self.weight_decay, "ema_momentum": self.ema_momentum}
+        return {name: float(values[step]) for name, values in rates.items() if values is not None}
+
+    def values(self, step: int) -> dict[str, float]:
+        """Return what the method needs at a step (0-based, over the whole run)."""
+        return {name: float(values[step]) for name, values in self.of_method.items()}
 
     def table(self) -> np.ndarray:
-        """Return one row a step, `(steps, 8)`: what a device needs to know of it, as `Rates` reads it."""
-        tau = self.tau_teacher[np.arange(len(self.lr)) // self.steps_per_epoch]
-        decay, share = 1 - self.lr * self.weight_decay, 1 - self.ema_momentum
-        values = (self.scale_sa, self.scale_ca, tau, self.upsilon, self.mixture)
-        return np.stack([self.lr, decay, share, *values], axis=1)
+        """Return one row per step: what a device needs to know of it, as `Rates` reads it."""
+        momentum = np.ones_like(self.lr) if self.ema_momentum is None else self.ema_momentum
+        decay, share = 1 - self.lr * self.weight_decay, 1 - momentum
+        return np.stack([self.lr, decay, share, *self.of_method.values()], axis=1)
 
 
 class Rates:
@@ -92,6 +78,7 @@ class Rates:
 
     def __init__(self, schedules: Schedules, device: torch.device, dtype: torch.dtype):
         """`dtype` is that of the parameters; the learning rate is float32 on a GPU, whose optimizer knows no other."""
+        self.names = list(schedules.of_method)
         self.table = torch.from_numpy(schedules.table()).to(device, dtype)
         self.row = self.table[0].clone()
         self.lr = torch.zeros((), device=device, dtype=torch.float32 if device.type == "cuda" else dtype)
@@ -108,9 +95,9 @@ class Rates:
 
     @property
     def share(self) -> torch.Tensor:
-        """How far the teacher goes towards the student."""
+        """How far a teacher goes towards the student."""
         return self.row[2]
 
-    def values(self) -> StepValues:
-        """What the objective needs."""
-        return StepValues(*self.row[3:].unbind())
+    def values(self) -> dict[str, torch.Tensor]:
+        """What the method needs."""
+        return dict(zip(self.names, self.row[3:].unbind()))

@@ -1,64 +1,21 @@
-"""One optimizer step: rates, forward, backward, clip, freeze, AdamW, EMA (docs/method.md, "Optimization")."""
+"""One optimizer step: rates, forward, backward, clip, freeze, AdamW, what follows it (docs/method.md, "Optimization")."""
 
 import copy
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import nn
 
-from flsl.losses import mean_over_ranks
-from flsl.model import FLSL, StepOutput, StepValues
 from flsl.runtime.precision import choose_dtype
-from pretrain.apply_batched import ApplyBatched, apply_batched
+from pretrain.batch import Batch
 from pretrain.capture import Captured, Record, record_on_gpu
-from pretrain.optimizer import build_optimizer, clip_gradients, drop_last_layer_gradients, update
-from pretrain.photometric import normalize
-from pretrain.recipe import Recipe
+from pretrain.method import Method
+from pretrain.optimizer import build_optimizer, clip_gradients, update
+from pretrain.recipe import CentroidOptimizer, Recipe
 from pretrain.schedules import Rates, Schedules
-
-
-@dataclass
-class Batch:
-    """One micro-batch on the device: normalized views (the teacher's first), query indices, crops for multi-stage, the
-    draws of stochastic depth, and how far positions are moved."""
-
-    views: list[torch.Tensor]
-    queries: list[torch.Tensor]
-    crops: list[torch.Tensor] = field(default_factory=list)
-    paths: list[torch.Tensor] = field(default_factory=list)
-    shifts: list[torch.Tensor] = field(default_factory=list)
-
-    def tensors(self) -> list[torch.Tensor]:
-        """Return all of it in one list."""
-        return [*self.views, *self.queries, *self.crops, *self.paths, *self.shifts]
-
-    def filled_with(self, tensors: Sequence[torch.Tensor]) -> "Batch":
-        """Return a batch like this one that holds other tensors, in the order of `tensors`."""
-        left = iter(tensors)
-        parts = (self.views, self.queries, self.crops, self.paths, self.shifts)
-        return Batch(*([next(left) for _ in part] for part in parts))
-
-
-def to_device(
-    sample: dict[str, Any], device: torch.device, multi_stage: bool, apply: ApplyBatched = apply_batched
-) -> Batch:
-    """Move a collated sample to the device and finish its views there; `apply` changes colors."""
-
-    def move(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
-        return [t.to(device, non_blocking=True) for t in tensors]
-
-    crops = move(sample.get("crops", []))
-    if "views" in sample:
-        views = [normalize(v.float() / 255) for v in move(sample["views"])]
-    else:
-        parameters = sample["parameters"].to(device, non_blocking=True).unbind(1)
-        views = [apply(crop, row) for crop, row in zip(crops, parameters)]
-    plain = [normalize(crop.float() / 255) for crop in crops] if multi_stage else []
-    return Batch(views, move(sample["queries"]), plain, move(sample.get("paths", [])), move(sample.get("shifts", [])))
 
 
 class TrainingStep:
@@ -66,11 +23,11 @@ class TrainingStep:
 
     def __init__(
         self,
-        model: FLSL,
+        model: Method,
         recipe: Recipe,
         schedules: Schedules,
         device: torch.device,
-        wrap: Callable[[FLSL], nn.Module] = lambda model: model,
+        wrap: Callable[[Method], nn.Module] = lambda model: model,
         record: Record | None = None,
     ):
         """Build the optimizer; compile and choose how steps are run.
@@ -102,7 +59,9 @@ class TrainingStep:
         A non-finite gradient leaves weights and center untouched (`skipped` is 1): the decision is made on the device.
         """
         self.rates.move_to(step)
-        frozen = step // self.schedules.steps_per_epoch < self.recipe.optimizer.freeze_last_layer
+        optimizer = self.recipe.optimizer
+        epochs = optimizer.freeze_last_layer if isinstance(optimizer, CentroidOptimizer) else 0
+        frozen = step // self.schedules.steps_per_epoch < epochs
         if self.captured is None:
             return self.compute(batches, frozen, health=step % self.recipe.runtime.log_every == 0)
         tensors = [t for batch in batches for t in batch.tensors()]
@@ -113,61 +72,37 @@ class TrainingStep:
 
         Args:
             batches: its micro-batches.
-            frozen: whether the centroid layer stays as it is.
+            frozen: whether the last layer stays as it is.
             health: return what shows a collapse too.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        values = self.rates.values()
-        whole = self.whole_assignment(batches, values)
-        parts, logits = [], []
+        with self._autocast():
+            values = self.model.before_step(batches, self.rates.values())
+        parts, carried = [], []
         for index, batch in enumerate(batches):
             last = index == len(batches) - 1
             with nullcontext() if last or not hasattr(self.wrapped, "no_sync") else self.wrapped.no_sync():
-                output = self._forward(batch, values, whole)
+                with self._autocast():
+                    output = self.wrapped(batch, values)
                 self.scaler.scale(output.loss / len(batches)).backward()
-            parts.append(output.losses())
-            logits.append(output.logits_teacher.mean(0))
+            parts.append(output.scalars)
+            carried.append(output.carried)
             scalars = output.health() if health and last else {}
             del output  # one micro-batch's tokens at a time
         self.scaler.unscale_(self.optimizer)
         norm = clip_gradients(self.parameters, self.recipe.optimizer.clip)
-        if frozen:
-            drop_last_layer_gradients(self.model.student)
+        for parameter in self.model.last_layer() if frozen else ():
+            parameter.grad = None  # no step, no decay and no optimizer state for it
         held = ~torch.isfinite(norm)  # the same on all ranks, whose gradients are averaged
         update(self.optimizer, self.rates.lr, self.rates.decay, held)
         if self.scaler.is_enabled():
             self.scaler.update()
-        if self.model.objective.centering:
-            self.model.update_center(torch.stack(logits), keep=held)
-        # After a skipped step it moves towards an unchanged student.
-        self.model.update_teacher(self.rates.share)
+        self.model.after_step(carried, self.rates.share, held)
         with torch.no_grad():
             losses = {name: torch.stack([row[name] for row in parts]).mean() for name in parts[0]}
             # An overflow while the scaler looks for its scale is its ordinary way of working; a bad loss is not.
             skipped = ~torch.isfinite(losses["loss"]) if self.scaler.is_enabled() else held
             return losses | {"gradient_norm": norm, "skipped": skipped.float()} | scalars
-
-    def whole_assignment(self, batches: list[Batch], values: StepValues) -> torch.Tensor | None:
-        """Return the mean assignment `(K,)` of all micro-batches and ranks, which the volume term of each needs before its
-        gradient is taken; None where there is one micro-batch only, which finds it on its way.
-
-        It costs the student's forward pass once more, and the memory of one micro-batch.
-        """
-        if len(batches) == 1 or not self.model.objective.volume_maximization:
-            return None
-        # What a network draws by itself here it must draw again with gradients.
-        draws = self.recipe.training.drop_path > 0 and self.recipe.encoder.timm_model is not None
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices) if draws else nullcontext(), self._autocast():
-            parts = [
-                self.model.mean_assignment(b.views, b.queries, values, paths=b.paths, shifts=b.shifts) for b in batches
-            ]
-        return mean_over_ranks(torch.stack(parts).mean(0))
-
-    def _forward(self, batch: Batch, values: StepValues, whole: torch.Tensor | None) -> StepOutput:
-        with self._autocast():
-            drawn = {"paths": batch.paths, "shifts": batch.shifts}
-            return self.wrapped(batch.views, batch.queries, values, batch.crops, **drawn, p_bar=whole)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32)
@@ -211,8 +146,8 @@ class TrainingStep:
         self.scaler.load_state_dict(state["scaler"])
 
 
-def compile_encoders(model: FLSL, recipe: Recipe) -> None:
-    """Compile both encoders in place, so that parameters keep their names, for each size of views on its own."""
+def compile_encoders(model: Method, recipe: Recipe) -> None:
+    """Compile the encoders in place, so that parameters keep their names, for each size of views on its own."""
     from torch._dynamo import config  # takes seconds
 
     settings: Any = config
@@ -220,8 +155,8 @@ def compile_encoders(model: FLSL, recipe: Recipe) -> None:
     setattr(settings, "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit", 64)
     if recipe.runtime.activation_checkpointing:  # whose recomputation cannot be cut into DDP's buckets
         settings.optimize_ddp = False
-    model.student.backbone.compile(dynamic=False)
-    model.teacher.backbone.compile(dynamic=False)
+    for encoder in model.encoders:
+        encoder.compile(dynamic=False)
 
 
 def compiles(recipe: Recipe, device: torch.device) -> bool:

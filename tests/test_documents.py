@@ -10,7 +10,7 @@ from eval.davis.protocol import PROTOCOLS
 from eval.knn.protocol import BBOX
 from eval.segment.protocols import PROTOCOLS as SEGMENTATION
 from flsl.objective import Stage
-from pretrain.recipe import Recipe
+from pretrain.methods.flsl import Recipe
 
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "docs").glob("*.md")}
 SECTIONS = {name: set(re.findall(r"^#+ (.+)$", text, re.M)) for name, text in PAGES.items()}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from support.gpu_step import draw_sample, make_recipe, make_step, need_cuda
 
-from pretrain.step import to_device
+from pretrain.batch import to_device
 
 # Relative errors of the loss, and of all gradients together; on a CPU ViT-S/16 has a fifth of them. TF32 in float32 would
 # miss the second by far.
@@ -20,7 +20,8 @@ def exact(device):
     step = make_step(recipe, torch.device("cpu"))
     wide = copy.deepcopy(step.model).double()
     batch = to_device(draw_sample(recipe), torch.device("cpu"), False)
-    output = wide([view.double() for view in batch.views], batch.queries, step.schedules.values(0))
+    batch.views = [view.double() for view in batch.views]
+    output = wide(batch, step.schedules.values(0))
     output.loss.backward()
     gradients = {n: p.grad for n, p in wide.student.named_parameters() if p.grad is not None}
     return step.model, float(output.loss.detach()), gradients

@@ -6,8 +6,8 @@ import pytest
 import torch
 from support.gpu_step import draw_sample, make_recipe, make_step, need_cuda
 
+from pretrain.batch import to_device
 from pretrain.photometric import as_tensor, draw_photometric
-from pretrain.step import to_device
 
 WARM_UP, STEPS = 6, 10
 

@@ -14,13 +14,14 @@ from eval.data.synthesize import synthesize
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_encoder, save_encoder
 from flsl.encoder import Encoder
-from flsl.model import FLSL
 from flsl.objective import HeadConfig, Loss
 from flsl.sampling import draw_queries
+from pretrain.batch import Batch
 from pretrain.dataset import Order
-from pretrain.recipe import Optimizer, Recipe, Runtime, Training, read_recipe
+from pretrain.methods.flsl import Method, Recipe
+from pretrain.recipe import CentroidOptimizer, Runtime, Training, read_recipe
 from pretrain.schedules import Schedules
-from pretrain.step import Batch, TrainingStep
+from pretrain.step import TrainingStep
 from results.store import read_record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,23 +162,23 @@ def test_a_limit_that_was_lowered_below_what_was_skipped_ends_the_run(tmp_path, 
 def test_a_skipped_step_leaves_the_center_as_it_is():
     torch.manual_seed(0)
     encoder = EncoderConfig("custom", 8, 48, embed_dim=32, depth=2, num_heads=2)
-    model = FLSL(encoder, HeadConfig(16, 32, 16), loss=Loss(centering=True))
+    model = Method(encoder, HeadConfig(16, 32, 16), loss=Loss(centering=True))
     recipe = Recipe(
         training=Training(epochs=3, batch_size=2, precision="fp32"),
         runtime=Runtime(log_every=1),
-        optimizer=Optimizer(lr=0.5, warmup_fraction=0, freeze_last_layer=0),
+        optimizer=CentroidOptimizer(lr=0.5, warmup_fraction=0, freeze_last_layer=0),
     )
     step = TrainingStep(model, recipe, Schedules.of(recipe, steps_per_epoch=1), torch.device("cpu"))
     views = [torch.randn(2, 3, s, s) for s in (48, 48, 32)]
     queries = [draw_queries(2, s // 8, w, "random", torch.Generator().manual_seed(0)) for s, w in ((48, 4), (32, 2))]
-    assert not step([Batch(views, queries)], 0)["skipped"]
+    assert not step([Batch(views, {"queries": queries})], 0)["skipped"]
     center, student = model.center.clone(), [p.clone() for p in model.student.parameters()]
     broken = [view.clone() for view in views]
     broken[0][0, 0, 0, 0] = float("nan")  # the teacher's view
-    assert step([Batch(broken, queries)], 1)["skipped"]
+    assert step([Batch(broken, {"queries": queries})], 1)["skipped"]
     assert torch.equal(model.center, center)
     assert all(torch.equal(p, q) for p, q in zip(model.student.parameters(), student))
-    assert not step([Batch(views, queries)], 2)["skipped"]
+    assert not step([Batch(views, {"queries": queries})], 2)["skipped"]
     assert model.center.isfinite().all()
     assert not torch.equal(model.center, center)
 

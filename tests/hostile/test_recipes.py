@@ -14,7 +14,8 @@ from eval.uavdt.run import UavdtRecipe
 from flsl.runtime import config
 from flsl.runtime.errors import UserError
 from flsl.runtime.schema import parse
-from pretrain.recipe import Recipe, read_recipe
+from pretrain.methods.flsl import Recipe
+from pretrain.recipe import read_recipe
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 PRETRAIN = CONFIGS / "pretrain" / "flsl_demo.py"

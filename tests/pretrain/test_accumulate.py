@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from flsl.architecture import EncoderConfig
-from flsl.model import FLSL, StepOutput
 from flsl.objective import HeadConfig, Loss
 from flsl.sampling import draw_queries
-from pretrain.recipe import Optimizer, Recipe, Runtime, Training
+from pretrain.batch import Batch
+from pretrain.methods.flsl import Method, Recipe
+from pretrain.recipe import CentroidOptimizer, Runtime, Training
 from pretrain.schedules import Schedules
-from pretrain.step import Batch, TrainingStep
+from pretrain.step import TrainingStep
 
 ENCODER = EncoderConfig("custom", 8, 48, embed_dim=32, depth=2, num_heads=2)
 IMAGES, CPU = 16, torch.device("cpu")
@@ -22,7 +23,9 @@ def whole_batch(dtype, device="cpu"):
     generator = torch.Generator().manual_seed(0)
     views = [torch.randn(IMAGES, 3, s, s, generator=generator, dtype=dtype) for s in (48, 48, 32, 32)]
     queries = [draw_queries(IMAGES, s // 8, w, "random", generator) for s, w in ((48, 4), (32, 2), (32, 2))]
-    batch = Batch(views, queries, paths=[torch.rand(IMAGES, 2, 2, generator=generator) for _ in queries])
+    batch = Batch(
+        views, {"queries": queries, "paths": [torch.rand(IMAGES, 2, 2, generator=generator) for _ in queries]}
+    )
     return batch.filled_with([tensor.to(device) for tensor in batch.tensors()])
 
 
@@ -33,13 +36,13 @@ def parts_of(batch, count):
 
 def build(dtype, device=CPU):
     torch.manual_seed(0)
-    model = FLSL(ENCODER, HeadConfig(16, 32, 16), loss=Loss(centering=True), drop_path=0.3).to(device, dtype)
+    model = Method(ENCODER, HeadConfig(16, 32, 16), loss=Loss(centering=True), drop_path=0.3).to(device, dtype)
     with torch.no_grad():  # assignments as sharp as after training: micro-batches use different centroids
         model.student.head.last_layer.weight_g.fill_(3.0)
     recipe = Recipe(
         training=Training(epochs=3, batch_size=IMAGES, precision="fp32"),
         runtime=Runtime(log_every=1, compile=False),
-        optimizer=Optimizer(lr=0.05, warmup_fraction=0, freeze_last_layer=0, clip=0),
+        optimizer=CentroidOptimizer(lr=0.05, warmup_fraction=0, freeze_last_layer=0, clip=0),
     )
     return TrainingStep(model, recipe, Schedules.of(recipe, steps_per_epoch=1), device)
 
@@ -70,7 +73,7 @@ def test_micro_batches_taken_alone_have_another_objective():
     values = step.schedules.values(0)
 
     def volume(part):
-        return float(step.model(part.views, part.queries, values, paths=part.paths).vmr.detach())
+        return float(step.model(part, values).scalars["vmr"])
 
     assert sum(map(volume, parts_of(batch, 8))) / 8 > 1.01 * volume(batch)
 
@@ -79,10 +82,10 @@ def test_one_micro_batch_is_in_memory_at_a_time():
     step, alive = build(torch.float32), []
     most = 0
 
-    def note(module, inputs, output: StepOutput):
+    def note(module, inputs, output):
         nonlocal most
         gc.collect()
-        alive.append(weakref.ref(output.tokens_student[0]))
+        alive.append(weakref.ref(output.health.__self__.tokens_student[0]))
         most = max(most, sum(ref() is not None for ref in alive))
 
     step.model.register_forward_hook(note)
@@ -92,7 +95,7 @@ def test_one_micro_batch_is_in_memory_at_a_time():
 
 def test_draws_of_stochastic_depth_decide_which_branches_stay():
     torch.manual_seed(0)
-    model = FLSL(ENCODER, HeadConfig(16, 32, 16), drop_path=0.5).double()
+    model = Method(ENCODER, HeadConfig(16, 32, 16), drop_path=0.5).double()
     images, block = torch.randn(3, 3, 48, 48, dtype=torch.float64), model.student.backbone.blocks[1]
     kept = torch.ones(2, 2, 3, dtype=torch.float64)
     kept[1, :, 1] = 0  # both branches of the second block, of the second image

@@ -8,14 +8,15 @@ import torch
 from support.tape import Tape, record_on_tape
 
 from flsl.architecture import EncoderConfig
-from flsl.model import FLSL
 from flsl.objective import HeadConfig, Loss, MeanShift, Temperature
 from flsl.sampling import draw_queries
 from pretrain.apply_batched import apply_batched
+from pretrain.batch import Batch
+from pretrain.methods.flsl import Method, Recipe
 from pretrain.photometric import as_tensor, draw_photometric
-from pretrain.recipe import Optimizer, Recipe, Runtime, Training
+from pretrain.recipe import CentroidOptimizer, Runtime, Training
 from pretrain.schedules import Schedules
-from pretrain.step import Batch, TrainingStep
+from pretrain.step import TrainingStep
 
 ENCODER = EncoderConfig("custom", 8, 48, embed_dim=32, depth=2, num_heads=2)
 CPU = torch.device("cpu")
@@ -25,7 +26,7 @@ def draw_batch(seed, batch=2):
     generator = torch.Generator().manual_seed(seed)
     views = [torch.randn(batch, 3, s, s, generator=generator) for s in (48, 48, 32, 32)]
     queries = [draw_queries(batch, s // 8, w, "random", generator) for s, w in ((48, 4), (32, 2), (32, 2))]
-    return Batch(views, queries, paths=[torch.rand(batch, 2, 2, generator=generator) for _ in queries])
+    return Batch(views, {"queries": queries, "paths": [torch.rand(batch, 2, 2, generator=generator) for _ in queries]})
 
 
 def build(precision, record=None, checkpointing=False):
@@ -38,9 +39,9 @@ def build(precision, record=None, checkpointing=False):
         loss=Loss(centering=True, upsilon_start=0.5),
         training=Training(epochs=3, batch_size=64, precision=precision),
         runtime=Runtime(log_every=1),
-        optimizer=Optimizer(lr=0.05, clip=0.05, weight_decay=1.0),
+        optimizer=CentroidOptimizer(lr=0.05, clip=0.05, weight_decay=1.0),
     )
-    model = FLSL(ENCODER, HeadConfig(16, 32, 16), loss=recipe.loss, drop_path=0.5)
+    model = Method(ENCODER, HeadConfig(16, 32, 16), loss=recipe.loss, drop_path=0.5)
     model.student.backbone.set_grad_checkpointing(checkpointing)
     step = TrainingStep(model, recipe, Schedules.of(recipe, steps_per_epoch=2), CPU, record=record)
     if step.scaler.is_enabled():  # or it would look for its scale all the time

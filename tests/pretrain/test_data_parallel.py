@@ -11,7 +11,8 @@ from support.pretrain_run import words
 from flsl.checkpoint import load_encoder
 from flsl.runtime.errors import UserError
 from pretrain.dataset import check_batch
-from pretrain.recipe import Recipe, Training
+from pretrain.methods.flsl import Recipe
+from pretrain.recipe import Training
 
 
 def test_two_ranks_equal_one(tmp_path):

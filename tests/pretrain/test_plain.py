@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from flsl.architecture import EncoderConfig
-from flsl.model import FLSL
 from flsl.objective import HeadConfig
 from flsl.sampling import draw_queries
+from pretrain.batch import Batch
+from pretrain.methods.flsl import Method, Recipe
 from pretrain.plain import PlainStep
-from pretrain.recipe import Optimizer, Recipe, Runtime, Training
+from pretrain.recipe import CentroidOptimizer, Runtime, Training
 from pretrain.schedules import Schedules
-from pretrain.step import Batch, TrainingStep
+from pretrain.step import TrainingStep
 
 ENCODER = EncoderConfig("custom", 8, 48, embed_dim=32, depth=2, num_heads=2)
 
@@ -23,7 +24,7 @@ def setting(epochs=2, steps_per_epoch=2):
     recipe = Recipe(
         training=Training(epochs=epochs, batch_size=64, precision="fp32"),
         runtime=Runtime(log_every=1, compile=False),
-        optimizer=Optimizer(lr=0.05, warmup_fraction=0.0, clip=0.05),
+        optimizer=CentroidOptimizer(lr=0.05, warmup_fraction=0.0, clip=0.05),
     )
     return recipe, Schedules.of(recipe, steps_per_epoch)
 
@@ -32,20 +33,20 @@ def draw_batch(seed, dtype=torch.float64, batch=3, device="cpu"):
     generator = torch.Generator().manual_seed(seed)
     views = [torch.randn(batch, 3, s, s, generator=generator, dtype=dtype) for s in (48, 48, 32, 32)]
     queries = [draw_queries(batch, s // 8, w, "random", generator) for s, w in ((48, 4), (32, 2), (32, 2))]
-    return Batch([view.to(device) for view in views], [places.to(device) for places in queries])
+    return Batch([view.to(device) for view in views], {"queries": [places.to(device) for places in queries]})
 
 
 @pytest.mark.parametrize("shift", [0, 64])
 def test_fast_step_equals_plain_step(device, shift):
     torch.manual_seed(0)
     recipe, schedules = setting()
-    model = FLSL(ENCODER, HeadConfig(16, 32, 16)).double().to(device)
+    model = Method(ENCODER, HeadConfig(16, 32, 16)).double().to(device)
     fast = TrainingStep(copy.deepcopy(model), recipe, schedules, device)
     plain = PlainStep(copy.deepcopy(model), recipe, schedules)
     for step in range(4):
         batch = draw_batch(step, device=device)
         if shift:
-            batch.shifts = [shift * torch.rand(len(view), 2, device=device) for view in batch.views]
+            batch.drawn["shifts"] = [shift * torch.rand(len(view), 2, device=device) for view in batch.views]
         ours, theirs = fast([batch], step), plain([batch], step)
         limit = 1e-10 if device.type == "cpu" else 1e-7  # a GPU's optimizer has its learning rate in float32
         for name, value in theirs.items():
@@ -57,7 +58,7 @@ def test_fast_step_equals_plain_step(device, shift):
 def test_mixed_precision_stays_close():
     torch.manual_seed(0)
     recipe, schedules = setting()
-    model = FLSL(ENCODER, HeadConfig(16, 32, 16))
+    model = Method(ENCODER, HeadConfig(16, 32, 16))
     results = []
     for precision in ("fp32", "bf16"):
         changed = Recipe(training=Training(epochs=2, batch_size=64, precision=precision), optimizer=recipe.optimizer)
@@ -68,7 +69,7 @@ def test_mixed_precision_stays_close():
 
 def test_non_finite_step_leaves_weights_alone(device):
     recipe, schedules = setting()
-    step = TrainingStep(FLSL(ENCODER, HeadConfig(16, 32, 16)).to(device), recipe, schedules, device)
+    step = TrainingStep(Method(ENCODER, HeadConfig(16, 32, 16)).to(device), recipe, schedules, device)
     step([draw_batch(0, torch.float32, device=device)], 2)
     before = copy.deepcopy(step.model.student.state_dict())
     batch = draw_batch(1, torch.float32, device=device)
@@ -81,25 +82,25 @@ def test_non_finite_step_leaves_weights_alone(device):
 
 def test_activation_checkpointing_gives_equal_gradients():
     torch.manual_seed(0)
-    model = FLSL(ENCODER, HeadConfig(16, 32, 16)).double()
+    model = Method(ENCODER, HeadConfig(16, 32, 16)).double()
     gradients = []
     for enabled in (False, True):
         model.student.backbone.set_grad_checkpointing(enabled)
         model.zero_grad()
         _, schedules = setting()
         batch = draw_batch(0)
-        model(batch.views, batch.queries, schedules.values(0)).loss.backward()
+        model(batch, schedules.values(0)).loss.backward()
         gradients.append([p.grad.clone() for p in model.student.parameters() if p.grad is not None])
     assert all(torch.equal(a, b) for a, b in zip(*gradients))
 
 
 def test_empty_centroids_stay_finite():
-    model = FLSL(ENCODER, HeadConfig(16, 32, 16))
+    model = Method(ENCODER, HeadConfig(16, 32, 16))
     with torch.no_grad():  # student assignments so sharp that probabilities underflow to 0
         model.student.head.last_layer.weight_g.fill_(1e5)
     _, schedules = setting()
     batch = draw_batch(0, torch.float32)
-    output = model(batch.views, batch.queries, schedules.values(0))
+    output = model(batch, schedules.values(0)).health.__self__
     output.loss.backward()
     assert (output.p_bar == 0).any()
     assert torch.isfinite(output.loss)
@@ -109,7 +110,7 @@ def test_empty_centroids_stay_finite():
 def test_explicit_attention_equals_the_fused_one():
     """In bfloat16 training on a CPU short sequences take another path; the gradients are the same up to rounding."""
     torch.manual_seed(0)
-    encoder = FLSL(ENCODER, HeadConfig(16, 32, 16)).student.backbone
+    encoder = Method(ENCODER, HeadConfig(16, 32, 16)).student.backbone
     gradients = []
     for precision in (torch.float32, torch.bfloat16):
         encoder.zero_grad()
@@ -127,7 +128,7 @@ def test_compiled_step_equals_plain_step(device):
         pytest.skip("no g++")
     torch.manual_seed(0)
     recipe, schedules = setting()
-    model = FLSL(ENCODER, HeadConfig(16, 32, 16)).to(device)
+    model = Method(ENCODER, HeadConfig(16, 32, 16)).to(device)
     compiled = replace(recipe, runtime=replace(recipe.runtime, compile=True))
     fast = TrainingStep(copy.deepcopy(model), compiled, schedules, device)
     plain = PlainStep(copy.deepcopy(model), recipe, schedules)

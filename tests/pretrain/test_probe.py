@@ -14,6 +14,7 @@ from flsl.components import Components
 from flsl.pixels import pixel_tokens
 from pretrain.diagnosis import diagnose
 from pretrain.labeled import Labeled, read_labeled
+from pretrain.methods.flsl import Method
 from pretrain.probe import in_context_miou
 
 START = Components(rank=11.5, between_images=0.19, place=0.13, color=0.56, attended=0.6)
@@ -95,15 +96,21 @@ def test_a_resumed_run_looks_no_second_time_at_the_untrained_network(recipe_file
     ],
 )
 def test_each_fault_is_named(now, losses, words):
-    (sentence,) = diagnose(START, dataclasses.replace(START, **now), [losses[0]] * 6 + [losses[1]] * 6)
+    (sentence,) = diagnose(START, dataclasses.replace(START, **now), [losses[0]] * 6 + [losses[1]] * 6, Method.advice)
     assert words in sentence
 
 
 def test_a_sound_run_is_not_complained_of():
     assert (
-        diagnose(START, dataclasses.replace(START, rank=14.7, between_images=0.3), np.linspace(4, 2, 20).tolist()) == []
+        diagnose(
+            START,
+            dataclasses.replace(START, rank=14.7, between_images=0.3),
+            np.linspace(4, 2, 20).tolist(),
+            Method.advice,
+        )
+        == []
     )
-    assert diagnose(START, START, []) == []
+    assert diagnose(START, START, [], Method.advice) == []
 
 
 def test_features_of_the_classes_segment_better_than_noise():

@@ -9,7 +9,8 @@ from support.pretrain_run import run
 from flsl.runtime.config import dump_config
 from flsl.runtime.errors import UserError
 from flsl.runtime.schema import parse
-from pretrain.recipe import Recipe, read_recipe
+from pretrain.methods.flsl import Recipe
+from pretrain.recipe import read_recipe
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "pretrain"
 REFUSED = [

@@ -5,7 +5,9 @@ import pytest
 from support.flsl_case import case_files
 from support.reference import read_case
 
-from pretrain.recipe import MeanShift, Recipe, Training
+from flsl.objective import MeanShift
+from pretrain.methods.flsl import Recipe
+from pretrain.recipe import Training
 from pretrain.schedules import Schedules, cosine_schedule, teacher_temperature_schedule
 
 
@@ -27,13 +29,15 @@ def test_recipe_schedules():
     assert schedules.lr[0] == 0
     assert schedules.lr[9] == 5e-4 * 512 / 256  # the last of 2 warm-up epochs
     assert schedules.weight_decay[0] == pytest.approx(0.04)
-    assert np.all(schedules.mixture == 1)
+    assert np.all(schedules.of_method["mixture"] == 1)
 
 
 def test_a_start_of_zero_is_a_value():
     recipe = Recipe(mean_shift=MeanShift(scale_sa_start=0.0, scale_ca_start=0.0), training=Training(epochs=2))
-    assert Schedules.of(recipe, 3).scale_sa[0] == 0
-    assert Schedules.of(Recipe(training=Training(epochs=2)), 3).scale_sa[0] == pytest.approx(0.1 / 384**0.5)
+    assert Schedules.of(recipe, 3).of_method["scale_sa"][0] == 0
+    assert Schedules.of(Recipe(training=Training(epochs=2)), 3).of_method["scale_sa"][0] == pytest.approx(
+        0.1 / 384**0.5
+    )
 
 
 def test_short_runs_cut_the_temperature_ramp():

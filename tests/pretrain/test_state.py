@@ -6,7 +6,8 @@ import torch
 
 from flsl.runtime.files import sha256_of_file
 from pretrain.feed import choose_workers
-from pretrain.recipe import Recipe, Runtime, read_recipe
+from pretrain.methods.flsl import Recipe
+from pretrain.recipe import Runtime, read_recipe
 from pretrain.state import Beside, StateFolder, on_host
 
 

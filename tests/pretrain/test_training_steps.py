@@ -5,9 +5,11 @@ import pytest
 import torch
 from support.flsl_case import Case, case_files
 
-from pretrain.recipe import Optimizer, Recipe, Runtime, Training
+from pretrain.batch import Batch
+from pretrain.methods.flsl import Method, Recipe
+from pretrain.recipe import CentroidOptimizer, Runtime, Training
 from pretrain.schedules import Schedules
-from pretrain.step import Batch, TrainingStep
+from pretrain.step import TrainingStep
 
 LIMITS = {torch.float64: (1e-9, 1e-6), torch.float32: (2e-5, 5e-6)}  # losses, parameters
 
@@ -18,20 +20,16 @@ def test_reference_steps_equal_the_published_computation(path, dtype, device):
     case = Case(path, device)
     loss_limit, weight_limit = LIMITS[dtype]
     training, arrays = case.config["training"], case.arrays
-    model = case.build(dtype, "init/")
+    model = case.build(dtype, "init/", Method)
     per_epoch, epochs = training["iterations_per_epoch"], training["epochs"]
-    schedule = {k: arrays[f"schedules/{k}"] for k in ("lr", "weight_decay", "ema_momentum", "upsilon")}
-    schedules = Schedules(
-        per_epoch,
-        **schedule,
-        scale_sa=arrays["schedules/scale_sa"],
-        scale_ca=arrays["schedules/scale_ca"],
-        mixture=arrays.get("schedules/mixture", np.ones(per_epoch * epochs)),
-        tau_teacher=np.full(epochs, case.config["temperatures"]["tau_t"]),
-    )
+    schedule = {k: arrays[f"schedules/{k}"] for k in ("lr", "weight_decay", "ema_momentum")}
+    own = {k: arrays[f"schedules/{k}"] for k in ("scale_sa", "scale_ca", "upsilon")}
+    own["mixture"] = arrays.get("schedules/mixture", np.ones(per_epoch * epochs))
+    own["tau_teacher"] = np.full(per_epoch * epochs, case.config["temperatures"]["tau_t"])
+    schedules = Schedules(per_epoch, **schedule, of_method=own)
     overrides = {"clip": training["clip_per_parameter_norm"], "freeze_last_layer": training["freeze_last_layer_epochs"]}
     recipe = Recipe(
-        optimizer=Optimizer(**overrides), training=Training(precision="fp32"), runtime=Runtime(compile=False)
+        optimizer=CentroidOptimizer(**overrides), training=Training(precision="fp32"), runtime=Runtime(compile=False)
     )
     if device.type == "cuda":  # its optimizer has the learning rate in float32, and its kernels add in another order
         loss_limit *= 100 if dtype is torch.float64 else 4
@@ -46,7 +44,7 @@ def test_reference_steps_equal_the_published_computation(path, dtype, device):
     batches = training["batches_of_an_epoch"]
     for i in range(per_epoch * epochs):
         views, queries, crops = case.inputs(dtype, f"batches/{batches[i % per_epoch]}/")
-        scalars = step([Batch(views, queries, crops)], i)
+        scalars = step([Batch(views, {"queries": queries, "crops": crops})], i)
         for name in ("loss", "intra", "inter", "vmr"):
             if f"expect/losses/{name}" in arrays:
                 assert abs(float(scalars[name]) - arrays[f"expect/losses/{name}"][i]) <= loss_limit, (i, name)

@@ -11,10 +11,11 @@ from flsl.runtime.images import ImageError
 from pretrain.apply_batched import apply_batched
 from pretrain.apply_opencv import apply_opencv
 from pretrain.apply_pil import apply_pil
-from pretrain.crops import cut_views, cut_views_pil, decode, draw_boxes
+from pretrain.crops import cut_views, cut_views_pil, decode
 from pretrain.dataset import ViewDataset
+from pretrain.methods.flsl import Recipe, Views, draw_boxes
 from pretrain.photometric import MEAN, STD, Photometric, as_tensor, draw_photometric
-from pretrain.recipe import Recipe, Runtime, Views
+from pretrain.recipe import Runtime
 
 NOTHING = {
     "order": -1,
@@ -125,9 +126,9 @@ def test_student_views_are_cut_from_the_teachers_crop_as_pil_does():
     for _ in range(5):
         boxes = draw_boxes(96, 96, Views(48, 32, 2), random)
         assert all(max(box) <= 48 for box, _ in boxes[1:])
-        expected = cut_views_pil(image, boxes)
+        expected = cut_views_pil(image, boxes, True)
         assert [v.size for v in expected] == [(48, 48), (48, 48), (32, 32), (32, 32)]
-        views = cut_views(torch.from_numpy(np.array(image)).permute(2, 0, 1), boxes)
+        views = cut_views(torch.from_numpy(np.array(image)).permute(2, 0, 1), boxes, True)
         for view, other in zip(views, expected):
             difference = view.permute(1, 2, 0).numpy().astype(int) - np.array(other)
             assert np.abs(difference).max() <= 3

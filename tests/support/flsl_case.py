@@ -63,7 +63,7 @@ class Case:
         """One array."""
         return torch.from_numpy(self.arrays[name]).to(self.device)
 
-    def build(self, dtype: torch.dtype, weights: str = "", seed: int = 0) -> FLSL:
+    def build(self, dtype: torch.dtype, weights: str = "", kind: type[FLSL] = FLSL) -> Any:
         """Build the model that the config describes and load its weights through the public reader."""
         encoder, head, options = self.config["encoder"], self.config["head"], self.config["options"]
         settings = dict(
@@ -91,7 +91,7 @@ class Case:
             center_momentum=options["center_momentum"],
             layernorm_on_mode=self.config["mean_shift"]["layernorm_on_mode"],
         )
-        model = FLSL(
+        model = kind(
             EncoderConfig(**settings),
             HeadConfig(head["K"], head["hidden_dim"], head["bottleneck_dim"], head["layers"], head["norm_last_layer"]),
             temperature=Temperature(student=self.config["temperatures"]["tau_s"]),

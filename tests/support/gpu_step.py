@@ -6,8 +6,9 @@ import torch
 from flsl.architecture import EncoderConfig
 from flsl.objective import HeadConfig
 from flsl.sampling import draw_queries
-from pretrain.loop import build_model
-from pretrain.recipe import Optimizer, Recipe, Runtime, SamplingSection, Training, Views
+from pretrain.method import build_model
+from pretrain.methods.flsl import Recipe, SamplingSection, Views
+from pretrain.recipe import CentroidOptimizer, Runtime, Training
 from pretrain.schedules import Schedules
 from pretrain.step import TrainingStep
 
@@ -22,7 +23,7 @@ def make_recipe(device, patch_size=16, batch=4, precision="auto", drop_path=0.0,
     """ViT-S with the published views; on the CPU a tiny encoder with small ones. Compiled is only what asks for it, since
     that takes long."""
     training = Training(epochs=10, batch_size=batch, precision=precision, drop_path=drop_path)
-    optimizer = Optimizer(lr=1e-3, warmup_fraction=0.0, clip=0.0, freeze_last_layer=0)
+    optimizer = CentroidOptimizer(lr=1e-3, warmup_fraction=0.0, clip=0.0, freeze_last_layer=0)
     runtime = Runtime(**({"log_every": 1000, "compile": False} | runtime))
     if device.type == "cuda":
         encoder = EncoderConfig("vit_small", patch_size)

@@ -12,14 +12,15 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from flsl.architecture import EncoderConfig
-from flsl.model import FLSL
 from flsl.objective import HeadConfig, Loss
 from flsl.runtime.device import choose_device
 from flsl.runtime.distributed import Ranks, data_parallel, start_ranks, stop_ranks
 from flsl.sampling import draw_queries
-from pretrain.recipe import Optimizer, Recipe, Runtime, Training
+from pretrain.batch import Batch
+from pretrain.methods.flsl import Method, Recipe
+from pretrain.recipe import CentroidOptimizer, Runtime, Training
 from pretrain.schedules import Schedules
-from pretrain.step import Batch, TrainingStep
+from pretrain.step import TrainingStep
 
 BATCH, STEPS = 8, 2
 
@@ -71,11 +72,11 @@ def run_steps(out: Path, ranks: Ranks, backend: str, parts: int) -> None:
     """Make a model, train it, and save what came out."""
     torch.manual_seed(0)
     encoder = EncoderConfig("custom", 8, 48, embed_dim=32, depth=2, num_heads=2)
-    model = FLSL(encoder, HeadConfig(16, 32, 16), loss=Loss(centering=True), drop_path=0.3).double().to(ranks.device)
+    model = Method(encoder, HeadConfig(16, 32, 16), loss=Loss(centering=True), drop_path=0.3).double().to(ranks.device)
     recipe = Recipe(
         training=Training(epochs=STEPS, batch_size=BATCH, precision="fp32"),
         runtime=Runtime(log_every=1, compile=False),
-        optimizer=Optimizer(lr=0.5, warmup_fraction=0, freeze_last_layer=0),
+        optimizer=CentroidOptimizer(lr=0.5, warmup_fraction=0, freeze_last_layer=0),
     )
     schedules = Schedules.of(recipe, steps_per_epoch=1)
 
@@ -90,7 +91,9 @@ def run_steps(out: Path, ranks: Ranks, backend: str, parts: int) -> None:
     for i in range(STEPS):
         views = [torch.randn(BATCH, 3, s, s, generator=generator, dtype=torch.float64) for s in (48, 48, 32, 32)]
         queries = [draw_queries(BATCH, s // 8, w, "random", generator) for s, w in ((48, 4), (32, 2), (32, 2))]
-        whole = Batch(views, queries, paths=[torch.rand(BATCH, 2, 2, generator=generator) for _ in queries])
+        whole = Batch(
+            views, {"queries": queries, "paths": [torch.rand(BATCH, 2, 2, generator=generator) for _ in queries]}
+        )
         share = BATCH // (ranks.world * parts)
         starts = [(part * ranks.world + ranks.rank) * share for part in range(parts)]
         batches = [whole.filled_with([t[a : a + share].to(ranks.device) for t in whole.tensors()]) for a in starts]

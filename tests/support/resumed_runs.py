@@ -20,7 +20,7 @@ LAST = "states/step_00000006.pt"
 def recipe_of(on_gpu, patch_size, deterministic):
     """Two epochs of three steps: ViT-S on a GPU, a tiny encoder on the CPU."""
     from flsl.runtime.schema import parse
-    from pretrain.recipe import Recipe
+    from pretrain.methods.flsl import Recipe
 
     encoder = dict(architecture="vit_small", patch_size=patch_size)
     if not on_gpu:

@@ -1,0 +1,34 @@
+"""Numbers of a step that belong to the whole batch, whatever ranks hold it; a single process needs no group."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+
+_alone = False
+
+
+def ranks_in_step() -> int:
+    """Return how many ranks share a step."""
+    return 1 if _alone or not (dist.is_available() and dist.is_initialized()) else dist.get_world_size()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Make everything in here a step of this rank only, which waits for no other."""
+    global _alone
+    _alone = True
+    try:
+        yield
+    finally:
+        _alone = False
+
+
+def mean_over_ranks(value: torch.Tensor) -> torch.Tensor:
+    """Return the mean of a tensor over all ranks (no gradient); the tensor itself in a single process."""
+    if ranks_in_step() == 1:
+        return value
+    total = value.clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
