@@ -33,7 +33,7 @@ BESIDE = $(if $(wildcard $(CHECKPOINT)),$(basename $(CHECKPOINT)),runs/$(subst /
 need = $(if $($(1)),,$(error $(1) is not set. Usage: $(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint pretrain benchmarks leaderboard reproduce gpu-check gpu-wheels clean
+.PHONY: docs help setup demo test test-all lint pretrain benchmarks leaderboard reproduce gpu-check gpu-wheels clean
 
 help: ## this list
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,6 +77,11 @@ eval-%: $(INSTALLED) ## CHECKPOINT=... DATA=... [OUT=...] [CONFIG=...] [GPUS=8] 
 
 benchmarks: $(INSTALLED) ## which benchmarks there are
 	@$(RUN) -m eval --help
+
+docs: $(INSTALLED) ## the documentation as a site in site/
+	@$(RUN) -c 'import mkdocstrings, material' 2>/dev/null || \
+	  $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --clean
 
 leaderboard: $(INSTALLED) ## [RECORDS=runs] -> results/leaderboard.csv and .html
 	$(RUN) -m results leaderboard --records $(RECORDS) --out results/leaderboard.csv

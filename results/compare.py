@@ -54,7 +54,8 @@ def compare_groups(
     """Compare two models, each with the records of one or several trainings, on the same items of one protocol.
 
     Args:
-        a, b: the records, one per training; all need `per_item` scores.
+        a: the records of one model, one per training; all need `per_item` scores.
+        b: those of the other.
         metric: key of the items' scores; default: the headline of `a` (without box_, where items have that).
         resamples: bootstrap resamples of the items, drawn once for both sides (paired); where a side has several
             trainings, they are drawn anew too, so that the interval covers both.
