@@ -89,7 +89,9 @@ leaderboard: $(INSTALLED) ## [RECORDS=runs] -> results/leaderboard.csv and .html
 reproduce: $(INSTALLED) ## TABLE=davis|coco|...|all CHECKPOINT=... DATA=... [OUT=...]: check published claims
 	$(call need,CHECKPOINT,make reproduce TABLE=davis CHECKPOINT=file DATA=folder)
 	$(call need,DATA,make reproduce TABLE=davis CHECKPOINT=file DATA=folder)
-	$(RUN) -m results reproduce $(TABLE) --checkpoint $(CHECKPOINT) --data $(DATA) $(if $(OUT),--out $(OUT)) $(ARGS)
+	@# make says 2 whatever fails: the program's own code is said in words.
+	$(RUN) -m results reproduce $(TABLE) --checkpoint $(CHECKPOINT) --data $(DATA) $(if $(OUT),--out $(OUT)) $(ARGS) || \
+	  { code=$$?; echo "reproduce: exit code $$code (1: a claim does not hold, 2: something was not checked)" >&2; exit $$code; }
 
 gpu-check: $(if $(WHEELS),,$(INSTALLED)) ## [OUT=...] [WHEELS=wheels PYTHON=...] [ARGS='--minutes 8 --only NAME ...']: prove it on a GPU (docs/gpu.md)
 	$(if $(WHEELS),$(PYTHON),$(RUN)) -m flsl gpucheck --out $(or $(OUT),runs/gpu-check) $(if $(WHEELS),--wheels $(WHEELS)) $(ARGS)

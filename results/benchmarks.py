@@ -209,6 +209,7 @@ BENCHMARKS: dict[str, Benchmark] = {
                         },
                     ),
                     arguments=("--protocol", "semantic-fpn_40k"),
+                    costs=Costs(gpu="a day", cpu="months"),
                     data_folders=("ade20k", "ADEChallengeData2016"),
                     epochs=True,
                 ),

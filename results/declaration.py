@@ -64,6 +64,7 @@ class TableDeclaration:
     arguments: tuple[str, ...] = ()  # of the command, where the benchmark has several protocols
     data_folders: tuple[str, ...] = ()  # names of its data, where they are not all of the benchmark's
     epochs: bool = False  # whether it shows for how many epochs a model was pretrained
+    costs: "Costs | None" = None  # of what `arguments` choose, where they are not the benchmark's
 
     @property
     def protocols(self) -> tuple[str, ...]:

@@ -3,15 +3,17 @@
 import base64
 import dataclasses
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from results.compare import Comparison
+from results.environment import collect_code, collect_environment
 from results.escape import as_html
 from results.page import make_page
 from results.paper import TABLES
 from results.record import Record
-from results.reproduce import Claim, Step
+from results.reproduce import Claim, Step, summary
 from results.schema import record_to_plain
 from results.store import beside
 
@@ -31,6 +33,10 @@ def report_data(
     """Return everything that the report says, as plain values."""
     return {
         "outcome": {"exit_code": code, "meaning": MEANING[code]},
+        "summary": summary(steps, claims),
+        "code": collect_code(),
+        "machine": collect_environment(),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "model": dict(model),
         "steps": [dataclasses.asdict(step) | {"record": str(step.record or "")} for step in steps],
         "claims": [_claim(claim) for claim in claims],
@@ -67,6 +73,14 @@ def report_page(data: Mapping[str, Any]) -> str:
     title = "Reproduction report"
     word = {0: "reproduced", 1: "below"}.get(outcome["exit_code"], "")
     parts = [f"<p class='verdict {word}'>{as_html(outcome['meaning'].capitalize())}.</p>"]
+    parts.append(f"<ul>{''.join(f'<li>{as_html(sentence)}</li>' for sentence in data['summary'])}</ul>")
+    code, machine = data["code"], data["machine"]
+    hardware = _listed(machine["gpus"]) or machine["processor"]
+    commit = (
+        f"commit {code['commit'][:12]}{' (with changes)' if code['dirty'] else ''}" if code["commit"] else "no clone"
+    )
+    parts.append(f"<p>Judged {as_html(data['created'][:16].replace('T', ' '))} UTC by {as_html(commit)} on "
+                 f"{as_html(hardware)}, Python {as_html(machine['python'])}; where and how each score was made is under Evidence.</p>")  # fmt: skip
     parts.append(f"<p>Encoder: <strong>{as_html(model['name'])}</strong>, {as_html(model['method'])}, "
                  f"{as_html(model['architecture'])}/{model['patch_size']}.<br><code>sha256 over the encoder's tensors: "
                  f"{as_html(model['fingerprint'])}<br>sha256 of the file: {as_html(model.get('file_sha256') or 'none')}</code></p>")  # fmt: skip
@@ -86,9 +100,12 @@ def report_page(data: Mapping[str, Any]) -> str:
 
 
 def _grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """Return a table, whose rows become cards on a narrow screen; each cell is an element that begins with `<td` or `<th`."""
     names = "".join(f"<th scope=col>{name}</th>" for name in head)
-    lines = "".join(f"<tr>{''.join(cells)}</tr>" for cells in body)
-    return f"<div class=scroll tabindex=0><table><thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table></div>"
+    labeled = [[f'{cell[:3]} data-label="{name}"{cell[3:]}' for name, cell in zip(head, cells)] for cells in body]
+    lines = "".join(f"<tr>{''.join(cells)}</tr>" for cells in labeled)
+    grid = f"<table><thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table>"
+    return f"<div class='scroll cards' tabindex=0>{grid}</div>"
 
 
 def _claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
@@ -106,7 +123,7 @@ def _claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
             tolerance,
         ]
         word = f"<td class='verdict {claim['verdict'].replace(' ', '-')}'>{as_html(claim['verdict'])}"
-        word += f" <span class=quiet>{as_html(claim['reason'])}</span></td>"
+        word += f" <span class=quiet>{as_html(claim['reason'])}</span></td>" if claim["reason"] else "</td>"
         cells = [
             f"<th scope=row>{as_html(claim['metric'])}</th>",
             *(f"<td>{as_html(text)}</td>" for text in texts),

@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from flsl.runtime.recipes import named_recipes
 from results.declaration import Benchmark
 from results.doctor import Check, abilities, examine, largest_gpu
 from results.leaderboard import build_leaderboard
-from results.paper import TABLES, adapter_of
+from results.paper import TABLES, adapter_of, table_names
 from results.published import read_figures, read_methods, read_tolerances
 from results.record import Record
 from results.store import find_records, load_records
@@ -65,6 +66,11 @@ def inspect_checkpoint(checkpoint: str) -> dict[str, Any]:
     return json.loads(lines[-1].removeprefix("MODEL "))
 
 
+def tables_of(name: str) -> list[str]:
+    """Return the table's name, or for `all` those that this project measures; UserError names the nearest one."""
+    return [table for table in table_names(name) if name != "all" or adapter_of(table)]
+
+
 def make_plan(
     tables: Sequence[str],
     checkpoint: str,
@@ -73,7 +79,7 @@ def make_plan(
     out: Path,
     *,
     records: Sequence[Path] = (),
-    config: str | None = None,
+    config: Sequence[str] = (),
     options: Sequence[str] = (),
 ) -> list[Step]:
     """Say for each table what will be done and why; nothing is run but `python -m eval data verify`.
@@ -84,10 +90,13 @@ def make_plan(
         data: the benchmark's folder, or one that holds one per benchmark, named as its declaration says.
         out: runs go to `out/<table>-<fingerprint>`.
         records: further folders in which a finished record may be.
-        config: recipe in place of the full-size one.
+        config: recipes in place of the full-size ones, each `TABLE=FILE`; a FILE alone is for the only table that takes one.
         options: passed on to `python -m eval`, such as `--device cuda`.
+
+    Raises:
+        UserError: a recipe for a table that takes none, or one that could be for several.
     """
-    steps = []
+    steps, recipes = [], _recipes(config)
     for table in tables:
         folder = out / f"{table}-{model['fingerprint'][:12]}"
         benchmark = adapter_of(table)
@@ -97,8 +106,24 @@ def make_plan(
             steps.append(Step(table, "skip", f"{done} is complete, of this encoder and protocol", record=done))
         else:
             alone = len(tables) == 1
-            steps.append(_plan_run(table, benchmark, checkpoint, model, data, folder, config, options, alone))
+            own = recipes.get(table) or recipes.get("")
+            steps.append(_plan_run(table, benchmark, checkpoint, model, data, folder, own, options, alone))
+    takers = [step.table for step in steps if recipes.get("") in step.command and step.table not in recipes]
+    if len(takers) > 1:
+        ways = " ".join(f"--config {table}={recipes['']}" for table in takers)
+        raise UserError(f"--config {recipes['']} could be for {' and '.join(takers)}; say which: {ways}")
     return steps
+
+
+def _recipes(config: Sequence[str]) -> dict[str, str]:
+    """Return table -> recipe; the key is empty for one that names no table."""
+    recipes = {}
+    for text in config:
+        table, _, file = text.rpartition("=")
+        if table and not ((adapter := adapter_of(table_names(table)[0])) and adapter.recipes):
+            raise UserError(f"--config {text}: the table {table} is measured without a recipe; leave it out")
+        recipes[table] = file
+    return recipes
 
 
 def _plan_run(table: str, benchmark: Benchmark, checkpoint, model, data, folder, config, options, alone) -> Step:
@@ -124,7 +149,8 @@ def _plan_run(table: str, benchmark: Benchmark, checkpoint, model, data, folder,
         recipe = ["--config", fitting[0]]
     command = ["python", "-m", "eval", benchmark.command, "--checkpoint", checkpoint, "--data", str(found)]
     command += ["--out", str(folder), *TABLES[table].arguments, *recipe, *options]
-    time = benchmark.costs.gpu if gpu else benchmark.costs.cpu
+    costs = TABLES[table].costs or benchmark.costs
+    time = "not known; the command with --plan measures it" if config and recipe else costs.gpu if gpu else costs.cpu
     return Step(table, "run", "no finished record yet", tuple(command), folder / "record.json", time)
 
 
@@ -194,9 +220,38 @@ def judge_claims(table: str, path: Path, record: Record) -> list[Claim]:
     return claims
 
 
+def is_checkable(table: str) -> bool:
+    """Tell whether somebody has published what records of this project can be held against in a table."""
+    published = any(figure.table == table and "@" in figure.protocol for figure in read_figures())
+    return published and adapter_of(table) is not None
+
+
 def exit_code(steps: Sequence[Step], claims: Sequence[Claim]) -> int:
-    """Return 1 if a checked claim does not hold, otherwise 2 if a table could not be checked at all, otherwise 0."""
+    """Return 1 if a checked claim does not hold, otherwise 2 if a table could not be checked at all, otherwise 0.
+
+    Of several tables only those count for which somebody has published what is measured here.
+    """
     if any(claim.holds is False for claim in claims):
         return 1
-    checked = {claim.table for claim in claims if claim.holds}
-    return 0 if checked == {step.table for step in steps} else 2
+    tables = {step.table for step in steps}
+    wanted = {table for table in tables if is_checkable(table)} or tables
+    return 0 if wanted <= {claim.table for claim in claims if claim.holds} else 2
+
+
+def summary(steps: Sequence[Step], claims: Sequence[Claim]) -> list[str]:
+    """Say in sentences what was checked, and what could not be, and why."""
+    sentences = []
+    for table in dict.fromkeys(claim.table for claim in claims if claim.holds is not None):
+        words = Counter(claim.verdict.word for claim in claims if claim.table == table and claim.holds is not None)
+        told = ", ".join(f"{count} {word}" for word, count in words.items())
+        sentences.append(f"Checked: {sum(words.values())} figures of {TABLES[table].title} ({table}): {told}.")
+    for step in steps:
+        mine = [claim for claim in claims if claim.table == step.table]
+        if any(claim.holds is not None for claim in mine):
+            continue
+        reasons = dict.fromkeys(claim.verdict.reason for claim in mine) or [step.reason]
+        sentences.append(f"Not checked: {TABLES[step.table].title} ({step.table}): {'; '.join(reasons)}.")
+    without = [table for table in TABLES if adapter_of(table) is None and table not in {step.table for step in steps}]
+    if len(steps) > 1 and without:
+        sentences.append(f"Not measured by this project, so no part of it: {', '.join(without)}.")
+    return sentences

@@ -2,14 +2,15 @@
 
     python -m results reproduce TABLE|all --checkpoint CHECKPOINT --data DIR [--out runs/reproduction]
 
---data is the benchmark's folder, or one that holds one per benchmark (davis2017, coco, ...); what is not there is left out, and the report says so. Writes reproduction.html and reproduction.json. Exit code 0 if all checked claims
-hold, 1 if one does not, 2 if something could not be checked.
+--data is the benchmark's folder, or one that holds one per benchmark (davis2017, coco, ...); what is not there is left out,
+and the report says so. `all` are the tables that this project measures. Writes reproduction.html and reproduction.json.
+Exit code 0 if all checked claims hold, 1 if one does not, 2 if something that can be checked was not.
 """
 
 import argparse
 from pathlib import Path
 
-from results.paper import TABLES, table_names
+from results.paper import TABLES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against", type=Path, nargs="*", default=[], metavar="RECORD", help="records of other models to compare with"
     )
-    parser.add_argument("--config", metavar="CONFIG", help="detector recipe in place of the full-size one")
+    parser.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="[TABLE=]FILE",
+        help="detector recipe in place of the full-size one; of several tables name the table, once for each",
+    )
     parser.add_argument("--device", default="auto", help="default: %(default)s")
     parser.add_argument("--plan", action="store_true", help="print the plan and stop")
 
@@ -38,13 +45,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     from flsl.runtime.errors import UserError
     from flsl.runtime.files import write_text
+    from flsl.runtime.text import printable
     from results.compare import compare_records, holm
     from results.report import MEANING, report_data, report_page
-    from results.reproduce import exit_code, inspect_checkpoint, judge_claims, make_plan, run_step
+    from results.reproduce import exit_code, inspect_checkpoint, judge_claims, make_plan, run_step, tables_of
     from results.store import read_record
     from results.terminal import print_rows
 
-    tables = table_names(arguments.table)
+    tables = tables_of(arguments.table)
     if arguments.data and not arguments.data.is_dir():
         raise UserError(f"--data {arguments.data} is not a folder. Give the benchmark's folder, or one above several.")
     against = [read_record(path) for path in arguments.against]
@@ -60,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         options=["--device", arguments.device],
     )
     print_rows(
-        ("table", "what", "why", "time at full size (rough)", "command"),
+        ("table", "what", "why", "time (rough)", "command"),
         [[step.table, step.action, step.reason, step.time, shlex.join(step.command)] for step in steps],
     )
     if arguments.plan:
@@ -82,5 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         for c in data["claims"]
     ]
     print_rows(("table", "metric", "published", "status", "measured", "verdict", "reason"), rows)
+    for sentence in data["summary"]:
+        print(printable(sentence))
     print(f"{MEANING[code]}: {arguments.out / 'reproduction.html'}")
     return code

@@ -153,7 +153,7 @@ function boardSection(board, index, rows) {
   const covers = [...new Set(rows.map((row) => row.covers).filter(Boolean))].map((words) => "intervals " + words);
   const notes = [board.official ? "" : "not comparable with published figures", ...covers].filter(Boolean).join("; ");
   const open = state.opened?.[index] ?? (board.measured || !data.boards.some((other) => other.measured));
-  const section = element("details", { class: "board", id: "board-" + index, open: open ? "" : null },
+  const section = element("details", { class: "board cards", id: "board-" + index, open: open ? "" : null },
     element("summary", {}, element("h2", {}, board.title, " ", element("small", {}, board.protocol))),
     element("p", { class: "quiet" }, notes), sortedTable("board " + index, columns, rows, board.headline, nameOf(board)),
     saveCsvButton(columns, rows, board.protocol));

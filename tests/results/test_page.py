@@ -1,6 +1,7 @@
 """The leaderboard page: what is in the file, and how it behaves in a real browser (headless Chromium)."""
 
 import csv
+import dataclasses
 import html
 import io
 import json
@@ -10,6 +11,10 @@ import subprocess
 
 import pytest
 from PIL import Image
+
+from results.compare import compare_records
+from results.report import report_data, report_page
+from results.reproduce import Step, judge_claims
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -193,9 +198,23 @@ def test_page_works_in_a_browser(page, tmp_path):
     assert seen["png"] > 1000
 
 
-@pytest.mark.parametrize("size", ["1400,900", "390,844"])
-def test_nothing_makes_the_window_scroll_sideways(page, tmp_path, size):
-    assert probed(page, tmp_path, WIDTH, size) == {"overflow": 0, "wide": []}
+@pytest.fixture(scope="module")
+def report(make_record, davis_scores, tmp_path_factory):
+    """A reproduction report with a claim that does not hold, open evidence and a comparison."""
+    path = tmp_path_factory.mktemp("report") / "record.json"
+    record = make_record(method="DINO", metrics=davis_scores(60.2, 62.8), command="python -m eval " + "x" * 300)
+    steps = [Step("davis", "skip", "done", record=path), Step("coco", "leave out", "no data in /" + "a" * 200)]
+    comparisons = [compare_records(record, make_record(name="n" * 80), "J")]
+    model = dataclasses.asdict(record.model)
+    data = report_data(model, steps, judge_claims("davis", path, record), {path: record}, comparisons, 1)
+    page = path.with_suffix(".html")
+    page.write_text(report_page(data).replace("<details>", "<details open>"))
+    return page
+
+
+@pytest.mark.parametrize(("which", "size"), [("page", "1400,900"), ("page", "390,844"), ("report", "390,844")])
+def test_nothing_makes_the_window_scroll_sideways(which, size, request, tmp_path):
+    assert probed(request.getfixturevalue(which), tmp_path, WIDTH, size) == {"overflow": 0, "wide": []}
 
 
 @pytest.mark.parametrize(("size", "scheme"), [("390,2400", "light"), ("1280,1600", "dark")])

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from flsl.runtime.errors import UserError
 from results.compare import compare_records, holm
 from results.doctor import abilities, examine, largest_gpu
+from results.paper import TABLES, adapter_of
 from results.report import report_data, report_page
-from results.reproduce import Step, exit_code, judge_claims, make_plan
+from results.reproduce import Step, exit_code, judge_claims, make_plan, summary, tables_of
 from results.store import read_record, write_record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +69,52 @@ def test_a_table_left_out_is_said_by_the_exit_code(dino):
     path, record = dino()
     steps = [Step("davis", "skip", "", record=path), Step("coco", "leave out", "no data")]
     assert exit_code(steps, judge_claims("davis", path, record)) == 2
+
+
+def test_tables_for_which_nothing_is_published_do_not_count(dino):
+    path, record = dino()
+    claims = judge_claims("davis", path, record)
+    steps = [Step("davis", "skip", "", record=path), Step("ablations", "run", "no finished record yet")]
+    assert exit_code(steps, claims) == 0
+    assert exit_code([Step("knn", "leave out", "no adapter here")], []) == 2  # asked for alone
+
+
+def test_the_first_lines_say_what_was_checked_and_what_not_and_why(dino):
+    path, record = dino(60.2, 62.8)
+    steps = [Step("davis", "skip", "", record=path), Step("coco", "leave out", "no data: none given")]
+    checked, missing, others = summary(steps, judge_claims("davis", path, record))
+    assert checked.startswith("Checked: 3 figures of Video object segmentation on DAVIS 2017")
+    assert checked.endswith("(davis): 2 reproduced, 1 below.")
+    assert missing.startswith("Not checked: Mask R-CNN on COCO")
+    assert missing.endswith("(coco): no data: none given.")
+    assert "knn" in others
+    assert "coco" not in others
+
+
+def test_all_are_the_tables_that_are_measured_here():
+    assert tables_of("all") == [table for table in TABLES if adapter_of(table)]
+    assert tables_of("knn") == ["knn"]
+
+
+@pytest.mark.parametrize(
+    ("config", "words"), [(["davis=x.py"], "measured without a recipe"), (["cocoo=x.py"], "Did you mean 'coco'")]
+)
+def test_a_recipe_for_a_table_that_takes_none_is_refused(tmp_path, config, words):
+    with pytest.raises(UserError, match=words):
+        make_plan(["davis", "coco"], CHECKPOINT, {"fingerprint": "12" * 32}, None, tmp_path, config=config)
+
+
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_make_names_the_programs_exit_code(tmp_path, code):
+    """`make` itself knows only 0 and 2."""
+    (tmp_path / "installed").touch()
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\nexit {code}\n")
+    program.chmod(0o755)
+    words = ["make", "reproduce", f"RUN={program}", f"INSTALLED={tmp_path / 'installed'}", "CHECKPOINT=x", "DATA=y"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == (2 if code else 0)
+    assert (f"reproduce: exit code {code} (1: a claim does not hold" in done.stderr) == bool(code)
 
 
 def test_report_holds_every_claim_with_its_evidence(dino, make_record, davis_scores):
