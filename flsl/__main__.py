@@ -22,11 +22,12 @@ from importlib import import_module
 
 from flsl.runtime.program import run_program
 
-# Programs of their own: `NAME/__main__.py` has `main(words)`. They stand above this library and are found by name.
+# Programs of their own: a module with `main(words)`, and a line of help. They stand above this library and are found by
+# name; what needs several of them (as a quick look at a checkpoint does) is one more line here.
 PROGRAMS = {
-    "pretrain": "pretrain an encoder from a folder of pictures",
-    "eval": "evaluate a checkpoint on a benchmark, make and check benchmark data",
-    "results": "turn records into tables, a leaderboard, comparisons, studies and reports",
+    "pretrain": ("pretrain.__main__", "pretrain an encoder from a folder of pictures"),
+    "eval": ("eval.__main__", "evaluate a checkpoint on a benchmark, make and check benchmark data"),
+    "results": ("results.__main__", "turn records into tables, a leaderboard, comparisons, studies and reports"),
 }
 COMMANDS = {
     "inspect": "say what a checkpoint holds and prove that it loads",
@@ -46,8 +47,9 @@ def main(argv: list[str] | None = None) -> int:
     if words and words[0] in PROGRAMS:
         if argv is None:
             sys.argv = [sys.argv[0], *words[1:]]  # what the program notes in a record as its own words
-        return import_module(f"{words[0]}.__main__").main(words[1:])
-    return run_program("flsl", __doc__, PROGRAMS | COMMANDS, "flsl.commands.{}", argv)
+        return import_module(PROGRAMS[words[0]][0]).main(words[1:])
+    listed = {name: line for name, (_, line) in PROGRAMS.items()} | COMMANDS
+    return run_program("flsl", __doc__, listed, "flsl.commands.{}", argv)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,8 @@ def _obstacle(part: Part, device: str, path: list[str]) -> str:
     """Return why a part cannot be run here; empty where it can."""
     if part.needs_gpu and device == "cpu":
         return "needs a CUDA device"
+    if any(step.words[0] == "pytest" for step in part.steps) and not (ROOT / "tests").is_dir():
+        return "its tests come with the clone, not with the wheel"
     missing = [package for package in part.packages if not _is_there(package, path)]
     return f"not installed: {', '.join(missing)}" if missing else ""
 

@@ -57,6 +57,7 @@ def test_absent_weights_say_where_to_get_them_and_put_them(cache, monkeypatch):
     with pytest.raises(UserError, match=r"huggingface\.co/timm/vit_small_patch16_dinov3\.lvd1689m") as error:
         load_encoder("timm:vit_small_patch16_dinov3")
     assert str(cache / "vit_small_patch16_dinov3.lvd1689m.safetensors") in str(error.value)
+    assert "flsl models timm:vit_small_patch16_dinov3.lvd1689m --download" in str(error.value)
 
 
 @pytest.mark.parametrize(
