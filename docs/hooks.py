@@ -121,6 +121,7 @@ def commands_page() -> str:
     from pretrain.__main__ import build_parser as pretraining
     from results.__main__ import COMMANDS as RESULTS
 
+    listed = {name: line for name, (_, line) in PROGRAMS.items()} | FLSL
     helps = {"pretrain": pretraining().format_help()}
     for program, commands, modules in (
         ("flsl", FLSL, "flsl.commands.{}"),
@@ -130,9 +131,7 @@ def commands_page() -> str:
         parsers = build_parser(program, "", commands, modules)._subparsers._group_actions[0].choices
         for name, parser in parsers.items():
             helps[f"{program} {name}".removeprefix("flsl ")] = parser.format_help()
-    lines += _table(
-        ("program", "what it does"), [(f"`flsl {name}`", words) for name, words in (PROGRAMS | FLSL).items()]
-    )
+    lines += _table(("program", "what it does"), [(f"`flsl {name}`", words) for name, words in listed.items()])
     for name, text in helps.items():
         lines += [f"## flsl {name}", "", "```text", as_console(text).strip(), "```", ""]
     return "\n".join(lines)
