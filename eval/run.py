@@ -241,6 +241,13 @@ class Run:
             )
         return record
 
+    def saved(self, predictions: Path | None, own: str, expected: str) -> Path:
+        """Return the folder of predictions to score: the one that is named, or the run's `own`. Raises UserError: none."""
+        folder = predictions or self.out / own
+        if not folder.is_dir():
+            raise UserError(f"--predictions {folder} is not a folder; expected in it is {expected}")
+        return folder
+
     def finish(
         self,
         *,
@@ -337,6 +344,14 @@ class Predictor:
         return self.model["fingerprint"]
 
 
+def load_predictor(
+    run: Run, encoder: "str | Path | LoadedEncoder | Encoder", device: Any = "cpu"
+) -> "tuple[LoadedEncoder, Predictor]":
+    """Return an encoder on a device, and what a record says of it. Raises UserError: see `load`."""
+    loaded = load(encoder, device, run.seed)
+    return loaded, Predictor(loaded.model_fields(run.name), list(loaded.warnings))
+
+
 def predictor(
     run: Run,
     encoder: "str | Path | LoadedEncoder | Encoder | None",
@@ -355,8 +370,7 @@ def predictor(
         kind: "detector" or "method".
     """
     if encoder is not None:
-        loaded = load(encoder, seed=run.seed)
-        return Predictor(loaded.model_fields(run.name), list(loaded.warnings))
+        return load_predictor(run, encoder)[1]
     beside = predictions.resolve().parent / RECORD
     record = read_record(beside) if beside.is_file() else None
     if record is not None and predictions.name in record.files.values():

@@ -20,9 +20,8 @@ from eval.davis.scoring import (
     write_objects,
 )
 from eval.progress import tracked
-from eval.run import Predictor, Run, load, predictor
+from eval.run import Predictor, Run, load_predictor, predictor
 from flsl.runtime.config import dump_config
-from flsl.runtime.errors import UserError
 from flsl.runtime.files import digest_of_files, write_text
 from flsl.runtime.schema import PositiveInt, section
 from results import record
@@ -65,9 +64,7 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
     # Importing torch takes seconds: not before the folders are known to be there.
     from eval.davis.workers import segment_videos
 
-    device = run.choose_device()
-    loaded = load(encoder, device, run.seed)
-    model = Predictor(loaded.model_fields(run.name), list(loaded.warnings))
+    loaded, model = load_predictor(run, encoder, run.choose_device())
     config = {"protocol": dataclasses.asdict(protocol), "split": dataset.split, "precision": options.precision}
     identity = {"encoder": model.identity, **config, "data": _data_identity(dataset, frames=True)}
     part = _part(dataset, videos)
@@ -81,7 +78,7 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
             [video for video in videos if not _finished(video, predictions)],
             protocol,
             predictions,
-            device=device,
+            device=run.device,
             bfloat16=options.precision == "bf16",
             processes=options.processes,
             watch=run.watch,
@@ -108,9 +105,7 @@ def score(
     Raises:
         UserError: data or masks are missing or malformed.
     """
-    predictions = predictions or run.out / PREDICTIONS
-    if not predictions.is_dir():
-        raise UserError(f"--predictions {predictions} is not a folder; expected in it is one folder of PNGs a sequence")
+    predictions = run.saved(predictions, PREDICTIONS, "one folder of PNGs a sequence")
     dataset = open_dataset(data, options.split, need_frames=False)
     videos = dataset.choose(options.videos, options.limit)
     masks = [predictions / video.name / mask.name for video in videos for mask in video.scored_masks]

@@ -49,11 +49,6 @@ def merge_clusters(matrix: np.ndarray, match: np.ndarray) -> np.ndarray:
     return merged
 
 
-def matched_iou(matrix: np.ndarray, kind: Matching = "one_to_one") -> float:
-    """Return the mean IoU in percent after clusters (or predicted classes) were matched to classes; absent ones count 0."""
-    return mean_iou(merge_clusters(matrix, match_clusters(matrix, kind)))
-
-
 class ImageConfusions:
     """The confusion matrices of single images: their sum, scores of each, and the bootstrap over images.
 

@@ -20,10 +20,10 @@ from torchvision.transforms.functional import (
 )
 
 from eval.progress import Progress
+from eval.search import Index
 from eval.segment.crops import shrink_mask, squash
 from eval.segment.memory import Memory, lengths_of, patch_classes, sample_order
 from eval.segment.protocols import InContext
-from eval.segment.search import Index
 from eval.segment.task import Task
 from eval.segment.tokens import Pictures
 from flsl.random_crop import Box, draw_box

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eval.run import Predictor, Run, load, predictor
+from eval.run import Run, load_predictor, predictor
 from eval.segment.datasets import open_segmentation
 from eval.segment.predictions import Predictions
 from eval.segment.protocols import get_protocol
@@ -22,6 +22,7 @@ from eval.segment.report import PREDICTIONS, TABLES, write_report
 from eval.segment.scoring import Scored
 from flsl.runtime.distributed import world_size
 from flsl.runtime.errors import UserError
+from flsl.runtime.preemption import Preempted, StopSignal
 from flsl.runtime.schema import PositiveInt, section
 from results import record
 
@@ -53,6 +54,7 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
 
     Raises:
         UserError: data or checkpoint cannot be used, or `run.out` holds another run.
+        Preempted: a signal asked to stop; what was encoded, trained and predicted is kept.
     """
     protocol = get_protocol(options.protocol)
     method = import_module(protocol.method)
@@ -71,9 +73,7 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
     from eval.segment.task import Task
     from eval.segment.tokens import TokenStore
 
-    device = run.choose_device()
-    loaded = load(encoder, device, run.seed)
-    model = Predictor(loaded.model_fields(run.name), list(loaded.warnings))
+    loaded, model = load_predictor(run, encoder, run.choose_device())
     with run.watch.phase("reading"):
         annotations = val.digest()
         digests = {"annotations": annotations, "train": train.digest()}
@@ -92,11 +92,16 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
         todo = predictions.missing([val.names[image] for image in chosen], protocol.parts)
         if len(todo) < len(chosen):
             print(f"{len(chosen) - len(todo)} of {len(chosen)} images have their predictions already")
-        store = TokenStore(Path(options.features or run.out / FEATURES), loaded, device, run.watch, options.batch_size)
-        if todo:
-            for image, folder, numbers in method.predict(Task(loaded, opened, protocol, todo, chosen, run, store)):
+        store = TokenStore(
+            Path(options.features or run.out / FEATURES), loaded, run.device, run.watch, options.batch_size
+        )
+        task = Task(loaded, opened, protocol, todo, chosen, run, store)
+        with StopSignal() as stop:
+            for image, folder, numbers in method.predict(task) if todo else ():
                 with run.watch.phase("writing"):
                     predictions.write(numbers, val.names[image], folder)
+                if stop.requested:
+                    raise Preempted("stopped while predicting; the same command goes on with the images that are left")
         scored = Scored(predictions, val, chosen, opened.classes, protocol, loaded.encoder.patch_size, run.seed)
         return write_report(run, opened, scored, protocol.key(opened.name), model, config)
 
@@ -113,9 +118,7 @@ def score(
     Raises:
         UserError: data or predictions are missing or malformed.
     """
-    predictions = predictions or run.out / PREDICTIONS
-    if not predictions.is_dir():
-        raise UserError(f"--predictions {predictions} is not a folder; expected in it is one PNG per image")
+    predictions = run.saved(predictions, PREDICTIONS, "one PNG per image")
     protocol = get_protocol(options.protocol)
     opened = open_segmentation(data, options.layout)
     val = opened.split(opened.val)

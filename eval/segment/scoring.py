@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from eval.metrics.segmentation import ImageConfusions, matched_iou
+from eval.metrics.segmentation import ImageConfusions, match_clusters, merge_clusters
 from eval.segment.datasets import Split
 from eval.segment.predictions import Predictions
 from eval.segment.protocols import Protocol
@@ -83,8 +83,12 @@ def score_classes(scored: Scored, metrics: Sequence[str]) -> Scores:
     images, absent = ImageConfusions(len(scored.classes)), scored.protocol.absent
     for image in scored.chosen:
         images.add(scored.split.names[image], confusion(*scored.pair(image), len(scored.classes)))
-    statistics = {"mIoU": lambda matrix: mean_iou(matrix, absent), "mIoU_matched": matched_iou}
     total = images.total()
+    statistics = {"mIoU": lambda matrix: mean_iou(matrix, absent)}
+    if "mIoU_matched" in metrics:
+        # Of all images; matched anew, a drawn sample would find the best for itself and score too high.
+        match = match_clusters(total, "one_to_one")
+        statistics["mIoU_matched"] = lambda matrix: mean_iou(merge_clusters(matrix, match))
     values = {name: _number(statistics[name](total)) for name in metrics}
     intervals = {
         name: images.interval(statistics[name], seed=scored.seed) for name in metrics if values[name] is not None

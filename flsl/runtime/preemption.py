@@ -23,7 +23,7 @@ class StopSignal:
     """
 
     def __init__(self):
-        self._noted = False
+        self._noted, self._before = False, {}
         self._starter = os.getppid() if "LOCAL_RANK" in os.environ else None
 
     @property
@@ -33,11 +33,15 @@ class StopSignal:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._noted = True
+        before = self._before.get(signal.Signals(number).name)
+        if isinstance(getattr(before, "__self__", None), StopSignal):  # of the whole, of which this one watches a part
+            before(number, frame)
 
     def __enter__(self) -> "StopSignal":
         """Listen; only a process's main thread can."""
-        here = threading.current_thread() is threading.main_thread()
-        self._before = {name: signal.signal(getattr(signal, name), self._note) for name in SIGNALS} if here else {}
+        if threading.current_thread() is threading.main_thread():
+            for name in SIGNALS:
+                self._before[name] = signal.signal(getattr(signal, name), self._note)
         return self
 
     def __exit__(self, *error: object) -> None:

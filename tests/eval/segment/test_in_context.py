@@ -5,11 +5,11 @@ import pytest
 import torch
 from support.reference import read_case, reference_files
 
-from eval.metrics.segmentation import matched_iou
-from eval.segment import search
+from eval import search
+from eval.metrics.segmentation import match_clusters, merge_clusters
+from eval.search import Index
 from eval.segment.in_context import to_mask, transfer_labels
 from eval.segment.memory import Memory, patch_classes, sample_order, whole_memory
-from eval.segment.search import Index
 from flsl import label_transfer
 from flsl.confusion import confusion, mean_iou
 
@@ -60,7 +60,8 @@ def test_segment_in_context_reference(path, device):
     assert turned <= 20
     assert np.abs(total - arrays["expect/confusion"]).sum() <= 2 * turned
     assert mean_iou(total) == pytest.approx(100 * config["miou_identity"], abs=1e-2)
-    assert matched_iou(total) == pytest.approx(100 * config["miou_hungarian"], abs=1e-2)
+    matched = merge_clusters(total, match_clusters(total, "one_to_one"))
+    assert mean_iou(matched) == pytest.approx(100 * config["miou_hungarian"], abs=1e-2)
 
 
 def drawn_features(count, width, spectrum, seed=0):
@@ -78,9 +79,11 @@ def drawn_features(count, width, spectrum, seed=0):
 
 @pytest.mark.parametrize("spectrum", ["few directions", "all alike"])
 @pytest.mark.parametrize(("width", "dtype"), [(96, torch.float16), (5, torch.float32), (200, torch.float32)])
-def test_passing_over_entries_by_a_bound_finds_the_same(spectrum, width, dtype, monkeypatch):
+@pytest.mark.parametrize("cell", [60, 1000])  # entries: fewer than neighbors in some of them, or more than a tile
+def test_passing_over_entries_by_bounds_finds_the_same(spectrum, width, dtype, cell, monkeypatch):
     monkeypatch.setattr(search, "TILE", 320)
     monkeypatch.setattr(search, "BLOCK", 100)
+    monkeypatch.setattr(search, "CELL", cell)
     features = drawn_features(7 * 320 + 77, width, spectrum).to(dtype)
     lengths = features.float().norm(dim=1)
     queries = torch.nn.functional.normalize(drawn_features(130, width, spectrum, seed=1), dim=1)

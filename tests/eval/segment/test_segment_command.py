@@ -1,7 +1,9 @@
 """`python -m eval segment` from the encoder to the record: what is written, kept, taken up again and refused."""
 
 import json
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -10,10 +12,12 @@ from PIL import Image
 from eval import evaluate
 from eval.__main__ import main
 from eval.data.synthesize import synthesize
-from eval.metrics.segmentation import matched_iou
+from eval.metrics.segmentation import ImageConfusions, match_clusters, merge_clusters
 from eval.segment import tokens
 from eval.segment.datasets import open_segmentation
-from flsl.confusion import mean_iou
+from eval.segment.predictions import Predictions
+from eval.segment.protocols import get_protocol
+from flsl.confusion import confusion, mean_iou
 from flsl.runtime.errors import UserError
 from results.compare import compare_records
 from results.store import read_record
@@ -53,7 +57,14 @@ def test_the_record_holds_figures_intervals_phases_and_single_images(data, finis
     rows = (finished / "confusion.csv").read_text().splitlines()
     total = np.array([[int(cell) for cell in row.split(",")[1:]] for row in rows[1:]])
     assert record.metrics["mIoU"].value == pytest.approx(mean_iou(total))
-    assert record.metrics["mIoU_matched"].value == pytest.approx(matched_iou(total))
+    match = match_clusters(total, "one_to_one")
+    assert record.metrics["mIoU_matched"].value == pytest.approx(mean_iou(merge_clusters(total, match)))
+    # Drawn images keep the classes that all images are matched to.
+    images, split, masks = ImageConfusions(len(opened.classes)), opened.split("val"), masks_of(finished)
+    for number, name in enumerate(split.names):
+        truth = get_protocol("in-context-hbird").truth(split.mask(number), (512, 512))
+        images.add(name, merge_clusters(confusion(truth, masks[f"{name}.png"], len(opened.classes)), match))
+    assert record.metrics["mIoU_matched"].interval == images.interval(mean_iou)
     for metric in record.metrics.values():
         assert metric.interval.low <= metric.value <= metric.interval.high
         assert (metric.interval.unit, metric.interval.units) == ("images", 4)
@@ -86,6 +97,26 @@ def test_an_interrupted_run_makes_only_what_lacks(data, out, capsys):
     assert all((before[name] == mask).all() for name, mask in masks_of(out).items())
     assert again.metrics == record.metrics
     assert not any("encoding" in phase for phase in again.timing.phases)  # the tokens are there
+
+
+def test_a_prediction_that_is_asked_to_stop_goes_on(data, out, capsys, monkeypatch):
+    before, arguments = masks_of(out), ["segment", "--checkpoint", ENCODER, "--data", str(data), "--out", str(out)]
+    shutil.rmtree(out / "predictions")
+    (out / "record.json").unlink()
+    write = Predictions.write
+
+    def stop_at_once(*what):
+        write(*what)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Predictions, "write", stop_at_once)
+        assert main(arguments) == 75
+    assert "the same command goes on" in capsys.readouterr().err
+    assert len(masks_of(out)) == 1
+    assert main(arguments) == 0
+    assert "1 of 4 images have their predictions" in capsys.readouterr().out
+    assert all((before[name] == mask).all() for name, mask in masks_of(out).items())
 
 
 def test_another_protocol_and_folder_encode_nothing(data, finished, tmp_path):
