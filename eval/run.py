@@ -104,11 +104,7 @@ def _out_of_memory(run: "Run", options: Any, error: BaseException) -> str:
 
 
 def load(encoder: "str | Path | LoadedEncoder | Encoder", device: Any = "cpu", seed: int = 0) -> "LoadedEncoder":
-    """Return an encoder with proof of what was loaded: from a checkpoint's name, or as it stands in memory.
-
-    Raises:
-        UserError: see `flsl.checkpoint.load_encoder`.
-    """
+    """Return an encoder with proof of what was loaded: from a checkpoint's name (and its errors), or as it is in memory."""
     from flsl.checkpoint import LoadedEncoder, load_encoder
 
     if isinstance(encoder, (str, Path)):
