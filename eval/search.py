@@ -110,9 +110,8 @@ class Index:
         else:
             tile = 2 * TILE if queries.device.type == "cpu" else GPU_TILE
             starts = range(0, len(self), tile)
-            for start in tracked(
-                starts, "nearest neighbors: tile", len(starts)
-            ):  # is fetched, and carried to the queries' device, once
+            for start in tracked(starts, "nearest neighbors: tile", len(starts)):
+                # A tile is fetched, and carried to the queries' device, once.
                 entries = self.entries(slice(start, start + tile), queries.dtype, queries.device)
                 for part, best in parts:
                     best.add(slice(None), part @ entries.T, torch.arange(len(entries), device=queries.device) + start)
