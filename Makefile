@@ -103,6 +103,6 @@ gpu-wheels: $(INSTALLED) ## [WHEELS_FOR=3.12] -> wheels/, for gpu-check with WHE
 	  --implementation cp $(PLATFORMS:%=--platform %) -c constraints.txt -d wheels $(LACKING)
 	@du -sm wheels | awk '{ print $$1 " MB of wheels"; exit $$1 > 60 }'
 
-clean: ## delete runs/demo and what the tools leave behind; .venv and other runs stay
-	rm -rf $(DEMO) build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+clean: ## delete runs/demo, site and what the tools leave behind; .venv and other runs stay
+	rm -rf $(DEMO) build site *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

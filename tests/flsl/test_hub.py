@@ -3,13 +3,11 @@
 import hashlib
 import http.server
 import json
-import os
-import subprocess
-import sys
 import threading
 
 import pytest
 import torch
+from huggingface_hub import constants
 from support.layouts import prefixed
 from support.plain_vit import random_weights
 
@@ -60,48 +58,45 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def hub(tmp_path):
-    """Run `python -m flsl` with a Hub and caches of this test alone."""
+def hub(tmp_path, monkeypatch, capsys):
+    """Run a command of `flsl` with a Hub and a cache of this test alone; gives exit code, output and errors."""
     weights = tmp_path / "weights.pth"
     torch.save({"net": {f"encoder.{key}": value for key, value in random_weights().items()}}, weights)
     Hub.files, Hub.asked = {"pytorch_model.bin": weights.read_bytes(), "README.md": b"card"}, []
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        environment = os.environ | {
-            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-            "HF_HOME": str(tmp_path / "hf"),
-            "FLSL_CACHE": str(tmp_path / "cache"),
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-        }
+        # What $HF_ENDPOINT and $HF_HOME set where a process starts.
+        here, there = f"http://127.0.0.1:{server.server_port}", constants.ENDPOINT
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(there, here)
+        monkeypatch.setattr(constants, "ENDPOINT", here)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
 
         def run(*words):
-            command = [sys.executable, "-m", "flsl", *words]
-            return subprocess.run(command, env=environment, capture_output=True, text=True)
+            code = main(list(words))
+            return code, *capsys.readouterr()
 
         yield run
         server.shutdown()
 
 
 def test_nothing_is_fetched_unasked_and_what_was_fetched_is_found(hub):
-    absent = hub("models", "hf:org/vit")
-    assert absent.returncode == 2
-    assert "python -m flsl models hf:org/vit --download" in absent.stderr
+    code, _, said = hub("models", "hf:org/vit")
+    assert (code, "python -m flsl models hf:org/vit --download" in said) == (2, True)
     assert not Hub.asked
-    fetched = hub("models", "hf:org/vit", "--download")
-    assert fetched.returncode == 0, fetched.stderr
-    assert fetched.stdout.strip().endswith(f"{COMMIT}/pytorch_model.bin")
+    code, printed, said = hub("models", "hf:org/vit", "--download")
+    assert code == 0, said
+    assert printed.strip().endswith(f"{COMMIT}/pytorch_model.bin")
     Hub.asked.clear()
-    told = hub("inspect", "hf:org/vit", "--json")
-    assert told.returncode == 0, told.stderr
-    fields = json.loads(told.stdout)
+    fields = load_encoder("hf:org/vit").model_fields()
     assert (fields["name"], fields["source"], fields["pretraining"]["prefix"]) == ("vit", "hf:org/vit", "net.encoder")
     assert not Hub.asked
-    for name, said in (
+    for name, reason in (
         ("hf:org/nothing", "cannot be downloaded"),
         ("hf:org/vit/other.pth", "there are: pytorch_model.bin"),
     ):
-        done = hub("models", name, "--download")
-        assert (done.returncode, said in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
+        code, _, said = hub("models", name, "--download")
+        assert (code, said.splitlines()[-1].startswith("error: "), reason in said) == (2, True, True), said
 
 
 @pytest.mark.parametrize(
