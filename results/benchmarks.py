@@ -41,7 +41,9 @@ AVERAGE_PRECISIONS = ("AP", "AP50", "AP75")
 BY_SIZE = ("APs", "APm", "APl")
 RECALLS = ("AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 COCO_COLUMNS = tuple(
-    MetricDeclaration(f"{kind}_{name}", f"{name} {kind}") for kind in ("box", "mask") for name in AVERAGE_PRECISIONS
+    MetricDeclaration(f"{kind}_{name}", f"{name} {kind}", group=kind)
+    for kind in ("box", "mask")
+    for name in AVERAGE_PRECISIONS
 )
 COCO_METRICS = (
     *COCO_COLUMNS,

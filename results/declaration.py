@@ -19,6 +19,7 @@ class MetricDeclaration:
     unit: Unit = "percent"
     higher_is_better: bool = True
     column: bool = True  # whether the leaderboard gives it a column; the rest is in the records alone
+    group: str = ""  # the end of its heading, where neighboring columns share one above them
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Column:
     def heading(self) -> str:
         """What stands above it."""
         return self.words or self.metric.heading
+
+    @property
+    def short(self) -> str:
+        """What stands above it below its group's heading."""
+        return self.heading.removesuffix(f" {self.metric.group}") if self.metric.group else self.heading
 
     @property
     def key(self) -> tuple[str, str]:

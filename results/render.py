@@ -1,11 +1,12 @@
-"""Tables as Markdown, CSV, LaTeX (booktabs) and HTML."""
+"""Tables as Markdown, CSV and HTML (`results.render_tex`: LaTeX). A column that no line fills is left out."""
 
 import csv
 import io
 from collections.abc import Sequence
+from itertools import groupby
 
 from results.declaration import Column
-from results.escape import as_csv, as_html, as_markdown, as_tex
+from results.escape import as_csv, as_html, as_markdown
 from results.tables import MARKS, Cell, Line, Table
 from results.verdict import backbone_of
 
@@ -20,7 +21,8 @@ CSV_NUMBERS = {"value", "interval_low", "interval_high", "difference", "toleranc
 def headings(table: Table) -> list[str]:
     """Return the table's column headings, left to right."""
     epochs = ["Epochs"] if table.declared.epochs else []
-    return ["Method", "Backbone", *epochs, *(c.heading for c in table.declared.columns), "Difference", "Verdict"]
+    ours = ["Difference", "Verdict"] if table.measured else []
+    return ["Method", "Backbone", *epochs, *(column.heading for column in table.columns), *ours]
 
 
 def differences(line: Line) -> str:
@@ -33,7 +35,7 @@ def differences(line: Line) -> str:
     return " / ".join(found).replace("-", "−")
 
 
-def _labels(table: Table, line: Line, notes: list[str]) -> list[str]:
+def labels_of(table: Table, line: Line, notes: list[str]) -> list[str]:
     """Return the cells left of the numbers; collects the line's footnote into `notes`."""
     method = f"{line.method} (ours: {line.row.label})" if line.row else line.method
     if line.note:
@@ -52,11 +54,13 @@ def _number(cell: Cell | None) -> str:
     return f"{cell.text}{cell.mark}{spread}{interval}"
 
 
-def _footnotes(table: Table, notes: Sequence[str]) -> list[str]:
+def footnotes(table: Table, notes: Sequence[str]) -> list[str]:
+    """Return what stands below a table: the lines' numbered notes, and what marks and figures mean."""
     return [f"[{index}] {note}." for index, note in enumerate(notes, start=1)] + table.footnotes()
 
 
-def _other_cells(table: Table) -> tuple[list[str], list[list[str]]]:
+def other_cells(table: Table) -> tuple[list[str], list[list[str]]]:
+    """Return headings and rows of what is of the benchmark but not comparable with the table."""
     head = ["Model", "Method", "Backbone", "Protocol", "Data", "Metric", "Value", "95 % interval"]
     body = []
     for row in table.others:
@@ -78,16 +82,16 @@ def to_markdown(tables: Sequence[Table]) -> str:
         notes: list[str] = []
         body = []
         for line in table.lines:
-            labels = [as_markdown(label) for label in _labels(table, line, notes)]
+            labels = [as_markdown(label) for label in labels_of(table, line, notes)]
             if line.row:
                 labels[0] = f"*{labels[0]}*"
-            cells = [line.cells.get(column.key) for column in table.declared.columns]
+            cells = [line.cells.get(column.key) for column in table.columns]
             numbers = [f"**{_number(cell)}**" if cell and cell.best else _number(cell) for cell in cells]
-            body.append([*labels, *numbers, differences(line), line.verdict])
+            body.append([*labels, *numbers, *([differences(line), line.verdict] if table.measured else [])])
         parts += [f"## {table.declared.title}", "", *grid(headings(table), body), ""]
-        parts += [f"{as_markdown(note)}  " for note in _footnotes(table, notes)] + [""]
+        parts += [f"{as_markdown(note)}  " for note in footnotes(table, notes)] + [""]
         if table.others:
-            head, rows = _other_cells(table)
+            head, rows = other_cells(table)
             parts += [f"### {OTHERS}", "", *grid(head, [[as_markdown(cell) for cell in row] for row in rows]), ""]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -142,41 +146,6 @@ def _csv_line(table: Table, line: Line, column: Column) -> dict[str, str]:
     return cells
 
 
-def to_tex(tables: Sequence[Table]) -> str:
-    """Return a LaTeX document that compiles as it is; each `table` environment can be copied out (needs booktabs
-    and graphicx)."""
-
-    parts = [r"\documentclass{article}", r"\usepackage{booktabs,graphicx}", r"\begin{document}"]
-
-    def environment(title: str, columns: str, head: Sequence[str], body: Sequence[str], notes: Sequence[str]) -> None:
-        parts.extend([r"\begin{table}[p]", r"\centering", rf"\caption{{{as_tex(title)}}}"])
-        parts.extend([r"\resizebox{\linewidth}{!}{%", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"])
-        parts.extend([" & ".join(map(as_tex, head)) + r" \\", r"\midrule", *body, r"\bottomrule", r"\end{tabular}}"])
-        parts.extend([r"\par\medskip\raggedright\footnotesize", *(as_tex(note) + r"\par" for note in notes)])
-        parts.append(r"\end{table}")
-
-    for table in tables:
-        notes: list[str] = []
-        body = []
-        for line in table.lines:
-            labels = [as_tex(label) for label in _labels(table, line, notes)]
-            if line.row:
-                labels[0] = rf"\textit{{{labels[0]}}}"
-            numbers = []
-            for cell in (line.cells.get(column.key) for column in table.declared.columns):
-                text = as_tex(_number(cell))
-                numbers.append(rf"\textbf{{{text}}}" if cell and cell.best else text)
-            body.append(" & ".join([*labels, *numbers, as_tex(differences(line)), line.verdict]) + r" \\")
-        left = "lll" if table.declared.epochs else "ll"
-        columns = left + "r" * len(table.declared.columns) + "rl"
-        environment(table.declared.title, columns, headings(table), body, _footnotes(table, notes))
-        if table.others:
-            head, rows = _other_cells(table)
-            lines = [" & ".join(map(as_tex, row)) + r" \\" for row in rows]
-            environment(f"{table.declared.title}. {OTHERS}", "llllllrl", head, lines, [])
-    return "\n".join([*parts, r"\end{document}"]) + "\n"
-
-
 def to_html(tables: Sequence[Table]) -> str:
     """Return the tables as HTML sections (the page around them comes from `results.page`)."""
     parts = []
@@ -184,26 +153,44 @@ def to_html(tables: Sequence[Table]) -> str:
         notes: list[str] = []
         body = []
         for line in table.lines:
-            labels = [as_html(label) for label in _labels(table, line, notes)]
+            labels = [as_html(label) for label in labels_of(table, line, notes)]
             cells = [f"<th scope=row>{labels[0]}</th>", *(f"<td>{label}</td>" for label in labels[1:])]
-            for cell in (line.cells.get(column.key) for column in table.declared.columns):
+            for cell in (line.cells.get(column.key) for column in table.columns):
                 kinds = ["number"] + ["best"] * bool(cell and cell.best)
                 kinds += [cell.figure.status] if cell and cell.figure else []
                 cells.append(f'<td class="{" ".join(kinds)}">{_number(cell)}</td>')
-            word = line.verdict
-            cells.append(
-                f"<td class=number>{differences(line)}</td><td class='verdict {word.replace(' ', '-')}'>{word}</td>"
-            )
+            word, kind = line.verdict, line.verdict.replace(" ", "-")
+            ours = f"<td class=number>{differences(line)}</td><td class='verdict {kind}'>{word}</td>"
+            cells += [ours] * table.measured
             body.append(f"<tr class={line.origin}>{''.join(cells)}</tr>")
-        head = "".join(f"<th scope=col>{as_html(name)}</th>" for name in headings(table))
+        head = _html_head(table)
         parts.append(f"<section><h2>{as_html(table.declared.title)}</h2><div class=scroll tabindex=0><table>")
-        parts.append(f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>")
-        parts += [f"<p class=footnote>{as_html(note)}</p>" for note in _footnotes(table, notes)]
+        parts.append(f"<thead>{head}</thead><tbody>{''.join(body)}</tbody></table></div>")
+        parts += [f"<p class=footnote>{as_html(note)}</p>" for note in footnotes(table, notes)]
         if table.others:
-            columns, rows = _other_cells(table)
+            columns, rows = other_cells(table)
             names = "".join(f"<th scope=col>{as_html(name)}</th>" for name in columns)
             lines = "".join("<tr>" + "".join(f"<td>{as_html(cell)}</td>" for cell in row) + "</tr>" for row in rows)
             parts.append(f"<h3>{as_html(OTHERS)}</h3><div class=scroll tabindex=0><table class=others>")
             parts.append(f"<thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table></div>")
         parts.append("</section>")
     return "\n".join(parts)
+
+
+def column_groups(table: Table) -> list[tuple[str, list[Column]]]:
+    """Return neighboring columns of one group together: its heading, or an empty one, and they."""
+    return [(name, list(members)) for name, members in groupby(table.columns, key=lambda column: column.metric.group)]
+
+
+def _html_head(table: Table) -> str:
+    """Return the rows of headings: one, or two where columns have a group."""
+    names, groups = headings(table), column_groups(table)
+    if not any(name for name, _ in groups):
+        return f"<tr>{''.join(f'<th scope=col>{as_html(name)}</th>' for name in names)}</tr>"
+    left = len(names) - len(table.columns) - 2 * table.measured
+    alone = [
+        f"<th scope=col rowspan=2>{as_html(name)}</th>" for name in (*names[:left], *names[left + len(table.columns) :])
+    ]
+    spans = [f"<th scope=colgroup colspan={len(members)}>{as_html(name)}</th>" for name, members in groups]
+    below = [f"<th scope=col class=number>{as_html(column.short)}</th>" for column in table.columns]
+    return f"<tr>{''.join([*alone[:left], *spans, *alone[left:]])}</tr><tr>{''.join(below)}</tr>"

@@ -53,6 +53,7 @@ class Line:
     cells: dict[tuple[str, str], Cell]
     group: str = ""
     note: str = ""
+    cite: str = ""
     verdicts: tuple[Verdict, ...] = ()
     row: Row | None = None
 
@@ -69,6 +70,17 @@ class Table:
     declared: TableDeclaration
     lines: list[Line]
     others: list[Row] = field(default_factory=list)
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns in which some line has a number; all of them where there is no line."""
+        filled = {key for line in self.lines for key in line.cells}
+        return [column for column in self.declared.columns if column.key in filled or not self.lines]
+
+    @property
+    def measured(self) -> bool:
+        """Tell whether some line is ours, so that there are differences and verdicts."""
+        return any(line.row for line in self.lines)
 
     def footnotes(self) -> list[str]:
         """Return the text under the table: what the marks mean, with sources; then sources of the other figures."""
@@ -117,8 +129,9 @@ def build_table(
     for figure in (figure for figure in figures if figure.table == name):
         same = [line for line in lines if (line.method, line.backbone, line.epochs) == figure.row[1:]]
         if not same:
-            group = methods[figure.method.lower()].group
-            same = [Line("published", figure.method, figure.backbone, figure.epochs, {}, group, figure.note)]
+            known = methods[figure.method.lower()]
+            fields = (figure.method, figure.backbone, figure.epochs, {}, known.group, figure.note, known.cite)
+            same = [Line("published", *fields)]
             lines += same
         same[0].cells[figure.protocol, figure.metric] = Cell(figure.value, figure=figure)
     others = []
@@ -146,6 +159,7 @@ def _measured(row: Row, columns: Sequence[Column], figures, tolerances, methods)
             column.key: Cell(row.metrics[m], row_interval(row, m), row.spread(m)) for column, m in zip(columns, metrics)
         },
         group=method.group if method else "",
+        cite=method.cite if method else "",
         verdicts=tuple(judge(row, metric, figures, tolerances, methods) for metric in metrics),
         row=row,
     )

@@ -3,7 +3,8 @@
     python -m results table TABLE|all [--records DIR] [--format md|csv|tex|html] [--out FILE]
 
 Each measured row carries its 95 % interval, the difference to the published figure and a verdict: reproduced, below,
-above, or no reference. Results on other data or by another protocol follow in a section of their own.
+above, or no reference. Results on other data or by another protocol follow in a section of their own. LaTeX needs
+booktabs, siunitx and etoolbox, and cites references.bib, which is written beside --out unless one is there.
 """
 
 import argparse
@@ -29,7 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     from results import render
     from results.leaderboard import build_leaderboard
     from results.page import make_page
-    from results.published import read_figures, read_methods, read_tolerances
+    from results.published import FOLDER, read_figures, read_methods, read_tolerances
+    from results.render_tex import BIBLIOGRAPHY, to_tex
     from results.store import load_records
     from results.tables import build_table
 
@@ -44,12 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"left out: {printable(sentence)}", file=sys.stderr)
     published = read_figures(), read_tolerances(), read_methods()
     tables = [build_table(name, rows, *published) for name in names]
-    write = {"md": render.to_markdown, "csv": render.to_csv, "tex": render.to_tex, "html": render.to_html}
+    write = {"md": render.to_markdown, "csv": render.to_csv, "tex": to_tex, "html": render.to_html}
     text = write[arguments.format](tables)
     if arguments.format == "html":
         text = make_page("Published and measured results", text)
     if arguments.out:
         write_text(arguments.out, text)
+        if arguments.format == "tex" and not (works := arguments.out.parent / f"{BIBLIOGRAPHY}.bib").exists():
+            write_text(works, (FOLDER / f"{BIBLIOGRAPHY}.bib").read_text(encoding="utf-8"))
         print(f"{len(tables)} table{'s' * (len(tables) > 1)}: {arguments.out}")
     else:
         print(text, end="")

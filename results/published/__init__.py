@@ -6,6 +6,7 @@ python -m results published
 import csv
 import io
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class Method:
 
     name: str
     group: str
+    cite: str = ""  # key in references.bib
 
 
 @dataclass(frozen=True)
@@ -95,16 +97,23 @@ def read_methods(path: Path = FOLDER / "methods.csv") -> dict[str, Method]:
     Raises UserError naming the line of an unknown group, or of a name that two methods have.
     """
     methods: dict[str, Method] = {}
+    keys = _citations()
     for line, cells in _read_csv(path, ("method", "group", "aliases", "reference")):
         if cells["group"] not in GROUPS:
             raise UserError(f"{path} line {line}: {unknown_key(repr(cells['group']), cells['group'], GROUPS, 'group')}")
-        method = Method(cells["method"], cells["group"])
+        method = Method(cells["method"], cells["group"], keys.get(cells["method"], ""))
         for name in (method.name, *cells["aliases"].split()):
             if methods.setdefault(name.lower(), method) != method:
                 raise UserError(
                     f"{path} line {line}: the name {name!r} belongs to {methods[name.lower()].name} already."
                 )
     return methods
+
+
+def _citations(path: Path = FOLDER / "references.bib") -> dict[str, str]:
+    """Return a method's name -> the key of its work."""
+    entries = re.findall(r"^@\w+\{(\w+),.*?^  methods = \{(.*?)\},$", read_file(path, LARGEST).decode(), re.M | re.S)
+    return {method: key for key, methods in entries for method in methods.split("; ")}
 
 
 def read_tolerances(path: Path = FOLDER / "tolerances.csv") -> dict[tuple[str, str], Tolerance]:

@@ -15,8 +15,9 @@ from results import render
 from results.benchmarks import BENCHMARKS, measured
 from results.leaderboard import build_leaderboard
 from results.paper import TABLES
-from results.published import read_figures, read_methods, read_tolerances
+from results.published import FOLDER, read_figures, read_methods, read_tolerances
 from results.record import Metric
+from results.render_tex import to_tex
 from results.tables import build_table
 from results.verdict import backbone_of, judge
 
@@ -236,11 +237,34 @@ def test_html_is_well_formed_and_escapes_names(all_tables):
     assert "ours_50% & <b>|x|</b>" in checker.text
 
 
+def test_every_method_but_plain_supervision_is_cited():
+    assert {method.name for method in PUBLISHED[2].values() if not method.cite} == {"Supervised"}
+
+
+def test_columns_that_no_line_fills_are_left_out(make_record, davis_scores):
+    empty = [
+        line for line in render.to_markdown([build_table("davis", [], *PUBLISHED)]).splitlines() if "Method" in line
+    ]
+    assert empty == ["| Method | Backbone | J&F | J | F |"]
+    rows = rows_of(make_record(method="DINO", metrics=davis_scores(60.1, 63.5)))
+    table = build_table("davis", rows, *PUBLISHED)
+    assert "| Method | Backbone | J&F | J | F | Difference | Verdict |" in render.to_markdown([table])
+    coco = render.to_html([build_table("coco", [], *PUBLISHED)])
+    assert "<th scope=colgroup colspan=3>box</th><th scope=colgroup colspan=3>mask</th>" in coco
+
+
 def test_latex_compiles(all_tables, tmp_path):
-    (tmp_path / "tables.tex").write_text(render.to_tex(all_tables))
+    (tmp_path / "tables.tex").write_text(to_tex(all_tables))
     text = (tmp_path / "tables.tex").read_text()
     assert r"\toprule" in text
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == len(TABLES) + 1
+    assert r"\resizebox" not in text
+    assert "S[table-format=2.2, table-space-text-post={$^{\\dagger}$}]" in text  # 40.19, and a quoted figure
+    assert r"\multicolumn{3}{c}{box} & \multicolumn{3}{c}{mask}" in text
+    assert r"FLSL~\cite{su2023flsl} & ViT-S/8 & 300 & \bfseries 46.5 & " in text
+    assert "flsl s16: J\\&F 61.8 {[}59.8, 63.8]." in text
+    works = (FOLDER / "references.bib").read_text()
+    assert all(f"{{{key}," in works for key in re.findall(r"\\cite\{(\w+)\}", text))
     if not shutil.which("pdflatex"):
         pytest.skip("pdflatex absent: install texlive-latex-recommended to compile the tables")
     done = subprocess.run(
@@ -265,7 +289,7 @@ def test_command_writes_every_format(make_record, write_records, cli, tmp_path, 
 def test_command_without_records_prints_the_published_table_and_refuses_unknown_names(cli):
     code, out, _ = cli("table", "davis")
     assert code == 0
-    assert "| DINO | ViT-S/16 | 61.8 | 60.2 | 63.4 |  |  |" in out
+    assert "| DINO | ViT-S/16 | 61.8 | 60.2 | 63.4 |" in out
     code, _, err = cli("table", "daviss")
     assert code == 2
     assert "Did you mean 'davis'" in err
