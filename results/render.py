@@ -35,13 +35,13 @@ def differences(line: Line) -> str:
     return " / ".join(found).replace("-", "−")
 
 
-def labels_of(table: Table, line: Line, notes: list[str]) -> list[str]:
-    """Return the cells left of the numbers; collects the line's footnote into `notes`."""
+def labels_of(table: Table, line: Line, notes: list[str], mark: str = "[{}]") -> list[str]:
+    """Return the cells left of the numbers; collects the line's footnote into `notes`, to which a `mark` refers."""
     method = f"{line.method} (ours: {line.row.label})" if line.row else line.method
     if line.note:
         if line.note not in notes:
             notes.append(line.note)
-        method += f" [{notes.index(line.note) + 1}]"
+        method += " " + mark.format(notes.index(line.note) + 1)
     epochs = [str(line.epochs or "")] if table.declared.epochs else []
     return [method, line.backbone, *epochs]
 
@@ -54,9 +54,9 @@ def _number(cell: Cell | None) -> str:
     return f"{cell.text}{cell.mark}{spread}{interval}"
 
 
-def footnotes(table: Table, notes: Sequence[str]) -> list[str]:
+def footnotes(table: Table, notes: Sequence[str], mark: str = "[{}]") -> list[str]:
     """Return what stands below a table: the lines' numbered notes, and what marks and figures mean."""
-    return [f"[{index}] {note}." for index, note in enumerate(notes, start=1)] + table.footnotes()
+    return [f"{mark.format(index)} {note}." for index, note in enumerate(notes, start=1)] + table.footnotes()
 
 
 def other_cells(table: Table) -> tuple[list[str], list[list[str]]]:

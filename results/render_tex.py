@@ -7,6 +7,8 @@ from results.escape import as_tex
 from results.render import OTHERS, column_groups, differences, footnotes, labels_of, other_cells
 from results.tables import Cell, Line, Table
 
+MARK = "({})"  # of a note: square brackets are of works
+LONG = 10  # characters of a heading on one line
 BIBLIOGRAPHY = "references"  # name of the file of works, without its suffix
 PREAMBLE = (
     r"\documentclass{article}",
@@ -37,7 +39,7 @@ def _environment(table: Table) -> list[str]:
     notes: list[str] = []
     body = []
     for line in table.lines:
-        labels = [as_tex(label) for label in labels_of(table, line, notes)]
+        labels = [as_tex(label) for label in labels_of(table, line, notes, MARK)]
         if line.row:
             labels[0] = rf"\textit{{{labels[0]}}}"
         if line.cite:
@@ -48,14 +50,14 @@ def _environment(table: Table) -> list[str]:
     left = ["Method", "Backbone", *["Epochs"] * table.declared.epochs]
     right = ["Difference", "Verdict"] if table.measured else []
     columns = "l" * len(left) + "".join(_column(table, column) for column in table.columns) + "rl"[: len(right)]
-    notes = footnotes(table, notes)
+    notes = footnotes(table, notes, MARK)
     notes += [f"{line.row.label}: {_intervals(table, line)}." for line in table.lines if line.row]
     return _frame(table.declared.title, columns, _head(table, left, right), body, notes)
 
 
 def _frame(title: str, columns: str, head: Sequence[str], body: Sequence[str], notes: Sequence[str]) -> list[str]:
     return [
-        *(r"\begin{table}[p]", r"\centering\small\setlength{\tabcolsep}{4pt}", rf"\caption{{{as_tex(title)}}}"),
+        *(r"\begin{table}[p]", r"\centering\small\setlength{\tabcolsep}{3pt}", rf"\caption{{{as_tex(title)}}}"),
         *(rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"),
         *(r"\par\medskip\raggedright\footnotesize", *(as_tex(note) + r"\par" for note in notes), r"\end{table}"),
     ]
@@ -63,7 +65,11 @@ def _frame(title: str, columns: str, head: Sequence[str], body: Sequence[str], n
 
 def _head(table: Table, left: Sequence[str], right: Sequence[str]) -> list[str]:
     """Return the rows of headings; a group stands above its columns, with a rule below it."""
-    names = [rf"{{{as_tex(column.short)}}}" for column in table.columns]  # in braces: no number
+    broken = r"\multicolumn{1}{>{\raggedright\arraybackslash}p{1.7cm}}"
+    names = [
+        f"{broken if len(column.short) > LONG else ''}{{{as_tex(column.short)}}}"  # in braces: no number
+        for column in table.columns
+    ]
     rows, first = [], len(left) + 1
     groups = column_groups(table)
     if any(name for name, _ in groups):
