@@ -32,3 +32,12 @@ def mean_over_ranks(value: torch.Tensor) -> torch.Tensor:
     total = value.clone()
     dist.all_reduce(total)
     return total / dist.get_world_size()
+
+
+def rows_of_all_ranks(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """Return the rows (no gradient), equally many on each rank, of all ranks in their order, and where this rank's begin."""
+    if ranks_in_step() == 1:
+        return rows, 0
+    parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, rows.contiguous())
+    return torch.cat(parts), dist.get_rank() * len(rows)

@@ -11,6 +11,7 @@ from flsl.runtime.schema import Count, Depth, Pixels, Positive, Width, section
 # name -> (width, blocks, heads). Heads are width / 64, but for vit_huge (80 wide in every public one), and never come
 # from a recipe (docs/method.md, "Pitfalls").
 ARCHITECTURES = {
+    "vit_nano": (128, 4, 2),
     "vit_micro": (192, 4, 3),
     "vit_mini": (192, 6, 3),
     "vit_tiny": (192, 12, 3),

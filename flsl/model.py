@@ -22,6 +22,7 @@ from flsl.losses import (
 )
 from flsl.mean_shift import Scalar, attention, mean_shift, mix_attention, sharpened_attention
 from flsl.objective import HeadConfig, Loss, Stage, Temperature
+from flsl.places import tokens_at
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ class FLSL(nn.Module):
         *,
         paths: Sequence[torch.Tensor] = (),
         shifts: Sequence[torch.Tensor] = (),
+        places: Sequence[torch.Tensor] = (),
         p_bar: torch.Tensor | None = None,
     ) -> StepOutput:
         """Compute the losses of one step, or of one of the equal parts of it that gradients are accumulated over.
@@ -166,6 +168,8 @@ class FLSL(nn.Module):
             paths: for each student view `(B, depth, 2)` draws in 0..1, which decide stochastic depth; without them the
                 blocks draw by themselves.
             shifts: for each view, the teacher's too, `(B, 2)`: how far its positions are moved, if they are.
+            places: for each student view `(B, Q, 2)`: where its queries lie in the teacher's view (`flsl.places`), if the
+                teacher's mean-shift begins at its own tokens there.
             p_bar: the mean assignment `(K,)` of all parts of the step; without it, this is the whole step.
         """
         with torch.no_grad():
@@ -173,17 +177,18 @@ class FLSL(nn.Module):
             keys_previous = tokens_teacher if self.previous is None else self.previous(crops[0])
         rows: dict[str, list[torch.Tensor]] = {"query": [], "mode": [], "mode_teacher": []}
         tokens_student = []
-        for group, tokens, places in self._encode(views, queries, paths, shifts):
+        for group, tokens, chosen in encode_student(self.student.backbone, self.drop, views, queries, paths, shifts):
             repeats = (len(group), 1, 1)
             with torch.autocast(tokens.device.type, enabled=False):
-                query = gather_tokens(tokens, places)
+                query = gather_tokens(tokens, chosen)
                 rows["query"].append(query.flatten(0, 1))
                 rows["mode"].append(mean_shift(query, tokens, values.scale_sa).flatten(0, 1))
             with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
                 keys = tokens_teacher.repeat(repeats)
-                weights = attention(query.detach(), keys, values.scale_ca)
+                begin = tokens_at(keys, torch.cat([places[i - 1] for i in group])) if places else query.detach()
+                weights = attention(begin, keys, values.scale_ca)
                 if self.previous is not None:
-                    queries_previous = gather_tokens(self.previous(torch.cat([crops[i] for i in group])), places)
+                    queries_previous = gather_tokens(self.previous(torch.cat([crops[i] for i in group])), chosen)
                     constraint = self.previous.constraint(queries_previous, keys_previous.repeat(repeats))
                     weights = mix_attention(weights, constraint, values.mixture)
                 rows["mode_teacher"].append((weights @ keys).flatten(0, 1))
@@ -202,30 +207,11 @@ class FLSL(nn.Module):
     ) -> torch.Tensor:
         """Return the mean assignment `(K,)` of one part of a step on this rank; arguments are those of `forward`."""
         modes = []
-        for _, tokens, places in self._encode(views, queries, paths, shifts):
+        for _, tokens, chosen in encode_student(self.student.backbone, self.drop, views, queries, paths, shifts):
             with torch.autocast(tokens.device.type, enabled=False):
-                modes.append(mean_shift(gather_tokens(tokens, places), tokens, values.scale_sa).flatten(0, 1))
+                modes.append(mean_shift(gather_tokens(tokens, chosen), tokens, values.scale_sa).flatten(0, 1))
         logits = at_least_float32(self.student.head(self.student.norm(torch.cat(modes))))
         return torch.softmax(logits / self.temperature.student, dim=-1).mean(0)
-
-    def _encode(
-        self,
-        views: Sequence[torch.Tensor],
-        queries: Sequence[torch.Tensor],
-        paths: Sequence[torch.Tensor],
-        shifts: Sequence[torch.Tensor],
-    ) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
-        """Yield, for views of one size that follow each other: their numbers, the student's tokens `(views * B, N, D)`,
-        and the places of the queries `(views * B, Q)`."""
-        for _, run in groupby(range(1, len(views)), key=lambda i: views[i].shape[-1]):
-            group = list(run)
-            images, places = torch.cat([views[i] for i in group]), torch.cat([queries[i - 1] for i in group])
-            kept = None
-            if paths:
-                draws = torch.cat([paths[i - 1] for i in group]).permute(1, 2, 0)
-                kept = (draws >= self.drop).to(self.drop) / (1 - self.drop)
-            shift = torch.cat([shifts[i] for i in group]) if shifts else None
-            yield group, at_least_float32(self.student.backbone(images, kept, shift)), places
 
     def _losses(
         self,
@@ -274,18 +260,48 @@ class FLSL(nn.Module):
         moved = self.center * momentum + mean * (1 - momentum)
         self.center.copy_(moved if keep is None else torch.where(keep, self.center, moved))
 
-    @torch.no_grad()
     def update_teacher(self, share: Scalar) -> None:
-        """EMA over all parameters: the teacher goes `share` (1 - momentum) of the way to the student."""
-        teacher: list[torch.Tensor] = list(self.teacher.parameters())
-        student: list[torch.Tensor] = list(self.student.parameters())
-        if teacher[0].device.type == "cpu":
-            torch._foreach_lerp_(teacher, student, [torch.as_tensor(share).to(teacher[0])] * len(teacher))
-            return
-        # A GPU has a kernel for many tensors at once where the other factor is one number, on the device too.
-        way = torch._foreach_sub(student, teacher)
-        torch._foreach_mul_(way, share)
-        torch._foreach_add_(teacher, way)
+        """Move the teacher `share` (1 - momentum) of the way to the student."""
+        follow(self.teacher, self.student, share)
+
+
+def encode_student(
+    encoder: Encoder,
+    drop: torch.Tensor,
+    views: Sequence[torch.Tensor],
+    queries: Sequence[torch.Tensor],
+    paths: Sequence[torch.Tensor],
+    shifts: Sequence[torch.Tensor],
+) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
+    """Encode all views but the first; `drop` `(depth, 1, 1)` is the share of its branches that stochastic depth leaves out of
+    a block, the other arguments are `FLSL.forward`'s.
+
+    Yields, for views of one size that follow each other: their numbers, their tokens `(views * B, N, D)`, and the indices
+    of the queries `(views * B, Q)`.
+    """
+    for _, run in groupby(range(1, len(views)), key=lambda i: views[i].shape[-1]):
+        group = list(run)
+        images, chosen = torch.cat([views[i] for i in group]), torch.cat([queries[i - 1] for i in group])
+        kept = None
+        if paths:
+            draws = torch.cat([paths[i - 1] for i in group]).permute(1, 2, 0)
+            kept = (draws >= drop).to(drop) / (1 - drop)
+        shift = torch.cat([shifts[i] for i in group]) if shifts else None
+        yield group, at_least_float32(encoder(images, kept, shift)), chosen
+
+
+@torch.no_grad()
+def follow(teacher: nn.Module, student: nn.Module, share: Scalar) -> None:
+    """EMA over all parameters: the teacher goes `share` (1 - momentum) of the way to the student."""
+    ours: list[torch.Tensor] = list(teacher.parameters())
+    theirs: list[torch.Tensor] = list(student.parameters())
+    if ours[0].device.type == "cpu":
+        torch._foreach_lerp_(ours, theirs, [torch.as_tensor(share).to(ours[0])] * len(ours))
+        return
+    # A GPU has a kernel for many tensors at once where the other factor is one number, on the device too.
+    way = torch._foreach_sub(theirs, ours)
+    torch._foreach_mul_(way, share)
+    torch._foreach_add_(ours, way)
 
 
 def gather_tokens(tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:

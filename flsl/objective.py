@@ -1,6 +1,6 @@
 """The sections of a recipe that say what FLSL optimizes; the model takes them as they are. Defaults are published ones."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -22,12 +22,17 @@ class HeadConfig:
 
 @section
 class MeanShift:
-    """Inverse temperatures of both mean-shifts; an optional start value makes a cosine schedule."""
+    """Inverse temperatures of both mean-shifts; an optional start value makes a cosine schedule.
+
+    `teacher_from` is where the mean-shift in the teacher's view begins: at the student's `query` (published), or, not
+    published, at the teacher's own token at the query's `place`, so that a code for places cannot stand for content.
+    """
 
     scale_sa: NotNegative = 0.1 * SCALE
     scale_ca: NotNegative = 0.2 * SCALE
     scale_sa_start: NotNegative | None = None
     scale_ca_start: NotNegative | None = None
+    teacher_from: Literal["query", "place"] = "query"
 
     def __post_init__(self):
         starts = (

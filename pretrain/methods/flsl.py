@@ -17,6 +17,7 @@ from flsl.across_ranks import mean_over_ranks
 from flsl.checkpoint import fingerprint, load_encoder
 from flsl.model import FLSL, EarlierStage, StepValues
 from flsl.objective import HeadConfig, Loss, MeanShift, Stage, Temperature
+from flsl.places import places_in_teacher
 from flsl.random_crop import Box, draw_box
 from flsl.runtime.errors import UserError
 from flsl.runtime.schema import Pixels, PositiveInt, Share, section
@@ -78,19 +79,11 @@ class Recipe(recipe.Recipe):
 
     def __post_init__(self):
         super().__post_init__()
-        encoder, views, sampling = self.encoder, self.views, self.sampling
-        windows = {"global_size": sampling.window_global, "local_size": sampling.window_local}
-        for name, size in views.sizes().items():
-            tokens, window = size // encoder.patch_size, windows[name]
-            if tokens < window:
-                raise ValueError(f"views.{name} {size} has {tokens} tokens a side, fewer than its window of {window}")
-        if views.n_local and views.local_size == views.global_size and len({*windows.values()}) > 1:
+        check_views(self)
+        if self.mean_shift.teacher_from == "place" and self.views.student_from != "teacher":
             raise ValueError(
-                f"views.local_size is views.global_size, {views.local_size}: views of one size go together and need one "
-                f"window, but sampling.window_global is {sampling.window_global} and window_local {sampling.window_local}"
+                "mean_shift.teacher_from 'place' needs views.student_from 'teacher': other places are not known"
             )
-        if views.shift and (encoder.position_embedding != "sincos" or encoder.timm_model):
-            raise ValueError("views.shift moves the sine-cosine table: it needs encoder.position_embedding 'sincos'")
         prior, centroids = self.loss.prior, self.head.centroids
         if prior is not None and len(prior) != centroids:
             raise ValueError(f"loss.prior has {len(prior)} values, but head.centroids is {centroids}")
@@ -133,7 +126,9 @@ class Method(FLSL, method.Method):
 
     @classmethod
     def identify(cls, chosen: dict[str, Any], given: EarlierStage | None) -> None:
-        """Name the earlier stage by its weights, not by where they lie."""
+        """Name the earlier stage by its weights, not by where they lie; runs from before there was a choice go on."""
+        if chosen["mean_shift"]["teacher_from"] == "query":
+            del chosen["mean_shift"]["teacher_from"]
         if given is not None:
             chosen["stage"]["checkpoint"] = fingerprint(given.encoder)[:16]
 
@@ -152,23 +147,7 @@ class Method(FLSL, method.Method):
     @classmethod
     def plan(cls, recipe: Recipe, width: int, height: int, random: np.random.Generator) -> Plan:
         """Draw the teacher's view, the student's, and the queries of each of the student's."""
-        views, sampling = recipe.views, recipe.sampling
-        boxes = draw_boxes(width, height, views, random)
-        flips = draw_flips(len(boxes), views.flip, random)
-        parameters = [draw_photometric(random, views.strength) for _ in boxes]
-        generator = torch.Generator().manual_seed(int(random.integers(2**62)))
-        windows = [sampling.window_global] + [sampling.window_local] * views.n_local
-        drawn = {
-            "queries": [
-                draw_queries(1, side // recipe.encoder.patch_size, window, sampling.mode, generator)[0]
-                for (_, side), window in zip(boxes[1:], windows)
-            ]
-        }
-        drawn |= draw_paths(len(boxes) - 1, recipe, random)
-        if views.shift:
-            shifts = random.uniform(0, views.shift, (len(boxes), 2)).astype(np.float32)
-            drawn["shifts"] = list(torch.from_numpy(shifts))
-        return Plan(boxes, flips, parameters, views.student_from == "teacher", drawn)
+        return draw_plan(recipe, width, height, random, places=recipe.mean_shift.teacher_from == "place")
 
     @classmethod
     def keeps_crops(cls, recipe: Recipe) -> bool:
@@ -216,8 +195,9 @@ class Method(FLSL, method.Method):
         now = StepValues(**{name: value for name, value in values.items() if name != "p_bar"})
         crops = batch.drawn.get("crops", ())
         found = super().forward(
-            batch.views, batch.drawn["queries"], now, crops, **_moved(batch), p_bar=values.get("p_bar")
-        )
+            batch.views, batch.drawn["queries"], now, crops, **_moved(batch),
+            places=batch.drawn.get("places", ()), p_bar=values.get("p_bar"),
+        )  # fmt: skip
         return Output(found.loss, found.losses(), found.health, {"logits": found.logits_teacher.mean(0)})
 
     def last_layer(self) -> list[nn.Parameter]:
@@ -230,6 +210,51 @@ class Method(FLSL, method.Method):
             self.update_center(torch.stack([part["logits"] for part in carried]), keep=held)
         # After a skipped step it moves towards an unchanged student.
         self.update_teacher(share)
+
+
+def check_views(recipe: Any) -> None:
+    """Raise ValueError where a recipe's views, queries and encoder do not go together."""
+    encoder, views, sampling = recipe.encoder, recipe.views, recipe.sampling
+    windows = {"global_size": sampling.window_global, "local_size": sampling.window_local}
+    for name, size in views.sizes().items():
+        tokens, window = size // encoder.patch_size, windows[name]
+        if tokens < window:
+            raise ValueError(f"views.{name} {size} has {tokens} tokens a side, fewer than its window of {window}")
+    if views.n_local and views.local_size == views.global_size and len({*windows.values()}) > 1:
+        raise ValueError(
+            f"views.local_size is views.global_size, {views.local_size}: views of one size go together and need one "
+            f"window, but sampling.window_global is {sampling.window_global} and window_local {sampling.window_local}"
+        )
+    if views.shift and (encoder.position_embedding != "sincos" or encoder.timm_model):
+        raise ValueError("views.shift moves the sine-cosine table: it needs encoder.position_embedding 'sincos'")
+
+
+def draw_plan(recipe: Any, width: int, height: int, random: np.random.Generator, *, places: bool) -> Plan:
+    """Draw the teacher's view, the student's, the queries of each of the student's, and, with `places`, where these lie in the
+    teacher's view."""
+    views, sampling = recipe.views, recipe.sampling
+    boxes = draw_boxes(width, height, views, random)
+    flips = draw_flips(len(boxes), views.flip, random)
+    parameters = [draw_photometric(random, views.strength) for _ in boxes]
+    generator = torch.Generator().manual_seed(int(random.integers(2**62)))
+    windows = [sampling.window_global] + [sampling.window_local] * views.n_local
+    drawn = {
+        "queries": [
+            draw_queries(1, side // recipe.encoder.patch_size, window, sampling.mode, generator)[0]
+            for (_, side), window in zip(boxes[1:], windows)
+        ]
+    }
+    drawn |= draw_paths(len(boxes) - 1, recipe, random)
+    if places:
+        size = views.global_size
+        drawn["places"] = [
+            places_in_teacher(queries, side // recipe.encoder.patch_size, box, size, flip, flips[0])
+            for queries, (box, side), flip in zip(drawn["queries"], boxes[1:], flips[1:])
+        ]
+    if views.shift:
+        shifts = random.uniform(0, views.shift, (len(boxes), 2)).astype(np.float32)
+        drawn["shifts"] = list(torch.from_numpy(shifts))
+    return Plan(boxes, flips, parameters, views.student_from == "teacher", drawn)
 
 
 def draw_boxes(width: int, height: int, views: Views, random: np.random.Generator) -> list[tuple[Box, int]]:

@@ -20,6 +20,8 @@ def test_two_ranks_equal_one(tmp_path):
     for rank in launch(tmp_path, 2, parts=(1, 2)):
         assert_equal(rank, alone)  # weights include both networks and the center
         assert abs(rank["vmr"] - alone["vmr"]) <= 1e-6
+        for found, wanted in zip(rank["contrast"], alone["contrast"], strict=True):  # against the tokens of all ranks
+            assert (found - wanted).abs().max() <= 1e-9
     assert alone["weights"]["center"].abs().max() > 0
 
 

@@ -17,6 +17,7 @@ from flsl.runtime.device import choose_device
 from flsl.runtime.distributed import Ranks, data_parallel, start_ranks, stop_ranks
 from flsl.sampling import draw_queries
 from pretrain.batch import Batch
+from pretrain.methods import dense
 from pretrain.methods.flsl import Method, Recipe
 from pretrain.recipe import CentroidOptimizer, Runtime, Training
 from pretrain.schedules import Schedules
@@ -98,7 +99,16 @@ def run_steps(out: Path, ranks: Ranks, backend: str, parts: int) -> None:
         starts = [(part * ranks.world + ranks.rank) * share for part in range(parts)]
         batches = [whole.filled_with([t[a : a + share].to(ranks.device) for t in whole.tensors()]) for a in starts]
         scalars = step(batches, i)
+    torch.manual_seed(2)
+    contrast = dense.Method(dense.Recipe(encoder=encoder)).double().to(ranks.device)
+    places = [torch.rand(BATCH, q.shape[1], 2, generator=generator, dtype=torch.float64) * 2 - 1 for q in queries]
+    own = slice(ranks.rank * BATCH // ranks.world, (ranks.rank + 1) * BATCH // ranks.world)
+    whole = whole.filled_with([t[own].to(ranks.device) for t in whole.tensors()])
+    whole.drawn["places"] = [p[own].to(ranks.device) for p in places]
+    wrapped = wrap(contrast)  # kept: its hooks average the gradients
+    wrapped(whole, {}).loss.backward()
     result = {
+        "contrast": [p.grad for p in contrast.student.parameters() if p.grad is not None],
         "gradients": {n: p.grad for n, p in model.student.named_parameters() if p.grad is not None},
         "weights": model.state_dict(),
         "vmr": scalars["vmr"],
