@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from support.records import record
 
+from flsl.checkpoint import load_encoder
 from flsl.runtime.errors import UserError
+from pretrain.recipe import read_recipe
 from results.__main__ import main
 from results.record import Metric
 from results.store import write_record
@@ -221,3 +223,15 @@ def test_a_study_is_run_from_beginning_to_end(tmp_path, capsys):
     assert set(found["scores"]) == {"a", "b", "random"}
     assert list((tmp_path / "out/pictures").glob("*.png"))
     assert "pretrain a" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", sorted(Path("configs/studies").glob("*.py")), ids=lambda path: path.stem)
+def test_studies_of_the_repository_are_valid(path):
+    study, seen = read_study(path), set()
+    for method in study.methods.values():
+        for trial in method.trials:
+            training = read_recipe(method.recipe, [*method.set, *trial]).training
+            seen.add((training.epochs, training.batch_size))
+    assert len(seen) == 1
+    for checkpoint in study.floors.values():
+        load_encoder(checkpoint)
