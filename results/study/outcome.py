@@ -8,7 +8,7 @@ from flsl.runtime.errors import UserError
 from results.compare import LEVEL, Comparison, compare_groups, holm
 from results.record import Record
 from results.study.cells import Cells, Pretraining, Scoring
-from results.study.declaration import Evaluation
+from results.study.declaration import Evaluation, Study
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Pair:
-    """The baseline minus another model on one test; `comparison` has the p-value corrected for all pairs."""
+    """A method minus another model on one test; `comparison` has the p-value corrected for all pairs."""
 
     test: str
     other: str
@@ -77,21 +77,29 @@ def find(cells: Cells) -> Finding:
     missing = [f"choose a trial of {name}" for name, run in chosen.items() if run is None]
     missing += [run.name for runs in finals.values() for run in runs if not run.done]
     missing += [scoring.name for scoring, record in read if record is None]
-    scores: dict[str, dict[str, Score]] = {}
-    pairs = []
-    for name in (*study.methods, *study.floors):
-        scores[name] = {}
-        for test in study.tests:
-            mine = _records(found, name, test)
-            if mine:
-                scores[name][test.name] = _score(mine, test)
-            if mine and name != study.baseline and (base := _records(found, study.baseline, test)):
-                compared = compare_groups(base, mine, test.metric or None)
-                pairs.append(Pair(test.name, name, replace(compared, a=study.baseline, b=name)))
+    models = (*study.methods, *study.floors)
+    records = {(name, test.name): _records(found, name, test) for name in models for test in study.tests}
+    scores = {
+        name: {test.name: _score(mine, test) for test in study.tests if (mine := records[name, test.name])}
+        for name in models
+    }
+    pairs = [
+        Pair(test.name, other, replace(compare_groups(mine, theirs, test.metric or None), a=method, b=other))
+        for method, other in _compared(study)
+        for test in study.tests
+        if (mine := records[method, test.name]) and (theirs := records[other, test.name])
+    ]
     corrected = holm([pair.comparison for pair in pairs])
     pairs = [replace(pair, comparison=comparison) for pair, comparison in zip(pairs, corrected)]
     care = [_care(cells, name, chosen[name], finals[name]) for name in study.methods]
     return Finding(scores, pairs, care, missing, {s.folder.name: record for s, record in found})
+
+
+def _compared(study: Study) -> list[tuple[str, str]]:
+    """Return who is compared with whom: the baseline with all others, the other methods with the floors."""
+    others = [name for name in (*study.methods, *study.floors) if name != study.baseline]
+    rest = [name for name in others if name not in study.floors]
+    return [*((study.baseline, name) for name in others), *((name, floor) for name in rest for floor in study.floors)]
 
 
 def _require_apart(selection: Sequence[Record | None], tests: Sequence[Record]) -> None:
@@ -150,36 +158,36 @@ def _care(cells: Cells, name: str, chosen: Pretraining | None, finals: Sequence[
     )
 
 
-def say(finding: Finding, baseline: str, floors: Sequence[str]) -> list[str]:
-    """Return the verdict: for each other model one sentence, and before them one on all."""
-    sentences = []
-    words: dict[str, list[str]] = {}
-    for other in dict.fromkeys(pair.other for pair in finding.pairs):
-        mine = [pair for pair in finding.pairs if pair.other == other]
-        words[other] = [pair.word for pair in mine]
-        counted = [
-            f"{word} on {', '.join(_told(pair) for pair in mine if pair.word == word)}"
-            for word in ("better", "worse")
-            if word in words[other]
-        ]
-        if open_ := [_told(pair) for pair in mine if pair.word == "undecided"]:
-            counted.append(f"not shown to differ on {', '.join(open_)}")
-        sentences.append(f"{baseline} against {other}: {'; '.join(counted)}.")
-    if not words:
+def say(finding: Finding, floors: Sequence[str]) -> list[str]:
+    """Return the verdict: for each method what it is better than, then for each pair one sentence."""
+    if not finding.pairs:
         return ["Nothing can be said yet: no test has been scored for the baseline and another model."]
-    for kind, names in (
-        ("the floors, which learned nothing", [name for name in words if name in floors]),
-        ("the other methods", [name for name in words if name not in floors]),
-    ):
-        if names:
-            every = [word for name in names for word in words[name]]
-            answer = "Yes" if {*every} == {"better"} else "No" if "better" not in every else "In part"
-            counts = ", ".join(f"{every.count(word)} {word}" for word in ("better", "undecided", "worse"))
-            sentences.insert(
-                len([s for s in sentences if s.startswith("Is ")]),
-                f"Is {baseline} better than {kind} ({', '.join(names)})? {answer}: of {len(every)} comparisons {counts}.",
-            )
-    return sentences
+    answers, sentences = [], []
+    for method in dict.fromkeys(pair.comparison.a for pair in finding.pairs):
+        words: dict[str, list[str]] = {}
+        for other in dict.fromkeys(pair.other for pair in finding.pairs if pair.comparison.a == method):
+            mine = [pair for pair in finding.pairs if (pair.comparison.a, pair.other) == (method, other)]
+            words[other] = [pair.word for pair in mine]
+            counted = [
+                f"{word} on {', '.join(_told(pair) for pair in mine if pair.word == word)}"
+                for word in ("better", "worse")
+                if word in words[other]
+            ]
+            if open_ := [_told(pair) for pair in mine if pair.word == "undecided"]:
+                counted.append(f"not shown to differ on {', '.join(open_)}")
+            sentences.append(f"{method} against {other}: {'; '.join(counted)}.")
+        for kind, names in (
+            ("the floors, which learned nothing", [name for name in words if name in floors]),
+            ("the other methods", [name for name in words if name not in floors]),
+        ):
+            if names:
+                every = [word for name in names for word in words[name]]
+                answer = "Yes" if {*every} == {"better"} else "No" if "better" not in every else "In part"
+                counts = ", ".join(f"{every.count(word)} {word}" for word in ("better", "undecided", "worse"))
+                answers.append(
+                    f"Is {method} better than {kind} ({', '.join(names)})? {answer}: of {len(every)} comparisons {counts}."
+                )
+    return [*answers, *sentences]
 
 
 def _told(pair: Pair) -> str:

@@ -39,7 +39,7 @@ def verdict(study: Study, finding: Finding) -> list[str]:
     unequal = {care.images for care in finding.care if care.images}
     if len(unequal) > 1:
         unfinished.append("The methods have not seen the same number of images: see the table of care.")
-    return unfinished + say(finding, study.baseline, [*study.floors])
+    return unfinished + say(finding, [*study.floors])
 
 
 def score_rows(study: Study, finding: Finding) -> Rows:
@@ -117,7 +117,7 @@ def sections(study: Study, finding: Finding) -> list[tuple[str, str, Rows]]:
             score_rows(study, finding),
         ),
         (
-            f"{study.baseline} against the others",
+            f"{study.baseline} against the others, all methods against the floors",
             f"Paired bootstrap {covers}; p corrected by Holm for all rows; decided where p < {LEVEL:g}.",
             pair_rows(study, finding),
         ),

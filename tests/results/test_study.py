@@ -101,6 +101,7 @@ def test_trials_are_chosen_on_the_selection_and_reported_on_the_tests(tmp_path, 
     for written in ((place.out / f"study.{kind}").read_text() for kind in ("html", "md")):
         assert "Is a better than the floors, which learned nothing (random, pixels)? Yes" in written
         assert "Is a better than the other methods (b)? Yes: of 1 comparisons 1 better" in written
+        assert "Is b better than the floors, which learned nothing (random, pixels)? Yes" in written
         assert "70.25" not in written  # means are over items too
         assert "73.75 ± 0.35 (2 seeds)" in written
         assert "optimizer.lr=2e-3" in written
@@ -120,7 +121,7 @@ def test_no_difference_is_said_so(tmp_path, place):
     finish_all(cells, a=50.0, b=50.0)
     finding = find(cells)
     assert [pair.word for pair in finding.pairs if pair.other == "b"] == ["undecided"]
-    sentences = say(finding, "a", ["random", "pixels"])
+    sentences = say(finding, ["random", "pixels"])
     assert "Is a better than the other methods (b)? No: of 1 comparisons 0 better, 1 undecided, 0 worse." in sentences
 
 
