@@ -17,7 +17,7 @@ from eval.progress import tracked
 TILE = 4096  # entries whose bounds, for a block of queries, stay in the processor's cache
 BLOCK = 1024  # queries at once
 FEWEST = 4  # tiles below which everything is multiplied out
-CELL, MOST_CELLS = 2048, 2048
+CELL, MOST_CELLS = 2048, 1024
 SPARE = 18  # entries beyond k that are looked at for a first idea of the k-th best
 HEADS = (37, 61, 125)  # coordinates; the bounds take three more
 REST = 0.05  # share of the variance that may be outside the head
@@ -61,17 +61,17 @@ class Index:
         sample = self.entries(shuffled[:SAMPLE])
         self._mean = sample.mean(dim=0)
         variance, directions = torch.linalg.eigh((sample - self._mean).T @ (sample - self._mean))
-        variance, self._directions = variance.flip(0), directions.flip(1).contiguous()
-        rest = 1 - variance.cumsum(0) / variance.sum().clamp(min=1e-12)
+        rest = 1 - variance.flip(0).cumsum(0) / variance.sum().clamp(min=1e-12)
         wide = features.shape[1]
         fitting = [head for head in HEADS if head < wide and rest[head - 1] <= REST]
         self._head = min([*fitting, HEADS[-1], wide])
-        self._centers = _centers(((sample - self._mean) @ self._directions)[:, : self._head], len(features))
+        self._directions = directions.flip(1)[:, : self._head].contiguous()
+        self._centers = _centers(self._turn(sample)[:, :-1], len(features))
         self._between = torch.cdist(self._centers, self._centers).clamp(min=NARROW)
         cells = torch.empty(len(features), dtype=torch.int16)
         for start in range(0, len(features), GPU_TILE):
-            turned = (self.entries(slice(start, start + GPU_TILE)) - self._mean) @ self._directions[:, : self._head]
-            cells[start : start + GPU_TILE] = _nearest_center(turned, self._centers)
+            turned = self._turn(self.entries(slice(start, start + GPU_TILE)))
+            cells[start : start + GPU_TILE] = _nearest_center(turned[:, :-1], self._centers)
         # Entries of a cell lie side by side, in no order.
         self._order = shuffled[cells[shuffled].argsort(stable=True)]
         self._ends = [0, *torch.bincount(cells.int(), minlength=len(self._centers)).cumsum(0).tolist()]
@@ -79,10 +79,8 @@ class Index:
         self._longest = 0.0
         for start in range(0, len(features), GPU_TILE):
             entries, rows = self.entries(self._order[start : start + GPU_TILE]), self._rows[start : start + GPU_TILE]
-            turned = (entries - self._mean) @ self._directions
-            rows[:, : self._head] = turned[:, : self._head]
-            rows[:, -3] = turned[:, self._head :].norm(dim=1)
-            rows[:, -2] = (entries - self._mean) @ self._mean
+            rows[:, :-2] = self._turn(entries)
+            rows[:, -2] = entries @ self._mean - self._mean @ self._mean
             self._longest = max(self._longest, float(entries.square().sum(dim=1).max()))
 
     def __len__(self) -> int:
@@ -117,15 +115,21 @@ class Index:
                     best.add(slice(None), part @ entries.T, torch.arange(len(entries), device=queries.device) + start)
         return torch.cat([best.values for _, best in parts]), torch.cat([best.indices for _, best in parts])
 
+    def _turn(self, vectors: Tensor) -> Tensor:
+        """Return the first coordinates of vectors (n, D), and at least the length of the rest, (n, head + 1)."""
+        centered = vectors - self._mean
+        turned = centered @ self._directions
+        rest = centered.square().sum(dim=1) - turned.square().sum(dim=1)
+        return torch.cat([turned, (rest.clamp(min=0) + ROUNDING).sqrt()[:, None]], dim=1)
+
     def _add_by_bounds(self, queries: Tensor, best: Best) -> None:
         """Take in every entry that may be among the best."""
-        turned = (queries - self._mean) @ self._directions
-        rest = turned[:, self._head :].norm(dim=1, keepdim=True)
+        turned = self._turn(queries)
         # What a query's product with the mean adds is the same for all entries: it stands in the last column, from which the
         # k-th best so far is taken off, so that bounds must reach 0.
         constant = (queries @ self._mean + ROUNDING)[:, None]
-        given = torch.cat([turned[:, : self._head], rest, torch.ones_like(rest), constant], dim=1)  # (q, head + 3)
-        far = torch.cdist(turned[:, : self._head], self._centers).square()  # (q, cells)
+        given = torch.cat([turned, torch.ones_like(constant), constant], dim=1)  # (q, head + 3)
+        far = torch.cdist(turned[:, :-1], self._centers).square()  # (q, cells)
         own = far.argmin(dim=1)
         # How far behind the plane between its own and another cell a query is from the other one.
         behind = ((far - far.gather(1, own[:, None])) / (2 * self._between[own])).T.contiguous()  # (cells, q)
