@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from types import FrameType
+from typing import Any
 
 SIGNALS = ("SIGTERM", "SIGUSR1", "SIGUSR2")
 GRACE = 10  # seconds
@@ -23,7 +24,8 @@ class StopSignal:
     """
 
     def __init__(self):
-        self._noted, self._before = False, {}
+        self._noted = False
+        self._before: dict[str, Any] = {}
         self._starter = os.getppid() if "LOCAL_RANK" in os.environ else None
 
     @property
@@ -33,9 +35,9 @@ class StopSignal:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._noted = True
-        before = self._before.get(signal.Signals(number).name)
-        if isinstance(getattr(before, "__self__", None), StopSignal):  # of the whole, of which this one watches a part
-            before(number, frame)
+        whole = getattr(self._before.get(signal.Signals(number).name), "__self__", None)
+        if isinstance(whole, StopSignal):  # this one watches a part of it
+            whole._note(number, frame)
 
     def __enter__(self) -> "StopSignal":
         """Listen; only a process's main thread can."""
