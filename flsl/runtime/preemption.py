@@ -5,7 +5,6 @@ import signal
 import threading
 import time
 from types import FrameType
-from typing import Any
 
 SIGNALS = ("SIGTERM", "SIGUSR1", "SIGUSR2")
 GRACE = 10  # seconds
@@ -19,31 +18,32 @@ class Preempted(Exception):
 class StopSignal:
     """While entered, `requested` tells whether one of `SIGNALS` has come; afterwards they do what they did before.
 
+    Inside of another one it tells what that one hears: who watches a part of a run keeps no signal from the whole.
+
     One of several processes is also asked to stop where the program that started them is gone: torchrun itself dies of
     SIGUSR1 and hands nothing on.
     """
 
     def __init__(self):
         self._noted = False
-        self._before: dict[str, Any] = {}
+        self._whole: StopSignal | None = None
         self._starter = os.getppid() if "LOCAL_RANK" in os.environ else None
 
     @property
     def requested(self) -> bool:
         """Whether to stop."""
-        return self._noted or self._starter not in (None, os.getppid())
+        noted = self._noted if self._whole is None else self._whole.requested
+        return noted or self._starter not in (None, os.getppid())
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._noted = True
-        whole = getattr(self._before.get(signal.Signals(number).name), "__self__", None)
-        if isinstance(whole, StopSignal):  # this one watches a part of it
-            whole._note(number, frame)
 
     def __enter__(self) -> "StopSignal":
         """Listen; only a process's main thread can."""
-        if threading.current_thread() is threading.main_thread():
-            for name in SIGNALS:
-                self._before[name] = signal.signal(getattr(signal, name), self._note)
+        around = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+        self._whole = around if isinstance(around, StopSignal) else None
+        here = self._whole is None and threading.current_thread() is threading.main_thread()
+        self._before = {name: signal.signal(getattr(signal, name), self._note) for name in SIGNALS} if here else {}
         return self
 
     def __exit__(self, *error: object) -> None:
