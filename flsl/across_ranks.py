@@ -34,10 +34,37 @@ def mean_over_ranks(value: torch.Tensor) -> torch.Tensor:
     return total / dist.get_world_size()
 
 
+class _Sum(torch.autograd.Function):
+    """The sum over ranks; each rank's part gets the gradients of all ranks' losses."""
+
+    @staticmethod
+    def forward(ctx: object, value: torch.Tensor) -> torch.Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: object, *gradients: torch.Tensor) -> torch.Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
+def sum_over_ranks(value: torch.Tensor) -> torch.Tensor:
+    """Return the sum of a tensor over all ranks, through which every rank's gradient reaches every rank.
+
+    Where each rank has the mean loss of its own rows, or all have the loss of all rows, the gradients that data parallelism
+    averages afterwards are those of one process with all rows.
+    """
+    return value if ranks_in_step() == 1 else _Sum.apply(value)
+
+
 def rows_of_all_ranks(rows: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Return the rows (no gradient), equally many on each rank, of all ranks in their order, and where this rank's begin."""
+    """Return the rows `(R, D)`, equally many on each rank, of all ranks in their order, and where this rank's begin.
+
+    Gradients pass as in `sum_over_ranks`.
+    """
     if ranks_in_step() == 1:
         return rows, 0
-    parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, rows.contiguous())
-    return torch.cat(parts), dist.get_rank() * len(rows)
+    first, count = dist.get_rank() * len(rows), dist.get_world_size() * len(rows)
+    return sum_over_ranks(torch.nn.functional.pad(rows, (0, 0, first, count - first - len(rows)))), first

@@ -23,7 +23,7 @@ class Encoder(nn.Module):
 
     Parameter names are those of public checkpoints (`blocks.0.attn.qkv.weight`, `pos_embed`, ...), with `network.` in
     front where the network stays timm's. Class and register tokens, where the architecture has them, take part in
-    attention and never leave the encoder.
+    attention and leave the encoder only where `prefix` asks for them.
     """
 
     def __init__(self, config: EncoderConfig, drop_path: float = 0.0):
@@ -121,6 +121,7 @@ class Encoder(nn.Module):
         norm: bool = True,
         kept: torch.Tensor | None = None,
         shift: torch.Tensor | None = None,
+        prefix: bool = False,
     ) -> list[torch.Tensor]:
         """Return patch features in raster order.
 
@@ -131,9 +132,10 @@ class Encoder(nn.Module):
             kept: `(depth, 2, B)` factors of the blocks' branches, 0 where stochastic depth leaves one out; None lets the
                 blocks draw, where they train. A network of timm's draws in any case.
             shift: that of `embed`; a network of timm's has none.
+            prefix: keep class and register tokens, in front; a network of timm's never does.
 
         Returns:
-            One `(B, N, D)` tensor per block.
+            One `(B, N, D)` tensor per block, or `(B, prefix + N, D)`.
 
         Raises:
             UserError: a block that does not exist, or sides that are no multiple of the patch size.
@@ -146,17 +148,22 @@ class Encoder(nn.Module):
         for index, block in enumerate(self.blocks[: blocks[-1] + 1]):
             tokens = self.run_block(block, tokens, None if kept is None else kept[index])
             if index in blocks:
-                taps.append((self.norm(tokens) if norm else tokens)[:, self.num_prefix_tokens :])
+                tap = self.norm(tokens) if norm else tokens
+                taps.append(tap if prefix else tap[:, self.num_prefix_tokens :])
         return taps
 
     def forward(
-        self, images: torch.Tensor, kept: torch.Tensor | None = None, shift: torch.Tensor | None = None
+        self,
+        images: torch.Tensor,
+        kept: torch.Tensor | None = None,
+        shift: torch.Tensor | None = None,
+        prefix: bool = False,
     ) -> torch.Tensor:
         """Encode images `(B, 3, H, W)` into patch tokens `(B, N, D)` after the final norm, in raster order.
 
-        `kept` and `shift` are those of `patch_tokens`.
+        `kept`, `shift` and `prefix` are those of `patch_tokens`.
         """
-        return self.patch_tokens(images, kept=kept, shift=shift)[0]
+        return self.patch_tokens(images, kept=kept, shift=shift, prefix=prefix)[0]
 
     def feature_maps(
         self, images: torch.Tensor, blocks: Sequence[int] | None = None, norm: bool = True
@@ -174,6 +181,12 @@ def _run_kept(block: Any, tokens: torch.Tensor, kept: torch.Tensor) -> torch.Ten
     tokens = tokens + branch * first.to(branch.dtype)
     branch = block.ls2(block.mlp(block.norm2(tokens)))
     return tokens + branch * second.to(branch.dtype)
+
+
+def kept_branches(draws: torch.Tensor, drop: torch.Tensor) -> torch.Tensor:
+    """Turn draws in 0..1 `(B, depth, 2)` into the factors `(depth, 2, B)` of the blocks' branches; `drop` `(depth, 1, 1)` is
+    the share of branches that stochastic depth leaves out of a block."""
+    return (draws.permute(1, 2, 0) >= drop).to(drop) / (1 - drop)
 
 
 def check_sides(images: torch.Tensor, patch_size: int) -> None:

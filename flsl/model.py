@@ -11,7 +11,7 @@ from torch import nn
 
 from flsl.across_ranks import mean_over_ranks
 from flsl.architecture import EncoderConfig
-from flsl.encoder import Encoder
+from flsl.encoder import Encoder, kept_branches
 from flsl.head import Head
 from flsl.losses import (
     gradient_of_a_part,
@@ -60,15 +60,19 @@ class StepOutput:
 
     def health(self) -> dict[str, torch.Tensor]:
         """Return what shows a collapse, scalars without gradient; on every so many steps is often enough."""
-        p_bar = self.p_bar.detach()
-        entropy = -(p_bar * p_bar.clamp_min(1e-30).log()).sum()
-        student, teacher = self.logits_student.argmax(-1), self.logits_teacher.argmax(-1)
-        return {
-            "assignment_entropy": entropy / math.log(len(p_bar)),  # share of the maximum
-            "centroids_in_use": torch.zeros_like(p_bar).scatter_(0, student, 1.0).sum(),
-            "mean_shift_agreement": 1 - self.intra.detach() / 2,  # cosine of query and mode
-            "teacher_student_agreement": (student == teacher).float().mean(),
-        }
+        agreement = {"mean_shift_agreement": 1 - self.intra.detach() / 2}  # cosine of query and mode
+        return assignment_health(self.p_bar, self.logits_student, self.logits_teacher) | agreement
+
+
+@torch.no_grad()
+def assignment_health(p_bar: torch.Tensor, student: torch.Tensor, teacher: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return what shows that assignments collapse: of their mean `(K,)`, and of logits `(R, K)` of both networks."""
+    entropy = -(p_bar * p_bar.clamp_min(1e-30).log()).sum()
+    return {
+        "assignment_entropy": entropy / math.log(len(p_bar)),  # share of the maximum
+        "centroids_in_use": torch.zeros_like(p_bar).scatter_(0, student.argmax(-1), 1.0).sum(),
+        "teacher_student_agreement": (student.argmax(-1) == teacher.argmax(-1)).float().mean(),
+    }
 
 
 class Network(nn.Module):
@@ -255,14 +259,15 @@ class FLSL(nn.Module):
 
         Where the boolean `keep`, on the device and equal on all ranks, is true, the center stays as it is.
         """
-        momentum = self.objective.center_momentum
-        mean = mean_over_ranks(logits_teacher.mean(0, keepdim=True))
-        moved = self.center * momentum + mean * (1 - momentum)
-        self.center.copy_(moved if keep is None else torch.where(keep, self.center, moved))
+        move_center(self.center, logits_teacher, self.objective.center_momentum, keep)
 
-    def update_teacher(self, share: Scalar) -> None:
-        """Move the teacher `share` (1 - momentum) of the way to the student."""
-        follow(self.teacher, self.student, share)
+
+@torch.no_grad()
+def move_center(center: torch.Tensor, logits: torch.Tensor, momentum: float, keep: torch.Tensor | None = None) -> None:
+    """Move a center `(1, K)` towards the mean over rows `(R, K)` and ranks, unless the boolean `keep` holds it."""
+    mean = mean_over_ranks(logits.mean(0, keepdim=True))
+    moved = center * momentum + mean * (1 - momentum)
+    center.copy_(moved if keep is None else torch.where(keep, center, moved))
 
 
 def encode_student(
@@ -282,10 +287,7 @@ def encode_student(
     for _, run in groupby(range(1, len(views)), key=lambda i: views[i].shape[-1]):
         group = list(run)
         images, chosen = torch.cat([views[i] for i in group]), torch.cat([queries[i - 1] for i in group])
-        kept = None
-        if paths:
-            draws = torch.cat([paths[i - 1] for i in group]).permute(1, 2, 0)
-            kept = (draws >= drop).to(drop) / (1 - drop)
+        kept = kept_branches(torch.cat([paths[i - 1] for i in group]), drop) if paths else None
         shift = torch.cat([shifts[i] for i in group]) if shifts else None
         yield group, at_least_float32(encoder(images, kept, shift)), chosen
 

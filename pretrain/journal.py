@@ -82,10 +82,11 @@ class Journal:
                 file.write(json.dumps(line) + "\n")
             for key, value in (scalars | {"images_per_second": rate}).items():
                 self.board.add_scalar(key, value, step)
+        terms = " ".join(f"{term} {scalars[term]:.4f}" for term in self.terms)
         eta = (now - self.start) / (step + 1 - self.first_step) * (self.total_steps - step - 1)
         print(
             f"epoch {epoch + 1}/{self.total_steps // self.steps_per_epoch} step {step + 1}/{self.total_steps} "
-            f"loss {scalars['loss']:.4f} ({' '.join(f'{term} {scalars[term]:.4f}' for term in self.terms)}) "
+            f"loss {scalars['loss']:.4f} {f'({terms}) ' * bool(terms)}"
             f"lr {scalars['lr']:.2e} {rate:.1f} images/s data {share:.0%} ETA {clock(eta)}",
             flush=True,
         )

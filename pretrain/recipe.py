@@ -26,6 +26,7 @@ from flsl.runtime.schema import (
 )
 from pretrain.methods import load_method, method_names
 
+Name = Annotated[str, Field(min_length=1)]
 Area = Annotated[float, Field(gt=0, le=1)]  # a share of an image's
 Strength = Annotated[float, Field(ge=0, le=2.5)]  # of color jitter; at 2.5 brightness and contrast may vanish
 
@@ -130,7 +131,7 @@ class ProbeSection:
 class Recipe:
     """What every pretraining recipe has; the recipe of a method (`pretrain/methods/`) adds the method's own keys."""
 
-    name: Annotated[str, Field(min_length=1)] = "FLSL"
+    name: Name = "FLSL"
     method: str = "flsl"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     views: Views = field(default_factory=Views)

@@ -1,13 +1,16 @@
 """What is drawn for one image: boxes of its views, flips, color changes, and whatever else its method needs."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
-from flsl.random_crop import Box
-from pretrain.photometric import Photometric
+from flsl.random_crop import Box, draw_box
+from flsl.runtime.schema import Pixels, Share, section
+from pretrain.photometric import Photometric, draw_photometric
+from pretrain.recipe import Area, Strength, Views
 
 
 @dataclass(frozen=True)
@@ -32,3 +35,38 @@ def draw_paths(count: int, recipe: Any, random: np.random.Generator) -> dict[str
     if not recipe.training.drop_path:
         return {}
     return {"paths": list(torch.from_numpy(random.random((count, recipe.encoder.depth, 2), dtype=np.float32)))}
+
+
+@section
+class GlobalViews(Views):
+    """Two views of the whole image, each cut from it: the first is blurred always, the second seldom, and sometimes
+    solarized, as BYOL draws them."""
+
+    global_scale: tuple[Area, Area] = (0.4, 1.0)
+    flip: Share = 0.5
+    strength: Strength = 1.0
+
+
+@section
+class MultiCrop(GlobalViews):
+    """Beside them some local views, which are small and of a small part, blurred every second time."""
+
+    local_size: Pixels = 96
+    n_local: Annotated[int, Field(ge=0, le=100)] = 8
+    local_scale: tuple[Area, Area] = (0.05, 0.4)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes that views have, by key."""
+        return {"global_size": self.global_size} | ({"local_size": self.local_size} if self.n_local else {})
+
+
+def plan_crops(recipe: Any, width: int, height: int, random: np.random.Generator) -> Plan:
+    """Draw the views of `GlobalViews` or `MultiCrop` of an image; the global ones first."""
+    views = recipe.views
+    kinds = [(views.global_scale, views.global_size, finish) for finish in ((1.0, 0.0), (0.1, 0.2))]
+    if isinstance(views, MultiCrop):
+        kinds += [(views.local_scale, views.local_size, (0.5, 0.0))] * views.n_local
+    boxes = [(draw_box(width, height, scale, random), side) for scale, side, _ in kinds]
+    flips = draw_flips(len(kinds), views.flip, random)
+    parameters = [draw_photometric(random, views.strength, finish) for *_, finish in kinds]
+    return Plan(boxes, flips, parameters, drawn=draw_paths(len(kinds), recipe, random))

@@ -15,7 +15,7 @@ from torch import nn
 
 from flsl.across_ranks import mean_over_ranks
 from flsl.checkpoint import fingerprint, load_encoder
-from flsl.model import FLSL, EarlierStage, StepValues
+from flsl.model import FLSL, EarlierStage, StepValues, follow
 from flsl.objective import HeadConfig, Loss, MeanShift, Stage, Temperature
 from flsl.places import places_in_teacher
 from flsl.random_crop import Box, draw_box
@@ -209,7 +209,7 @@ class Method(FLSL, method.Method):
         if self.objective.centering:
             self.update_center(torch.stack([part["logits"] for part in carried]), keep=held)
         # After a skipped step it moves towards an unchanged student.
-        self.update_teacher(share)
+        follow(self.teacher, self.student, share)
 
 
 def check_views(recipe: Any) -> None:

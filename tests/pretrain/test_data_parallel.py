@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from support.parallel_step import assert_equal, launch
+from support.comparators import COMPARATORS
+from support.parallel_step import assert_equal, comparators, launch
 from support.pretrain_run import words
 
 from flsl.checkpoint import load_encoder
@@ -15,14 +16,31 @@ from pretrain.methods.flsl import Recipe
 from pretrain.recipe import Training
 
 
-def test_two_ranks_equal_one(tmp_path):
-    (alone,) = launch(tmp_path, 1)
-    for rank in launch(tmp_path, 2, parts=(1, 2)):
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory):
+    """A folder, what one process saved there, and what two did."""
+    out = tmp_path_factory.mktemp("ranks")
+    (alone,) = launch(out, 1)
+    return out, alone, launch(out, 2, parts=(1, 2))
+
+
+def test_two_ranks_equal_one(launched):
+    _, alone, ranks = launched
+    for rank in ranks:
         assert_equal(rank, alone)  # weights include both networks and the center
         assert abs(rank["vmr"] - alone["vmr"]) <= 1e-6
         for found, wanted in zip(rank["contrast"], alone["contrast"], strict=True):  # against the tokens of all ranks
             assert (found - wanted).abs().max() <= 1e-9
     assert alone["weights"]["center"].abs().max() > 0
+
+
+@pytest.mark.parametrize("name", COMPARATORS)
+def test_two_ranks_of_other_methods_equal_one(name, launched):
+    """Centers, batch normalization, and losses that compare the images of all ranks."""
+    (alone,) = comparators(launched[0], 1)
+    for rank in comparators(launched[0], 2):
+        assert_equal(rank[name], alone[name], 1e-9)
+    assert max(value.abs().max() for value in alone[name]["gradients"].values()) > 1e-4
 
 
 def test_training_program_runs_on_two_ranks(recipe_file, images, tmp_path):

@@ -6,9 +6,11 @@ parallel_step.py OUT [DEVICE [BACKEND [PARTS]]]     with a backend one rank has 
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
+from support.comparators import COMPARATORS, draw_batch, tiny_recipe
 from torch.nn.parallel import DistributedDataParallel
 
 from flsl.architecture import EncoderConfig
@@ -17,6 +19,7 @@ from flsl.runtime.device import choose_device
 from flsl.runtime.distributed import Ranks, data_parallel, start_ranks, stop_ranks
 from flsl.sampling import draw_queries
 from pretrain.batch import Batch
+from pretrain.method import build_model
 from pretrain.methods import dense
 from pretrain.methods.flsl import Method, Recipe
 from pretrain.recipe import CentroidOptimizer, Runtime, Training
@@ -29,6 +32,7 @@ BATCH, STEPS = 8, 2
 def launch(out, world, device="cpu", backend="", parts=(1,)):
     """What each rank saved, on the CPU, once for each number of micro-batches."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), environment.get("PYTHONPATH", "")])
     if (device := torch.device(device)).type == "cuda":  # one GPU is all that they see
         environment["CUDA_VISIBLE_DEVICES"] = str(device.index or 0)
         device = "cuda:0"
@@ -43,6 +47,11 @@ def launch(out, world, device="cpu", backend="", parts=(1,)):
     )
     files = [result_file(out, rank, world, backend, number) for number in parts for rank in range(world)]
     return [torch.load(file, map_location="cpu", weights_only=True) for file in files]
+
+
+def comparators(out, world):
+    """What the ranks of `launch` saved of the other methods, by name, for each rank."""
+    return [torch.load(result_file(out, rank, world, "", "other"), weights_only=True) for rank in range(world)]
 
 
 def result_file(out, rank, world, backend, parts):
@@ -66,7 +75,25 @@ def main(out: Path, device: str = "cpu", backend: str = "", parts: str = "1") ->
     ranks = start_ranks(device)
     for number in map(int, parts.split(",")):
         run_steps(out, ranks, backend, number)
+    if not backend and ranks.device.type == "cpu":
+        results = {name: run_comparator(name, ranks) for name in COMPARATORS}
+        torch.save(results, result_file(out, ranks.rank, ranks.world, backend, "other"))
     stop_ranks()
+
+
+def run_comparator(name: str, ranks: Ranks) -> dict:
+    """Train a tiny model of another method for two steps; return gradients and weights."""
+    recipe = tiny_recipe(name)
+    schedules = Schedules.of(recipe, steps_per_epoch=1)
+    wrap = partial(data_parallel, ranks=ranks)
+    step = TrainingStep(build_model(recipe).double(), recipe, schedules, ranks.device, wrap)
+    share = BATCH // ranks.world
+    for i in range(STEPS):
+        whole = draw_batch(recipe, i, BATCH)
+        mine = whole.filled_with([t[ranks.rank * share : (ranks.rank + 1) * share] for t in whole.tensors()])
+        step([mine], i)
+    gradients = {n: p.grad for n, p in step.model.student.named_parameters() if p.grad is not None}
+    return {"gradients": gradients, "weights": step.model.state_dict()}
 
 
 def run_steps(out: Path, ranks: Ranks, backend: str, parts: int) -> None:

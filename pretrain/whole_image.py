@@ -1,0 +1,108 @@
+"""What methods that look at whole images share: one vector per view, and how views of one size share a pass."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from flsl.architecture import EncoderConfig
+from flsl.encoder import Encoder, kept_branches
+from flsl.model import at_least_float32
+from flsl.runtime.schema import section
+from pretrain import recipe
+from pretrain.batch import Batch
+from pretrain.method import Method
+from pretrain.views import Plan, plan_crops
+
+NO_SPREAD = 0.05  # of embeddings, that draws a warning
+
+
+def require_plain(encoder: EncoderConfig) -> None:
+    """Raise ValueError where an encoder does not give its class token away."""
+    if encoder.timm_model:
+        raise ValueError("encoder.timm_model: a network of timm's is pretrained with method 'flsl' only")
+
+
+def require_whole_batch(training: recipe.Training, title: str) -> None:
+    """Raise ValueError where a loss that compares the images of a batch would see parts of it only."""
+    if training.accumulate > 1:
+        raise ValueError(
+            f"training.accumulate is {training.accumulate}, but {title} compares all images of a batch with each other: "
+            "parts of it have another loss. Set it to 1; runtime.activation_checkpointing saves memory too, and so does a "
+            "smaller training.batch_size"
+        )
+
+
+class ImageNetwork(nn.Module):
+    """An encoder, and a head on its class token or, where it has none, on the mean of its patch tokens."""
+
+    drop: torch.Tensor  # (depth, 1, 1), the share of its branches that stochastic depth leaves out of a block
+
+    def __init__(self, backbone: Encoder, head: nn.Module):
+        super().__init__()
+        self.backbone, self.head = backbone, head
+        drop = torch.linspace(0, backbone.drop_path, backbone.depth)[:, None, None]
+        self.register_buffer("drop", drop, persistent=False)
+
+    def summaries(self, views: Sequence[torch.Tensor], paths: Sequence[torch.Tensor] = ()) -> torch.Tensor:
+        """Encode views, each `(B, 3, s, s)`, into `(views * B, D)`, view by view; those of one size that follow each other
+        share a pass. `paths` are draws `(B, depth, 2)` of stochastic depth, one per view."""
+        found = []
+        for _, run in groupby(range(len(views)), key=lambda i: views[i].shape[-1]):
+            group = list(run)
+            kept = kept_branches(torch.cat([paths[i] for i in group]), self.drop) if paths else None
+            tokens = self.backbone(torch.cat([views[i] for i in group]), kept, prefix=True)
+            found.append(tokens[:, 0] if self.backbone.config.class_token else tokens.mean(1))
+        return torch.cat(found)
+
+    def forward(
+        self, views: Sequence[torch.Tensor], paths: Sequence[torch.Tensor] = (), apart: bool = False
+    ) -> torch.Tensor:
+        """Return the head's outputs `(views * B, K)` of views, in at least float32; see `summaries`.
+
+        With `apart` the head sees one view at a time: its batch normalization does.
+        """
+        summaries = self.summaries(views, paths)
+        parts = summaries.chunk(len(views)) if apart else [summaries]
+        return at_least_float32(torch.cat([self.head(part) for part in parts]))
+
+
+def paths_of(batch: Batch) -> list[torch.Tensor]:
+    """Return the draws of stochastic depth of a batch's views, where there are some."""
+    return batch.drawn.get("paths", [])
+
+
+@section
+class TwoViewRecipe(recipe.Recipe):
+    """A recipe of a method that compares two views over a whole batch."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_plain(self.encoder)
+        require_whole_batch(self.training, self.name)
+
+
+class TwoViewMethod(Method):
+    """A method that compares two views over a whole batch."""
+
+    advice = {"flat": "raise optimizer.lr", "collapse": "lower optimizer.lr, or enlarge training.batch_size"}
+
+    @classmethod
+    def plan(cls, recipe: TwoViewRecipe, width: int, height: int, random: np.random.Generator) -> Plan:
+        """Draw two global views."""
+        return plan_crops(recipe, width, height, random)
+
+    def complaint(self, scalars: Mapping[str, float]) -> str | None:
+        """Say what is wrong, where reported scalars show a collapse."""
+        if scalars.get("embedding_spread", 1.0) >= NO_SPREAD:
+            return None
+        return f"embeddings collapse: they fill {scalars['embedding_spread']:.1%} of the sphere that they could spread over"
+
+
+@torch.no_grad()
+def spread(embeddings: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return how far embeddings `(R, D)` spread over the sphere: 0 is one point for all, 1 all directions alike."""
+    return {"embedding_spread": (1 - F.normalize(embeddings, dim=-1).mean(0).square().sum()).clamp_min(0).sqrt()}
