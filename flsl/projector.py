@@ -24,7 +24,7 @@ class BatchNorm(nn.Module):
         centered = rows - sum_over_ranks(rows.mean(0)) / ranks_in_step()
         variance = sum_over_ranks(centered.square().mean(0)) / ranks_in_step()
         normalized = centered * torch.rsqrt(variance + 1e-5)
-        return normalized if self.weight is None else normalized * self.weight + self.bias
+        return normalized if self.weight is None or self.bias is None else normalized * self.weight + self.bias
 
 
 def projector(dims: Sequence[int], last_norm: bool) -> nn.Sequential:

@@ -76,11 +76,10 @@ def vicreg_terms(first: torch.Tensor, second: torch.Tensor) -> dict[str, torch.T
 
     Variance and covariance are those over the images of all ranks.
     """
-    everything = [rows_of_all_ranks(rows)[0] for rows in (first, second)]
-    centered = [rows - rows.mean(0) for rows in everything]
-    variance = sum(F.relu(1 - torch.sqrt(rows.var(0) + 1e-4)).mean() / 2 for rows in everything)
-    covariance = first.new_zeros(())
-    for rows in centered:
-        matrix = rows.T @ rows / (len(rows) - 1)
+    variance = covariance = first.new_zeros(())
+    for rows in (rows_of_all_ranks(first)[0], rows_of_all_ranks(second)[0]):
+        variance = variance + F.relu(1 - torch.sqrt(rows.var(0) + 1e-4)).mean() / 2
+        centered = rows - rows.mean(0)
+        matrix = centered.T @ centered / (len(rows) - 1)
         covariance = covariance + (matrix.square().sum() - matrix.diagonal().square().sum()) / rows.shape[1]
     return {"invariance": F.mse_loss(first, second), "variance": variance, "covariance": covariance}
