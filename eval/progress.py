@@ -2,15 +2,17 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import count
 from shutil import get_terminal_size
 from typing import TextIO, TypeVar
 
 from flsl.runtime.text import clock
 
 T = TypeVar("T")
+U = TypeVar("U")
 BAR = 20  # characters
 TERMINAL, LOG = 0.5, 10.0  # seconds between two lines
 _mark: ContextVar[str] = ContextVar("mark", default="")
@@ -61,6 +63,18 @@ def tracked(items: Iterable[T], what: str, total: int) -> Iterator[T]:
     for done, item in enumerate(items, start=1):
         yield item
         progress.update(done)
+
+
+def counted(function: Callable[[U], T], what: str, total: int) -> Callable[[U], T]:
+    """Return a function that shows on stderr how many of its `total` calls are done."""
+    progress, calls = Progress.on_stderr(what, total), count(1)
+
+    def call(value: U) -> T:
+        result = function(value)
+        progress.update(next(calls))
+        return result
+
+    return call
 
 
 @contextmanager

@@ -7,13 +7,15 @@ import numpy as np
 from flsl.runtime.errors import UserError
 from results.record import Interval
 
+RESAMPLES = 1000
+
 
 def percentile_interval(
     values: np.ndarray,
     statistic: Callable[[np.ndarray], float] | None = None,
     *,
     unit: str,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Interval:

@@ -11,11 +11,12 @@ from eval.coco.figures import draw_curves, draw_overlay
 from eval.detector.annotations import Annotations
 from eval.metrics.coco import Backend, Evaluation, Kind, evaluate
 from eval.metrics.resample import ap_resampler
+from eval.progress import counted
 from eval.run import Run
 from eval.table import write_table
 from flsl.runtime.files import sha256_of_file
 from flsl.runtime.marker import read_marker
-from results.bootstrap import percentile_interval
+from results.bootstrap import RESAMPLES, percentile_interval
 from results.record import Dataset, Record
 
 OFFICIAL = (5000, 36781, 80)  # images, annotations, categories of COCO's val2017
@@ -53,11 +54,13 @@ def write_scores(
             values |= {f"{kind}_{name}": value for name, value in evaluation.scores.items()}
             if evaluation.scores["AP"] is not None:
                 count, statistic = ap_resampler(truth, detections, evaluation)
+                statistic = counted(statistic, f"interval of {kind} AP: resample", RESAMPLES + 1)
                 intervals[f"{kind}_AP"] = percentile_interval(np.arange(count), statistic, unit="images", seed=run.seed)
     with run.watch.phase("tables and pictures"):
         write_table(out / "classes.csv", class_rows(truth, detections, evaluations.values()))
-        draw_curves(out / "curves.png", list(evaluations.values()))
-        files = about["files"] | {"classes": "classes.csv", "curves": "curves.png"}
+        files = about["files"] | {"classes": "classes.csv"}
+        if draw_curves(out / "curves.png", list(evaluations.values())):
+            files["curves"] = "curves.png"
         if draw_overlay(out / "overlay.png", truth, detections, images):
             files["overlay"] = "overlay.png"
     print_scores(evaluations)

@@ -23,7 +23,7 @@ COLORS = np.array(
 )  # fmt: skip
 CELL = 216  # width of a picture on a sheet, in pixels
 MOMENTS = 5  # pictures an object
-TEXT = 15
+TEXT = 17
 BACKGROUND, INK = (250, 250, 250), (30, 30, 30)
 
 
@@ -56,7 +56,8 @@ def write_sheet(rows: Sequence[ObjectRow], predictions: Path, title: str, path: 
     heights = [2 * round(CELL * row.video.size[0] / row.video.size[1]) + 2 * TEXT + 12 for row in rows]
     sheet = Image.new("RGB", (MOMENTS * (CELL + 6) + 6, sum(heights) + 2 * TEXT), BACKGROUND)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=TEXT - 2)
-    pen.text((6, 4), f"{title}: prediction above, ground truth below", INK, font=font)
+    order = ", worst object first" if len(rows) > 1 else ""
+    pen.text((6, 4), f"{title}: prediction above, ground truth below{order}", INK, font=font)
     top = 2 * TEXT
     for row, height in zip(rows, heights):
         color = tuple(_color(row.number).tolist())
@@ -115,9 +116,7 @@ def _paint(
     picture = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)[:, :, ::-1]
     labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
     shown = labels > 0 if number is None else labels == number
-    painted = np.where(
-        shown[..., None], picture // 2 + _color(labels) // 2, picture if number is None else picture // 2
-    )
+    painted = np.where(shown[..., None], picture // 2 + _color(labels) // 2, picture)
     outline = cv2.morphologyEx(labels * shown, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     painted[outline & shown] = 255
     return np.ascontiguousarray(painted.astype(np.uint8))

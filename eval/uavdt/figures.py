@@ -1,28 +1,32 @@
-"""Pictures of a UAVDT run: the official precision-recall curve with AP by group, and one frame with its detections."""
+"""Pictures of a UAVDT run: the official precision-recall curve with AP by group, and a sheet of frames with detections."""
 
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
 
+from eval.box_sheet import IGNORED, TRUTH, Box, Picture, choose, found_share, write_sheet
 from eval.uavdt.files import CATEGORIES, SequenceDetections, SequenceTruth
+from eval.uavdt.layout import Layout
 from eval.uavdt.official import Curve
 from flsl.runtime.files import write_atomic
 from flsl.runtime.images import read_rgb
 
-TRUTH_COLOR = (60, 220, 80)
-IGNORE_COLOR = (150, 150, 150)
 DETECTION_COLORS = {1: (255, 190, 40), 2: (255, 90, 60), 3: (230, 80, 255), -1: (255, 190, 40)}
 
 
-def draw_official(path: Path, curve: Curve, rows: list[dict[str, object]]) -> Path:
+def draw_official(path: Path, curve: Curve, rows: list[dict[str, object]]) -> Path | None:
     """Write precision over recall of all sequences together, and the AP of each group of the official tables.
+
+    Returns None, and leaves no file, where nothing right was found: an empty plot says nothing.
 
     Args:
         path: PNG file.
         curve: of `official.pool`.
         rows: of `official_tables`; single sequences and groups without a box are left out.
     """
+    path.unlink(missing_ok=True)
+    if not curve.average_precision:
+        return None
     import matplotlib
 
     matplotlib.use("Agg")
@@ -44,43 +48,40 @@ def draw_official(path: Path, curve: Curve, rows: list[dict[str, object]]) -> Pa
     return path
 
 
-def busiest_frame(truths: list[SequenceTruth]) -> tuple[int, int]:
-    """Return (index of the sequence, frame) with the most boxes, among frames with an ignore region if there is any."""
-    best = (False, -1, 0, 1)
-    for index, truth in enumerate(truths):
-        boxes = np.bincount(truth.frame, minlength=truth.length + 1)[: truth.length + 1]
-        regions = np.bincount(truth.ignore_frame, minlength=truth.length + 1)[: truth.length + 1] > 0
-        order = np.lexsort((boxes[1:], regions[1:]))
-        frame = int(order[-1]) + 1
-        best = max(best, (bool(regions[frame]), int(boxes[frame]), -index, frame))
-    return -best[2], best[3]
+def busiest_frame(truth: SequenceTruth) -> int:
+    """Return the frame of a sequence with the most boxes, among frames with an ignore region if there is any."""
+    boxes = np.bincount(truth.frame, minlength=truth.length + 1)[1 : truth.length + 1]
+    regions = np.bincount(truth.ignore_frame, minlength=truth.length + 1)[1 : truth.length + 1] > 0
+    return int(np.lexsort((boxes, regions))[-1]) + 1
 
 
-def draw_overlay(picture: Path, frame: int, truth: SequenceTruth, detections: SequenceDetections, out: Path) -> Path:
-    """Write `out`: ignore regions gray, ground truth green, detections by category, the best ones, with score.
+def draw_overlay(layout: Layout, truths: list[SequenceTruth], detections: list[SequenceDetections], out: Path) -> Path:
+    """Write a sheet of the busiest frame of each sequence, worst first: ignore regions gray, ground truth green,
+    detections by category, with score.
 
-    As many detections are drawn as the frame has boxes (at least 5): more would hide the picture.
+    As many detections are drawn as a frame has boxes (at least 5): more would hide the picture.
     """
-    image = Image.fromarray(read_rgb(picture))
-    veil = Image.new("RGBA", image.size)
-    pen = ImageDraw.Draw(veil)
-    for left, top, right, bottom in _corners(truth.ignore_box[truth.ignore_frame == frame]):
-        pen.rectangle((left, top, right, bottom), fill=(*IGNORE_COLOR, 130), outline=(*IGNORE_COLOR, 255))
-    image.paste(veil, mask=veil)
-
-    pen = ImageDraw.Draw(image)
-    boxes = truth.box[truth.frame == frame]
-    for corners in _corners(boxes):
-        pen.rectangle(corners, outline=TRUTH_COLOR, width=2)
-    here = np.flatnonzero(detections.frame == frame)
-    here = here[np.argsort(-detections.score[here], kind="stable")][: max(5, len(boxes))]
-    for corners, score, category in zip(
-        _corners(detections.box[here]), detections.score[here], detections.category[here]
-    ):
-        pen.rectangle(corners, outline=DETECTION_COLORS[int(category)])
-        label = f"{CATEGORIES.get(int(category), '')} {score:.2f}".strip()
-        pen.text((corners[0] + 2, corners[1] - 11), label, fill=DETECTION_COLORS[int(category)])
-    return write_atomic(out, image.save)
+    pictures = []
+    for truth, found in zip(truths, detections):
+        frame = busiest_frame(truth)
+        boxes = truth.box[truth.frame == frame]
+        here = np.flatnonzero(found.frame == frame)
+        here = here[np.argsort(-found.score[here], kind="stable")][: max(5, len(boxes))]
+        drawn = [
+            Box(corners, IGNORED, veiled=True) for corners in _corners(truth.ignore_box[truth.ignore_frame == frame])
+        ]
+        drawn += [Box(corners, TRUTH, thick=2) for corners in _corners(boxes)]
+        for corners, score, category in zip(
+            _corners(found.box[here]), found.score[here], found.category[here].tolist()
+        ):
+            label = f"{CATEGORIES.get(category, '')} {score:.2f}".strip()
+            drawn.append(Box(corners, DETECTION_COLORS[category], label))
+        share = found_share(*(np.array(_corners(rows)).reshape(-1, 4) for rows in (boxes, found.box[here])))
+        picture = layout.frames(truth.name)[frame - 1]
+        pictures.append(Picture(read_rgb(picture), drawn, f"{truth.name}, frame {frame}", share))
+    names = {"ground truth": TRUTH, "ignored": IGNORED}
+    names |= {name: DETECTION_COLORS[category] for category, name in CATEGORIES.items()}
+    return write_sheet(out, choose(pictures), "Busiest frame of each sequence: worst first, then the best", names)
 
 
 def _corners(boxes: np.ndarray) -> list[tuple[float, float, float, float]]:

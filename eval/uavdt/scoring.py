@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 
 from eval.metrics.coco import Backend, summarize
+from eval.progress import counted
 from eval.run import Run
 from eval.table import write_table
 from eval.uavdt import coco_metric, official
 from eval.uavdt.coco_format import coco_document
-from eval.uavdt.figures import busiest_frame, draw_official, draw_overlay
+from eval.uavdt.figures import draw_official, draw_overlay
 from eval.uavdt.files import SequenceDetections, SequenceTruth, missing_ignore_files, read_detections
 from eval.uavdt.layout import Layout
 from eval.uavdt.tables import official_tables
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic
-from results.bootstrap import percentile_interval
+from results.bootstrap import RESAMPLES, percentile_interval
 from results.record import Dataset, Record
 
 OFFICIAL = "uavdt/official@1"
@@ -102,7 +103,7 @@ def write_scores(run: Run, results: Results, backend: Backend, about: Mapping[st
     shared |= {"dataset": results.dataset, "tools": {"metric_backend": backend}}
     shared["warnings"] = [*results.warnings, *about["warnings"]]
     if results.layout.has_frames:
-        files["overlay"] = _overlay(results, out / "overlay.png").name
+        files["overlay"] = draw_overlay(results.layout, results.truths, results.detections, out / "overlay.png").name
     if coco_metric.has_categories(results.detections):
         _score_coco(run, results, files, shared, backend)
     else:
@@ -123,9 +124,11 @@ def _score_official(run: Run, results: Results, files: dict[str, str], shared: d
     with run.watch.phase("official interval"):
         resampler = official.FrameResampler(scores)
         frames = np.arange(resampler.frames)
-        interval = percentile_interval(frames, resampler.average_precision, unit="images", seed=run.seed)
+        statistic = counted(resampler.average_precision, "interval of the official AP: resample", RESAMPLES + 1)
+        interval = percentile_interval(frames, statistic, unit="images", seed=run.seed)
     write_table(out / "official_tables.csv", rows)
-    draw_official(out / "official.png", curve, rows)
+    if draw_official(out / "official.png", curve, rows):
+        files = files | {"curves": "official.png"}
     write_atomic(
         out / "precision_recall.npz",
         lambda path: np.savez_compressed(path, recall=curve.recall, precision=curve.precision),
@@ -136,8 +139,7 @@ def _score_official(run: Run, results: Results, files: dict[str, str], shared: d
         intervals={"AP": interval},
         items=len(frames),
         per_item={row["group"]: {"AP": row["AP"]} for row in rows if row["table"] == "sequence" and row["boxes"]},
-        files=files
-        | {"tables": "official_tables.csv", "precision_recall": "precision_recall.npz", "curves": "official.png"},
+        files=files | {"tables": "official_tables.csv", "precision_recall": "precision_recall.npz"},
         **shared,
     )
 
@@ -149,6 +151,7 @@ def _score_coco(run: Run, results: Results, files: dict[str, str], shared: dict[
         summary, classes = summarize(precision), coco_metric.per_class(precision)
     with run.watch.phase("coco interval"):
         frames, average_precision = coco_metric.ap_resampler(results.truths, results.detections)
+        average_precision = counted(average_precision, "interval of COCO's AP: resample", RESAMPLES + 1)
         interval = percentile_interval(np.arange(frames), average_precision, unit="images", seed=run.seed)
     write_table(run.out / "coco_per_class.csv", [{"category": name, **values} for name, values in classes.items()])
     run.finish(
@@ -161,10 +164,3 @@ def _score_coco(run: Run, results: Results, files: dict[str, str], shared: dict[
         files=files | {"tables": "coco_per_class.csv"},
         **shared,
     )
-
-
-def _overlay(results: Results, path: Path) -> Path:
-    index, frame = busiest_frame(results.truths)
-    truth = results.truths[index]
-    picture = results.layout.frames(truth.name)[frame - 1]
-    return draw_overlay(picture, frame, truth, results.detections[index], path)

@@ -36,8 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{printable(paths[0])}: {record.status}, schema version {record.schema_version}")
     scores = []
     for name, metric in record.metrics.items():
-        bounds = metric.interval
-        interval = f"{bounds.low:.2f} to {bounds.high:.2f} ({bounds.units or '?'} {bounds.unit})" if bounds else ""
+        interval = ""
+        if metric.interval and metric.bounds:
+            low, high = metric.bounds
+            interval = f"{low:.2f} to {high:.2f} (over {metric.interval.covers}, one training)"
         mark = "headline" if name == record.headline else ""
         scores.append([name, None if metric.value is None else f"{metric.value:.4f}", interval, mark])
     print_rows(("metric", metric_unit(plain), "95 % interval", ""), scores)

@@ -62,7 +62,7 @@ def test_scoring_saved_detections(scored, evaluate):
     curve = np.load(out / "precision_recall.npz")
     assert curve["recall"].shape == curve["precision"].shape
     with Image.open(out / "overlay.png") as overlay:
-        assert overlay.size == (170, 110)
+        assert overlay.width == 2 * 560 + 24  # a frame of each of the two sequences
     for written in (record, coco):
         assert all((out / path).exists() for path in written.files.values())
 
@@ -98,7 +98,7 @@ def test_no_detection_at_all_scores_0(scored, evaluate):
     assert code == 0, printed
     assert read_record(out / "record.json").metrics["AP"].value == 0
     assert read_record(out / "record_coco.json").metrics["AP"].value == 0
-    assert (out / "official.png").stat().st_size
+    assert not (out / "official.png").exists()  # an empty plot says nothing
 
 
 def test_ground_truth_alone_is_enough_to_score(scored, evaluate):
@@ -181,7 +181,7 @@ def test_training_to_records(make_copy, evaluate, tmp_path):
     assert set(rows[:, 0]) <= {1, 2, 3, 4}
     assert set(rows[:, 8]) <= {1, 2, 3}
     assert (out / "config.py").exists()
-    assert {"overlay", "curves", "tables", "precision_recall"} <= record.files.keys()
+    assert {"overlay", "tables", "precision_recall"} <= record.files.keys()
 
     # The saved detections alone give the same records, for the same model.
     again = {name: read_record(out / name) for name in ("record.json", "record_coco.json")}
