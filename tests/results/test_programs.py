@@ -113,7 +113,14 @@ def test_show_prints_a_record_and_its_items(make_record, write_records, cli):
     folder = write_records(make_record())
     code, out, _ = cli("show", folder, "--items")
     assert code == 0
-    for word in ("J&F", "62.0000", "60.00 to 64.00 (over 30 sequences, one training)", "headline", "config.radius", "camel"):
+    for word in (
+        "J&F",
+        "62.0000",
+        "60.00 to 64.00 (over 30 sequences, one training)",
+        "headline",
+        "config.radius",
+        "camel",
+    ):
         assert word in out
     plain = json.loads(cli("show", folder, "--json")[1])
     assert plain["model"]["name"] == "flsl s16"
