@@ -68,10 +68,16 @@ class Encoder(nn.Module):
         if self.config.timm_model is not None:
             self.parts.set_grad_checkpointing(enable)
 
-    def embed(self, images: torch.Tensor, shift: torch.Tensor | None = None) -> torch.Tensor:
+    def embed(
+        self,
+        images: torch.Tensor,
+        shift: torch.Tensor | None = None,
+        masked: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
         """Return the tokens `(B, prefix + N, D)` that enter the first block: patches plus positions.
 
-        `shift` `(B, 2)` moves each image's positions along x and y, in tokens of the sine-cosine table.
+        `shift` `(B, 2)` moves each image's positions along x and y, in tokens of the sine-cosine table. `masked` is a
+        boolean mask `(B, N)` and the token `(1, D)` that stands in for the patches where it is true.
 
         Raises:
             UserError: height or width of `images` `(B, 3, H, W)` is no multiple of the patch size, or the network is
@@ -84,6 +90,8 @@ class Encoder(nn.Module):
         check_sides(images, self.patch_size)
         patches = self.patch_embed(images)  # (B, h, w, D)
         grid = patches.shape[1:3]
+        if masked is not None:
+            patches = torch.where(masked[0].view(-1, *grid, 1), masked[1].to(patches), patches)
         positions = resize_positions(self.pos_embed, grid, self.position_prefix, self.config.position_interpolation)
         if shift is None:
             tokens = patches.flatten(1, 2) + positions[:, self.position_prefix :]
@@ -122,6 +130,7 @@ class Encoder(nn.Module):
         kept: torch.Tensor | None = None,
         shift: torch.Tensor | None = None,
         prefix: bool = False,
+        masked: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> list[torch.Tensor]:
         """Return patch features in raster order.
 
@@ -133,6 +142,7 @@ class Encoder(nn.Module):
                 blocks draw, where they train. A network of timm's draws in any case.
             shift: that of `embed`; a network of timm's has none.
             prefix: keep class and register tokens, in front; a network of timm's never does.
+            masked: that of `embed`; a network of timm's has none.
 
         Returns:
             One `(B, N, D)` tensor per block, or `(B, prefix + N, D)`.
@@ -144,7 +154,7 @@ class Encoder(nn.Module):
         if self.config.timm_model is not None:
             check_sides(images, self.patch_size)
             return run_network(self.parts, images, blocks, norm, self.config.name)
-        taps, tokens = [], self.embed(images, shift)
+        taps, tokens = [], self.embed(images, shift, masked)
         for index, block in enumerate(self.blocks[: blocks[-1] + 1]):
             tokens = self.run_block(block, tokens, None if kept is None else kept[index])
             if index in blocks:
@@ -158,12 +168,13 @@ class Encoder(nn.Module):
         kept: torch.Tensor | None = None,
         shift: torch.Tensor | None = None,
         prefix: bool = False,
+        masked: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Encode images `(B, 3, H, W)` into patch tokens `(B, N, D)` after the final norm, in raster order.
 
-        `kept`, `shift` and `prefix` are those of `patch_tokens`.
+        `kept`, `shift`, `prefix` and `masked` are those of `patch_tokens`.
         """
-        return self.patch_tokens(images, kept=kept, shift=shift, prefix=prefix)[0]
+        return self.patch_tokens(images, kept=kept, shift=shift, prefix=prefix, masked=masked)[0]
 
     def feature_maps(
         self, images: torch.Tensor, blocks: Sequence[int] | None = None, norm: bool = True

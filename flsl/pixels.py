@@ -48,6 +48,7 @@ class PixelEncoder(Encoder):
         kept: torch.Tensor | None = None,
         shift: torch.Tensor | None = None,
         prefix: bool = False,
+        masked: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> list[torch.Tensor]:
         """Return the tokens `(B, N, 6)` of images `(B, 3, H, W)`; arguments and errors are `Encoder.patch_tokens`'."""
         check_blocks(blocks, self.depth)

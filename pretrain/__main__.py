@@ -1,10 +1,10 @@
-"""Pretrain an encoder with FLSL.
+"""Pretrain an encoder with FLSL, or with a method to compare with.
 
     python -m pretrain CONFIG --data DIR --out DIR [--set key=value ...]
     python -m flsl launch 8 pretrain CONFIG --data DIR --out DIR       on 8 GPUs (torchrun too, whose exit code is its own)
     python -m pretrain bench [CONFIG] [--against plain]
 
-Writes encoder.safetensors (the teacher's encoder), states/ (to resume from), log.jsonl, tensorboard/ and config.py to
+Writes encoder.safetensors (the teacher's encoder, where there is one), states/ (to resume from), log.jsonl, tensorboard/ and config.py to
 --out. The same command run again continues where the last run stopped, or says that it is finished; another recipe or
 other images in the same --out are refused. Exit codes: 0 the encoder of the last step is written, 2 an error that is
 explained, 75 stopped by SIGTERM or SIGUSR1 with the state saved. In Python: `pretrain.train(...)` does the same.
@@ -18,12 +18,16 @@ from flsl.runtime.errors import run_command
 from flsl.runtime.program import HelpLayout
 from flsl.runtime.slurm import add_launcher, submit
 from flsl.runtime.text import as_called
+from pretrain.methods import method_names
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command-line parser."""
     parser = argparse.ArgumentParser(
-        prog=as_called("python -m pretrain"), description=__doc__, formatter_class=HelpLayout
+        prog=as_called("python -m pretrain"),
+        description=__doc__,
+        formatter_class=HelpLayout,
+        epilog=f"methods (`method` in a recipe, --set method=NAME): {', '.join(method_names())}",
     )
     parser.add_argument("config", type=Path, metavar="CONFIG", help="recipe, e.g. configs/pretrain/flsl_demo.py")
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="ImageFolder, or any folder of images")

@@ -47,14 +47,26 @@ class ImageNetwork(nn.Module):
         drop = torch.linspace(0, backbone.drop_path, backbone.depth)[:, None, None]
         self.register_buffer("drop", drop, persistent=False)
 
+    def tokens(
+        self,
+        views: Sequence[torch.Tensor],
+        paths: Sequence[torch.Tensor] = (),
+        masked: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """Encode views of one size, each `(B, 3, s, s)`, into all tokens `(views * B, prefix + N, D)`, view by view.
+
+        `paths` are draws `(B, depth, 2)` of stochastic depth, one per view; `masked` is that of `Encoder.embed`.
+        """
+        kept = kept_branches(torch.cat([*paths]), self.drop) if paths else None
+        return self.backbone(torch.cat([*views]), kept, prefix=True, masked=masked)
+
     def summaries(self, views: Sequence[torch.Tensor], paths: Sequence[torch.Tensor] = ()) -> torch.Tensor:
         """Encode views, each `(B, 3, s, s)`, into `(views * B, D)`, view by view; those of one size that follow each other
-        share a pass. `paths` are draws `(B, depth, 2)` of stochastic depth, one per view."""
+        share a pass. `paths` are those of `tokens`."""
         found = []
         for _, run in groupby(range(len(views)), key=lambda i: views[i].shape[-1]):
             group = list(run)
-            kept = kept_branches(torch.cat([paths[i] for i in group]), self.drop) if paths else None
-            tokens = self.backbone(torch.cat([views[i] for i in group]), kept, prefix=True)
+            tokens = self.tokens([views[i] for i in group], [paths[i] for i in group] if paths else ())
             found.append(tokens[:, 0] if self.backbone.config.class_token else tokens.mean(1))
         return torch.cat(found)
 

@@ -71,7 +71,7 @@ class Method(method.Method):
         """Build with random weights; the teacher starts equal to the student, gets no gradient, and has no stochastic
         depth. `temperature` is the student's."""
         super().__init__()
-        self.temperature, self.center_momentum = temperature, center_momentum
+        self.temperature, self.center_momentum, self.teacher_views = temperature, center_momentum, TEACHER_VIEWS
         self.student, self.teacher = (
             ImageNetwork(Encoder(encoder, drop), Head(encoder.embed_dim, head)) for drop in (drop_path, 0.0)
         )
@@ -98,16 +98,16 @@ class Method(method.Method):
         return {"tau_teacher": tau.repeat(steps_per_epoch)}
 
     def forward(self, batch: Batch, values: Values) -> Output:
-        """Compute the loss of one micro-batch; the first two views are the teacher's too."""
+        """Compute the loss of one micro-batch; the first views are the teacher's too."""
         with torch.no_grad():
-            teacher = self.teacher(batch.views[:TEACHER_VIEWS])
+            teacher = self.teacher(batch.views[: self.teacher_views])
         student = self.student(batch.views, paths_of(batch))
         with torch.autocast(student.device.type, enabled=False):
             loss = cross_view_loss(
                 student / self.temperature,
                 (teacher - self.center) / values["tau_teacher"],
                 views=len(batch.views),
-                teacher_views=TEACHER_VIEWS,
+                teacher_views=self.teacher_views,
             )
 
         def health() -> dict[str, torch.Tensor]:

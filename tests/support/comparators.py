@@ -14,6 +14,11 @@ OWN = {
     "dino": {"head": HEAD, "dino": {"center_momentum": 0.8}, "views": {"local_size": 16, "n_local": 2}},
     "simclr": {"simclr": {"hidden_dim": 24, "out_dim": 8}},
     "vicreg": {"vicreg": {"hidden_dim": 24, "out_dim": 16}},
+    "ibot": {
+        "head": HEAD,
+        "ibot": {"center_momentum": 0.8, "patch_center_momentum": 0.7},
+        "views": {"local_size": 16, "n_local": 2},
+    },
     "mocov3": {"mocov3": {"hidden_dim": 24, "out_dim": 8}},
 }
 COMPARATORS = list(OWN)

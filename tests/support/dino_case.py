@@ -15,10 +15,10 @@ from pretrain.schedules import teacher_temperature_schedule
 KEPT = Path(__file__).resolve().parent.parent / "pretrain" / "cases"
 KNOWN = {
     "encoder": "embed_dim depth num_heads patch_size pretraining_grid class_token position_embedding mlp_ratio qkv_bias "
-    "layernorm_eps",
-    "head": "K hidden_dim bottleneck_dim layers norm_last_layer",
-    "views": "batch n_global n_local global_size local_size",
-    "temperatures": "student warmup_teacher teacher warmup_epochs epoch",
+    "layernorm_eps note",
+    "head": "K hidden_dim bottleneck_dim layers norm_last_layer note",
+    "views": "batch n_global n_local global_size local_size note",
+    "temperatures": "student warmup_teacher teacher warmup_epochs epoch note",
 }
 
 
@@ -35,7 +35,6 @@ class DinoCase:
         for section, keys in KNOWN.items():
             unknown = set(self.config[section]) - set(keys.split())
             assert not unknown, f"{path}: unknown options in {section}: {sorted(unknown)}"
-        assert self.config["views"]["n_global"] == 2
         assert self.config["encoder"].get("layernorm_eps", 1e-6) == 1e-6
 
     def tensors(self, prefix, dtype):
@@ -65,6 +64,7 @@ class DinoCase:
         model = Method(config, sizes, self.config["temperatures"]["student"], momentum).to(dtype)
         for side in ("student", "teacher"):
             load_strictly(getattr(model, side), self.tensors(side, dtype), f"case ({side})")
+        model.teacher_views = self.config["views"]["n_global"]
         model.center.copy_(torch.from_numpy(self.arrays["center_before"]))
         return model
 
