@@ -37,6 +37,29 @@ methods = dict(
         trials=trials,
     ),
 )
+image = [  # of whole images: two views, or DINO's two and two small ones
+    "encoder.architecture=vit_small",
+    "views.global_size=224",
+    "optimizer.warmup_fraction=0.1",
+    "training.epochs=200",
+    "training.batch_size=256",
+    "runtime.workers=16",
+]
+sizes = dict(
+    simclr=["simclr.hidden_dim=2048"],
+    vicreg=["vicreg.hidden_dim=2048", "vicreg.out_dim=2048"],
+    mocov3=["mocov3.hidden_dim=2048", "mocov3.out_dim=256", "optimizer.ema_momentum=0.996"],
+    dino=[
+        "head.hidden_dim=2048",
+        "head.centroids=4096",
+        "optimizer.ema_momentum=0.996",
+        "temperature.warmup_epochs=20",
+    ],
+)
+methods |= {
+    name: dict(recipe=f"configs/pretrain/{name}_small.py", set=[*image, *own], trials=trials)
+    for name, own in sizes.items()
+}
 floors = dict(random="random:vit_small/16", pixels="pixels/16")
 seeds = [0, 1, 2]
 pretraining = ["photographs", "imagenet_mini"]
@@ -49,4 +72,4 @@ tests = [
     dict(benchmark="knn", data="coco_mini"),
     dict(benchmark="davis", data="davis2016", options=dict(split="train", videos=reported.split())),
 ]
-del common, trials, scales, chosen_on, reported
+del common, trials, scales, image, sizes, chosen_on, reported

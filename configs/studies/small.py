@@ -19,6 +19,21 @@ methods = dict(
     flsl_place=dict(recipe="configs/pretrain/flsl_nano.py"),
     dense=dict(recipe="configs/pretrain/dense_nano.py"),
 )
+size = [
+    "encoder.architecture=vit_nano",
+    "encoder.image_size=128",
+    "views.global_size=128",
+    "training.epochs=3",
+    "runtime.workers=0",
+]
+rates = ["optimizer.warmup_fraction=0.34", "optimizer.weight_decay=0.04", "optimizer.weight_decay_end=0.04"]
+methods |= dict(  # methods of whole images, at usual rates for their batches: nothing was chosen for them
+    simclr=dict(recipe="configs/pretrain/simclr_small.py", set=[*size, *rates, "optimizer.lr=4e-3"]),
+    dino=dict(
+        recipe="configs/pretrain/dino_small.py",
+        set=[*size, *rates, "views.n_local=0", "head.hidden_dim=512", "training.batch_size=32", "optimizer.lr=8e-3"],
+    ),
+)
 floors = dict(random="random:vit_nano/16", pixels="pixels/16")
 seeds = [0]
 pretraining = ["photographs", "imagenet_mini"]
@@ -28,4 +43,4 @@ tests = [
     dict(benchmark="knn", data="coco_mini"),
     dict(benchmark="davis", data="davis2016", options=dict(split="train", videos=clips.split())),
 ]
-del clips
+del clips, size, rates

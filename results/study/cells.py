@@ -288,5 +288,6 @@ def _digest(value: Any) -> str:
 def _resolve(recipe: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     sections = {override.partition(".")[0] for override in overrides}
     resolved = read_config(recipe, overrides, optional=sections)
-    resolved.pop("runtime", None)
+    for key in ("runtime", "probe"):
+        resolved.pop(key, None)
     return resolved
