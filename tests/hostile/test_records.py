@@ -22,7 +22,8 @@ from results.leaderboard import build_leaderboard, to_csv
 from results.leaderboard_page import leaderboard_page
 from results.published import read_figures, read_methods, read_tolerances
 from results.record import Metric, Record
-from results.render import to_html, to_markdown, to_tex
+from results.render import to_html, to_markdown
+from results.render_tex import to_tex
 from results.report import report_data, report_page
 from results.reproduce import Step
 from results.schema import record_to_json, record_to_plain
