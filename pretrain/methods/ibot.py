@@ -207,7 +207,7 @@ def draw_mask(side: int, count: int, random: np.random.Generator) -> np.ndarray:
         added = 0
         for _ in range(TRIES):
             area = random.uniform(min(left, max(left // 2, 1)), left) if left > 1 else 1.0
-            ratio = math.exp(random.uniform(*map(math.log, ASPECT)))
+            ratio = math.exp(random.uniform(math.log(ASPECT[0]), math.log(ASPECT[1])))
             height, width = (max(round(math.sqrt(value)), 1) for value in (area * ratio, area / ratio))
             if height > side or width > side:
                 continue
