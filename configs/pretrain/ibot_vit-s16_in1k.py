@@ -1,6 +1,6 @@
 # iBOT ViT-S/16 on ImageNet-1k, 800 epochs: the authors' settings.
 # Source: Zhou et al., ICLR 2022, arXiv 2111.07832, and bytedance/ibot 564f363 (main_ibot.py, README).
-# Published: k-NN 75.2, linear 77.9 on ImageNet (paper, Table 1), quoted.
+# Published: k-NN 75.2, linear 77.9 on ImageNet (paper, Table 1), not verified here.
 # Cost: the authors used 16 GPUs; here 800 epochs of two global and ten local views.
 # Differs: masked blocks may overlap and are drawn until the share is reached or ten draws fail, as published, but from other random
 # numbers; views are resized as for every method.

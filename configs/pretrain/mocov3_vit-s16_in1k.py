@@ -1,6 +1,6 @@
 # MoCo v3 ViT-S/16 on ImageNet-1k, 300 epochs: the authors' settings.
 # Source: Chen, Xie, He, ICCV 2021, arXiv 2104.02057, and facebookresearch/moco-v3 (its page of configurations, ViT-Small, 300 epochs).
-# Published: linear 73.2 on ImageNet (README; the paper's table has 72.5), quoted. COCO Mask R-CNN 1x box AP 39.8, quoted.
+# Published: linear 73.2 on ImageNet (README; the paper's table has 72.5), not verified here. COCO Mask R-CNN 1x box AP 39.8, quoted.
 # Cost: the authors used 32 GPUs (batch 1024); here 300 epochs of two views of 224 pixels, 3 passes of the encoder each.
 # Differs: their encoder draws its initial weights in other ranges (Xavier for queries, keys and values), and scales views
 # bilinearly; here timm's ranges and bicubic, as for every method.

@@ -1,7 +1,7 @@
 # SimCLR ViT-S/16 on ImageNet-1k, 300 epochs, as the paper of MoCo v3 compares with it: AdamW, lr 2e-4, weight decay 0.1 and the views
 # of BYOL. Loss, temperature and projection head (two layers, 128 outputs) are those of SimCLR.
 # Source: Chen et al., ICML 2020, arXiv 2002.05709 (method); Chen, Xie, He, arXiv 2104.02057, Table 4 (ViT).
-# Published: linear 69.0 on ImageNet (that table), quoted.
+# Published: linear 69.0 on ImageNet (that table), not verified here.
 # Cost: not published; 300 epochs of two views of 224 pixels. The width of the projection head's middle is not published for ViT.
 name, method = "SimCLR ViT-S/16", "simclr"
 encoder = dict(architecture="vit_small", patch_size=16, class_token=True, position_embedding="sincos")
