@@ -1,6 +1,7 @@
 """Evaluate a checkpoint on a benchmark, or make and check benchmark data.
 
 python -m eval BENCHMARK --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
+python -m eval quick CHECKPOINT [--out DIR]
 python -m eval data synthesize|verify|prepare BENCHMARK DIR
 """
 
@@ -10,6 +11,7 @@ from flsl.runtime.program import run_program
 from results.benchmarks import BENCHMARKS
 
 COMMANDS = {benchmark.command: benchmark.summary for benchmark in BENCHMARKS.values()}
+COMMANDS["quick"] = "three frozen benchmarks in minutes, beside encoders that learned nothing; no data needed"
 COMMANDS["data"] = "make synthetic benchmark data, or check a real copy"
 
 

@@ -3,6 +3,7 @@
 python -m flsl pretrain CONFIG --data DIR --out DIR
 python -m flsl eval     BENCHMARK --checkpoint CHECKPOINT --data DIR --out DIR
 python -m flsl results  leaderboard --records DIR
+python -m flsl quick   CHECKPOINT [--out DIR]
 python -m flsl inspect CHECKPOINT [--json]
 python -m flsl convert CHECKPOINT OUT.safetensors
 python -m flsl export  CHECKPOINT --to timm|mmdet|hf|torch OUT
@@ -23,11 +24,12 @@ from importlib import import_module
 from flsl.runtime.program import run_program
 
 # Programs of their own: a module with `main(words)`, and a line of help. They stand above this library and are found by
-# name; what needs several of them (as a quick look at a checkpoint does) is one more line here.
+# name.
 PROGRAMS = {
     "pretrain": ("pretrain.__main__", "pretrain an encoder from a folder of pictures"),
     "eval": ("eval.__main__", "evaluate a checkpoint on a benchmark, make and check benchmark data"),
     "results": ("results.__main__", "turn records into tables, a leaderboard, comparisons, studies and reports"),
+    "quick": ("eval.quick.command", "is a checkpoint better than none? three small benchmarks in minutes, no data needed"),
 }
 COMMANDS = {
     "inspect": "say what a checkpoint holds and prove that it loads",

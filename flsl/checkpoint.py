@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -144,11 +144,16 @@ def _random_encoder(spec: str, seed: int, options: Overrides) -> LoadedEncoder:
         raise UserError(f"--checkpoint {spec}: expected random:ARCHITECTURE/PATCH, e.g. random:vit_small/16")
     section = {"architecture": architecture, "patch_size": int(patch)}
     config, warnings = _override(parse(EncoderConfig, section, f"--checkpoint {spec}"), options, spec)
+    return replace(untrained(config, seed), source=spec, warnings=warnings)
+
+
+def untrained(config: EncoderConfig, seed: int = 0, device: str | torch.device = "cpu") -> LoadedEncoder:
+    """Return the untrained baseline of any network, with weights fixed by the seed, in eval mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = Encoder(config)
-    name = f"random {config.name}"
-    return LoadedEncoder(encoder, name, method="random", source=spec, warnings=warnings, format="random")
+    encoder.eval().to(device)
+    return LoadedEncoder(encoder, f"random {config.name}", method="random", source="untrained", format="random")
 
 
 def _pixel_encoder(spec: str, options: Overrides) -> LoadedEncoder:

@@ -1,15 +1,18 @@
-"""What a run says about itself: a JSON-lines log, a progress line, TensorBoard scalars."""
+"""What a run says about itself: a JSON-lines log, a progress line, TensorBoard scalars, pictures of its features."""
 
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import write_text
+from flsl.runtime.files import write_atomic, write_text
 from flsl.runtime.text import clock
 
 
@@ -42,7 +45,7 @@ class Journal:
             terms: names of the scalars that the progress line shows beside the loss.
             mirror: to Weights & Biases too.
         """
-        self.path = out / "log.jsonl"
+        self.path, self.pictures = out / "log.jsonl", out / "pictures"
         self.first_step, self.total_steps, self.terms = first_step, total_steps, terms
         self.steps_per_epoch, self.batch_size = steps_per_epoch, batch_size
         self.start = self.last_time = time.perf_counter()
@@ -107,11 +110,14 @@ class Journal:
             return [json.loads(line) for line in self.path.read_text().splitlines()]
         return []
 
-    def draw(self, step: int, pictures: dict[str, Any]) -> None:
-        """Send pictures `(3, H, W)` in 0..1, by name, to TensorBoard."""
+    def draw(self, step: int, pictures: Mapping[str, Any]) -> None:
+        """Send pictures `(3, H, W)` in 0..1, by name, to TensorBoard, and below each other to pictures/step_000000.png."""
         with _said():
             for name, picture in pictures.items():
                 self.board.add_image(name, picture, step)
+            sheet = np.concatenate([np.asarray(picture) for picture in pictures.values()], axis=1)
+            image = Image.fromarray((255 * sheet.clip(0, 1)).astype(np.uint8).transpose(1, 2, 0))
+            write_atomic(self.pictures / f"step_{step:06d}.png", lambda path: image.save(path, format="png"))
 
     def close(self) -> None:
         """Flush everything."""
@@ -124,7 +130,7 @@ def _said() -> Iterator[None]:
     """Say that the log cannot be written, on a full disk, and go on: no result depends on it."""
     try:
         yield
-    except OSError as error:
+    except (OSError, UserError) as error:
         print(f"ERROR: the log could not be written, training goes on: {error}", file=sys.stderr, flush=True)
 
 

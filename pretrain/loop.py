@@ -161,6 +161,8 @@ class Loop:
         with closing(journal) if journal else nullcontext():
             if journal and self.probe:
                 self.probe.begin(self.step.model.encoder, journal, first)
+            if journal and first == 0 and training.epochs >= runtime.pictures_every:
+                self.draw(journal, 0)  # what the later ones are compared with
             feed = Feed(self.paths, self.recipe, self.ranks, first)
             saved = time.monotonic()
             for step, (samples, batches) in enumerate(feed, first):
@@ -350,7 +352,7 @@ class Loop:
         )
 
     def draw(self, journal: Journal, done: int) -> None:
-        """Send pictures of the encoder's features to TensorBoard, every `pictures_every` epochs."""
+        """Draw the encoder's features, every `pictures_every` epochs and before the first."""
         every = self.recipe.runtime.pictures_every
         if every and done // self.order.steps_per_epoch % every == 0:
             readable = [p for i, p in enumerate(self.paths) if i not in self.unreadable]

@@ -109,7 +109,7 @@ class Runtime:
     max_skipped_steps: Count = 10  # non-finite
     max_unreadable: Share = 0.001  # share of the images
     wandb: bool = False  # mirror TensorBoard to Weights & Biases
-    pictures_every: Count = 10  # epochs between TensorBoard pictures; 0 is never
+    pictures_every: Count = 10  # epochs between pictures of features (files and TensorBoard); 0 is never
 
 
 @section

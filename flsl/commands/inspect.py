@@ -19,35 +19,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Load the checkpoint and print its description."""
     from flsl.checkpoint import load_encoder, summarize
+    from flsl.description import describe
 
     loaded = load_encoder(arguments.checkpoint, overrides=overrides(arguments))
-    fields, config = loaded.model_fields(), loaded.encoder.config
-    dropped = loaded.dropped if arguments.all else summarize(loaded.dropped)
     if arguments.json:
-        encoder = config.to_dict()
-        print(json.dumps(fields | {"encoder": encoder, "dropped": dropped, "warnings": loaded.warnings}, indent=2))
+        encoder = loaded.encoder.config.to_dict()
+        dropped = loaded.dropped if arguments.all else summarize(loaded.dropped)
+        told = loaded.model_fields() | {"encoder": encoder, "dropped": dropped, "warnings": loaded.warnings}
+        print(json.dumps(told, indent=2))
         return 0
-    origin = [f"{k} (--json shows it)" if isinstance(v, dict) else f"{k} {v}" for k, v in loaded.pretraining.items()]
-    tokens = ["no class token", "class token"][config.class_token]
-    if config.register_tokens:
-        tokens += f", {config.register_tokens} registers"
-    norm = ["no final norm", "final norm"][config.final_norm]
-    rows = {
-        "checkpoint": loaded.source,
-        "format": f"{loaded.format} (method {loaded.method})",
-        "architecture": f"{config.name}: width {config.embed_dim}, {config.depth} blocks, {config.num_heads} heads",
-        "blocks": f"{config.mlp} MLP x{config.mlp_ratio:g}, {norm}" + (", LayerScale" if config.layer_scale else ""),
-        "tokens": f"{tokens}, grid {config.grid}x{config.grid} of {config.patch_size}-pixel patches",
-        "positions": f"{config.position_embedding}, resized by {config.position_interpolation!r}",
-        "normalization": f"mean {config.image_mean}, std {config.image_std}",
-        "parameters": f"{fields['parameters']:,}",
-        "loaded": f"all {len(loaded.encoder.state_dict())} tensors match in name and shape",
-        "left out": ", ".join(dropped) or "nothing",
-        "origin": ", ".join(origin) or "not stated",
-        "file sha256": loaded.file_sha256 or "none",
-        "fingerprint": fields["fingerprint"],
-    }
-    for name, value in rows.items():
+    for name, value in describe(loaded, arguments.all).items():
         print(f"{name:<14} {value}")
     for warning in loaded.warnings:
         print(f"{'warning':<14} {warning}")

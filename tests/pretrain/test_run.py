@@ -87,7 +87,11 @@ def test_tensorboard_has_scalars_and_pictures(recipe_file, images, tmp_path):
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
     assert {"loss", "assignment_entropy", "teacher_student_agreement"} <= set(events.Tags()["scalars"])
     assert {"image", "principal components", "clusters"} <= set(events.Tags()["images"])
-    assert [event.step for event in events.Images("clusters")] == [6]
+    assert [event.step for event in events.Images("clusters")] == [0, 6]
+    assert [path.name for path in sorted((tmp_path / "run/pictures").iterdir())] == [
+        "step_000000.png",
+        "step_000006.png",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""The order of a quick look: load and prove, score, compare, picture, report."""
+
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from eval.quick.report import Look, as_page, as_text
+from eval.quick.trials import TRIALS, Trial, choose_contenders, differences, run_trial
+from flsl.runtime.device import choose_device
+from flsl.runtime.files import write_text
+from flsl.runtime.text import as_called
+from results.benchmarks import find_benchmark
+
+SHOWN = (
+    "davis/JPEGImages/480p",
+    "segment/images/val",
+    "coco/val2017",
+)  # folders of drawn data: the first picture of each
+
+
+def take_look(
+    checkpoint: str, out: Path | None = None, *, device: str = "auto", trials: Sequence[Trial] = TRIALS
+) -> Look:
+    """Score a checkpoint beside encoders that learned nothing; prints as it goes and writes `out`/report.html.
+
+    Args:
+        checkpoint: as every command takes it.
+        out: where data, records and report go; None: a folder below runs/quick named after the encoder's tensors.
+        device: auto, cpu, cuda, ...
+        trials: what to measure.
+
+    Raises:
+        UserError: a checkpoint or folder that cannot be used.
+    """
+    from flsl.checkpoint import load_encoder
+    from flsl.description import describe
+    from flsl.figure_sheet import draw_sheets
+
+    begin = time.monotonic()
+    chosen = choose_device(device)
+    loaded = load_encoder(checkpoint, chosen)
+    out = out or Path("runs/quick") / loaded.fingerprint[:12]
+    command = shlex.join(["python", "-m", "eval", "quick", checkpoint, "--out", str(out)])
+    proof = [f"{name}: {text}" for name, text in describe(loaded).items()] + [f"warning: {w}" for w in loaded.warnings]
+    print("\n".join(proof))
+    contenders = choose_contenders(loaded, chosen)
+    records = {}
+    for number, trial in enumerate(trials, 1):
+        print(f"\n{number} of {len(trials)}: {trial.title} ({time.monotonic() - begin:.0f} s so far)", flush=True)
+        records[trial.title] = run_trial(trial, contenders, out, device, command)
+    networks = [contender.encoder for contender in contenders if contender.encoder.format != "pixels"]
+    places = [out / "data" / place for place in SHOWN]
+    pictures = [min(place.rglob("*.jpg")) for place in places if place.is_dir()]
+    sheets = draw_sheets(networks, pictures, out / "pictures", points=[(0.5, 0.5)]) if networks else []
+    seconds = time.monotonic() - begin
+    found = differences(trials, records)
+    look = Look(trials, contenders, proof, records, found, _next_steps(checkpoint), _learning(checkpoint), seconds)
+    write_text(out / "report.html", as_page(look, sheets, f"A quick look at {loaded.name}"))
+    print(f"\n{as_text(look)}\n\n{out / 'report.html'} has it with pictures ({seconds:.0f} s)")
+    return look
+
+
+def _next_steps(checkpoint: str) -> list[tuple[str, str]]:
+    """Return commands that go further, each with what it costs."""
+    steps = []
+    for key in ("davis2017", "segmentation", "coco"):
+        benchmark = find_benchmark(key)
+        words = [benchmark.command, "--checkpoint", checkpoint, "--data", benchmark.data_folders[0]]
+        command = shlex.join(["python", "-m", "eval", *words, "--out", f"runs/{benchmark.command}"])
+        costs = benchmark.costs
+        steps.append(
+            (as_called(command), f"{benchmark.title}, as published: {costs.gpu} on a GPU, {costs.cpu} on a CPU")
+        )
+    return steps
+
+
+def _learning(checkpoint: str) -> list[tuple[Path, str]]:
+    """Return the pictures that a pretraining drew beside its encoder, first, middle and last, with the loss of that time."""
+    run = Path(checkpoint).parent
+    pictures = sorted(run.glob("pictures/step_*.png"))
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] if pictures else []
+    losses = [(line["step"] + 1, line["loss"]) for line in lines if "loss" in line]
+    told = []
+    for index in sorted({0, len(pictures) // 2, len(pictures) - 1} if pictures else ()):
+        steps = int(pictures[index].stem.removeprefix("step_"))
+        at, loss = min(losses, key=lambda one: abs(one[0] - steps))
+        about = "the images, their features' components, clusters, and attention of two points"
+        told.append((pictures[index], f"after {steps} steps (loss {loss:.2f} at step {at}): {about}"))
+    return told

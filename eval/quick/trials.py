@@ -1,0 +1,130 @@
+"""What a quick look measures: small drawn data for three frozen benchmarks, and the encoders that stand beside yours."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eval import evaluate
+from eval.data.synthesize import synthesize
+from results.compare import LEVEL, Comparison, compare_records, holm
+from results.record import Record
+
+if TYPE_CHECKING:
+    from flsl.checkpoint import LoadedEncoder
+
+BUNDLED = Path(__file__).parent / "encoder.safetensors"  # made by configs/pretrain/flsl_demo.py
+SEED = 20  # of the data: other pictures than `eval data synthesize` draws, on which recipes were chosen
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One benchmark on data that are drawn for it."""
+
+    title: str
+    benchmark: str  # as `evaluate` takes it
+    drawn: str  # as `synthesize` takes it
+    meaning: str  # of the score, for somebody who has not met it before
+    sizes: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+TRIALS = (
+    Trial(
+        "label propagation",
+        "davis",
+        "davis",
+        "J&F: objects are masked in a clip's first frame; how well do features alone carry the masks to the others (100: perfectly)",
+        {"sequences": 8, "train_sequences": 0, "frames": 8, "height": 192, "width": 336},
+    ),
+    Trial(
+        "in-context segmentation",
+        "segmentation",
+        "segment",
+        "mIoU: every patch takes the class of the labeled patches that it resembles most; overlap with the truth, mean over classes",
+        {"count": 24, "val_count": 16},
+        {"protocol": "in-context-hbird"},
+    ),
+    Trial(
+        "k-NN in boxes",
+        "knn",
+        "coco",
+        "accuracy: patches inside an object's box vote for its class by their 20 nearest neighbors in other pictures",
+        {"count": 80, "val_count": 50},
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """An encoder of the table, and why it stands there."""
+
+    name: str
+    encoder: "LoadedEncoder"
+    about: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Your encoder minus another on one trial, corrected for all of them."""
+
+    trial: Trial
+    other: str
+    comparison: Comparison
+
+    @property
+    def answer(self) -> str:
+        """Whether yours is better: yes, no, or not shown."""
+        if self.comparison.p_holm >= LEVEL:
+            return "not shown"
+        return "yes" if self.comparison.difference > 0 else "no"
+
+
+def choose_contenders(loaded: "LoadedEncoder", device: Any, seed: int = 0) -> list[Contender]:
+    """Return your encoder, the same network untrained, color and place without a network, and the bundled encoder."""
+    from flsl.checkpoint import load_encoder, untrained
+
+    patch = loaded.encoder.patch_size
+    found = [Contender("yours", loaded, loaded.name)]
+    if loaded.format != "random" and loaded.format != "pixels":
+        found.append(Contender("random", untrained(loaded.encoder.config, seed, device), "the same network, untrained"))
+    if loaded.format != "pixels":
+        found.append(Contender("pixels", load_encoder(f"pixels/{patch}", device), "mean color and place of a patch"))
+    bundled = load_encoder(BUNDLED, device)
+    if bundled.fingerprint != loaded.fingerprint:
+        about = f"{bundled.name}: trained by this project on drawn pictures for two minutes"
+        found.append(Contender("bundled", bundled, about))
+    return found
+
+
+def run_trial(trial: Trial, contenders: list[Contender], out: Path, device: str, command: str) -> dict[str, Record]:
+    """Draw a trial's data below `out`, where they are not there yet, and score every contender on them."""
+    data = out / "data" / trial.drawn
+    synthesize(trial.drawn, data, SEED, **trial.sizes)
+    return {
+        contender.name: evaluate(
+            contender.encoder,
+            trial.benchmark,
+            data,
+            out / contender.name / trial.benchmark,
+            name=contender.encoder.name,
+            device=device,
+            command=command,
+            **trial.options,
+        )
+        for contender in contenders
+    }
+
+
+def differences(trials: Sequence[Trial], records: Mapping[str, Mapping[str, Record]]) -> list[Difference]:
+    """Compare `yours` with every other encoder on every trial (title -> name -> record), corrected by Holm's method."""
+    found = []
+    for trial in trials:
+        mine = records[trial.title]["yours"]
+        for name, other in records[trial.title].items():
+            if name != "yours":
+                compared = compare_records(mine, other)
+                found.append(Difference(trial, name, dataclasses.replace(compared, a="yours", b=name)))
+    corrected = holm([one.comparison for one in found])
+    return [dataclasses.replace(one, comparison=comparison) for one, comparison in zip(found, corrected)]
