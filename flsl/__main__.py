@@ -29,7 +29,10 @@ PROGRAMS = {
     "pretrain": ("pretrain.__main__", "pretrain an encoder from a folder of pictures"),
     "eval": ("eval.__main__", "evaluate a checkpoint on a benchmark, make and check benchmark data"),
     "results": ("results.__main__", "turn records into tables, a leaderboard, comparisons, studies and reports"),
-    "quick": ("eval.quick.command", "is a checkpoint better than none? three small benchmarks in minutes, no data needed"),
+    "quick": (
+        "eval.quick.command",
+        "is a checkpoint better than none? three small benchmarks in minutes, no data needed",
+    ),
 }
 COMMANDS = {
     "inspect": "say what a checkpoint holds and prove that it loads",
