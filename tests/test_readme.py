@@ -1,4 +1,4 @@
-"""Every command in the README is accepted by the program it names: it runs, or it misses only its data."""
+"""Every command in the README and its pages is accepted by the program it names: it runs, or it misses only its data."""
 
 import re
 import shlex
@@ -11,12 +11,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+PAGES = "\n".join([README, *((ROOT / "docs" / f"{reader}.md").read_text() for reader in ("researcher", "reviewer"))])
 
 
 def readme_commands():
     """Command lines of code blocks, and inline `make` commands that have arguments."""
-    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.S)).splitlines()
-    inline = re.findall(r"`(make [^`]+=[^`]+)`", README)
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", PAGES, re.S)).splitlines()
+    inline = re.findall(r"`(make [^`]+=[^`]+)`", PAGES)
     lines = [line.split("#")[0].strip() for line in [*blocks, *inline]]
     return sorted({line for line in lines if line and "..." not in line and "FILE" not in line})
 

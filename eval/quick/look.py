@@ -69,10 +69,8 @@ def _next_steps(checkpoint: str) -> list[tuple[str, str]]:
         benchmark = find_benchmark(key)
         words = [benchmark.command, "--checkpoint", checkpoint, "--data", benchmark.data_folders[0]]
         command = shlex.join(["python", "-m", "eval", *words, "--out", f"runs/{benchmark.command}"])
-        costs = benchmark.costs
-        steps.append(
-            (as_called(command), f"{benchmark.title}, as published: {costs.gpu} on a GPU, {costs.cpu} on a CPU")
-        )
+        gpu = benchmark.costs.gpu if "GPU" in benchmark.costs.gpu else f"{benchmark.costs.gpu} on a GPU"
+        steps.append((as_called(command), f"{benchmark.title}, as published: {gpu}, {benchmark.costs.cpu} on a CPU"))
     return steps
 
 

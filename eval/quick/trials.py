@@ -36,7 +36,7 @@ TRIALS = (
         "davis",
         "davis",
         "J&F: objects are masked in a clip's first frame; how well do features alone carry the masks to the others (100: perfectly)",
-        {"sequences": 8, "train_sequences": 0, "frames": 8, "height": 192, "width": 336},
+        {"sequences": 16, "train_sequences": 0, "frames": 5, "height": 192, "width": 336},
     ),
     Trial(
         "in-context segmentation",
