@@ -17,7 +17,7 @@ printf '\nPart 2: detectors on it. They show that they run: so short a training 
 step eval data synthesize coco "$data/coco"
 step eval data synthesize uavdt "$data/uavdt"
 models=("$encoder") seeds=(0)
-if [ "${2:-}" = full ]; then models+=(random:vit_micro/16) seeds=(0 1 2); fi
+if [ "${2:-}" = full ]; then models+=(random:vit_nano/16) seeds=(0 1 2); fi
 for model in "${models[@]}"; do
   case $model in random:*) name=random ;; *) name=flsl ;; esac
   for seed in "${seeds[@]}"; do

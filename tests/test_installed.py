@@ -78,7 +78,7 @@ def test_results_read_the_figures_that_are_shipped(flsl):
 @pytest.mark.slow
 def test_the_chain_runs(flsl, tmp_path):
     for command in (
-        "eval data synthesize images images --count 16 --classes 2",
+        "eval data synthesize images images --count 32 --classes 2",
         "eval data synthesize coco coco --count 4 --val-count 3",
         "pretrain flsl_demo --data images --out run --set training.epochs=1",
         "eval knn --checkpoint run/encoder.safetensors --data coco --out run/knn",

@@ -58,7 +58,7 @@ def test_readme_python_runs(tmp_path):
     """The lines as they stand, on drawn data of one batch."""
     (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    for words in ("images images --count 16 --classes 2", "davis davis --sequences 1 --train-sequences 0 --frames 4"):
+    for words in ("images images --count 32 --classes 2", "davis davis --sequences 1 --train-sequences 0 --frames 4"):
         command = [sys.executable, "-m", "eval", "data", "synthesize", *words.split()]
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
