@@ -3,6 +3,6 @@
 # clips is better than the mean color and place of patches, and a little above the untrained network.
 _base_ = ["flsl_nano.py"]
 name = "FLSL demo"
-training = dict(epochs=14)
-probe = dict(epochs=7)
-runtime = dict(workers=1, pictures_every=7)
+training = dict(epochs=10)
+probe = dict(epochs=5)
+runtime = dict(workers=1, pictures_every=5)

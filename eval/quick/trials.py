@@ -14,7 +14,7 @@ from results.record import Record
 if TYPE_CHECKING:
     from flsl.checkpoint import LoadedEncoder
 
-BUNDLED = Path(__file__).parent / "encoder.safetensors"  # made by configs/pretrain/flsl_demo.py
+BUNDLED = Path(__file__).parent / "encoder.safetensors"  # flsl_demo.py with training.epochs=14
 SEED = 20  # of the data: other pictures than `eval data synthesize` draws, on which recipes were chosen
 
 
