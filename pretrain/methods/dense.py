@@ -37,6 +37,7 @@ class Contrast:
 class Recipe(recipe.Recipe):
     """The recipe of dense contrast."""
 
+    method: str = "dense"
     views: flsl.Views = field(default_factory=flsl.Views)
     sampling: flsl.SamplingSection = field(default_factory=flsl.SamplingSection)
     contrast: Contrast = field(default_factory=Contrast)

@@ -10,15 +10,12 @@ from eval.quick.report import as_text
 from eval.quick.trials import BUNDLED, TRIALS
 from flsl.checkpoint import load_encoder
 
+# Without segmentation, whose protocol enlarges every image to 448 pixels.
 SMALL = tuple(
-    dataclasses.replace(trial, sizes=trial.sizes | sizes)
-    for trial, sizes in zip(
-        TRIALS,
-        (
-            {"sequences": 5, "frames": 3, "height": 96, "width": 160},
-            {"count": 4, "val_count": 5, "height": 64, "width": 96},
-            {"count": 6, "val_count": 5, "height": 64, "width": 96},
-        ),
+    dataclasses.replace(TRIALS[index], sizes=TRIALS[index].sizes | sizes)
+    for index, sizes in (
+        (0, {"sequences": 5, "frames": 3, "height": 96, "width": 160}),
+        (2, {"count": 6, "val_count": 5, "height": 64, "width": 96}),
     )
 )
 
@@ -50,7 +47,7 @@ def test_a_report_says_it_in_words(look, capsys):
 
 def test_it_goes_on_where_it_stopped(tmp_path, capsys):
     """The same look again recomputes nothing, and its page holds pictures and proof."""
-    trials = SMALL[2:]
+    trials = SMALL[1:]
     take_look("pixels/16", tmp_path, device="cpu", trials=trials)
     first = (tmp_path / "yours" / "knn" / "record.json").read_bytes()
     take_look("pixels/16", tmp_path, device="cpu", trials=trials)
