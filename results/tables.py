@@ -130,8 +130,8 @@ def build_table(
         same = [line for line in lines if (line.method, line.backbone, line.epochs) == figure.row[1:]]
         if not same:
             known = methods[figure.method.lower()]
-            fields = (figure.method, figure.backbone, figure.epochs, {}, known.group, figure.note, known.cite)
-            same = [Line("published", *fields)]
+            shown = (known.group, figure.note, known.cite)
+            same = [Line("published", figure.method, figure.backbone, figure.epochs, {}, *shown)]
             lines += same
         same[0].cells[figure.protocol, figure.metric] = Cell(figure.value, figure=figure)
     others = []
