@@ -18,7 +18,7 @@ from pretrain.methods.flsl import Recipe
 from pretrain.recipe import read_recipe
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-PRETRAIN = CONFIGS / "pretrain" / "flsl_demo.py"
+PRETRAIN = CONFIGS / "pretrain" / "flsl_small_20e.py"
 COCO, UAVDT = CONFIGS / "coco" / "mask-rcnn_smoke.py", CONFIGS / "uavdt" / "faster-rcnn_smoke.py"
 HUGE = 10**30
 
@@ -33,7 +33,7 @@ VALUES = [  # --set of pretraining -> what the message says
     ("encoder.patch_size=1.5", "encoder.patch_size must be a whole number, but is 1.5"),
     ("encoder.patch_size=15", "image_size 224 is no multiple of patch_size 15"),
     ("encoder.image_size=1000000", "encoder.image_size must be at most 32767, but is 1000000"),
-    ("encoder.embed_dim=7", "embed_dim of vit_micro is 192, not 7"),
+    ("encoder.embed_dim=7", "embed_dim of vit_mini is 192, not 7"),
     ("encoder.depth=100000", "encoder.depth must be at most 1000, but is 100000"),
     ("encoder.num_heads=-3", "encoder.num_heads must be at least 1, but is -3"),
     ("encoder.mlp_ratio=0", "encoder.mlp_ratio must be above 0, but is 0"),
