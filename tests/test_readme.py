@@ -29,7 +29,8 @@ def commands_of(line):
     result = subprocess.run(["make", "-n", *shlex.split(line)[1:]], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     # What follows `||` only says the exit code.
-    return [c.partition("||")[0] for c in result.stdout.splitlines() if " -m " in c and " pip " not in c]
+    commands = [line.partition("||")[0] for line in result.stdout.splitlines()]
+    return [c for c in commands if " -m " in c and " pip " not in c]
 
 
 def test_readme_has_the_two_commands():
