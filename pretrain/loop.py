@@ -358,7 +358,9 @@ class Loop:
             readable = [p for i, p in enumerate(self.paths) if i not in self.unreadable]
             paths = readable[:: max(len(readable) // 4, 1)][:4]
             encoder = self.step.model.encoder
-            journal.draw(done, draw_pictures(encoder, paths, self.recipe.views.global_size, self.ranks.device))
+            pictures = draw_pictures(encoder, paths, self.recipe.views.global_size, self.ranks.device)
+            if pictures:
+                journal.draw(done, pictures)
 
     def say(self, text: str, error: bool = False) -> None:
         """Print on the main rank."""

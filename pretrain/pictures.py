@@ -1,5 +1,6 @@
 """Pictures of what the teacher has learned, for TensorBoard."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -7,6 +8,7 @@ import torch.nn.functional as F
 
 from flsl.encoder import Encoder
 from flsl.figures import cluster_maps, point_attention, principal_components
+from flsl.runtime.errors import UserError
 from pretrain.crops import decode
 from pretrain.photometric import normalize
 
@@ -25,9 +27,14 @@ def draw_pictures(encoder: Encoder, paths: list[Path], side: int, device: torch.
 
     Returns:
         Pictures `(3, side, len(paths) * side)` in 0..1: the image, principal components, clusters, and the mean-shift
-        attention of each of `POINTS`.
+        attention of each of `POINTS`. Images that cannot be read are left out; without any there is nothing.
     """
-    read = [decode(path).float()[None] / 255 for path in paths]
+    read = []
+    for path in paths:
+        with suppress(UserError):  # an image that nobody has met yet; the run names it when it does
+            read.append(decode(path).float()[None] / 255)
+    if not read:
+        return {}
     images = torch.cat([F.interpolate(i, (side, side), mode="bilinear", antialias=True) for i in read])
     (features,) = encoder.feature_maps(normalize(images.to(device)))
     maps = list(features.float().cpu())
