@@ -1,6 +1,7 @@
 """What methods that look at whole images share: one vector per view, and how views of one size share a pass."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from itertools import groupby
 
 import numpy as np
@@ -15,7 +16,7 @@ from flsl.runtime.schema import section
 from pretrain import recipe
 from pretrain.batch import Batch
 from pretrain.method import Method
-from pretrain.views import Plan, plan_crops
+from pretrain.views import GlobalViews, Plan, plan_crops
 
 NO_SPREAD = 0.05  # of embeddings, that draws a warning
 
@@ -90,6 +91,8 @@ def paths_of(batch: Batch) -> list[torch.Tensor]:
 @section
 class TwoViewRecipe(recipe.Recipe):
     """A recipe of a method that compares two views over a whole batch."""
+
+    views: GlobalViews = field(default_factory=lambda: GlobalViews(global_scale=(0.08, 1.0)))
 
     def __post_init__(self):
         super().__post_init__()

@@ -18,7 +18,6 @@ from flsl.runtime.schema import Positive, Width, section
 from pretrain import recipe
 from pretrain.batch import Batch
 from pretrain.method import Output, Values
-from pretrain.views import GlobalViews
 from pretrain.whole_image import ImageNetwork, TwoViewMethod, TwoViewRecipe, paths_of, spread
 
 
@@ -39,7 +38,6 @@ class Recipe(TwoViewRecipe):
 
     name: recipe.Name = "MoCo v3"
     method: str = "mocov3"
-    views: GlobalViews = field(default_factory=lambda: GlobalViews(global_scale=(0.08, 1.0)))
     mocov3: MoCoV3 = field(default_factory=MoCoV3)
     optimizer: recipe.TeacherOptimizer = field(default_factory=recipe.TeacherOptimizer)
 

@@ -16,7 +16,6 @@ from flsl.runtime.schema import Depth, Positive, Width, section
 from pretrain import recipe
 from pretrain.batch import Batch
 from pretrain.method import Output, Values
-from pretrain.views import GlobalViews
 from pretrain.whole_image import ImageNetwork, TwoViewMethod, TwoViewRecipe, paths_of, spread
 
 
@@ -36,7 +35,6 @@ class Recipe(TwoViewRecipe):
 
     name: recipe.Name = "SimCLR"
     method: str = "simclr"
-    views: GlobalViews = field(default_factory=lambda: GlobalViews(global_scale=(0.08, 1.0)))
     simclr: SimCLR = field(default_factory=SimCLR)
 
 

@@ -16,7 +16,6 @@ from flsl.runtime.schema import Depth, NotNegative, Width, section
 from pretrain import recipe
 from pretrain.batch import Batch
 from pretrain.method import Output, Values
-from pretrain.views import GlobalViews
 from pretrain.whole_image import ImageNetwork, TwoViewMethod, TwoViewRecipe, paths_of, spread
 
 
@@ -38,7 +37,6 @@ class Recipe(TwoViewRecipe):
 
     name: recipe.Name = "VICReg"
     method: str = "vicreg"
-    views: GlobalViews = field(default_factory=lambda: GlobalViews(global_scale=(0.08, 1.0)))
     vicreg: VICReg = field(default_factory=VICReg)
 
 
