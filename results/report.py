@@ -1,6 +1,5 @@
 """The reproduction report: claim by claim, as data (JSON) and as a page that can be handed to a reviewer."""
 
-import base64
 import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -10,7 +9,7 @@ from typing import Any
 from results.compare import Comparison
 from results.environment import collect_code, collect_environment
 from results.escape import as_html
-from results.page import make_page
+from results.page import figure_of, list_of, make_page
 from results.paper import TABLES
 from results.record import Record
 from results.reproduce import Claim, Step, summary
@@ -73,7 +72,7 @@ def report_page(data: Mapping[str, Any]) -> str:
     title = "Reproduction report"
     word = {0: "reproduced", 1: "below"}.get(outcome["exit_code"], "")
     parts = [f"<p class='verdict {word}'>{as_html(outcome['meaning'].capitalize())}.</p>"]
-    parts.append(f"<ul>{''.join(f'<li>{as_html(sentence)}</li>' for sentence in data['summary'])}</ul>")
+    parts.append(list_of(data["summary"]))
     code, machine = data["code"], data["machine"]
     hardware = _listed(machine["gpus"]) or machine["processor"]
     commit = (
@@ -172,8 +171,7 @@ def _picture(record: Path, name: str, what: str) -> str:
     picture = beside(record, name, PICTURE_TYPES, LARGEST_PICTURE)
     if picture is None:
         return ""
-    kind, data = PICTURE_TYPES[Path(name).suffix.lower()], base64.b64encode(picture).decode()
-    return f'<figure><img alt="{as_html(what)}" src="data:{kind};base64,{data}"><figcaption>{as_html(what)}</figcaption></figure>'
+    return figure_of(picture, what, PICTURE_TYPES[Path(name).suffix.lower()])
 
 
 def _comparisons_table(comparisons: Sequence[Mapping[str, Any]]) -> str:

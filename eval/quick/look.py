@@ -1,17 +1,17 @@
 """The order of a quick look: load and prove, score, compare, picture, report."""
 
-import json
 import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from eval.quick.report import Look, as_page, as_text
-from eval.quick.trials import TRIALS, Trial, choose_contenders, differences, run_trial
+from eval.quick.trials import TRIALS, Trial, choose_contenders, compare_all, run_trial
 from flsl.runtime.device import choose_device
 from flsl.runtime.files import write_text
 from flsl.runtime.text import as_called
 from results.benchmarks import find_benchmark
+from results.study.cells import read_log
 
 SHOWN = (
     "davis/JPEGImages/480p",
@@ -55,8 +55,8 @@ def take_look(
     pictures = [min(place.rglob("*.jpg")) for place in places if place.is_dir()]
     sheets = draw_sheets(networks, pictures, out / "pictures", points=[(0.5, 0.5)]) if networks else []
     seconds = time.monotonic() - begin
-    found = differences(trials, records)
-    look = Look(trials, contenders, proof, records, found, _next_steps(checkpoint), _learning(checkpoint), seconds)
+    pairs = compare_all(records)
+    look = Look(trials, contenders, proof, records, pairs, _next_steps(checkpoint), _learning(checkpoint), seconds)
     write_text(out / "report.html", as_page(look, sheets, f"A quick look at {loaded.name}"))
     print(f"\n{as_text(look)}\n\n{out / 'report.html'} has it with pictures ({seconds:.0f} s)")
     return look
@@ -77,11 +77,10 @@ def _next_steps(checkpoint: str) -> list[tuple[str, str]]:
 def _learning(checkpoint: str) -> list[tuple[Path, str]]:
     """Return the pictures that a pretraining drew beside its encoder, first, middle and last, with the loss of that time."""
     run = Path(checkpoint).parent
-    pictures = sorted(run.glob("pictures/step_*.png"))
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] if pictures else []
-    losses = [(line["step"] + 1, line["loss"]) for line in lines if "loss" in line]
+    pictures = [path for path in sorted(run.glob("pictures/step_*.png")) if path.stem.removeprefix("step_").isdigit()]
+    losses = [(line["step"] + 1, line["loss"]) for line in read_log(run) if "loss" in line] if pictures else []
     told = []
-    for index in sorted({0, len(pictures) // 2, len(pictures) - 1} if pictures else ()):
+    for index in sorted({0, len(pictures) // 2, len(pictures) - 1} if losses else ()):
         steps = int(pictures[index].stem.removeprefix("step_"))
         at, loss = min(losses, key=lambda one: abs(one[0] - steps))
         about = "the images, their features' components, clusters, and attention of two points"

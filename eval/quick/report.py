@@ -1,14 +1,16 @@
 """A quick look's results: one table, a verdict in words for each benchmark, pictures, and what to do next."""
 
-import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval.quick.trials import Contender, Difference, Trial
+from eval.quick.trials import Contender, Trial
 from results.escape import as_html
-from results.page import make_page
+from results.page import figure_of, list_of, make_page, table_of
 from results.record import Record
+from results.study.outcome import Pair
+
+ANSWERS = {"better": "yes", "worse": "no", "undecided": "not shown"}  # is yours better?
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Look:
     contenders: Sequence[Contender]
     proof: Sequence[str]  # that the checkpoint was loaded, line by line
     records: Mapping[str, Mapping[str, Record]]
-    differences: Sequence[Difference]
+    pairs: Sequence[Pair]  # yours minus another; `test` is a trial's title
     next_steps: Sequence[tuple[str, str]]  # command, what it costs
     learning: Sequence[tuple[Path, str]]  # pictures of its features on the way, where its run's folder has them
     seconds: float
@@ -48,11 +50,13 @@ def verdicts(look: Look) -> list[str]:
     """Return a sentence for each benchmark: is yours better than each of the others?"""
     sentences = []
     for trial in look.trials:
-        mine = [one for one in look.differences if one.trial is trial]
-        told = [
-            f"than {one.other}: {one.answer}, {one.comparison.difference:+.1f} {one.comparison.interval}, p = {one.comparison.p_holm:.3f}"
-            for one in mine
-        ]
+        told = []
+        for pair in look.pairs:
+            if pair.test == trial.title:
+                c = pair.comparison
+                told.append(
+                    f"than {pair.other}: {ANSWERS[pair.word]}, {c.difference:+.1f} {c.interval}, p = {c.p_holm:.3f}"
+                )
         if told:
             sentences.append(f"{trial.title}, better {'; '.join(told)}")
     return sentences
@@ -88,37 +92,19 @@ def as_page(look: Look, pictures: Sequence[Path], title: str) -> str:
     head, rows = table(look)
     parts = [
         "<h2>Is it better?</h2>",
-        _listed(verdicts(look)),
+        list_of(verdicts(look)),
         f"<p class=quiet>{as_html(COVERS)}</p>",
         "<h2>Scores</h2>",
     ]
-    cells = "".join(
-        f"<tr><th scope=row>{as_html(row[0])}</th>{''.join(f'<td>{as_html(cell)}</td>' for cell in row[1:])}</tr>"
-        for row in rows
-    )
-    names = "".join(f"<th scope=col>{as_html(name)}</th>" for name in head)
-    parts.append(
-        f"<div class=scroll tabindex=0><table><thead><tr>{names}</tr></thead><tbody>{cells}</tbody></table></div>"
-    )
-    parts.append(_listed(f"{contender.name}: {contender.about}" for contender in look.contenders))
-    parts += ["<h2>What the numbers mean</h2>", _listed(f"{trial.title}, {trial.meaning}" for trial in look.trials)]
+    parts.append(table_of(head, rows))
+    parts.append(list_of(f"{contender.name}: {contender.about}" for contender in look.contenders))
+    parts += ["<h2>What the numbers mean</h2>", list_of(f"{trial.title}, {trial.meaning}" for trial in look.trials)]
     if look.learning:
-        parts += ["<h2>What it learned</h2>", *(_figure(path, about) for path, about in look.learning)]
+        parts += ["<h2>What it learned</h2>", *(figure_of(path.read_bytes(), about) for path, about in look.learning)]
     parts.append("<h2>What the encoders see</h2>")
-    parts += [
-        _figure(path, f"{path.stem}: components, clusters and attention, one row per encoder") for path in pictures
-    ]
-    parts += ["<h2>What was loaded</h2>", _listed(look.proof), "<h2>Next</h2>"]
+    shows = "components, clusters and attention, one row per encoder"
+    parts += [figure_of(path.read_bytes(), f"{path.stem}: {shows}") for path in pictures]
+    parts += ["<h2>What was loaded</h2>", list_of(look.proof), "<h2>Next</h2>"]
     parts.append("".join(f"<p><code>{as_html(c)}</code><br>{as_html(cost)}</p>" for c, cost in look.next_steps))
     parts.append(f"<p class=quiet>Measured in {look.seconds:.0f} s.</p>")
     return make_page(title, "\n".join(parts))
-
-
-def _figure(picture: Path, about: str) -> str:
-    data = base64.b64encode(picture.read_bytes()).decode()
-    words = as_html(about)
-    return f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
-
-
-def _listed(lines: Iterable[str]) -> str:
-    return "<ul>" + "".join(f"<li>{as_html(line)}</li>" for line in lines) + "</ul>"

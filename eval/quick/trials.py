@@ -1,15 +1,15 @@
 """What a quick look measures: small drawn data for three frozen benchmarks, and the encoders that stand beside yours."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval import evaluate
 from eval.data.synthesize import synthesize
-from results.compare import LEVEL, Comparison, compare_records, holm
+from results.compare import compare_records
 from results.record import Record
+from results.study.outcome import Pair, correct
 
 if TYPE_CHECKING:
     from flsl.checkpoint import LoadedEncoder
@@ -65,30 +65,16 @@ class Contender:
     about: str
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Your encoder minus another on one trial, corrected for all of them."""
-
-    trial: Trial
-    other: str
-    comparison: Comparison
-
-    @property
-    def answer(self) -> str:
-        """Whether yours is better: yes, no, or not shown."""
-        if self.comparison.p_holm >= LEVEL:
-            return "not shown"
-        return "yes" if self.comparison.difference > 0 else "no"
-
-
-def choose_contenders(loaded: "LoadedEncoder", device: Any, seed: int = 0) -> list[Contender]:
+def choose_contenders(loaded: "LoadedEncoder", device: Any) -> list[Contender]:
     """Return your encoder, the same network untrained, color and place without a network, and the bundled encoder."""
     from flsl.checkpoint import load_encoder, untrained
 
     patch = loaded.encoder.patch_size
     found = [Contender("yours", loaded, loaded.name)]
     if loaded.format != "random" and loaded.format != "pixels":
-        found.append(Contender("random", untrained(loaded.encoder.config, seed, device), "the same network, untrained"))
+        found.append(
+            Contender("random", untrained(loaded.encoder.config, device=device), "the same network, untrained")
+        )
     if loaded.format != "pixels":
         found.append(Contender("pixels", load_encoder(f"pixels/{patch}", device), "mean color and place of a patch"))
     bundled = load_encoder(BUNDLED, device)
@@ -117,14 +103,12 @@ def run_trial(trial: Trial, contenders: list[Contender], out: Path, device: str,
     }
 
 
-def differences(trials: Sequence[Trial], records: Mapping[str, Mapping[str, Record]]) -> list[Difference]:
+def compare_all(records: Mapping[str, Mapping[str, Record]]) -> list[Pair]:
     """Compare `yours` with every other encoder on every trial (title -> name -> record), corrected by Holm's method."""
-    found = []
-    for trial in trials:
-        mine = records[trial.title]["yours"]
-        for name, other in records[trial.title].items():
+    pairs = []
+    for title, scored in records.items():
+        for name, other in scored.items():
             if name != "yours":
-                compared = compare_records(mine, other)
-                found.append(Difference(trial, name, dataclasses.replace(compared, a="yours", b=name)))
-    corrected = holm([one.comparison for one in found])
-    return [dataclasses.replace(one, comparison=comparison) for one, comparison in zip(found, corrected)]
+                compared = compare_records(scored["yours"], other)
+                pairs.append(Pair(title, name, replace(compared, a="yours", b=name)))
+    return correct(pairs)

@@ -96,19 +96,8 @@ class Pretraining:
             return json.loads(json.loads(file.read(length))["__metadata__"]["pretraining"])
 
     def log(self) -> list[dict[str, Any]]:
-        """Return the lines of its log, oldest first: of steps (with `loss`, `images_per_second`), and of its probe (with
-        `probe`, name -> number). Lines that a crash cut short are left out."""
-        lines = []
-        try:
-            text = (self.folder / "log.jsonl").read_text()
-        except OSError:
-            return []
-        for line in text.splitlines():
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                continue
-        return lines
+        """Return the lines of its log (`read_log`)."""
+        return read_log(self.folder)
 
     def seconds(self) -> float:
         """Return how long it has trained, by its log."""
@@ -291,3 +280,19 @@ def _resolve(recipe: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     for key in ("runtime", "probe"):
         resolved.pop(key, None)
     return resolved
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of a pretraining's log, oldest first: of steps (with `loss`, `images_per_second`), and of its probe
+    (with `probe`, name -> number). Lines that a crash cut short are left out; without a log there are none."""
+    lines = []
+    try:
+        text = (folder / "log.jsonl").read_text()
+    except OSError:
+        return []
+    for line in text.splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            continue
+    return lines

@@ -40,6 +40,12 @@ class Pair:
         return "better" if self.comparison.difference > 0 else "worse"
 
 
+def correct(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return pairs with p-values that are corrected for all of them by Holm's method."""
+    corrected = holm([pair.comparison for pair in pairs])
+    return [replace(pair, comparison=comparison) for pair, comparison in zip(pairs, corrected)]
+
+
 @dataclass(frozen=True)
 class Care:
     """What a method was given: trials, images and hours of one final run, floating-point operations of it if known."""
@@ -89,8 +95,7 @@ def find(cells: Cells) -> Finding:
         for test in study.tests
         if (mine := records[method, test.name]) and (theirs := records[other, test.name])
     ]
-    corrected = holm([pair.comparison for pair in pairs])
-    pairs = [replace(pair, comparison=comparison) for pair, comparison in zip(pairs, corrected)]
+    pairs = correct(pairs)
     care = [_care(cells, name, chosen[name], finals[name]) for name in study.methods]
     return Finding(scores, pairs, care, missing, {s.folder.name: record for s, record in found})
 

@@ -1,13 +1,12 @@
 """A study's report: the verdict in words, then the table, the pairs, the care that each method got, curves and pictures."""
 
-import base64
 import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from results.escape import as_html, as_markdown
-from results.page import make_page
+from results.page import figure_of, list_of, make_page, table_of
 from results.schema import record_to_plain
 from results.study.declaration import Study
 from results.study.outcome import LEVEL, Care, Finding, Score, say
@@ -153,27 +152,12 @@ def to_markdown(study: Study, finding: Finding, command: str, pictures: Sequence
 
 def to_html(study: Study, finding: Finding, command: str, pictures: Sequence[Path]) -> str:
     """Return the report as a page that holds its pictures."""
-    parts = ["<ul>" + "".join(f"<li>{as_html(line)}</li>" for line in verdict(study, finding)) + "</ul>"]
+    parts = [list_of(verdict(study, finding))]
     for heading, about, (head, rows) in sections(study, finding):
-        names = "".join(f"<th scope=col>{as_html(name)}</th>" for name in head)
-        body = "".join(
-            f"<tr><th scope=row>{as_html(row[0])}</th>{''.join(f'<td>{as_html(cell)}</td>' for cell in row[1:])}</tr>"
-            for row in rows
-        )
         parts.append(f"<section><h2>{as_html(heading)}</h2><p class=quiet>{as_html(about)}</p>")
-        parts.append(
-            f"<div class=scroll tabindex=0><table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>"
-        )
-        parts.append("</section>")
-    for picture in pictures:
-        data = base64.b64encode(picture.read_bytes()).decode()
-        alt = as_html(picture.stem)
-        parts.append(
-            f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaption>{alt}</figcaption></figure>'
-        )
+        parts += [table_of(head, rows), "</section>"]
+    parts += [figure_of(picture.read_bytes(), picture.stem) for picture in pictures]
     if finding.missing:
-        parts.append(
-            "<h2>Missing</h2><ul>" + "".join(f"<li>{as_html(name)}</li>" for name in finding.missing) + "</ul>"
-        )
+        parts.append(f"<h2>Missing</h2>{list_of(finding.missing)}")
     parts.append(f"<p class=quiet>Made by <code>{as_html(command)}</code></p>")
     return make_page(study.title, "\n".join(parts))
