@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
+from torchvision.ops import box_iou
 
 from flsl.runtime.files import write_atomic
 
@@ -45,11 +47,8 @@ def found_share(truth: np.ndarray, found: np.ndarray) -> float:
         return 1.0
     if not len(found):
         return 0.0
-    low, high = (pick(truth[:, None, side], found[None, :, side]) for pick, side in ((np.maximum, slice(0, 2)), (np.minimum, slice(2, 4))))  # fmt: skip
-    shared = (high - low).clip(0).prod(axis=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1) for boxes in (truth, found)]
-    union = areas[0][:, None] + areas[1][None] - shared
-    return float((shared / np.maximum(union, 1e-9) >= OVERLAP).any(axis=1).mean())
+    overlaps = box_iou(torch.from_numpy(truth), torch.from_numpy(found))
+    return float((overlaps >= OVERLAP).any(dim=1).double().mean())
 
 
 def choose(pictures: Sequence[Picture]) -> list[Picture]:
