@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from flsl.across_ranks import ranks_in_step, sum_over_ranks
+from flsl.model import at_least_float32
 
 
 class BatchNorm(nn.Module):
@@ -20,7 +21,7 @@ class BatchNorm(nn.Module):
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Return normalized rows, at least float32."""
-        rows = rows.float() if rows.dtype in (torch.bfloat16, torch.float16) else rows
+        rows = at_least_float32(rows)
         centered = rows - sum_over_ranks(rows.mean(0)) / ranks_in_step()
         variance = sum_over_ranks(centered.square().mean(0)) / ranks_in_step()
         normalized = centered * torch.rsqrt(variance + 1e-5)
