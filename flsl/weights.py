@@ -96,7 +96,7 @@ def _read_pickle(path: Path, zipped: bool) -> dict[str, Any]:
         _refuse_bomb(path)
     try:
         try:
-            tree = _load(path)
+            tree = _load(path, _numpy_scalars())
         except pickle.UnpicklingError:
             if (lightning := _read_lightning(path) if zipped else None) is None:
                 raise
@@ -126,9 +126,9 @@ def _read_pickle(path: Path, zipped: bool) -> dict[str, Any]:
     return tree
 
 
-def _load(path: Path, more: Sequence[Any] = ()) -> Any:
-    """Call torch's restricted unpickler; `more` classes are allowed besides the usual ones."""
-    with torch.serialization.safe_globals([*ALLOWED_CLASSES, *_numpy_scalars(), *more]), warnings.catch_warnings():
+def _load(path: Path, more: Sequence[Any]) -> Any:
+    """Call torch's restricted unpickler; `more` classes are allowed besides the usual ones, each name once."""
+    with torch.serialization.safe_globals([*ALLOWED_CLASSES, *more]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice for developers on pickle protocols
         return torch.load(path, map_location="cpu", weights_only=True)
 
@@ -156,9 +156,10 @@ def _read_lightning(path: Path) -> dict[str, Any] | None:
     if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):  # torch before 2.6
         return None
     try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        whole = (".partial", "._reconstruct")  # whose state is a tuple: of functools, of NumPy's arrays
-        tree = _load(path, [(_LeftOut if name.endswith(whole) else _LeftOutWithItems, name) for name in names])
+        with torch.serialization.safe_globals(ALLOWED_CLASSES):
+            names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        whole = ("numpy.", "functools.partial")  # whose state is a tuple
+        tree = _load(path, [(_LeftOut if name.startswith(whole) else _LeftOutWithItems, name) for name in names])
     except Exception:  # it stays refused, for the first reason
         return None
     known = isinstance(tree, dict) and "pytorch-lightning_version" in tree and isinstance(tree.get("state_dict"), dict)
