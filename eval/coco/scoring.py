@@ -1,5 +1,6 @@
 """From saved detections to the record: 24 numbers, an interval over images, the class table and the pictures."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -46,16 +47,19 @@ def write_scores(
     """
     kinds: tuple[Kind, ...] = ("box", "mask") if with_masks else ("box",)
     values: dict[str, float | None] = {}
-    out, intervals = run.out, {}
+    out, intervals, per_item = run.out, {}, {}
     with run.watch.phase("metrics"):
         evaluations = {kind: evaluate(truth, detections, kind, backend) for kind in kinds}
     with run.watch.phase("interval"):
         for kind, evaluation in evaluations.items():
             values |= {f"{kind}_{name}": value for name, value in evaluation.scores.items()}
             if evaluation.scores["AP"] is not None:
-                count, statistic = ap_resampler(truth, detections, evaluation)
-                statistic = counted(statistic, f"interval of {kind} AP: resample", RESAMPLES + 1)
+                count, resampler = ap_resampler(truth, detections, evaluation)
+                statistic = counted(resampler, f"interval of {kind} AP: resample", RESAMPLES + 1)
                 intervals[f"{kind}_AP"] = percentile_interval(np.arange(count), statistic, unit="images", seed=run.seed)
+                if kind == "box":
+                    alone = zip(truth.images, resampler.per_image().round(4).tolist())
+                    per_item = {str(image["id"]): {"AP": value} for image, value in alone if not math.isnan(value)}
     with run.watch.phase("tables and pictures"):
         write_table(out / "classes.csv", class_rows(truth, detections, evaluations.values()))
         files = about["files"] | {"classes": "classes.csv"}
@@ -64,13 +68,12 @@ def write_scores(
         if draw_overlay(out / "overlay.png", truth, detections, images):
             files["overlay"] = "overlay.png"
     print_scores(evaluations)
-    per_class = zip(truth.category_names, evaluations["box"].per_class())
     about = {**about, "files": files, "tools": {"metric_backend": backend}}
     return run.finish(
         values=values,
         intervals=intervals,
         items=len(truth.images),
-        per_item={name: {key: value for key, value in row.items() if value is not None} for name, row in per_class},
+        per_item=per_item,
         **about,
     )
 

@@ -1,6 +1,5 @@
 """The bootstrap of AP over images: matches are made once, a resample only weighs each image by how often it is drawn."""
 
-from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -38,12 +37,13 @@ class ApResampler:
         """
         self.images, self._categories = images, 1 + max(int(c.max(initial=0)) for c in (category, objects[1]))
         self._object_image, self._object_category = (column[counted] for column in objects)
+        self._pair = detections.image * self._categories + category  # in the order of `_states`
+        self._states = [assign(detections, counted, threshold) for threshold in IOU_THRESHOLDS]
         order = np.lexsort((-detections.score, category))  # stable: equal scores stay in the order of images
         self._image, category = detections.image[order], category[order]
         begin = np.searchsorted(category, np.arange(self._categories))  # of each category's detections
         rights, curves, ignored_at, ignored_before, ignored_begin, seen = [], [], [], [], [], 0
-        for number, threshold in enumerate(IOU_THRESHOLDS):
-            state = assign(detections, counted, threshold)[order]
+        for number, state in enumerate(state[order] for state in self._states):
             right, ignored = np.flatnonzero(state == 1), np.flatnonzero(state == -1)
             rights.append(right)
             curves.append(number * self._categories + category[right])
@@ -90,6 +90,28 @@ class ApResampler:
         values = precision[np.minimum(at, len(precision) - 1)] - self._lift[:, None]
         return 100.0 * float(values[reached].sum()) / (len(RECALLS) * len(IOU_THRESHOLDS) * np.count_nonzero(objects))
 
+    def per_image(self) -> np.ndarray:
+        """Return the AP in percent of each image alone, (images,): what drawing it alone gives, NaN where nothing is to find."""
+        pairs, objects = np.unique(self._object_image * self._categories + self._object_category, return_counts=True)
+        order = np.flatnonzero(np.isin(self._pair, pairs))  # others are of a category that the image does not hold
+        order = order[np.argsort(self._pair[order], kind="stable")]  # by falling score within a pair, as they come
+        place = np.searchsorted(pairs, self._pair[order])
+        begin, lift = np.searchsorted(place, place), 2.0 * (len(pairs) - place)  # `lift` as in the constructor
+        total = np.zeros(len(pairs))
+        for state in (state[order] for state in self._states):
+            at = np.flatnonzero(state == 1)
+            right, judged = _running(state == 1), _running(state >= 0)
+            found = right[at + 1] - right[begin[at]]
+            precision = found / (judged[at + 1] - judged[begin[at]]) + lift[at]
+            precision = np.maximum.accumulate(precision[::-1])[::-1] - lift[at]
+            # How many of the 101 recalls are reached with this one and not before.
+            levels = np.searchsorted(RECALLS, np.stack((found, found - 1)) / objects[place[at]], side="right")
+            levels = levels[0] - np.where(found > 1, levels[1], 0)
+            total += np.bincount(place[at], precision * levels, len(pairs))
+        image, present = pairs // self._categories, np.bincount(pairs // self._categories, minlength=self.images)
+        summed = np.bincount(image, 100.0 * total / (len(RECALLS) * len(IOU_THRESHOLDS)), self.images)
+        return np.divide(summed, present, out=np.full(self.images, np.nan), where=present > 0)
+
 
 def _running(values: np.ndarray) -> np.ndarray:
     """Return the sums of the first 0, 1, 2, ... values."""
@@ -111,7 +133,7 @@ def _needed(objects: np.ndarray) -> np.ndarray:
 
 def ap_resampler(
     truth: Annotations, detections: list[dict[str, Any]], evaluation: Evaluation
-) -> tuple[int, Callable[[np.ndarray], float]]:
+) -> tuple[int, ApResampler]:
     """Prepare the bootstrap of an evaluation's AP.
 
     Args:

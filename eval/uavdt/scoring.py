@@ -151,8 +151,10 @@ def _score_coco(run: Run, results: Results, files: dict[str, str], shared: dict[
         summary, classes = summarize(precision), coco_metric.per_class(precision)
     with run.watch.phase("coco interval"):
         frames, average_precision = coco_metric.ap_resampler(results.truths, results.detections)
-        average_precision = counted(average_precision, "interval of COCO's AP: resample", RESAMPLES + 1)
-        interval = percentile_interval(np.arange(frames), average_precision, unit="images", seed=run.seed)
+        statistic = counted(average_precision, "interval of COCO's AP: resample", RESAMPLES + 1)
+        interval = percentile_interval(np.arange(frames), statistic, unit="images", seed=run.seed)
+        ends = np.cumsum([truth.length for truth in results.truths])
+        alone = [average_precision(part) for part in np.split(np.arange(frames), ends[:-1])]
     write_table(run.out / "coco_per_class.csv", [{"category": name, **values} for name, values in classes.items()])
     run.finish(
         file=COCO_RECORD,
@@ -160,7 +162,7 @@ def _score_coco(run: Run, results: Results, files: dict[str, str], shared: dict[
         values=summary,
         intervals={"AP": interval},
         items=frames,
-        per_item={name: {k: v for k, v in values.items() if v is not None} for name, values in classes.items()},
+        per_item={truth.name: {"AP": ap} for truth, ap in zip(results.truths, alone) if not np.isnan(ap)},
         files=files | {"tables": "coco_per_class.csv"},
         **shared,
     )

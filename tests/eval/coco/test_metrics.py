@@ -104,6 +104,11 @@ def test_the_bootstrap_counts_as_the_evaluator_does(case, kind, backend):
     assert statistic(np.flatnonzero([image["id"] in kept for image in truth.images])) == pytest.approx(
         expected, abs=1e-9
     )
+    # So is an image alone.
+    alone = statistic.per_image()
+    np.testing.assert_allclose(alone, [statistic(np.array([image])) for image in range(count)], atol=1e-9)
+    assert 0 < np.isnan(alone).sum() < count / 2
+    assert len(np.unique(alone.round(3))) > count / 2
 
 
 def test_the_size_of_a_mask_is_its_own_not_that_of_its_box(case):

@@ -52,6 +52,8 @@ def test_scoring_saved_detections(scored, evaluate):
     assert ap.interval.low < ap.value < ap.interval.high
     assert (ap.interval.unit, ap.interval.units) == ("images", 18)
     assert {"AP", "AP50", "AP75", "APs", "APm", "APl"} == set(coco.metrics)
+    assert set(coco.per_item) == {"M0203", "M0205"}
+    assert coco.per_item["M0203"]["AP"] != coco.per_item["M0205"]["AP"]
     assert coco.metrics["AP"].interval.low < coco.metrics["AP"].value
     with open(out / "official_tables.csv") as file:
         table = list(csv.DictReader(file))
