@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from support.browser import browser
 
 from eval.__main__ import main
 from eval.quick.look import take_look
@@ -21,9 +22,15 @@ SMALL = tuple(
 
 
 @pytest.fixture(scope="module")
-def look(tmp_path_factory):
+def out(tmp_path_factory):
+    """Folder of the quick look."""
+    return tmp_path_factory.mktemp("quick")
+
+
+@pytest.fixture(scope="module")
+def look(out):
     """A quick look at an untrained network."""
-    return take_look("random:vit_micro/16", tmp_path_factory.mktemp("quick"), device="cpu", trials=SMALL)
+    return take_look("random:vit_micro/16", out, device="cpu", trials=SMALL)
 
 
 def test_every_encoder_has_every_score(look):
@@ -43,6 +50,15 @@ def test_a_report_says_it_in_words(look, capsys):
         assert trial.meaning in text
     assert "python -m eval davis --checkpoint random:vit_micro/16" in text
     assert "on a GPU" in text
+
+
+def test_the_page_is_used_by_keyboard_and_on_a_phone(look, out):
+    """The Tab key reaches what scrolls, and nothing is wider than the window."""
+    with browser() as tab:
+        for size in ((1400, 900), (390, 844)):
+            tab.open(out / "report.html", size)
+            tab.check_width()
+            tab.walk()
 
 
 def test_it_goes_on_where_it_stopped(tmp_path, capsys):
