@@ -45,16 +45,24 @@ def list_of(lines: Iterable[str]) -> str:
 
 
 def table_of(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of text that scrolls sideways where it must; the first cell of a row names it."""
-    names = "".join(f"<th scope=col>{as_html(name)}</th>" for name in head)
-    body = "".join(
-        f"<tr><th scope=row>{as_html(row[0])}</th>{''.join(f'<td>{as_html(cell)}</td>' for cell in row[1:])}</tr>"
-        for row in rows
-    )
-    return f"<div class=scroll tabindex=0><table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>"
+    """Return a table of text; the first cell of a row names it. See `grid_of`."""
+    cells = [[f"<td>{as_html(cell)}</td>" for cell in row] for row in rows]
+    return grid_of(head, [[f"<th scope=row>{first[4:-5]}</th>", *rest] for first, *rest in cells])
 
 
-def figure_of(picture: bytes, about: str, kind: str = "image/png") -> str:
-    """Return a picture inside the page, with text below it that also stands for it."""
+def grid_of(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """Return a table of cells, elements that begin with `<td` or `<th`. Its rows become cards on a narrow screen; on others
+    it scrolls sideways where it must."""
+    labels = [as_html(name) for name in head]
+    names = "".join(f"<th scope=col>{name}</th>" for name in labels)
+    labeled = [[f'{cell[:3]} data-label="{name}"{cell[3:]}' for name, cell in zip(labels, cells)] for cells in body]
+    lines = "".join(f"<tr>{''.join(cells)}</tr>" for cells in labeled)
+    grid = f"<table><thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table>"
+    return f"<div class='scroll cards' tabindex=0>{grid}</div>"
+
+
+def figure_of(picture: bytes, about: str, kind: str = "image/png", *, plot: bool = False) -> str:
+    """Return a picture inside the page, with text below it that also stands for it; a plot is dark where the page is."""
     data, words = base64.b64encode(picture).decode(), as_html(about)
-    return f'<figure><img alt="{words}" src="data:{kind};base64,{data}"><figcaption>{words}</figcaption></figure>'
+    image = f'<img{" class=plot" if plot else ""} alt="{words}" src="data:{kind};base64,{data}">'
+    return f"<figure class=scroll>{image}<figcaption>{words}</figcaption></figure>"

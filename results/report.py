@@ -9,7 +9,7 @@ from typing import Any
 from results.compare import Comparison
 from results.environment import collect_code, collect_environment
 from results.escape import as_html
-from results.page import figure_of, list_of, make_page
+from results.page import figure_of, grid_of, list_of, make_page, table_of
 from results.paper import TABLES
 from results.record import Record
 from results.reproduce import Claim, Step, summary
@@ -98,15 +98,6 @@ def report_page(data: Mapping[str, Any]) -> str:
     return make_page(title, "\n".join(parts))
 
 
-def _grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """Return a table, whose rows become cards on a narrow screen; each cell is an element that begins with `<td` or `<th`."""
-    names = "".join(f"<th scope=col>{name}</th>" for name in head)
-    labeled = [[f'{cell[:3]} data-label="{name}"{cell[3:]}' for name, cell in zip(head, cells)] for cells in body]
-    lines = "".join(f"<tr>{''.join(cells)}</tr>" for cells in labeled)
-    grid = f"<table><thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table>"
-    return f"<div class='scroll cards' tabindex=0>{grid}</div>"
-
-
 def _claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
     body = []
     for claim in claims:
@@ -130,7 +121,7 @@ def _claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
         ]
         body.append(cells)
     head = ("Metric", "Published", "Source", "Measured [95 % interval]", "Difference", "Tolerance", "Verdict")
-    return _grid(head, body)
+    return grid_of(head, body)
 
 
 def _evidence(record: Mapping[str, Any], path: Path) -> str:
@@ -157,7 +148,7 @@ def _evidence(record: Mapping[str, Any], path: Path) -> str:
         if value
     ]
     pictures = "".join(_picture(path, name, what) for what, name in record["files"].items())
-    return f"<details><summary>Evidence</summary>{_grid(('', ''), lines)}</details>{pictures}"
+    return f"<details><summary>Evidence</summary>{grid_of(('', ''), lines)}</details>{pictures}"
 
 
 def _listed(value: object) -> str:
@@ -171,14 +162,11 @@ def _picture(record: Path, name: str, what: str) -> str:
     picture = beside(record, name, PICTURE_TYPES, LARGEST_PICTURE)
     if picture is None:
         return ""
-    return figure_of(picture, what, PICTURE_TYPES[Path(name).suffix.lower()])
+    return figure_of(picture, what, PICTURE_TYPES[Path(name).suffix.lower()], plot=what == "curves")
 
 
 def _comparisons_table(comparisons: Sequence[Mapping[str, Any]]) -> str:
-    body = []
-    for c in comparisons:
-        texts = [c["a"], c["b"], c["metric"], f"{c['difference']:+.2f} {c['interval']}",
-                 f"{c['p']:.4f}", f"{c['p_holm']:.4f}", f"{c['better']} of {c['items']}", c["note"]]  # fmt: skip
-        body.append([f"<td>{as_html(text)}</td>" for text in texts])
-    head = ("A", "B", "Metric", "A − B [95 % interval]", "p", "p (Holm)", "Items on which A is better", "")
-    return f"<section><h2>Against other models (paired bootstrap)</h2>{_grid(head, body)}</section>"
+    rows = [[c["a"], c["b"], c["metric"], f"{c['difference']:+.2f} {c['interval']}", f"{c['p']:.4f}",
+             f"{c['p_holm']:.4f}", f"{c['better']} of {c['items']}", c["note"]] for c in comparisons]  # fmt: skip
+    head = ("A", "B", "Metric", "A − B [95 % interval]", "p", "p (Holm)", "Items on which A is better", "Note")
+    return f"<section><h2>Against other models (paired bootstrap)</h2>{table_of(head, rows)}</section>"

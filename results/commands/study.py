@@ -76,7 +76,7 @@ def _write(cells, arguments: argparse.Namespace) -> list[str]:
     from flsl.runtime.files import write_text
     from flsl.runtime.text import printable
     from results.study.curves import draw_curves
-    from results.study.outcome import find
+    from results.study.outcome import find, say_pairs
     from results.study.pictures import draw_pictures
     from results.study.report import report_data, to_html, to_markdown, verdict
 
@@ -93,7 +93,7 @@ def _write(cells, arguments: argparse.Namespace) -> list[str]:
     }
     for kind, text in reports.items():
         write_text(out / f"study.{kind}", text)
-    for sentence in verdict(study, finding):
+    for sentence in (*verdict(study, finding), *say_pairs(finding)):
         print(printable(sentence))
     print(f"report: {out / 'study.html'}")
     return finding.missing

@@ -7,6 +7,7 @@ from flsl.runtime.files import write_atomic
 from results.study.cells import Pretraining
 
 WIDTH, HEIGHT = 4.2, 2.8  # inches of one plot
+LEGEND = 0.4  # inches below them
 COLUMNS = 3
 
 
@@ -35,21 +36,19 @@ def draw_curves(runs: Mapping[str, Sequence[Pretraining]], path: Path) -> list[s
 
     rows = -(-len(series) // COLUMNS)
     columns = min(COLUMNS, len(series))
-    figure, axes = pyplot.subplots(rows, columns, figsize=(WIDTH * columns, HEIGHT * rows), squeeze=False)
+    size = (WIDTH * columns, HEIGHT * rows + LEGEND)
+    figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     colors = {method: f"C{number % 10}" for number, method in enumerate(runs)}
+    lines = {}
     for axis, (title, curves) in zip(axes.flat, series.items()):
-        labeled = set()
         for method, images, values in curves:
-            label = None if method in labeled else method
-            labeled.add(method)
-            axis.plot(images, values, color=colors[method], label=label, marker="." if len(images) < 20 else None)
+            (lines[method],) = axis.plot(images, values, color=colors[method], marker="." if len(images) < 20 else None)
         axis.set_title(title.replace("_", " "), fontsize=10)
         axis.set_xlabel("images seen", fontsize=8)
         axis.tick_params(labelsize=8)
-        axis.legend(fontsize=8)
     for axis in list(axes.flat)[len(series) :]:
         axis.remove()
-    figure.tight_layout()
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4 * columns, fontsize=8)
     write_atomic(path, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))
     pyplot.close(figure)
     return list(series)

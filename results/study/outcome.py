@@ -164,35 +164,45 @@ def _care(cells: Cells, name: str, chosen: Pretraining | None, finals: Sequence[
 
 
 def say(finding: Finding, floors: Sequence[str]) -> list[str]:
-    """Return the verdict: for each method what it is better than, then for each pair one sentence."""
+    """Return the verdict: for each method, what it is better than."""
     if not finding.pairs:
         return ["Nothing can be said yet: no test has been scored for the baseline and another model."]
-    answers, sentences = [], []
-    for method in dict.fromkeys(pair.comparison.a for pair in finding.pairs):
-        words: dict[str, list[str]] = {}
-        for other in dict.fromkeys(pair.other for pair in finding.pairs if pair.comparison.a == method):
-            mine = [pair for pair in finding.pairs if (pair.comparison.a, pair.other) == (method, other)]
-            words[other] = [pair.word for pair in mine]
-            counted = [
-                f"{word} on {', '.join(_told(pair) for pair in mine if pair.word == word)}"
-                for word in ("better", "worse")
-                if word in words[other]
-            ]
-            if open_ := [_told(pair) for pair in mine if pair.word == "undecided"]:
-                counted.append(f"not shown to differ on {', '.join(open_)}")
-            sentences.append(f"{method} against {other}: {'; '.join(counted)}.")
+    answers = []
+    for method, of_other in _by_pair(finding).items():
         for kind, names in (
-            ("the floors, which learned nothing", [name for name in words if name in floors]),
-            ("the other methods", [name for name in words if name not in floors]),
+            ("the floors, which learned nothing", [name for name in of_other if name in floors]),
+            ("the other methods", [name for name in of_other if name not in floors]),
         ):
             if names:
-                every = [word for name in names for word in words[name]]
+                every = [pair.word for name in names for pair in of_other[name]]
                 answer = "Yes" if {*every} == {"better"} else "No" if "better" not in every else "In part"
                 counts = ", ".join(f"{every.count(word)} {word}" for word in ("better", "undecided", "worse"))
                 answers.append(
                     f"Is {method} better than {kind} ({', '.join(names)})? {answer}: of {len(every)} comparisons {counts}."
                 )
-    return [*answers, *sentences]
+    return answers
+
+
+def say_pairs(finding: Finding) -> list[str]:
+    """Return a sentence for each pair of models, with all its tests."""
+    sentences = []
+    for method, of_other in _by_pair(finding).items():
+        for other, pairs in of_other.items():
+            told = [
+                f"{words} on {', '.join(_told(pair) for pair in pairs if pair.word == word)}"
+                for word, words in (("better", "better"), ("worse", "worse"), ("undecided", "not shown to differ"))
+                if any(pair.word == word for pair in pairs)
+            ]
+            sentences.append(f"{method} against {other}: {'; '.join(told)}.")
+    return sentences
+
+
+def _by_pair(finding: Finding) -> dict[str, dict[str, list[Pair]]]:
+    """Sort the comparisons: method -> the other -> one per test."""
+    found: dict[str, dict[str, list[Pair]]] = {}
+    for pair in finding.pairs:
+        found.setdefault(pair.comparison.a, {}).setdefault(pair.other, []).append(pair)
+    return found
 
 
 def _told(pair: Pair) -> str:

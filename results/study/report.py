@@ -74,7 +74,16 @@ def pair_rows(study: Study, finding: Finding) -> Rows:
             f"{c.better} of {c.items}",
         ]
         rows.append([pair.test, f"{c.a} - {c.b}", *numbers, words, c.note])
-    head = ("test", "pair", "mean difference over items", "95 % interval", "p (Holm)", "items better", "in words", "")
+    head = (
+        "test",
+        "pair",
+        "mean difference over items",
+        "95 % interval",
+        "p (Holm)",
+        "items better",
+        "in words",
+        "note",
+    )
     return head, rows
 
 
@@ -156,7 +165,10 @@ def to_html(study: Study, finding: Finding, command: str, pictures: Sequence[Pat
     for heading, about, (head, rows) in sections(study, finding):
         parts.append(f"<section><h2>{as_html(heading)}</h2><p class=quiet>{as_html(about)}</p>")
         parts += [table_of(head, rows), "</section>"]
-    parts += [figure_of(picture.read_bytes(), picture.stem) for picture in pictures]
+    for picture in pictures:
+        plot = picture.stem == "curves"
+        about = "loss, and what probes measured, by images seen" if plot else "components and clusters, a row per model"
+        parts.append(figure_of(picture.read_bytes(), f"{picture.stem}: {about}", plot=plot))
     if finding.missing:
         parts.append(f"<h2>Missing</h2>{list_of(finding.missing)}")
     parts.append(f"<p class=quiet>Made by <code>{as_html(command)}</code></p>")

@@ -224,9 +224,9 @@ def test_a_leaderboard_is_used_by_keyboard(page, tab):
     assert tab.run('document.querySelector(location.hash + "[open]") !== null')  # the record
 
 
-@pytest.mark.parametrize("opened", [("study", (390, 844))], indirect=True)
+@pytest.mark.parametrize("opened", [("page", (390, 844))], indirect=True)
 def test_a_wide_table_scrolls_by_keyboard(opened):
-    opened.walk_to('document.querySelector(".scroll")')
+    opened.walk_to('document.querySelector("#overview .scroll")')
     opened.press("ArrowRight", 3)
     assert opened.run("new Promise((done) => setTimeout(() => done(document.activeElement.scrollLeft), 400))") > 20
 
