@@ -1,6 +1,6 @@
 """Pictures of predictions beside the ground truth: contact sheets, worst objects first, and animated overlays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ COLORS = np.array(
     dtype=np.uint8,
 )  # fmt: skip
 CELL = 216  # width of a picture on a sheet, in pixels
-MOMENTS = 5  # pictures an object
+MOMENTS = 5  # pictures an object, of as many different frames
+FEWEST = 3  # columns that the title takes
 TEXT = 17
 BACKGROUND, INK = (250, 250, 250), (30, 30, 30)
 
@@ -54,7 +55,8 @@ def object_rows(videos: Sequence[Video], scores: Sequence[VideoScore]) -> list[O
 def write_sheet(rows: Sequence[ObjectRow], predictions: Path, title: str, path: Path) -> None:
     """Write a contact sheet (PNG): an object a row, MOMENTS frames over time, prediction above ground truth."""
     heights = [2 * round(CELL * row.video.size[0] / row.video.size[1]) + 2 * TEXT + 12 for row in rows]
-    sheet = Image.new("RGB", (MOMENTS * (CELL + 6) + 6, sum(heights) + 2 * TEXT), BACKGROUND)
+    columns = max(FEWEST, *(len(_moments(row.values.shape[1])) for row in rows))
+    sheet = Image.new("RGB", (columns * (CELL + 6) + 6, sum(heights) + 2 * TEXT), BACKGROUND)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=TEXT - 2)
     order = ", worst object first" if len(rows) > 1 else ""
     pen.text((6, 4), f"{title}: prediction above, ground truth below{order}", INK, font=font)
@@ -79,6 +81,51 @@ def write_sheet(rows: Sequence[ObjectRow], predictions: Path, title: str, path: 
     write_atomic(path, sheet.save)
 
 
+def write_strip(video: Video, predictions: Mapping[str, Path], path: Path) -> None:
+    """Write several methods' predictions of one video below each other (PNG), MOMENTS frames over time, ground truth last.
+
+    Frames are gray and cut around the objects, which have colors: small pictures that can be compared.
+
+    Args:
+        video: with frames; the first frame's masks are what every method was given.
+        predictions: text above a row -> folder of predictions, which has the video's.
+        path: of the picture.
+    """
+    moments = _moments(len(video.masks))
+    truths = [video.edition.read_truth(video.masks[index]) for index in moments]
+    part = _around(np.logical_or.reduce([truth > 0 for truth in truths]))
+    frames = [
+        cv2.cvtColor(read_bgr(video.frames[i])[part], cv2.COLOR_BGR2GRAY)[..., None].repeat(3, 2) for i in moments
+    ]
+    rows = {
+        text: [video.edition.read_prediction(folder / video.name / video.masks[index].name) for index in moments]
+        for text, folder in predictions.items()
+    } | {"ground truth": truths}
+    size = (CELL, round(CELL * frames[0].shape[0] / frames[0].shape[1]))
+    height = size[1] + TEXT + 8
+    sheet = Image.new("RGB", (len(moments) * (CELL + 6) + 6, len(rows) * height + 4), BACKGROUND)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=TEXT - 2)
+    for row, (text, masks) in enumerate(rows.items()):
+        pen.text((6, row * height + 2), text, INK, font=font)
+        for column, (frame, labels) in enumerate(zip(frames, masks)):
+            picture = Image.fromarray(_blend(frame, labels[part], size))
+            sheet.paste(picture, (6 + column * (CELL + 6), row * height + TEXT + 4))
+    write_atomic(
+        path, lambda temporary: sheet.quantize(128).save(temporary, "PNG", optimize=True)
+    )
+
+
+def _around(objects: np.ndarray) -> tuple[slice, slice]:
+    """Return the part of a picture (H, W) in the shape of the whole that holds what is True, with half as much around it."""
+    shape = np.array(objects.shape)
+    found = np.argwhere(objects)
+    low, high = (found.min(axis=0), found.max(axis=0) + 1) if len(found) else (np.zeros(2), shape)
+    share = min(1.0, 1.5 * float(((high - low) / shape).max()))
+    size = np.ceil(share * shape).astype(int)
+    first = np.clip(((low + high - size) / 2).astype(int), 0, shape - size)
+    return slice(first[0], first[0] + size[0]), slice(first[1], first[1] + size[1])
+
+
 def write_animation(video: Video, predictions: Path, path: Path, width: int = 426) -> None:
     """Write an animated WebP of a video, prediction on the left and ground truth on the right, 12 frames a second."""
     size = (width, round(width * video.size[0] / video.size[1]))
@@ -99,8 +146,8 @@ def _both(video: Video, truth: Path, prediction: Path) -> tuple[np.ndarray, np.n
 
 
 def _moments(frames: int) -> list[int]:
-    """Frames over the whole length; the same one again where there are fewer than MOMENTS."""
-    return np.linspace(0, frames - 1, MOMENTS).round().astype(int).tolist()
+    """Frames over the whole length, each once: fewer than MOMENTS where there are fewer."""
+    return np.linspace(0, frames - 1, min(frames, MOMENTS)).round().astype(int).tolist()
 
 
 def _color(number: int | np.ndarray) -> np.ndarray:
@@ -113,6 +160,11 @@ def _paint(
 ) -> np.ndarray:
     """Return a frame of the given (width, height) with the objects, or one of them, painted over it: (H, W, 3) RGB."""
     frame = read_bgr(video.frames[index]) if video.frames else np.full((*labels.shape, 3), 96, np.uint8)
+    return _blend(frame, labels, size, number)
+
+
+def _blend(frame: np.ndarray, labels: np.ndarray, size: tuple[int, int], number: int | None = None) -> np.ndarray:
+    """Do so for a frame (H, W, 3) BGR."""
     picture = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)[:, :, ::-1]
     labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
     shown = labels > 0 if number is None else labels == number

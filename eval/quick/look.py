@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from eval.quick.report import Look, as_page, as_text
@@ -11,6 +11,7 @@ from flsl.runtime.device import choose_device
 from flsl.runtime.files import write_text
 from flsl.runtime.text import as_called
 from results.benchmarks import find_benchmark
+from results.record import Record
 from results.study.cells import read_log
 
 SHOWN = (
@@ -54,10 +55,12 @@ def take_look(
     places = [out / "data" / place for place in SHOWN]
     pictures = [min(place.rglob("*.jpg")) for place in places if place.is_dir()]
     sheets = draw_sheets(networks, pictures, out / "pictures", points=[(0.5, 0.5)]) if networks else []
+    shows = "components, clusters and attention, one row per encoder"
+    told = [*_strip(trials, records, out), *((path, f"{path.stem}: {shows}") for path in sheets)]
     seconds = time.monotonic() - begin
     pairs = compare_all(records)
     look = Look(trials, contenders, proof, records, pairs, _next_steps(checkpoint), _learning(checkpoint), seconds)
-    write_text(out / "report.html", as_page(look, sheets, f"A quick look at {loaded.name}"))
+    write_text(out / "report.html", as_page(look, told, f"A quick look at {loaded.name}"))
     print(f"\n{as_text(look)}\n\n{out / 'report.html'} has it with pictures ({seconds:.0f} s)")
     return look
 
@@ -72,6 +75,27 @@ def _next_steps(checkpoint: str) -> list[tuple[str, str]]:
         gpu = benchmark.costs.gpu if "GPU" in benchmark.costs.gpu else f"{benchmark.costs.gpu} on a GPU"
         steps.append((as_called(command), f"{benchmark.title}, as published: {gpu}, {benchmark.costs.cpu} on a CPU"))
     return steps
+
+
+def _strip(
+    trials: Sequence[Trial], records: Mapping[str, Mapping[str, Record]], out: Path
+) -> Iterator[tuple[Path, str]]:
+    """Draw how each encoder carries the masks through the clip on which yours and its floor differ most, either way."""
+    from eval.davis.dataset import open_dataset
+    from eval.davis.overlay import write_strip
+
+    for trial in (trial for trial in trials if trial.benchmark == "davis"):
+        of_clip = {
+            name: {clip: scores["J&F"] for clip, scores in record.per_item.items()}
+            for name, record in records[trial.title].items()
+        }
+        yours, floor = [*of_clip][:2]
+        clip = max(of_clip[yours], key=lambda clip: abs(of_clip[yours][clip] - of_clip[floor][clip]))
+        rows = {f"{name}: J&F {of_clip[name][clip]:.1f}": out / name / "davis" / "predictions" for name in of_clip}
+        (video,) = open_dataset(out / "data" / trial.drawn).choose([clip])
+        write_strip(video, rows, out / "pictures" / "davis.png")
+        about = f"on the clip where {yours} and {floor} differ most; the masks of the first frame are given"
+        yield out / "pictures" / "davis.png", f"{trial.title}, {about}"
 
 
 def _learning(checkpoint: str) -> list[tuple[Path, str]]:

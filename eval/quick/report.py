@@ -87,8 +87,8 @@ def as_text(look: Look) -> str:
     return "\n".join(lines)
 
 
-def as_page(look: Look, pictures: Sequence[Path], title: str) -> str:
-    """Return the report as one HTML file that holds its pictures."""
+def as_page(look: Look, pictures: Sequence[tuple[Path, str]], title: str) -> str:
+    """Return the report as one HTML file that holds its pictures, each with what it shows."""
     head, rows = table(look)
     parts = [
         "<h2>Is it better?</h2>",
@@ -102,8 +102,7 @@ def as_page(look: Look, pictures: Sequence[Path], title: str) -> str:
     if look.learning:
         parts += ["<h2>What it learned</h2>", *(figure_of(path.read_bytes(), about) for path, about in look.learning)]
     parts.append("<h2>What the encoders see</h2>")
-    shows = "components, clusters and attention, one row per encoder"
-    parts += [figure_of(path.read_bytes(), f"{path.stem}: {shows}") for path in pictures]
+    parts += [figure_of(path.read_bytes(), about) for path, about in pictures]
     parts += ["<h2>What was loaded</h2>", list_of(look.proof), "<h2>Next</h2>"]
     parts.append("".join(f"<p><code>{as_html(c)}</code><br>{as_html(cost)}</p>" for c, cost in look.next_steps))
     parts.append(f"<p class=quiet>Measured in {look.seconds:.0f} s.</p>")

@@ -10,6 +10,7 @@ from PIL import Image
 from eval.__main__ import main
 from eval.davis.dataset import open_dataset
 from eval.davis.edition import DAVIS_2017
+from eval.davis.overlay import CELL
 from results.store import read_record
 
 CHECKPOINT = "random:vit_micro/16"
@@ -37,6 +38,8 @@ def test_a_run_leaves_masks_tables_pictures_and_a_record(drawn, finished):
     assert interval.low <= record.metrics["J&F"].value <= interval.high
     for name in record.files.values():
         assert (finished / name).exists()
+    with Image.open(finished / "overlay.png") as sheet:
+        assert sheet.width < 5 * CELL  # two of the four frames are scored, and each is shown once
     for sequence in ("drawn-00", "drawn-01"):
         assert set(record.per_item[sequence]) >= {"J&F", "J", "F"}
         with Image.open(finished / "overlays" / f"{sequence}.webp") as animation:

@@ -3,9 +3,11 @@
 import dataclasses
 
 import pytest
+from PIL import Image
 from support.browser import browser
 
 from eval.__main__ import main
+from eval.davis.overlay import CELL
 from eval.quick.look import take_look
 from eval.quick.report import as_text
 from eval.quick.trials import BUNDLED, TRIALS
@@ -50,6 +52,14 @@ def test_a_report_says_it_in_words(look, capsys):
         assert trial.meaning in text
     assert "python -m eval davis --checkpoint random:vit_micro/16" in text
     assert "on a GPU" in text
+
+
+def test_a_strip_shows_how_masks_are_carried(look, out):
+    """A row for each encoder and one for the truth, a column for each frame, on the clip where the first two differ most."""
+    with Image.open(out / "pictures" / "davis.png") as strip:
+        assert strip.width == 3 * (CELL + 6) + 6
+        assert strip.height > 4 * CELL * 96 // 160
+    assert "on the clip where yours and pixels differ most" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_page_is_used_by_keyboard_and_on_a_phone(look, out):
