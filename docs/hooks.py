@@ -41,7 +41,7 @@ MODULES = {
     "results": "results.record results.store results.declaration results.leaderboard results.compare results.bootstrap "
     "results.tables results.published results.frame",
 }
-LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
+LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 
 
 def on_files(files, config):
@@ -57,17 +57,17 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Lead links between documents to their pages; a link to any other file of the repository becomes its name."""
+    """Lead links and pictures of documents to where the site has them; a link to any other file becomes its name."""
     here = page.file.src_uri
     home = HOME.get(here, f"docs/{here}")
 
     def lead(link):
-        words, target, anchor = link.groups()
+        picture, words, target, anchor = link.groups()
         path = posixpath.normpath(posixpath.join(posixpath.dirname(home), target))
         uri = ELSEWHERE[path] + PAGE if path in ELSEWHERE else path.removeprefix("docs/")
         if files.get_file_from_path(uri) is None:
             return words
-        return f"[{words}]({posixpath.relpath(uri, posixpath.dirname(here) or '.')}{anchor or ''})"
+        return f"{picture}[{words}]({posixpath.relpath(uri, posixpath.dirname(here) or '.')}{anchor or ''})"
 
     return LINK.sub(lead, markdown)
 

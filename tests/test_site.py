@@ -21,6 +21,7 @@ def test_site_builds_strictly(tmp_path):
         page = (tmp_path / "site" / "benchmarks" / f"{benchmark.command}.html").read_text()
         assert f"flsl eval {benchmark.command} --checkpoint" in page
         assert "Expected figures" in page
+    assert 'src="pictures/' in (tmp_path / "site" / "suite.html").read_text()  # those that the README opens with
     api = (tmp_path / "site" / "api" / "eval.html").read_text()
     assert 'id="eval.evaluate"' in api
     assert re.search(r"Raises:.*UserError", api, re.S)
