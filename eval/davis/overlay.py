@@ -110,9 +110,7 @@ def write_strip(video: Video, predictions: Mapping[str, Path], path: Path) -> No
         for column, (frame, labels) in enumerate(zip(frames, masks)):
             picture = Image.fromarray(_blend(frame, labels[part], size))
             sheet.paste(picture, (6 + column * (CELL + 6), row * height + TEXT + 4))
-    write_atomic(
-        path, lambda temporary: sheet.quantize(128).save(temporary, "PNG", optimize=True)
-    )
+    write_atomic(path, lambda temporary: sheet.quantize(128).save(temporary, "PNG", optimize=True))
 
 
 def _around(objects: np.ndarray) -> tuple[slice, slice]:
