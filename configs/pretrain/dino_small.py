@@ -1,6 +1,6 @@
 # DINO at laptop size, to compare with flsl_small_20e.py: the same encoder but for a class token, the same pictures in the same
 # order, as many images seen. No published score. Nothing is tuned: a study chooses the learning rate (docs/studies.md).
-# Fewer centroids and a sharper, faster teacher than published for the reasons in flsl_demo.py.
+# Fewer centroids and a sharper, faster teacher than published: an average over hundreds of steps, not over hundreds of thousands.
 # Cost: 10 GFLOP per image, 1.7 times FLSL's (counted).
 name, method = "DINO small", "dino"
 encoder = dict(architecture="vit_mini", patch_size=16, class_token=True)

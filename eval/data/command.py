@@ -88,7 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _run_prepare(arguments)
     sizes = {name: getattr(arguments, name) for name in SIZES[arguments.benchmark]}
     if arguments.benchmark == "uavdt" and arguments.from_gt is not None:
-        return _run_from_gt(arguments, {name: value for name, value in sizes.items() if value is not None})
+        given = {name: value for name, value in sizes.items() if value is not None and value is not False}
+        return _run_from_gt(arguments, given)
     return synthesize(arguments.benchmark, arguments.root, arguments.seed, **sizes)
 
 
@@ -97,10 +98,10 @@ def _run_from_gt(arguments: argparse.Namespace, given: dict[str, int]) -> int:
     from eval.data.synthesize.from_gt import synthesize_from_gt
     from flsl.runtime.errors import UserError
 
-    for field in ("sequences", "train_sequences"):
+    for field in ("sequences", "train_sequences", "car", "plain"):
         if field in given:
             raise UserError(
-                f"--{field.replace('_', '-')} does not go with --from-gt, which draws every sequence there is."
+                f"--{field.replace('_', '-')} does not go with --from-gt, which draws every vehicle of every sequence there is."
             )
     return synthesize_from_gt(arguments.root, arguments.from_gt, arguments.seed, **given)
 

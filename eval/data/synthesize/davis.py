@@ -15,7 +15,16 @@ FOLDERS = ("JPEGImages", "Annotations", "ImageSets")
 
 
 def draw(
-    root: Path, seed: int, *, sequences: int, train_sequences: int, frames: int, height: int, width: int, void: bool
+    root: Path,
+    seed: int,
+    *,
+    sequences: int,
+    train_sequences: int,
+    frames: int,
+    height: int,
+    width: int,
+    void: bool,
+    flicker: int,
 ) -> dict[str, Any]:
     """Draw the clips of both splits."""
     splits = {
@@ -25,7 +34,7 @@ def draw(
     colors = palette_colors()
 
     def draw_one(name: str) -> None:
-        scene = draw_clip(generator(seed, "davis", name), height, width)
+        scene = draw_clip(generator(seed, "davis", name), height, width, flicker / 100)
         for time in range(frames):
             view = scene.view(time)
             write_jpeg(root / f"{FRAMES}/{name}/{time:05d}.jpg", view.image)
@@ -40,7 +49,7 @@ def draw(
     return {"sequences": splits}
 
 
-def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
+def draw_clip(rng: np.random.Generator, height: int, width: int, flicker: float) -> Scene:
     """Return a scene of two to four objects, all well visible in the first frame, that cross later.
 
     Objects and background share a hue, colored light swings, objects move by a tenth of their size a frame, and an
@@ -54,7 +63,7 @@ def draw_clip(rng: np.random.Generator, height: int, width: int) -> Scene:
             center = (width * rng.uniform(0.2, 0.8), height * rng.uniform(0.25, 0.75))
             things.append(Thing(rng, label, center, side * rng.uniform(0.13, 0.22), **kind))
         hider = Thing(rng, 0, (width * rng.uniform(0.2, 0.8), height / 2), side * 0.1, **kind)
-        scene = Scene(rng, [*things, hider], height, width, speed=0.01 * side, hue=kind["hue"], flicker=0.35)
+        scene = Scene(rng, [*things, hider], height, width, speed=0.01 * side, hue=kind["hue"], flicker=flicker)
         first = scene.view(0)
         if all(first.visible_share(thing.label) > 0.5 for thing in things):
             return scene

@@ -17,6 +17,7 @@ SIZES: dict[str, dict[str, tuple[Any, int, int | None, str]]] = {
         "height": (240, 48, None, "pixels"),
         "width": (432, 48, None, "pixels"),
         "void": (False, 0, None, "mark object borders as void (index 255)"),
+        "flicker": (35, 0, 80, "how far the brightness of each color swings, percent"),
     },
     "coco": {
         "count": (160, 3, None, "pictures of train2017"),
@@ -36,5 +37,7 @@ SIZES: dict[str, dict[str, tuple[Any, int, int | None, str]]] = {
         "frames": (24, 2, None, "frames of a clip"),
         "height": (270, 64, None, "pixels"),
         "width": (480, 64, None, "pixels"),
+        "car": (14, 5, 40, "a car's length in percent of a frame's height, more or less"),
+        "plain": (False, 0, None, "daylight and no bridge: what a small detector can learn"),
     },
 }

@@ -25,14 +25,31 @@ class Traffic:
     """A ground larger than the frame with everything on it."""
 
     def __init__(
-        self, rng: np.random.Generator, height: int, width: int, frames: int, night: bool = False, quiet: bool = False
+        self,
+        rng: np.random.Generator,
+        height: int,
+        width: int,
+        frames: int,
+        car: float = 0.14,
+        *,
+        night: bool = False,
+        quiet: bool = False,
+        bridges: bool = True,
     ):
-        """Plan a random clip of `frames` frames, (height, width) pixels; `quiet` starts with empty roads.
+        """Plan a random clip of `frames` frames, (height, width) pixels.
 
-        Sizes follow the benchmark's closer views: a car is a seventh of the frame's height, more or less.
+        Args:
+            rng: decides everything else.
+            height: of a frame, pixels.
+            width: likewise.
+            frames: of the clip.
+            car: a car's length as a share of the height, more or less; the default follows the benchmark's closer views.
+            night: with lamps.
+            quiet: begins with empty roads.
+            bridges: half of the clips have one.
         """
         self.height, self.width, self.night = height, width, night
-        car = height * rng.uniform(0.12, 0.165)
+        car = car * (height * rng.uniform(0.12, 0.165)) / 0.14
         diagonal = float(np.hypot(height, width))
         side = int(1.25 * diagonal)
         middle = side / 2
@@ -53,7 +70,7 @@ class Traffic:
         for lane in range(-lanes, lanes):
             heading = 0.0 if lane >= 0 else np.pi
             sprites += _draw_lane(rng, middle + (lane + 0.5) * LANE * car, heading, side, frames, car, margin)
-        if rng.random() < 0.5:
+        if rng.random() < 0.5 and bridges:
             sprites.append(draw_bridge(crossing, side, car))
             for place, heading in ((-0.5, np.pi / 2), (0.5, -np.pi / 2)):
                 sprites += _draw_lane(rng, crossing + place * LANE * car, heading, side, frames, car, margin)

@@ -14,7 +14,16 @@ FOLDERS = (FRAMES, TRUTH.split("/")[0])
 
 
 def draw(
-    root: Path, seed: int, *, sequences: int, train_sequences: int, frames: int, height: int, width: int
+    root: Path,
+    seed: int,
+    *,
+    sequences: int,
+    train_sequences: int,
+    frames: int,
+    height: int,
+    width: int,
+    car: int,
+    plain: bool,
 ) -> dict[str, Any]:
     """Draw the first clips of both official lists."""
     counts = {"train": train_sequences, "test": sequences}
@@ -25,9 +34,10 @@ def draw(
 
     def draw_one(item: tuple[str, int]) -> None:
         name, index = item
-        # Every other clip is at night, and the third of the train list begins with an empty road.
+        # Every other clip is at night (unless all are plain), and the third of the train list begins with an empty road.
         rng = generator(seed, "uavdt", name)
-        traffic = Traffic(rng, height, width, frames, night=index % 2 == 1, quiet=name == "M0202")
+        night = index % 2 == 1 and not plain
+        traffic = Traffic(rng, height, width, frames, car / 100, night=night, quiet=name == "M0202", bridges=not plain)
         rows, ignored = [], []
         for number in range(1, frames + 1):
             frame = traffic.frame(number)

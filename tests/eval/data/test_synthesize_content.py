@@ -48,7 +48,7 @@ def test_davis_void_is_optional(draw_small, tmp_path):
 def test_davis_clips_are_not_solved_by_place_or_color():
     overlaps, hue_gaps = [], []
     for seed in range(6):
-        scene = draw_clip(generator(seed, "test"), 120, 216)
+        scene = draw_clip(generator(seed, "test"), 120, 216, 0.35)
         first, last = scene.view(0), scene.view(23)
         for thing in scene.things:
             if not thing.label:

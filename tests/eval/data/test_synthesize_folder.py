@@ -91,6 +91,7 @@ def test_the_marker_tells_what_was_drawn(drawn):
         (("images", "--classes", 99), "--classes"),
         (("coco", "--seed", -1), "--seed is -1"),
         (("uavdt", "--from-gt", "nowhere"), "nowhere"),
+        (("uavdt", "--from-gt", "nowhere", "--plain"), "--plain does not go with --from-gt"),
     ],
 )
 def test_bad_options(words, named, data_command, tmp_path, capsys):

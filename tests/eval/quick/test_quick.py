@@ -88,7 +88,7 @@ def test_the_bundled_encoder_is_small_and_ours():
     """It stays under 5 MB, and tells which recipe made it."""
     assert BUNDLED.stat().st_size < 5_000_000
     loaded = load_encoder(BUNDLED)
-    assert loaded.method == "FLSL"
+    assert loaded.method == "dense contrast"
     assert loaded.pretraining["recipe"]["name"]
 
 
