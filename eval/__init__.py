@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flsl.checkpoint import LoadedEncoder
-    from flsl.encoder import Encoder
+    from eval.run import AnyEncoder
     from flsl.runtime.run_folder import WhenExists
     from results.record import Record
 
@@ -18,7 +17,7 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    encoder: "str | Path | LoadedEncoder | Encoder | None",
+    encoder: "AnyEncoder | None",
     benchmark: str,
     data: "str | Path",
     out: "str | Path",
@@ -55,19 +54,17 @@ def evaluate(
     Raises:
         UserError: an encoder, data or options that cannot be used; the message says what to do.
     """
-    from eval.run import evaluate as run  # torch is imported only now
+    from eval.run import Run, carry_out  # pydantic is imported only now
+    from results.benchmarks import find_benchmark
 
-    return run(
-        encoder,
-        benchmark,
-        data,
-        out,
+    run = Run(
+        Path(out),
+        find_benchmark(benchmark),
         name=name,
         device=device,
         seed=seed,
         when_exists=when_exists,
-        score_only=score_only,
-        predictions=predictions,
-        command=command,
-        **options,
+        command=command or f"eval.evaluate({encoder!r}, {benchmark!r}, {str(data)!r}, {str(out)!r}, ...)",
     )
+    place = None if predictions is None else Path(predictions)
+    return carry_out(run, encoder, Path(data), options, score_only=score_only, predictions=place)

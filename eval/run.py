@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flsl.runtime.device import choose_device
 from flsl.runtime.distributed import is_main, on_main, world_size
@@ -26,7 +26,7 @@ from flsl.runtime.errors import UserError, is_out_of_memory, require_seed
 from flsl.runtime.run_folder import RunFolder, State, WhenExists
 from flsl.runtime.schema import parse
 from flsl.runtime.stopwatch import Stopwatch, peak_device_memory, peak_memory
-from results.benchmarks import Benchmark, find_benchmark, measured
+from results.benchmarks import Benchmark, measured
 from results.environment import collect_code, collect_environment
 from results.record import Dataset, Interval, Metric, Model, Record, Timing
 from results.store import read_record, write_record
@@ -38,53 +38,37 @@ if TYPE_CHECKING:
     from flsl.encoder import Encoder
 
 RECORD = "record.json"
+AnyEncoder: TypeAlias = "str | Path | LoadedEncoder | Encoder"  # what names or is one
 
 
-def evaluate(
-    encoder: "str | Path | LoadedEncoder | Encoder | None",
-    benchmark: str,
-    data: str | Path,
-    out: str | Path,
+def carry_out(
+    run: "Run",
+    encoder: "AnyEncoder | None",
+    data: Path,
+    options: Mapping[str, Any],
     *,
-    name: str | None = None,
-    device: str = "auto",
-    seed: int = 0,
-    when_exists: WhenExists = "skip",
-    score_only: bool = False,
-    predictions: str | Path | None = None,
-    command: str = "",
-    **options: Any,
+    score_only: bool,
+    predictions: Path | None,
 ) -> Record:
-    """Evaluate an encoder on a benchmark; see `eval.evaluate`."""
-    require_seed(seed)
-    if name is not None and not (name.strip() and name.isprintable()):
-        raise UserError(f"--name {name!r} is no name for a model: expected is text without control characters")
-    adapter = import_module(f"eval.{find_benchmark(benchmark).command}.run")
-    run = Run(
-        Path(out),
-        find_benchmark(benchmark),
-        name=name,
-        device=device,
-        seed=seed,
-        when_exists=when_exists,
-        command=command or f"eval.evaluate({encoder!r}, {benchmark!r}, {str(data)!r}, {str(out)!r}, ...)",
-    )
+    """Let the run's benchmark evaluate an encoder, or score predictions; see `eval.evaluate`."""
+    require_seed(run.seed)
+    if run.name is not None and not (run.name.strip() and run.name.isprintable()):
+        raise UserError(f"--name {run.name!r} is no name for a model: expected is text without control characters")
+    command = run.benchmark.command
+    adapter = import_module(f"eval.{command}.run")
     chosen = parse(adapter.Options, options)
     if world_size() > 1 and (score_only or not getattr(adapter, "SHARED_BY_RANKS", False)):
-        raise UserError(f"{benchmark} runs in one process here: start it without torchrun or srun")
-    if not Path(data).is_dir():
-        raise UserError(
-            f"--data {data} is not a folder. `python -m eval {run.benchmark.command} --help` says what must be in it."
-        )
+        raise UserError(f"{command} runs in one process here: start it without torchrun or srun")
+    if not data.is_dir():
+        raise UserError(f"--data {data} is not a folder. `python -m eval {command} --help` says what must be in it.")
     if score_only or encoder is None:
         if not hasattr(adapter, "score"):
-            raise UserError(f"{benchmark} cannot score saved predictions; name a checkpoint")
-        place = None if predictions is None else Path(predictions)
-        return adapter.score(place, encoder, Path(data), run, chosen)
+            raise UserError(f"{command} cannot score saved predictions; name a checkpoint")
+        return adapter.score(predictions, encoder, data, run, chosen)
     if predictions is not None:
         raise UserError("predictions are scored with score_only=True (--score-only); without it this run makes them")
     try:
-        return adapter.evaluate(encoder, Path(data), run, chosen)
+        return adapter.evaluate(encoder, data, run, chosen)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -103,7 +87,7 @@ def _out_of_memory(run: "Run", options: Any, error: BaseException) -> str:
     return f"out of memory on {run.device} ({said}). Try {', or '.join(ways)}; the same command goes on from what is written."
 
 
-def load(encoder: "str | Path | LoadedEncoder | Encoder", device: Any = "cpu", seed: int = 0) -> "LoadedEncoder":
+def load(encoder: AnyEncoder, device: Any = "cpu", seed: int = 0) -> "LoadedEncoder":
     """Return an encoder with proof of what was loaded: from a checkpoint's name (and its errors), or as it is in memory."""
     from flsl.checkpoint import LoadedEncoder, load_encoder
 
@@ -340,21 +324,13 @@ class Predictor:
         return self.model["fingerprint"]
 
 
-def load_predictor(
-    run: Run, encoder: "str | Path | LoadedEncoder | Encoder", device: Any = "cpu"
-) -> "tuple[LoadedEncoder, Predictor]":
+def load_predictor(run: Run, encoder: AnyEncoder, device: Any = "cpu") -> "tuple[LoadedEncoder, Predictor]":
     """Return an encoder on a device, and what a record says of it. Raises UserError: see `load`."""
     loaded = load(encoder, device, run.seed)
     return loaded, Predictor(loaded.model_fields(run.name), list(loaded.warnings))
 
 
-def predictor(
-    run: Run,
-    encoder: "str | Path | LoadedEncoder | Encoder | None",
-    predictions: Path,
-    files: Iterable[Path],
-    kind: str,
-) -> Predictor:
+def predictor(run: Run, encoder: "AnyEncoder | None", predictions: Path, files: Iterable[Path], kind: str) -> Predictor:
     """Say who made saved predictions: the encoder that the user names; else the model of the record beside them, if this
     program made them; else an outside method, named by --name or the folder and known by the hash of its files.
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +11,7 @@ from results.escape import as_html
 from results.leaderboard import RANKS, Leaderboard, Row, title_of
 from results.page import make_page
 from results.paper import TABLES, adapter_of
-from results.published import Figure, Method, Tolerance
+from results.published import Figure, Published
 from results.record import Record
 from results.schema import record_to_plain
 from results.verdict import backbone_of, judge
@@ -31,12 +31,7 @@ are 95 % intervals, with their numbers when pointed at or as a column of their o
 )
 
 
-def leaderboard_page(
-    board: Leaderboard,
-    figures: Sequence[Figure],
-    tolerances: Mapping[tuple[str, str], Tolerance],
-    methods: Mapping[str, Method],
-) -> str:
+def leaderboard_page(board: Leaderboard, published: Published) -> str:
     """Return the HTML of the leaderboard; the same rows give the same bytes."""
     boards: dict[tuple, dict[str, Any]] = {}
     rows: list[dict[str, Any]] = []  # `board` is the key of one until all are known
@@ -47,19 +42,19 @@ def leaderboard_page(
         if titles[title, row.protocol] > 1:
             title += f", annotations {row.annotation_sha256[:8] or 'unknown'}"
         boards.setdefault(row.board, _board(row.protocol, row.headline, title, row.official, measured=True))
-        rows.append({"board": row.board, **_measured(row, len(records), figures, tolerances, methods)})
+        rows.append({"board": row.board, **_measured(row, len(records), published)})
         records += [_details(record) for record in row.records]
     for table in TABLES.values():
         kind = "nothing measured yet" if adapter_of(table.name) else "no adapter here"
         for protocol in table.protocols:
             homes = [key for key, b in boards.items() if b["protocol"] == protocol and b["official"]]
-            published = _published([f for f in figures if (f.table, f.protocol) == (table.name, protocol)])
-            if published and not homes:
+            theirs = _published([f for f in published.figures if (f.table, f.protocol) == (table.name, protocol)])
+            if theirs and not homes:
                 column = next(column for column in table.columns if column.protocol == protocol)
                 title = f"{table.title}{': ' * bool(column.words)}{column.words} ({kind})"
                 homes = [(table.name, protocol)]
                 boards[homes[0]] = _board(protocol, column.metric.name, title, official=True)
-            rows += [{"board": home, **row} for home in homes for row in published]
+            rows += [{"board": home, **row} for home in homes for row in theirs]
     shown = sorted(boards, key=lambda key: not boards[key]["official"])
     rows = [row | {"board": shown.index(row["board"])} for row in rows]
     left_out = [f"<li>{as_html(sentence.split(': ', 1)[-1])}</li>" for sentence in board.left_out]
@@ -86,8 +81,8 @@ def _split(backbone: str) -> dict[str, str]:
     return {"architecture": architecture or "not stated", "patch": patch}
 
 
-def _measured(row: Row, first_record: int, figures, tolerances, methods) -> dict[str, Any]:
-    verdict = judge(row, row.headline, figures, tolerances, methods)
+def _measured(row: Row, first_record: int, published: Published) -> dict[str, Any]:
+    verdict = judge(row, row.headline, published)
     word = (
         verdict.word
         if verdict.word == "no reference"

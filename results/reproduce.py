@@ -18,7 +18,7 @@ from results.declaration import Benchmark
 from results.doctor import Check, abilities, examine, largest_gpu
 from results.leaderboard import build_leaderboard
 from results.paper import TABLES, adapter_of, table_names
-from results.published import read_figures, read_methods, read_tolerances
+from results.published import read_figures, read_published
 from results.record import Record
 from results.store import find_records, load_records
 from results.tables import row_interval
@@ -209,12 +209,12 @@ def judge_claims(table: str, path: Path, record: Record) -> list[Claim]:
     A claim holds if it is reproduced or exceeded; other data leave it open, as does a figure that nobody has published.
     """
     rows = build_leaderboard({path: record}).rows
-    published = read_figures(), read_tolerances(), read_methods()
+    published = read_published()
     claims = []
     for row in rows:
         for protocol, metric in (column.key for column in TABLES[table].columns):
             if protocol == row.protocol and metric in row.metrics:
-                verdict = judge(row, metric, *published)
+                verdict = judge(row, metric, published)
                 holds = None if verdict.word == "no reference" else verdict.word != "below"
                 claims.append(Claim(table, verdict, row_interval(row, metric), path, holds))
     return claims

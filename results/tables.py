@@ -1,14 +1,14 @@
 """The paper's tables with our rows in them: published lines in the paper's order, each measured one after its own."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from results.declaration import Column, TableDeclaration
 from results.leaderboard import Row
 from results.paper import TABLES, adapter_of
-from results.published import Figure, Method, Tolerance
+from results.published import Figure, Published
 from results.verdict import Verdict, backbone_of, judge, overall
 
 MARKS = {"verified": "", "quoted": "†"}
@@ -112,13 +112,7 @@ class Table:
         ]
 
 
-def build_table(
-    name: str,
-    rows: Sequence[Row],
-    figures: Sequence[Figure],
-    tolerances: Mapping[tuple[str, str], Tolerance],
-    methods: Mapping[str, Method],
-) -> Table:
+def build_table(name: str, rows: Sequence[Row], published: Published) -> Table:
     """Build one of the tables of `results.paper`.
 
     Only rows of the table's protocols on the official data stand beside published ones; other rows of the same
@@ -126,10 +120,10 @@ def build_table(
     """
     declared = TABLES[name]
     lines: list[Line] = []
-    for figure in (figure for figure in figures if figure.table == name):
+    for figure in (figure for figure in published.figures if figure.table == name):
         same = [line for line in lines if (line.method, line.backbone, line.epochs) == figure.row[1:]]
         if not same:
-            known = methods[figure.method.lower()]
+            known = published.methods[figure.method.lower()]
             shown = (known.group, figure.note, known.cite)
             same = [Line("published", figure.method, figure.backbone, figure.epochs, {}, *shown)]
             lines += same
@@ -141,15 +135,15 @@ def build_table(
         if not row.official or not mine:
             others.append(row)
             continue
-        line = _measured(row, mine, figures, tolerances, methods)
+        line = _measured(row, mine, published)
         beside = [i for i, other in enumerate(lines) if (other.method, other.backbone) == (line.method, line.backbone)]
         lines.insert(beside[-1] + 1 if beside else len(lines), line)
     return Table(declared, _mark_best(lines, declared), others)
 
 
-def _measured(row: Row, columns: Sequence[Column], figures, tolerances, methods) -> Line:
+def _measured(row: Row, columns: Sequence[Column], published: Published) -> Line:
     metrics = [column.metric.name for column in columns]
-    method = methods.get(row.method.lower())
+    method = published.methods.get(row.method.lower())
     return Line(
         origin="measured",
         method=method.name if method else row.method,
@@ -160,7 +154,7 @@ def _measured(row: Row, columns: Sequence[Column], figures, tolerances, methods)
         },
         group=method.group if method else "",
         cite=method.cite if method else "",
-        verdicts=tuple(judge(row, metric, figures, tolerances, methods) for metric in metrics),
+        verdicts=tuple(judge(row, metric, published) for metric in metrics),
         row=row,
     )
 

@@ -1,11 +1,11 @@
 """Is a published figure reproduced? One measured score, its reference if there is one, and the tolerance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from results.leaderboard import Row
-from results.published import Figure, Method, Tolerance
+from results.published import Figure, Published, Tolerance
 
 Word = Literal["reproduced", "below", "above", "no reference"]
 SIZES = {"vit_tiny": "T", "vit_small": "S", "vit_base": "B", "vit_large": "L"}
@@ -31,13 +31,7 @@ def backbone_of(architecture: str, patch_size: int) -> str:
     return f"{name}/{patch_size}" if patch_size else name
 
 
-def judge(
-    row: Row,
-    metric: str,
-    figures: Sequence[Figure],
-    tolerances: Mapping[tuple[str, str], Tolerance],
-    methods: Mapping[str, Method],
-) -> Verdict:
+def judge(row: Row, metric: str, published: Published) -> Verdict:
     """Compare one metric of a leaderboard row with the published figure of the same method, backbone and protocol.
 
     Only official, complete data count; a figure of another number of pretraining epochs is no reference, where both are
@@ -46,12 +40,12 @@ def judge(
     value = row.metrics[metric]
     if not row.official:
         return Verdict(metric, "no reference", value, reason=f"{row.dataset} {row.split} is not the official data")
-    known = methods.get(row.method.lower())
+    known = published.methods.get(row.method.lower())
     method = known.name if known else row.method
     backbone = backbone_of(row.architecture, row.patch_size)
     same = [
         figure
-        for figure in figures
+        for figure in published.figures
         if (figure.protocol, figure.metric) == (row.protocol, metric)
         and (figure.method, figure.backbone) == (method, backbone)
     ]
@@ -64,7 +58,7 @@ def judge(
         return Verdict(metric, "no reference", value, same[0], reason=reason)
     figure = fitting[0]
     difference = value - figure.value
-    tolerance = tolerances.get((row.protocol, metric))
+    tolerance = published.tolerances.get((row.protocol, metric))
     if tolerance is None:
         return Verdict(metric, "no reference", value, figure, difference, reason="no tolerance is set")
     inside = abs(difference) <= tolerance.value + EXACT

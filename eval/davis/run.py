@@ -6,7 +6,7 @@ python -m eval davis --checkpoint CHECKPOINT --data DIR --out DIR
 import dataclasses
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from eval.davis.dataset import Dataset, Video, open_dataset
 from eval.davis.overlay import object_rows, write_animation, write_sheet
@@ -20,16 +20,12 @@ from eval.davis.scoring import (
     write_objects,
 )
 from eval.progress import tracked
-from eval.run import Predictor, Run, load_predictor, predictor
+from eval.run import AnyEncoder, Predictor, Run, load_predictor, predictor
 from flsl.runtime.config import dump_config
 from flsl.runtime.files import digest_of_files, write_text
 from flsl.runtime.schema import PositiveInt, section
 from results import record
 from results.bootstrap import percentile_interval
-
-if TYPE_CHECKING:
-    from flsl.checkpoint import LoadedEncoder
-    from flsl.encoder import Encoder
 
 PREDICTIONS = "predictions"
 TABLES = ("objects.csv", "overlay.png", "overlays", "config.py")  # what scoring writes
@@ -52,7 +48,7 @@ class Options:
     metric_backend: Literal["packed", "official"] = "packed"
 
 
-def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: Run, options: Options) -> record.Record:
+def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> record.Record:
     """Segment every video with the encoder, then score.
 
     Raises:
@@ -91,11 +87,7 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
 
 
 def score(
-    predictions: Path | None,
-    encoder: "str | Path | LoadedEncoder | Encoder | None",
-    data: Path,
-    run: Run,
-    options: Options,
+    predictions: Path | None, encoder: "AnyEncoder | None", data: Path, run: Run, options: Options
 ) -> record.Record:
     """Score masks, anyone's: `<sequence>/<frame>.png` with the object id as index.
 

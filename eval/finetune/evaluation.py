@@ -8,7 +8,7 @@ from eval.finetune.config import check_encoder
 from eval.finetune.recipe import identity_of
 from eval.finetune.task import Task
 from eval.finetune.weights import read_metadata
-from eval.run import Predictor, Run, load, predictor
+from eval.run import AnyEncoder, Predictor, Run, load, predictor
 from flsl.checkpoint import save_encoder
 from flsl.runtime.config import dump_config
 from flsl.runtime.distributed import is_main, on_main, start_ranks, wait
@@ -18,12 +18,9 @@ from results.record import Record
 
 if TYPE_CHECKING:
     from flsl.checkpoint import LoadedEncoder
-    from flsl.encoder import Encoder
 
 
-def evaluate(
-    kind: type[Task], encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: Run, options: Any
-) -> Record:
+def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, options: Any) -> Record:
     """Train the recipe's model unless it is trained, save its predictions, score them; every rank calls this.
 
     Raises:
@@ -76,12 +73,7 @@ def evaluate(
 
 
 def score(
-    kind: type[Task],
-    predictions: Path | None,
-    encoder: "str | Path | LoadedEncoder | Encoder | None",
-    data: Path,
-    run: Run,
-    options: Any,
+    kind: type[Task], predictions: Path | None, encoder: "AnyEncoder | None", data: Path, run: Run, options: Any
 ) -> Record:
     """Score saved predictions, anyone's; those in `run.out` if no others are named.
 
@@ -113,7 +105,7 @@ def _require_encoder(task: Task, loaded: "LoadedEncoder") -> None:
         )
 
 
-def _spec(encoder: "str | Path | LoadedEncoder | Encoder", loaded: "LoadedEncoder", run: Run) -> str | Path:
+def _spec(encoder: AnyEncoder, loaded: "LoadedEncoder", run: Run) -> str | Path:
     """Return what `load_encoder` takes; an encoder in memory is written to a file."""
     if isinstance(encoder, (str, Path)):
         return encoder

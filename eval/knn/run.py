@@ -14,7 +14,7 @@ from eval.knn.data import BoxData, read_box_data
 from eval.knn.features import extract
 from eval.knn.protocol import BBOX, Protocol
 from eval.knn.vote import classify
-from eval.run import Run, load
+from eval.run import AnyEncoder, Run, load
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import digest_of_files, write_atomic
 from flsl.runtime.schema import PositiveInt, section
@@ -22,7 +22,6 @@ from results.bootstrap import percentile_interval
 from results.record import Dataset, Interval, Record
 
 if TYPE_CHECKING:
-    from flsl.checkpoint import LoadedEncoder
     from flsl.encoder import Encoder
 
 PREDICTIONS = "predictions.npz"
@@ -36,7 +35,7 @@ class Options:
     batch_size: PositiveInt = 64  # images encoded at once
 
 
-def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: Run, options: Options) -> Record:
+def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Record:
     """Encode both splits, classify the val split, save the predictions and score them.
 
     Raises:

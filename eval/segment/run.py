@@ -12,9 +12,8 @@ A protocol names the module of its method, which has
 import dataclasses
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from eval.run import Run, load_predictor, predictor
+from eval.run import AnyEncoder, Run, load_predictor, predictor
 from eval.segment.datasets import open_segmentation
 from eval.segment.predictions import Predictions
 from eval.segment.protocols import get_protocol
@@ -25,10 +24,6 @@ from flsl.runtime.errors import UserError
 from flsl.runtime.preemption import Preempted, StopSignal
 from flsl.runtime.schema import PositiveInt, section
 from results import record
-
-if TYPE_CHECKING:
-    from flsl.checkpoint import LoadedEncoder
-    from flsl.encoder import Encoder
 
 FEATURES = "features"
 SHARED_BY_RANKS = True  # under torchrun every process calls `evaluate`; only fine-tuning has work for them
@@ -49,7 +44,7 @@ class Options:
     test_only: bool = False  # use the segmentor that is in `out`
 
 
-def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: Run, options: Options) -> record.Record:
+def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> record.Record:
     """Predict the evaluated split's images, save the predictions and score them.
 
     Raises:
@@ -107,11 +102,7 @@ def evaluate(encoder: "str | Path | LoadedEncoder | Encoder", data: Path, run: R
 
 
 def score(
-    predictions: Path | None,
-    encoder: "str | Path | LoadedEncoder | Encoder | None",
-    data: Path,
-    run: Run,
-    options: Options,
+    predictions: Path | None, encoder: "AnyEncoder | None", data: Path, run: Run, options: Options
 ) -> record.Record:
     """Score saved predictions, anyone's: `NAME.png` with the class as number, at the protocol's size.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flsl.runtime.text import printable
 
 if TYPE_CHECKING:
+    from results.leaderboard import Leaderboard
     from results.store import Loaded
 
 
@@ -30,3 +32,21 @@ def report_broken(loaded: Loaded) -> None:
     """Name each record that could not be used on stderr."""
     for message in loaded.broken.values():
         print(f"broken: {printable(message)}", file=sys.stderr)
+
+
+def report_left_out(sentences: Iterable[str]) -> None:
+    """Say on stderr what is not ranked, and why."""
+    for sentence in sentences:
+        print(f"left out: {printable(sentence)}", file=sys.stderr)
+
+
+def load_board(folders: Iterable[Path]) -> tuple[Leaderboard, int]:
+    """Return the leaderboard of the records in folders, and of how many; says which are broken or left out."""
+    from results.leaderboard import build_leaderboard
+    from results.store import load_records
+
+    loaded = load_records(folders)
+    report_broken(loaded)
+    board = build_leaderboard(loaded.records)
+    report_left_out(board.left_out)
+    return board, len(loaded.records)

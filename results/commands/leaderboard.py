@@ -8,10 +8,9 @@ named, never ranked.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from results.commands.arguments import add_records_argument, report_broken
+from results.commands.arguments import add_records_argument, load_board
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,25 +25,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the leaderboard; returns 0, also if some records were left out (each is named)."""
     from flsl.runtime.errors import UserError
     from flsl.runtime.files import write_text
-    from flsl.runtime.text import printable
-    from results.leaderboard import build_leaderboard, to_csv
+    from results.leaderboard import to_csv
     from results.leaderboard_page import leaderboard_page
-    from results.published import read_figures, read_methods, read_tolerances
-    from results.store import load_records
+    from results.published import read_published
     from results.terminal import print_leaderboard
 
     if arguments.out.suffix != ".csv":
         raise UserError(f"--out {arguments.out} must end in .csv; the page is written beside it.")
-    loaded = load_records(arguments.records)
-    report_broken(loaded)
-    board = build_leaderboard(loaded.records)
-    for sentence in board.left_out:
-        print(f"left out: {printable(sentence)}", file=sys.stderr)
-    page = leaderboard_page(board, read_figures(), read_tolerances(), read_methods())
+    board, records = load_board(arguments.records)
+    page = leaderboard_page(board, read_published())
     write_text(arguments.out, to_csv(board.rows))
     write_text(arguments.out.with_suffix(".html"), page)
     print_leaderboard(board.rows)
-    print(
-        f"{len(board.rows)} rows from {len(loaded.records)} records: {arguments.out} and {arguments.out.with_suffix('.html')}"
-    )
+    print(f"{len(board.rows)} rows from {records} records: {arguments.out} and {arguments.out.with_suffix('.html')}")
     return 0

@@ -7,11 +7,10 @@ Kendall's tau between the orders of each two protocols, and which checkpoints ch
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from results.commands.arguments import add_records_argument, report_broken
+from results.commands.arguments import add_records_argument, load_board, report_left_out
 
 if TYPE_CHECKING:
     from results.sensitivity import Sensitivity
@@ -32,21 +31,14 @@ def run(arguments: argparse.Namespace) -> int:
     from flsl.runtime.errors import UserError
     from flsl.runtime.files import write_text
     from flsl.runtime.text import printable
-    from results.leaderboard import build_leaderboard
     from results.sensitivity import EXPLANATION, sensitivities
-    from results.store import load_records
     from results.terminal import print_rows
 
     if arguments.out and arguments.format == "terminal":
         raise UserError("--out takes --format md or csv: a table of the terminal is no file")
-    loaded = load_records(arguments.records)
-    report_broken(loaded)
-    board = build_leaderboard(loaded.records)
-    for sentence in board.left_out:
-        print(f"left out: {printable(sentence)}", file=sys.stderr)
+    board, _ = load_board(arguments.records)
     tables = sensitivities(board.rows)
-    for sentence in (sentence for table in tables for sentence in table.left_out):
-        print(f"left out: {printable(sentence)}", file=sys.stderr)
+    report_left_out(sentence for table in tables for sentence in table.left_out)
     if not tables:
         raise UserError(
             "nothing to compare: expected are complete records of at least two checkpoints, each by at least two protocols "

@@ -8,10 +8,9 @@ booktabs, siunitx and etoolbox, and cites references.bib, which is written besid
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from results.commands.arguments import add_records_argument, report_broken
+from results.commands.arguments import add_records_argument, load_board
 from results.paper import TABLES, table_names
 
 
@@ -26,26 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write or print the table; returns 0."""
     from flsl.runtime.files import write_text
-    from flsl.runtime.text import printable
     from results import render
-    from results.leaderboard import build_leaderboard
     from results.page import make_page
-    from results.published import FOLDER, read_figures, read_methods, read_tolerances
+    from results.published import FOLDER, read_published
     from results.render_tex import BIBLIOGRAPHY, to_tex
-    from results.store import load_records
     from results.tables import build_table
 
     names = table_names(arguments.table)
-    rows = []
-    if arguments.records:
-        loaded = load_records(arguments.records)
-        report_broken(loaded)
-        board = build_leaderboard(loaded.records)
-        rows = board.rows
-        for sentence in board.left_out:
-            print(f"left out: {printable(sentence)}", file=sys.stderr)
-    published = read_figures(), read_tolerances(), read_methods()
-    tables = [build_table(name, rows, *published) for name in names]
+    rows = load_board(arguments.records)[0].rows if arguments.records else []
+    published = read_published()
+    tables = [build_table(name, rows, published) for name in names]
     write = {"md": render.to_markdown, "csv": render.to_csv, "tex": to_tex, "html": render.to_html}
     text = write[arguments.format](tables)
     if arguments.format == "html":

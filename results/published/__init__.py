@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.files import read_file
@@ -63,6 +63,19 @@ class Tolerance:
 
     value: float
     reason: str
+
+
+class Published(NamedTuple):
+    """What measured rows are held against."""
+
+    figures: list[Figure]
+    tolerances: dict[tuple[str, str], Tolerance]  # (protocol, metric) -> tolerance
+    methods: dict[str, Method]  # name in lower case, aliases included -> method
+
+
+def read_published() -> Published:
+    """Read and check all three files. Raises UserError: see `read_figures`, `read_tolerances` and `read_methods`."""
+    return Published(read_figures(), read_tolerances(), read_methods())
 
 
 def read_figures(path: Path = FOLDER / "published.csv", methods: Path = FOLDER / "methods.csv") -> list[Figure]:

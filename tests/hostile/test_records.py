@@ -20,7 +20,7 @@ from results.bootstrap import percentile_interval
 from results.commands.show import flatten
 from results.leaderboard import build_leaderboard, to_csv
 from results.leaderboard_page import leaderboard_page
-from results.published import read_figures, read_methods, read_tolerances
+from results.published import read_published
 from results.record import Metric, Record
 from results.render import to_html, to_markdown
 from results.render_tex import to_tex
@@ -31,7 +31,7 @@ from results.store import check_record, store_path, write_record
 from results.tables import build_table
 from results.terminal import print_leaderboard, print_rows
 
-PUBLISHED = read_figures(), read_tolerances(), read_methods()
+PUBLISHED = read_published()
 BIG = 10**400
 DEEP = "[" * 500 + "]" * 500
 
@@ -344,8 +344,8 @@ def test_whatever_is_read_can_be_shown(texts, sections, capsys):
     assert ".." not in path.parts
     board = build_leaderboard({Path("record.json"): found})
     assert len(list(csv.reader(io.StringIO(to_csv(board.rows))))) == 2
-    leaderboard_page(board, *PUBLISHED)
-    tables = [build_table("davis", board.rows, *PUBLISHED)]
+    leaderboard_page(board, PUBLISHED)
+    tables = [build_table("davis", board.rows, PUBLISHED)]
     for write in (to_markdown, to_html, to_tex):
         assert is_clean(write(tables))
     step = Step("davis", "skip", "", record=Path("nowhere/record.json"))

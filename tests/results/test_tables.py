@@ -15,13 +15,13 @@ from results import render
 from results.benchmarks import BENCHMARKS, measured
 from results.leaderboard import build_leaderboard
 from results.paper import TABLES
-from results.published import FOLDER, read_figures, read_methods, read_tolerances
+from results.published import FOLDER, read_published
 from results.record import Metric
 from results.render_tex import to_tex
 from results.tables import build_table
 from results.verdict import backbone_of, judge
 
-PUBLISHED = read_figures(), read_tolerances(), read_methods()
+PUBLISHED = read_published()
 
 
 def rows_of(*records):
@@ -49,7 +49,7 @@ def coco_record(make_record, coco_scores):
     ],
 )
 def test_verdict_follows_the_tolerance(coco_record, box, word):
-    verdict = judge(rows_of(coco_record(box))[0], "box_AP", *PUBLISHED)
+    verdict = judge(rows_of(coco_record(box))[0], "box_AP", PUBLISHED)
     assert (verdict.word, verdict.tolerance.value) == (word, 0.5)
     assert verdict.difference == pytest.approx(box - 44.9)
 
@@ -66,20 +66,20 @@ def test_verdict_follows_the_tolerance(coco_record, box, word):
     ],
 )
 def test_no_reference_where_the_claim_is_another(coco_record, change, reason):
-    verdict = judge(rows_of(coco_record(**change))[0], "box_AP", *PUBLISHED)
+    verdict = judge(rows_of(coco_record(**change))[0], "box_AP", PUBLISHED)
     assert verdict.word == "no reference"
     assert reason in verdict.reason
 
 
 def test_what_nobody_has_published_is_no_reference(make_record, davis_scores):
-    verdict = judge(rows_of(make_record(metrics=davis_scores(62.4, 69.4)))[0], "J&F", *PUBLISHED)
+    verdict = judge(rows_of(make_record(metrics=davis_scores(62.4, 69.4)))[0], "J&F", PUBLISHED)
     assert (verdict.word, verdict.reason) == ("no reference", "no published J&F of FLSL ViT-S/16")
 
 
 def test_names_of_methods_match_in_any_case_and_by_alias(coco_record):
     row = rows_of(coco_record(42.0, 38.4, method="SelfPatch"))[0]
-    assert judge(row, "box_AP", *PUBLISHED).figure.method == "DINO+SelfPatch"
-    assert judge(rows_of(coco_record(method="flsl"))[0], "box_AP", *PUBLISHED).figure.method == "FLSL"
+    assert judge(row, "box_AP", PUBLISHED).figure.method == "DINO+SelfPatch"
+    assert judge(rows_of(coco_record(method="flsl"))[0], "box_AP", PUBLISHED).figure.method == "FLSL"
 
 
 def test_backbones_as_tables_print_them():
@@ -91,7 +91,7 @@ def test_backbones_as_tables_print_them():
 
 def test_published_rows_keep_the_papers_order_and_ours_follow_their_own(coco_record):
     rows = rows_of(coco_record(name="ours"), coco_record(40.9, 37.2, name="dino again", method="DINO", fingerprint="d"))
-    table = build_table("coco", rows, *PUBLISHED)
+    table = build_table("coco", rows, PUBLISHED)
     published = [(line.method, line.backbone) for line in table.lines if line.origin == "published"]
     assert published[0] == ("Supervised", "ResNet-50")
     assert published[-3:] == [("ADCLR", "ViT-S/16"), ("FLSL", "ViT-S/16"), ("FLSL", "ViT-S/8")]
@@ -109,28 +109,28 @@ def best_of(table, metric):
 
 
 def test_the_best_of_a_column_is_bold_within_its_group(coco_record, make_record):
-    published = build_table("coco", [], *PUBLISHED)
+    published = build_table("coco", [], PUBLISHED)
     assert best_of(published, "box_AP") == {
         ("published", "self-supervised", "FLSL", "ViT-S/8"),
         ("published", "supervised", "Supervised", "ResNet-50"),
     }
-    ours = build_table("coco", rows_of(coco_record(50.0, 45.0)), *PUBLISHED)
+    ours = build_table("coco", rows_of(coco_record(50.0, 45.0)), PUBLISHED)
     assert best_of(ours, "box_AP") == {
         ("measured", "self-supervised", "FLSL", "ViT-S/16"),
         ("published", "supervised", "Supervised", "ResNet-50"),
     }
-    unknown = build_table("coco", rows_of(coco_record(50.0, 45.0, method="of nobody")), *PUBLISHED)
+    unknown = build_table("coco", rows_of(coco_record(50.0, 45.0, method="of nobody")), PUBLISHED)
     assert best_of(unknown, "box_AP") == best_of(published, "box_AP")  # whose group is not known
 
 
 def test_a_table_of_several_protocols_has_one_line_per_model():
-    table = build_table("discovery", [], *PUBLISHED)
+    table = build_table("discovery", [], PUBLISHED)
     (line,) = [line for line in table.lines if (line.method, line.backbone) == ("LOST on DINO", "ViT-S/16")]
     assert [cell.value for cell in line.cells.values()] == [61.9, 64.0, 50.7]
     text = render.to_markdown([table])
     assert "| Method | Backbone | VOC 2007 | VOC 2012 | COCO 20k |" in text
     assert "No adapter here" in text
-    assert "No adapter here" not in render.to_markdown([build_table("coco", [], *PUBLISHED)])
+    assert "No adapter here" not in render.to_markdown([build_table("coco", [], PUBLISHED)])
 
 
 def test_the_ablation_table_holds_what_knn_records_hold(make_record):
@@ -138,7 +138,7 @@ def test_the_ablation_table_holds_what_knn_records_hold(make_record):
     protocol = "knn/bbox@1"
     metrics = measured("knn", protocol, {metric.name: 50.0 for metric in BENCHMARKS["knn"].metrics_of(protocol)})
     record = make_record(benchmark="knn", protocol=protocol, metrics=metrics, headline="vote_k20")
-    table = build_table("ablations", rows_of(record), *PUBLISHED)
+    table = build_table("ablations", rows_of(record), PUBLISHED)
     (line,) = table.lines
     assert {name for _, name in line.cells} == set(metrics)
     assert table.others == []
@@ -160,7 +160,7 @@ def test_only_official_complete_records_of_the_protocol_stand_beside_published_o
                 metrics=davis_scores(generator.uniform(20, 80), generator.uniform(20, 80)),
             )
         )
-    table = build_table("davis", rows_of(*records), *PUBLISHED)
+    table = build_table("davis", rows_of(*records), PUBLISHED)
     wanted = {
         record.model.name
         for record in records
@@ -187,7 +187,7 @@ def all_tables(coco_record, make_record, davis_scores):
         make_record(method="DINO", metrics=davis_scores(60.1, 63.5)),
         make_record(benchmark="uavdt", protocol="uavdt/official@1", metrics={"AP": Metric(53.0)}),
     )
-    return [build_table(name, rows, *PUBLISHED) for name in TABLES]
+    return [build_table(name, rows, PUBLISHED) for name in TABLES]
 
 
 def test_markdown_has_marks_footnotes_intervals_and_verdicts(all_tables):
@@ -243,13 +243,13 @@ def test_every_method_but_plain_supervision_is_cited():
 
 def test_columns_that_no_line_fills_are_left_out(make_record, davis_scores):
     empty = [
-        line for line in render.to_markdown([build_table("davis", [], *PUBLISHED)]).splitlines() if "Method" in line
+        line for line in render.to_markdown([build_table("davis", [], PUBLISHED)]).splitlines() if "Method" in line
     ]
     assert empty == ["| Method | Backbone | J&F | J | F |"]
     rows = rows_of(make_record(method="DINO", metrics=davis_scores(60.1, 63.5)))
-    table = build_table("davis", rows, *PUBLISHED)
+    table = build_table("davis", rows, PUBLISHED)
     assert "| Method | Backbone | J&F | J | F | Difference | Verdict |" in render.to_markdown([table])
-    coco = render.to_html([build_table("coco", [], *PUBLISHED)])
+    coco = render.to_html([build_table("coco", [], PUBLISHED)])
     assert "<th scope=colgroup colspan=3>box</th><th scope=colgroup colspan=3>mask</th>" in coco
 
 
