@@ -22,6 +22,15 @@ class Annotations:
     of_image: dict[int, list[dict[str, Any]]]  # image id -> its annotations
     warnings: list[str]
 
+    @classmethod
+    def of(cls, path: Path, content: dict[str, Any], warnings: list[str]) -> "Annotations":
+        """Put the content of a file, which is as it should be, in order."""
+        of_image = defaultdict(list)
+        for annotation in content["annotations"]:
+            of_image[annotation["image_id"]].append(annotation)
+        categories, images = (sorted(content[key], key=lambda entry: entry["id"]) for key in ("categories", "images"))
+        return cls(path, categories, images, dict(of_image), warnings)
+
     @property
     def category_ids(self) -> list[int]:
         """COCO category id of each label."""
@@ -67,10 +76,7 @@ def read_annotations(
     for fault in find_faults(content, masks):
         if fault.kind != "odd":
             raise UserError(f"{path}: {fault}. Correct the file, or get it again.")
-    of_image, flat = defaultdict(list), 0
-    for annotation in content["annotations"]:
-        flat += min(annotation["bbox"][2:]) <= 0
-        of_image[annotation["image_id"]].append(annotation)
+    flat = sum(min(annotation["bbox"][2:]) <= 0 for annotation in content["annotations"])
     if scored and all(annotation.get("iscrowd", 0) for annotation in content["annotations"]):
         raise UserError(
             f"{path} has no annotation of an object (crowds do not count): there is nothing to score detections with. "
@@ -79,13 +85,7 @@ def read_annotations(
     if images is not None:
         _check_files(path, Path(images), (image["file_name"] for image in content["images"]))
     warnings = [f"{path.name}: {flat} boxes without area take no part in training"] if flat else []
-    return Annotations(
-        path=path,
-        categories=sorted(content["categories"], key=lambda category: category["id"]),
-        images=sorted(content["images"], key=lambda image: image["id"]),
-        of_image=dict(of_image),
-        warnings=warnings,
-    )
+    return Annotations.of(path, content, warnings)
 
 
 def require_same_categories(trained: list[dict[str, Any]], given: list[dict[str, Any]], where: Path) -> None:

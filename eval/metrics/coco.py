@@ -13,8 +13,6 @@ from eval.detector.annotations import Annotations
 
 Backend = Literal["faster", "pycocotools"]
 Kind = Literal["box", "mask"]
-# Order of the evaluators' `stats`.
-NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 AREAS = ("all", "small", "medium", "large")
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -26,9 +24,10 @@ class Evaluation:
     """One kind's scores; None where the annotations hold nothing to measure a number on."""
 
     kind: Kind
-    scores: dict[str, float | None]  # NAMES -> percent
+    scores: dict[str, float | None]  # AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl in percent
     precision: np.ndarray  # (10 IoU thresholds, 101 recalls, categories, 4 areas), -1 where undefined
     ious: dict[tuple[int, int], np.ndarray]  # (image id, category id) -> (detections by falling score, ground truths)
+    max_detections: int = MAX_DETECTIONS  # of an image and category
 
     def per_class(self) -> list[dict[str, float | None]]:
         """Return AP, AP50, AP75 and AP by size, in percent, of each category."""
@@ -42,43 +41,29 @@ def summarize(precision: np.ndarray) -> dict[str, float | None]:
     return {name: _percent(value) for name, value in values.items()}
 
 
+def _summarize_recall(recall: np.ndarray) -> dict[str, float | None]:
+    """Return the other six numbers from recall by (IoU threshold, category, area, number of detections)."""
+    values = {f"AR{count}": recall[:, :, 0, k] for k, count in enumerate((1, 10, 100))}
+    values |= {f"AR{area[0]}": recall[:, :, k, -1] for k, area in enumerate(AREAS) if k}
+    return {name: _percent(value) for name, value in values.items()}
+
+
 def evaluate(
-    truth: Annotations, detections: list[dict[str, Any]], kind: Kind, backend: Backend = "faster"
-) -> Evaluation:
-    """Score detections with COCO's rules (100 detections an image, ten IoU thresholds, crowds ignored).
-
-    Args:
-        truth: the annotations of all images that were looked at.
-        detections: COCO results; see `eval.coco.detections`.
-        kind: overlap of boxes or of masks.
-        backend: faster-coco-eval, or pycocotools, the reference.
-    """
-    evaluator = run_evaluator(truth.document(), detections, kind, backend)
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluator.summarize()
-    return Evaluation(
-        kind=kind,
-        scores={name: None if value < 0 else 100.0 * float(value) for name, value in zip(NAMES, evaluator.stats)},
-        precision=np.asarray(evaluator.eval["precision"])[..., -1],
-        ious=evaluator.ious,
-    )
-
-
-def run_evaluator(
-    document: dict[str, Any],
+    truth: Annotations,
     detections: list[dict[str, Any]],
     kind: Kind,
     backend: Backend = "faster",
     max_detections: int = MAX_DETECTIONS,
-) -> Any:
-    """Return an evaluator after `evaluate` and `accumulate`; its `eval["precision"][..., -1]` is at `max_detections`.
+) -> Evaluation:
+    """Score detections with COCO's rules (ten IoU thresholds, crowds ignored).
 
     Args:
-        document: COCO instances document.
-        detections: COCO results on its images, possibly none.
-        kind: see `evaluate`.
-        backend: see `evaluate`.
-        max_detections: the best so many of an image and category count.
+        truth: the annotations of all images that were looked at.
+        detections: COCO results, possibly none; see `eval.coco.detections`.
+        kind: overlap of boxes or of masks.
+        backend: faster-coco-eval, or pycocotools, the reference.
+        max_detections: the best so many of an image and category count; with another number than COCO's own,
+            `AR100` is the recall at it.
     """
     if backend == "faster":
         from faster_coco_eval import COCO, COCOeval_faster
@@ -90,7 +75,7 @@ def run_evaluator(
 
     with contextlib.redirect_stdout(io.StringIO()), _no_cycle_search():  # both report each of their steps
         ground, found = COCO(), COCO()
-        ground.dataset = document
+        ground.dataset = truth.document()
         ground.createIndex()
         results = [dict(detection) for detection in detections]  # loadRes adds fields to what it is given
         if kind == "mask" and backend == "pycocotools":
@@ -108,7 +93,9 @@ def run_evaluator(
         evaluator.params.maxDets = [1, 10, max_detections]
         evaluator.evaluate()
         evaluator.accumulate()
-    return evaluator
+    precision, recall = (np.asarray(evaluator.eval[name]) for name in ("precision", "recall"))
+    scores = summarize(precision[..., -1]) | _summarize_recall(recall)
+    return Evaluation(kind, scores, precision[..., -1], evaluator.ious, max_detections)
 
 
 @contextlib.contextmanager

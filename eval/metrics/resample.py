@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from eval.detector.annotations import Annotations
-from eval.metrics.coco import IOU_THRESHOLDS, MAX_DETECTIONS, RECALLS, Evaluation
+from eval.metrics.coco import IOU_THRESHOLDS, RECALLS, Evaluation
 from eval.metrics.matching import Candidates, assign
 
 UNREACHED = 2**60  # more than can be found
@@ -162,7 +162,7 @@ def ap_resampler(
 
     order = np.lexsort((-score, category, image))
     pair = (image * len(labels) + category)[order]
-    kept = np.arange(len(pair)) - np.searchsorted(pair, pair) < MAX_DETECTIONS
+    kept = np.arange(len(pair)) - np.searchsorted(pair, pair) < evaluation.max_detections
     order, pair = order[kept], pair[kept]
     object_order = np.argsort(object_image * len(labels) + object_category, kind="stable")
     object_pair = (object_image * len(labels) + object_category)[object_order]

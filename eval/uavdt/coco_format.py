@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from eval.uavdt.files import CATEGORIES, SequenceTruth
+from eval.uavdt.files import CATEGORIES, SequenceDetections, SequenceTruth
 from eval.uavdt.layout import FRAMES, Layout
 from flsl.runtime.images import check_image
 
@@ -44,9 +44,16 @@ def coco_document(
     return document
 
 
-def image_ids(document: dict[str, Any]) -> dict[tuple[str, int], int]:
-    """Return the image id of each (sequence, frame)."""
-    return {(image["sequence"], image["frame"]): image["id"] for image in document["images"]}
+def coco_results(document: dict[str, Any], detections: list[SequenceDetections]) -> list[dict[str, Any]]:
+    """Return detections as COCO results on a document's images, in their order."""
+    ids = {(image["sequence"], image["frame"]): image["id"] for image in document["images"]}
+    results = []
+    for d in detections:
+        columns = (d.frame.tolist(), d.box.tolist(), d.score.tolist(), d.category.tolist())
+        for frame, box, score, category in zip(*columns):
+            result = {"image_id": ids[d.name, frame], "category_id": category, "bbox": box, "score": score}
+            results.append(result)
+    return results
 
 
 def _append(

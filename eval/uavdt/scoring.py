@@ -1,20 +1,29 @@
 """From saved detections to both protocols: read them, score them, write the tables, curves and records."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eval.metrics.coco import Backend, summarize
+from eval.detector.annotations import Annotations
+from eval.metrics.coco import Backend, Evaluation, evaluate, summarize
+from eval.metrics.resample import ap_resampler
 from eval.progress import counted
 from eval.run import Run
 from eval.table import write_table
-from eval.uavdt import coco_metric, official
-from eval.uavdt.coco_format import coco_document
+from eval.uavdt import official
+from eval.uavdt.coco_format import coco_document, coco_results
 from eval.uavdt.figures import draw_official, draw_overlay
-from eval.uavdt.files import SequenceDetections, SequenceTruth, missing_ignore_files, read_detections
+from eval.uavdt.files import (
+    CATEGORIES,
+    NO_CATEGORY,
+    SequenceDetections,
+    SequenceTruth,
+    missing_ignore_files,
+    read_detections,
+)
 from eval.uavdt.layout import Layout
 from eval.uavdt.tables import official_tables
 from flsl.runtime.errors import UserError
@@ -25,6 +34,7 @@ from results.record import Dataset, Record
 OFFICIAL = "uavdt/official@1"
 COCO = "uavdt/coco@1"
 COCO_RECORD = "record_coco.json"
+MAX_DETECTIONS = 500  # of a frame and category, by `uavdt/coco`
 # What scoring writes.
 OUTPUTS = (
     COCO_RECORD,
@@ -57,6 +67,20 @@ class Results:
             items_evaluated=frames,
             annotation_sha256=self.layout.annotation_sha256([truth.name for truth in self.truths]),
         )
+
+    @property
+    def has_categories(self) -> bool:
+        """Whether every detection names its category; without, only the official protocol can be computed."""
+        return all((found.category != NO_CATEGORY).all() for found in self.detections)
+
+    def evaluate_as_coco(self, backend: Backend) -> tuple[Evaluation, int, Callable[[np.ndarray], float]]:
+        """Return COCO's evaluation over car, truck and bus, ignore regions being crowds, the number of frames, and the
+        AP in percent of drawn ones (`eval.metrics.resample.ap_resampler`)."""
+        document = coco_document(self.layout, self.truths)
+        truth = Annotations.of(self.layout.truth, document, [])
+        found = coco_results(document, self.detections)
+        evaluation = evaluate(truth, found, "box", backend, MAX_DETECTIONS)
+        return evaluation, *ap_resampler(truth, found, evaluation)
 
 
 def read_results(layout: Layout, predictions: Path) -> Results:
@@ -104,7 +128,7 @@ def write_scores(run: Run, results: Results, backend: Backend, about: Mapping[st
     shared["warnings"] = [*results.warnings, *about["warnings"]]
     if results.layout.has_frames:
         files["overlay"] = draw_overlay(results.layout, results.truths, results.detections, out / "overlay.png").name
-    if coco_metric.has_categories(results.detections):
+    if results.has_categories:
         _score_coco(run, results, files, shared, backend)
     else:
         (out / COCO_RECORD).unlink(missing_ok=True)
@@ -146,11 +170,10 @@ def _score_official(run: Run, results: Results, files: dict[str, str], shared: d
 
 def _score_coco(run: Run, results: Results, files: dict[str, str], shared: dict[str, Any], backend: Backend) -> None:
     with run.watch.phase("coco metric"):
-        document = coco_document(results.layout, results.truths)
-        precision = coco_metric.precisions(document, results.detections, backend)
-        summary, classes = summarize(precision), coco_metric.per_class(precision)
+        evaluation, frames, average_precision = results.evaluate_as_coco(backend)
+        names = [CATEGORIES[key] for key in sorted(CATEGORIES)]
+        classes = dict(zip(names, evaluation.per_class()))
     with run.watch.phase("coco interval"):
-        frames, average_precision = coco_metric.ap_resampler(results.truths, results.detections)
         statistic = counted(average_precision, "interval of COCO's AP: resample", RESAMPLES + 1)
         interval = percentile_interval(np.arange(frames), statistic, unit="images", seed=run.seed)
         ends = np.cumsum([truth.length for truth in results.truths])
@@ -159,7 +182,7 @@ def _score_coco(run: Run, results: Results, files: dict[str, str], shared: dict[
     run.finish(
         file=COCO_RECORD,
         protocol=COCO,
-        values=summary,
+        values=summarize(evaluation.precision),
         intervals={"AP": interval},
         items=frames,
         per_item={truth.name: {"AP": ap} for truth, ap in zip(results.truths, alone) if not np.isnan(ap)},
