@@ -21,17 +21,14 @@ _mark: ContextVar[str] = ContextVar("mark", default="")
 class Progress:
     """The line of one phase, with its rate and the time that is left; a phase too short for a second look says nothing."""
 
-    def __init__(self, console: TextIO, what: str, total: int, done: int = 0):
-        """`what` names the phase, `total` counts its steps, of which `done` are done already."""
+    def __init__(self, what: str, total: int, done: int = 0, *, console: TextIO | None = None):
+        """`what` names the phase, `total` counts its steps, of which `done` are done already. Without a console it is
+        stderr, which leaves standard output to results."""
+        console = console or sys.stderr
         self.console, self.what, self.total, self.first = console, _mark.get() + what, total, done
         self.start = self.shown = time.perf_counter()
         self.terminal = console.isatty()
         self.drawn = False
-
-    @classmethod
-    def on_stderr(cls, what: str, total: int, done: int = 0) -> "Progress":
-        """Make one that leaves standard output to results."""
-        return cls(sys.stderr, what, total, done)
 
     def update(self, done: int, text: str = "") -> None:
         """Show that `done` steps are done; prints at most as often as a reader needs."""
@@ -59,7 +56,7 @@ class Progress:
 
 def tracked(items: Iterable[T], what: str, total: int) -> Iterator[T]:
     """Yield the items, showing on stderr how far they are; one counts when the next is asked for."""
-    progress = Progress.on_stderr(what, total)
+    progress = Progress(what, total)
     for done, item in enumerate(items, start=1):
         yield item
         progress.update(done)
@@ -67,7 +64,7 @@ def tracked(items: Iterable[T], what: str, total: int) -> Iterator[T]:
 
 def counted(function: Callable[[U], T], what: str, total: int) -> Callable[[U], T]:
     """Return a function that shows on stderr how many of its `total` calls are done."""
-    progress, calls = Progress.on_stderr(what, total), count(1)
+    progress, calls = Progress(what, total), count(1)
 
     def call(value: U) -> T:
         result = function(value)

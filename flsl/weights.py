@@ -156,7 +156,7 @@ def _read_lightning(path: Path) -> dict[str, Any] | None:
     if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):  # torch before 2.6
         return None
     try:
-        with torch.serialization.safe_globals(ALLOWED_CLASSES):
+        with torch.serialization.safe_globals([*ALLOWED_CLASSES]):
             names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         whole = ("numpy.", "functools.partial")  # whose state is a tuple
         tree = _load(path, [(_LeftOut if name.startswith(whole) else _LeftOutWithItems, name) for name in names])

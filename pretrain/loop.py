@@ -14,12 +14,12 @@ import torch
 
 from flsl.checkpoint import load_encoder, save_encoder
 from flsl.encoder import Encoder
-from flsl.runtime.device import device_memory
 from flsl.runtime.distributed import Ranks, any_rank, data_parallel, gather, on_main
 from flsl.runtime.errors import SaidElsewhere, UserError
 from flsl.runtime.files import write_tensors
 from flsl.runtime.preemption import Preempted, StopSignal
 from flsl.runtime.run_folder import RunFolder
+from flsl.runtime.stopwatch import peak_device_memory
 from pretrain.dataset import Order
 from pretrain.feed import Feed, load, unusable
 from pretrain.flops import count_flops
@@ -235,7 +235,7 @@ class Loop:
             self.say(f"warning: {complaint}", error=True)
         if journal:
             notes = {"skipped_steps": int(self.skipped), "unreadable_images": len(self.unreadable)}
-            memory = device_memory(self.ranks.device)
+            memory = peak_device_memory(self.ranks.device)
             if memory is not None:
                 notes["device_memory_mib"] = round(memory)
             journal.report(step, scalars, notes, waited=feed.waited)

@@ -87,8 +87,8 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def last_layer(self) -> list[nn.Parameter]:
-        """Return the parameters that `optimizer.freeze_last_layer` holds still in the first epochs."""
-        return []
+        """Return what `optimizer.freeze_last_layer` holds still in the first epochs: the centroids."""
+        return list(self.student.head.last_layer.parameters())
 
     def after_step(self, carried: list[dict[str, torch.Tensor]], share: torch.Tensor, held: torch.Tensor) -> None:
         """Move what follows the student, after the optimizer.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,16 +26,6 @@ def require_plain(encoder: EncoderConfig) -> None:
     """Raise ValueError where an encoder does not give its class token away."""
     if encoder.timm_model:
         raise ValueError("encoder.timm_model: a network of timm's is pretrained with method 'flsl' only")
-
-
-def require_whole_batch(training: recipe.Training, title: str) -> None:
-    """Raise ValueError where a loss that compares the images of a batch would see parts of it only."""
-    if training.accumulate > 1:
-        raise ValueError(
-            f"training.accumulate is {training.accumulate}, but {title} compares all images of a batch with each other: "
-            "parts of it have another loss. Set it to 1; runtime.activation_checkpointing saves memory too, and so does a "
-            "smaller training.batch_size"
-        )
 
 
 class ImageNetwork(nn.Module):
@@ -97,13 +88,23 @@ class TwoViewRecipe(recipe.Recipe):
     def __post_init__(self):
         super().__post_init__()
         require_plain(self.encoder)
-        require_whole_batch(self.training, self.name)
+        if self.training.accumulate > 1:
+            raise ValueError(
+                f"training.accumulate is {self.training.accumulate}, but {self.name} compares all images of a batch with each "
+                "other: parts of it have another loss. Set it to 1; runtime.activation_checkpointing saves memory too, and "
+                "so does a smaller training.batch_size"
+            )
 
 
 class TwoViewMethod(Method):
     """A method that compares two views over a whole batch."""
 
     advice = {"flat": "raise optimizer.lr", "collapse": "lower optimizer.lr, or enlarge training.batch_size"}
+
+    @classmethod
+    def build(cls, recipe: Any, given: Any) -> Method:
+        """Build the network from an encoder and the method's own section."""
+        return cls(Encoder(recipe.encoder, recipe.training.drop_path), getattr(recipe, recipe.method))
 
     @classmethod
     def plan(cls, recipe: TwoViewRecipe, width: int, height: int, random: np.random.Generator) -> Plan:

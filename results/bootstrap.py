@@ -12,14 +12,13 @@ RESAMPLES = 1000
 
 def percentile_interval(
     values: np.ndarray,
-    statistic: Callable[[np.ndarray], float] | None = None,
+    statistic: Callable[[np.ndarray], float] = np.mean,
     *,
     unit: str,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    confidence: float = 0.95,
 ) -> Interval:
-    """Return the percentile bootstrap interval of a statistic over units drawn with replacement.
+    """Return the 95 % percentile bootstrap interval of a statistic over units drawn with replacement.
 
     Args:
         values: (units, ...), one row a unit; for a costly statistic the rows may be indices of the units.
@@ -27,7 +26,6 @@ def percentile_interval(
         unit: what one row is (`sequences`, `images`).
         resamples: number of resamples; part of the result.
         seed: of the resampling; the same values and seed give the same interval.
-        confidence: share of resamples inside the interval.
 
     Returns:
         The interval, in the units of the statistic. A single row gives `low == high`: it has no spread to show. Where the
@@ -41,33 +39,23 @@ def percentile_interval(
     if len(values) == 0:
         raise UserError(f"an interval needs at least one of {unit}, but there are none")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise UserError(f"an interval over {unit} cannot be taken: {_first_bad(values)} is not a finite number")
+        row = np.argwhere(~np.isfinite(values))[0][0]
+        raise UserError(f"an interval over {unit} cannot be taken: row {row} is not a finite number")
     generator = np.random.default_rng(seed)
-    statistic = statistic or _mean
     drawn = np.array(
         [statistic(values[generator.integers(0, len(values), len(values))]) for _ in range(resamples)], dtype=float
     )
     drawn = drawn[np.isfinite(drawn)]
     if len(drawn) < 0.9 * resamples:
         raise UserError(f"the statistic is undefined on {resamples - len(drawn)} of {resamples} resamples of {unit}")
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(drawn, [0.025, 0.975])
     whole = statistic(values)
     low, high = np.fmin(low, whole), np.fmax(high, whole)
     return Interval(
         low=float(low),
         high=float(high),
-        confidence=confidence,
         resamples=len(drawn),
         seed=seed,
         unit=unit,
         units=len(values),
     )
-
-
-def _mean(rows: np.ndarray) -> float:
-    return float(rows.mean())
-
-
-def _first_bad(values: np.ndarray) -> str:
-    row = int(np.argwhere(~np.isfinite(values))[0][0])
-    return f"row {row}"

@@ -190,11 +190,6 @@ def import_folder(source: Path, target: Path) -> tuple[list[Path], Loaded]:
     return store_entries(_gather(loaded.records), target), loaded
 
 
-def import_bundle(path: Path, target: Path) -> list[Path]:
-    """Verify a bundle and put its files into a store; see `read_bundle` and `store_entries`."""
-    return store_entries(read_bundle(path), target)
-
-
 def store_entries(entries: Mapping[str, bytes], target: Path) -> list[Path]:
     """Write files into a store; equal ones that are there already are left. Returns what is new.
 

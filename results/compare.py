@@ -76,7 +76,7 @@ def compare_groups(
     moved = means[:, 0] - means[:, 1]
     low, high = np.quantile(moved, [0.025, 0.975])
     p = two_sided_p(moved, count)
-    notes = [_few_items_note(count)]
+    notes = [f"only {count} items, so the interval is not to be relied on"] if count < FEW_ITEMS else []
     if len(a) == len(b) == 1:
         notes.append(_weighting_note(first, b[0], metric, float(differences.mean())))
     return Comparison(
@@ -178,10 +178,6 @@ def _check_same(a: Record, b: Record) -> None:
                 f"{a.model.name} and {b.model.name} cannot be compared: the {what} differs ({one} and {other}). "
                 "Give records of one protocol on the same data."
             )
-
-
-def _few_items_note(count: int) -> str:
-    return f"only {count} items, so the interval is not to be relied on" if count < FEW_ITEMS else ""
 
 
 def _weighting_note(a: Record, b: Record, metric: str, difference: float) -> str:

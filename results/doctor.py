@@ -66,14 +66,14 @@ class Check:
     remedy: str = ""
 
 
-def examine(folder: Path = Path(".")) -> list[Check]:
-    """Look at Python, packages, processor, memory, GPUs and the disk under `folder`."""
+def examine() -> list[Check]:
+    """Look at Python, packages, processor, memory, GPUs and the disk of the current folder."""
     environment = collect_environment()
     probe = _probe()
     names = [*(name for name in PACKAGES if name != "cv2"), "mmdet"]
     checks = [_python(environment), *(_package(probe, name) for name in names), _opencv(probe), _operators(probe)]
     checks += [_official_davis(), _gpus(probe)]
-    checks += [_memory(environment), _disk(folder)]
+    checks += [_memory(environment), _disk()]
     return checks
 
 
@@ -207,7 +207,8 @@ def _memory(environment: Mapping[str, Any]) -> Check:
     )
 
 
-def _disk(folder: Path) -> Check:
+def _disk() -> Check:
+    folder = Path.cwd()
     try:
         free = shutil.disk_usage(folder).free / 2**30
     except OSError as error:
@@ -215,5 +216,5 @@ def _disk(folder: Path) -> Check:
             "disk", "unknown", f"not checked: {folder} cannot be read ({error.strerror})", "go to another folder"
         )
     enough = free >= 20
-    return Check("disk", "ok" if enough else "warning", f"{free:.0f} GiB free under {folder.resolve()}",
+    return Check("disk", "ok" if enough else "warning", f"{free:.0f} GiB free under {folder}",
                  "" if enough else "20 GiB or more for COCO and its outputs")  # fmt: skip

@@ -36,7 +36,8 @@ def leaderboard_page(board: Leaderboard, published: Published) -> str:
     boards: dict[tuple, dict[str, Any]] = {}
     rows: list[dict[str, Any]] = []  # `board` is the key of one until all are known
     records: list[dict[str, Any]] = []
-    titles = Counter((title_of(of[0]), of[0].protocol) for of in _rankings(board.rows))
+    rankings = [list(members) for _, members in groupby(board.rows, key=lambda row: row.board)]
+    titles = Counter((title_of(of[0]), of[0].protocol) for of in rankings)
     for row in board.rows:
         title = title_of(row)
         if titles[title, row.protocol] > 1:
@@ -66,10 +67,6 @@ def leaderboard_page(board: Leaderboard, published: Published) -> str:
         scripts=("leaderboard.js", "overview.js", "save.js", "scatter.js"),
         data={"boards": [boards[key] for key in shown], "rows": rows, "records": records, "metrics": METRIC_COLUMNS},
     )
-
-
-def _rankings(rows: Sequence[Row]) -> list[list[Row]]:
-    return [list(members) for _, members in groupby(rows, key=lambda row: row.board)]
 
 
 def _board(protocol: str, headline: str, title: str, official: bool, measured: bool = False) -> dict[str, Any]:

@@ -18,10 +18,10 @@ ALWAYS = 4  # columns of a ranking that no terminal is too narrow for: rank, mod
 WIDTH_WITHOUT_TERMINAL = 160  # columns, where output goes to a file or a pipe
 
 
-def console(stderr: bool = False) -> Console:
+def console() -> Console:
     """Return a console that leaves text as it is, and does not squeeze tables into 80 columns of a file."""
-    out = Console(stderr=stderr, highlight=False)
-    return out if out.is_terminal else Console(stderr=stderr, highlight=False, width=WIDTH_WITHOUT_TERMINAL)
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=WIDTH_WITHOUT_TERMINAL)
 
 
 def print_leaderboard(rows: list[Row]) -> None:

@@ -67,7 +67,11 @@ def write_scores(
             files["curves"] = "curves.png"
         if draw_overlay(out / "overlay.png", truth, detections, images):
             files["overlay"] = "overlay.png"
-    print_scores(evaluations)
+    for kind, evaluation in evaluations.items():
+        shown = (
+            f"{name} {'-' if value is None else format(value, '.2f')}" for name, value in evaluation.scores.items()
+        )
+        print(f"{kind:4} {'  '.join(shown)}")
     about = {**about, "files": files, "tools": {"metric_backend": backend}}
     return run.finish(
         values=values,
@@ -76,15 +80,6 @@ def write_scores(
         per_item=per_item,
         **about,
     )
-
-
-def print_scores(evaluations: Mapping[Kind, Evaluation]) -> None:
-    """Print the 12 numbers of each kind, in percent, as two lines."""
-    for kind, evaluation in evaluations.items():
-        shown = (
-            f"{name} {'-' if value is None else format(value, '.2f')}" for name, value in evaluation.scores.items()
-        )
-        print(f"{kind:4} {'  '.join(shown)}")
 
 
 def class_rows(

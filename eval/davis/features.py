@@ -4,9 +4,10 @@ import itertools
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from flsl.encoder import Encoder
 from flsl.finite import require_finite
 from flsl.runtime.stopwatch import Stopwatch
 
+Make = Callable[..., Tensor]  # of a file the encoder's input, or of that its features
 # On a CPU: memory for the frames that are encoded at the same time, and what one takes, in bytes a token and channel.
 WORKING_MEMORY, BYTES_A_VALUE = 2**30, 64
 # On a GPU: tokens encoded at a time, and batches decoded ahead.
@@ -60,6 +62,7 @@ def encode_ahead(
     Raises:
         UserError: from the iterator, where a frame cannot be read.
     """
+    read, run = partial(read_frame, protocol=protocol), partial(encode, encoder, bfloat16=bfloat16)
     tokens = math.prod(side // encoder.patch_size for side in frame_size(*size, protocol))
     if not (device.type != "cpu" if in_batches is None else in_batches):
         return_large_blocks()
@@ -67,26 +70,20 @@ def encode_ahead(
         with one_thread_each() as threads, ThreadPoolExecutor(min(threads, fit)) as pool:
             try:
                 # One more than there are threads, so that none waits while a frame is propagated.
-                yield _one_by_one(pool, min(threads, fit) + 1, encoder, frames, protocol, bfloat16, watch)
+                yield _one_by_one(pool, min(threads, fit) + 1, read, run, frames, watch)
             finally:
                 pool.shutdown(cancel_futures=True)
     else:
         with ThreadPoolExecutor(4) as pool:
             try:
                 batch = max(1, BATCH_TOKENS // tokens)
-                yield _in_batches(pool, batch, encoder, frames, protocol, device, bfloat16, watch)
+                yield _in_batches(pool, batch, read, run, frames, device, watch)
             finally:
                 pool.shutdown(cancel_futures=True)
 
 
 def _one_by_one(
-    pool: ThreadPoolExecutor,
-    ahead: int,
-    encoder: Encoder,
-    frames: Sequence[Path],
-    protocol: Protocol,
-    bfloat16: bool,
-    watch: Stopwatch,
+    pool: ThreadPoolExecutor, ahead: int, read: Make, run: Make, frames: Sequence[Path], watch: Stopwatch
 ) -> Iterator[Tensor]:
     """Encode one frame a thread; `ahead` frames are under way, one more than there are threads.
 
@@ -95,9 +92,9 @@ def _one_by_one(
 
     def work(path: Path) -> tuple[Tensor, float, float]:
         start = time.perf_counter()
-        image = read_frame(path, protocol)[None]
+        image = read(path)[None]
         decoded = time.perf_counter()
-        return encode(encoder, image, bfloat16, str(path))[0], decoded - start, time.perf_counter() - decoded
+        return run(image, what=str(path))[0], decoded - start, time.perf_counter() - decoded
 
     waiting: deque[Future] = deque()
     todo = iter(frames)
@@ -114,11 +111,10 @@ def _one_by_one(
 def _in_batches(
     pool: ThreadPoolExecutor,
     size: int,
-    encoder: Encoder,
+    read: Make,
+    run: Make,
     frames: Sequence[Path],
-    protocol: Protocol,
     device: torch.device,
-    bfloat16: bool,
     watch: Stopwatch,
 ) -> Iterator[Tensor]:
     """Decode in threads, encode `size` frames together."""
@@ -126,11 +122,11 @@ def _in_batches(
     todo = iter(frames)
     while True:
         more = itertools.islice(todo, size * BATCHES_AHEAD - len(waiting))
-        waiting.extend(pool.submit(read_frame, path, protocol) for path in more)
+        waiting.extend(pool.submit(read, path) for path in more)
         if not waiting:
             return
         with watch.phase("decoding"):
             images = torch.stack([waiting.popleft().result() for _ in range(min(size, len(waiting)))])
         with watch.phase("encoder"):
-            features = encode(encoder, images.to(device), bfloat16, f"frames of {frames[0].parent}")
+            features = run(images.to(device), what=f"frames of {frames[0].parent}")
         yield from features

@@ -46,18 +46,10 @@ def segment_videos(
     """
     frames = _Frames(videos)
     if processes < 2 or len(videos) < 2:
+        segment = partial(segment_video, encoder, protocol=protocol, device=device, bfloat16=bfloat16, watch=watch)
         for video in videos:
             start = time.perf_counter()
-            segment_video(
-                encoder,
-                video,
-                protocol,
-                predictions / video.name,
-                device=device,
-                bfloat16=bfloat16,
-                watch=watch,
-                on_frame=partial(frames.tick, video),
-            )
+            segment(video, out=predictions / video.name, on_frame=partial(frames.tick, video))
             frames.finish(video, time.perf_counter() - start)
         return
     context = multiprocessing.get_context("spawn")
@@ -102,29 +94,15 @@ def _begin(encoder, protocol, predictions, device, bfloat16, processes, numbers,
         device = torch.device("cuda", number % torch.cuda.device_count())
     else:
         torch.set_num_threads(max(1, (cpu_count() or 1) // processes))
-    _process.update(
-        encoder=encoder.to(device),
-        protocol=protocol,
-        predictions=predictions,
-        device=device,
-        bfloat16=bfloat16,
-        ticks=ticks,
-    )
+    segment = partial(segment_video, encoder.to(device), protocol=protocol, device=device, bfloat16=bfloat16)
+    _process.update(segment=segment, device=device, predictions=predictions, ticks=ticks)
 
 
 def _segment(video: Video) -> tuple[float, dict[str, float]]:
     """Segment a video in a worker process; returns seconds in all and by phase."""
     watch, start = Stopwatch(_process["device"]), time.perf_counter()
-    segment_video(
-        _process["encoder"],
-        video,
-        _process["protocol"],
-        _process["predictions"] / video.name,
-        device=_process["device"],
-        bfloat16=_process["bfloat16"],
-        watch=watch,
-        on_frame=lambda: _process["ticks"].put(video.name),
-    )
+    out, tick = _process["predictions"] / video.name, partial(_process["ticks"].put, video.name)
+    _process["segment"](video, out=out, watch=watch, on_frame=tick)
     return time.perf_counter() - start, watch.phases
 
 
@@ -132,7 +110,7 @@ class _Frames:
     """Counts the frames of all videos on one line of progress; each finished video gets a line that stays."""
 
     def __init__(self, videos: list[Video]):
-        self.progress = Progress.on_stderr("propagation: frame", sum(len(video.masks) for video in videos))
+        self.progress = Progress("propagation: frame", sum(len(video.masks) for video in videos))
         self.done = 0
 
     def tick(self, video: Video) -> None:

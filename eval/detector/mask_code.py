@@ -14,7 +14,7 @@ SYMBOLS_AT_ONCE = 1 << 20  # of codes that are checked together
 def encode_mask(mask: np.ndarray) -> dict[str, Any]:
     """Return the code of a mask (H, W) bool as JSON can hold it, {"size": [H, W], "counts": text}.
 
-    The same as `encode_mask_plainly`; only the part of the image that the mask reaches is looked at.
+    The same as pycocotools makes of it; only the part of the image that the mask reaches is looked at.
     """
     height, width = mask.shape
     left, top, columns, rows = cv2.boundingRect(mask.view(np.uint8))
@@ -30,15 +30,7 @@ def encode_mask(mask: np.ndarray) -> dict[str, Any]:
     counts = np.diff(changes, prepend=0, append=height * width)
     if counts[-1] == 0:
         counts = counts[:-1]
-    return _as_text(rle.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width))
-
-
-def encode_mask_plainly(mask: np.ndarray) -> dict[str, Any]:
-    """Return the code of a mask (H, W) bool by pycocotools alone: the reference of `encode_mask`."""
-    return _as_text(rle.encode(np.asfortranarray(mask, dtype=np.uint8)))
-
-
-def _as_text(code: dict[str, Any]) -> dict[str, Any]:
+    code = rle.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
     return {"size": code["size"], "counts": code["counts"].decode()}
 
 

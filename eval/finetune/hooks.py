@@ -21,7 +21,7 @@ class ProgressHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Start the clock, at the iteration that training resumes from."""
-        self.progress = Progress(self.console, "train", runner.max_iters, runner.iter)
+        self.progress = Progress("train", runner.max_iters, runner.iter, console=self.console)
         if runner.iter:
             print(f"resuming at iteration {runner.iter} of {runner.max_iters}", file=self.console, flush=True)
 

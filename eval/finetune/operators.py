@@ -91,87 +91,60 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     return torch.ops.torchvision.nms(boxes, scores.float(), iou_threshold)
 
 
-def roi_align_forward(
-    input: Tensor,
-    rois: Tensor,
-    output: Tensor,
-    argmax_y: Tensor,
-    argmax_x: Tensor,
-    aligned_height: int,
-    aligned_width: int,
-    spatial_scale: float,
-    sampling_ratio: int,
-    pool_mode: int,
-    aligned: bool,
-) -> None:
+def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor, *maxima: Tensor, **settings: Any) -> None:
     """Write the average-pooled regions into `output`; the arguments are mmcv's.
 
     Args:
         input: (B, C, H, W) features.
         rois: (N, 5) image index, x1, y1, x2, y2 in image pixels.
         output: (N, C, aligned_height, aligned_width), filled here.
-        argmax_y: used by maximum pooling only.
-        argmax_x: likewise.
-        aligned_height: output height.
-        aligned_width: output width.
-        spatial_scale: features per image pixel.
-        sampling_ratio: samples a bin and direction; 0 takes as many as the bin has feature cells.
-        pool_mode: 1 average; 0 (maximum) is refused.
-        aligned: shift by half a cell, so that cell centers lie at .5.
+        maxima: used by maximum pooling only.
+        settings: see `_pooling`.
 
     Raises:
-        NotImplementedError: `pool_mode` is 0.
+        NotImplementedError: maximum pooling is asked for.
     """
-    _require_average(pool_mode)
-    # The kernels know float32, float64 and float16; bfloat16 is computed in float32.
     dtype = _kernel_dtype(input)
-    pooled = torch.ops.torchvision.roi_align(
-        input.to(dtype), rois.to(dtype), spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned
-    )
-    output.copy_(pooled)
+    output.copy_(torch.ops.torchvision.roi_align(input.to(dtype), rois.to(dtype), *_pooling(**settings)))
 
 
 def roi_align_backward(
-    grad_output: Tensor,
-    rois: Tensor,
-    argmax_y: Tensor,
-    argmax_x: Tensor,
-    grad_input: Tensor,
-    aligned_height: int,
-    aligned_width: int,
-    spatial_scale: float,
-    sampling_ratio: int,
-    pool_mode: int,
-    aligned: bool,
+    grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor, grad_input: Tensor, **settings: Any
 ) -> None:
-    """Write the gradient of `roi_align_forward`'s input into `grad_input` (B, C, H, W); arguments as there.
-
-    Raises:
-        NotImplementedError: `pool_mode` is 0.
-    """
-    _require_average(pool_mode)
-    dtype = _kernel_dtype(grad_output)
+    """Write the gradient of `roi_align_forward`'s input into `grad_input` (B, C, H, W); arguments as there."""
+    scale, rows, columns, sampling_ratio, aligned = _pooling(**settings)
+    dtype, shape = _kernel_dtype(grad_output), grad_input.shape
     grad_output, rois = grad_output.to(dtype), rois.to(dtype)
-    height, width = grad_input.shape[2:]
-    if grad_output.device.type == "cpu" and height * width <= MOST_CELLS:
-        gradient = pool_regions_backward(grad_output, rois, grad_input.shape, spatial_scale, sampling_ratio, aligned)
+    if grad_output.device.type == "cpu" and shape[2] * shape[3] <= MOST_CELLS:
+        gradient = pool_regions_backward(grad_output, rois, shape, scale, sampling_ratio, aligned)
     else:
         gradient = torch.ops.torchvision._roi_align_backward(
-            grad_output, rois, spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio, aligned
+            grad_output, rois, scale, rows, columns, *shape, sampling_ratio, aligned
         )
     grad_input.copy_(gradient)
 
 
-def _kernel_dtype(tensor: Tensor) -> torch.dtype:
-    return torch.float32 if tensor.dtype == torch.bfloat16 else tensor.dtype
-
-
-def _require_average(pool_mode: int) -> None:
+def _pooling(
+    *,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,  # features per image pixel
+    sampling_ratio: int,  # samples a bin and direction; 0 takes as many as the bin has feature cells
+    pool_mode: int,  # 1 average; 0 (maximum) is refused
+    aligned: bool,  # shift by half a cell, so that cell centers lie at .5
+) -> tuple[float, int, int, int, bool]:
+    """Return mmcv's settings in torchvision's order."""
     if pool_mode != 1:
         raise NotImplementedError(
             "roi_align with pool_mode='max' needs mmcv's compiled extension, which is not installed; torchvision "
             "supplies pool_mode='avg' only."
         )
+    return spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned
+
+
+def _kernel_dtype(tensor: Tensor) -> torch.dtype:
+    """The kernels know float32, float64 and float16; bfloat16 is computed in float32."""
+    return torch.float32 if tensor.dtype == torch.bfloat16 else tensor.dtype
 
 
 def pool_regions_backward(

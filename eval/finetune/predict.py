@@ -21,7 +21,7 @@ from flsl.checkpoint import load_strictly
 from flsl.runtime.distributed import gather, is_main, on_main, start_ranks, this_rank, world_size
 from flsl.runtime.precision import choose_dtype
 from flsl.runtime.preemption import Preempted, StopSignal
-from flsl.runtime.stopwatch import Stopwatch
+from flsl.runtime.stopwatch import Stopwatch, wait_for
 
 BESIDE = 1  # batch whose predictions are encoded while the next one is computed
 
@@ -87,7 +87,7 @@ def predict(
             collate_fn=pseudo_collate,
         )
         dtype = choose_dtype(recipe.testing.precision, device, "testing.precision")
-        progress, batches = Progress(console, task.words[0], len(loader)), iter(loader)
+        progress, batches = Progress(task.words[0], len(loader), console=console), iter(loader)
         for done in range(1, len(loader) + 1):
             if signal.requested:
                 raise Preempted(
@@ -96,8 +96,9 @@ def predict(
             watch = Stopwatch()
             with watch.phase("data"):
                 batch = next(batches)
-            split = nullcontext() if timings is None else task.timed(model, watch, lambda: _finish_queued(device))
-            with watch.phase("network"), torch.inference_mode(), _cast(device, dtype), split:
+            split = nullcontext() if timings is None else task.timed(model, watch, lambda: wait_for(device))
+            cast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+            with watch.phase("network"), torch.inference_mode(), cast, split:
                 samples = model.test_step(batch)
             with watch.phase("encoding"):
                 waiting.append(pool.submit(task.collect, samples, categories))
@@ -111,12 +112,3 @@ def predict(
             collected += future.result()
     collected = gather(collected)
     return task.save(collected) if is_main() else None
-
-
-def _cast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
-
-
-def _finish_queued(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

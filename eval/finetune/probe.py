@@ -26,7 +26,7 @@ from flsl.runtime.device import choose_device
 from flsl.runtime.distributed import is_main, on_main, start_ranks, wait, world_size
 from flsl.runtime.files import write_text
 from flsl.runtime.precision import choose_dtype
-from flsl.runtime.stopwatch import peak_memory
+from flsl.runtime.stopwatch import peak_device_memory, peak_memory
 
 STEPS, WARM_UP, IMAGES = 20, 2, 8
 PHASES = ("data", "network", "pasting", "encoding")
@@ -118,7 +118,7 @@ def probe(task: Task, checkpoint: str, *, seed: int, device: torch.device) -> Pr
         step=step,
         wait=waited,
         prediction=_of_an_image(timings),
-        memory=torch.cuda.max_memory_reserved(device) / 2**20 if device.type == "cuda" else peak_memory(),
+        memory=peak_device_memory(device) or peak_memory(),
         state=state / 2**20,
         weights=size / 2**20,
         predictions=found,

@@ -12,7 +12,7 @@ import torch
 
 from eval.knn.data import BoxData, read_box_data
 from eval.knn.features import extract
-from eval.knn.protocol import BBOX, Protocol
+from eval.knn.protocol import BBOX
 from eval.knn.vote import classify
 from eval.run import AnyEncoder, Run, load
 from flsl.runtime.errors import UserError
@@ -124,9 +124,7 @@ def _predict(
     return predictions, warnings
 
 
-def knn_scores(
-    predictions: dict[str, np.ndarray], protocol: Protocol = BBOX
-) -> tuple[dict[str, float], dict[str, Interval]]:
+def knn_scores(predictions: dict[str, np.ndarray]) -> tuple[dict[str, float], dict[str, Interval]]:
     """Score saved predictions, in percent; returns values and intervals over images.
 
     For each number of neighbors k: `vote_k` is the share of images whose tokens, voting together, name the class;
@@ -135,10 +133,10 @@ def knn_scores(
     """
     truth = predictions["truth"]
     values, intervals = {}, {}
-    for column, k in enumerate(protocol.neighbors):
+    for column, k in enumerate(BBOX.neighbors):
         vote = predictions["vote_prediction"][:, column] == truth
         any_token = (predictions["token_prediction"][:, :, column] == truth[:, None]).any(axis=1)
-        for name, right in ((f"vote_k{k}", vote), (f"any_of_{protocol.tokens}_k{k}", any_token)):
+        for name, right in ((f"vote_k{k}", vote), (f"any_of_{BBOX.tokens}_k{k}", any_token)):
             values[name] = float((100.0 * right).mean())
             intervals[name] = percentile_interval(100.0 * right, unit="images")
     return values, intervals

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from flsl.confusion import Absent, mean_iou
+from flsl.confusion import mean_iou
 from flsl.runtime.errors import UserError
 from results.bootstrap import percentile_interval
 from results.record import Interval
@@ -85,9 +85,9 @@ class ImageConfusions:
         summed = np.bincount(cells, times[images] * pixels, minlength=self.shape[0] * self.shape[1])
         return summed.astype(np.int64).reshape(self.shape)
 
-    def image_score(self, index: int, absent: Absent = "left out") -> float | None:
+    def image_score(self, index: int) -> float | None:
         """Return the mean IoU in percent over the classes that an image holds or is taken to hold; None if all is void."""
-        score = mean_iou(self.one(index), absent)
+        score = mean_iou(self.one(index), "left out")
         return score if np.isfinite(score) else None
 
     def interval(self, statistic: Callable[[np.ndarray], float], *, seed: int = 0) -> Interval:

@@ -5,25 +5,21 @@ their class shares. The result is resized to the mask bilinearly and the largest
 "In-context").
 """
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.functional import (
-    adjust_brightness,
-    adjust_contrast,
-    adjust_hue,
-    adjust_saturation,
-)
+from torchvision.transforms.functional import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation
 
 from eval.progress import Progress
 from eval.search import Index
 from eval.segment.crops import shrink_mask, squash
 from eval.segment.memory import Memory, lengths_of, patch_classes, sample_order
 from eval.segment.protocols import InContext
+from eval.segment.squares import normalize, square_identity, square_pictures
 from eval.segment.task import Task
 from eval.segment.tokens import Pictures
 from flsl.random_crop import Box, draw_box
@@ -54,21 +50,18 @@ def to_mask(shares: Tensor, shape: tuple[int, int]) -> np.ndarray:
     return resized[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
 
 
-def predict(task: Task) -> Iterator[tuple[int, str, np.ndarray]]:
+def predict(task: Task[InContext]) -> Iterator[tuple[int, str, np.ndarray]]:
     """Yield the index, the part ("") and the classes (S, S) uint8 of each image that is to do.
 
     Raises:
         UserError: images, masks or features that cannot be used.
     """
-    protocol = task.protocol
-    assert isinstance(protocol, InContext)
+    protocol, side, grid = task.protocol, task.side, task.grid
     queries = task.store.tokens(val_pictures(task), first=max(task.todo) + 1)
     memory = remember(task)
     with task.watch.phase("index"):
         index = Index(memory.features, memory.lengths)
-    side = protocol.input_side(task.patch_size)
-    grid = side // task.patch_size
-    progress = Progress.on_stderr("label transfer", len(task.todo))
+    progress = Progress("label transfer", len(task.todo))
     for done, image in enumerate(task.todo, start=1):
         with task.watch.phase("search"), torch.inference_mode():
             tokens = torch.from_numpy(queries[image].astype(np.float32)).to(task.device)
@@ -76,17 +69,15 @@ def predict(task: Task) -> Iterator[tuple[int, str, np.ndarray]]:
                 tokens, memory, index, neighbors=protocol.neighbors, temperature=protocol.temperature
             )
         with task.watch.phase("resizing"):
-            mask = to_mask(shares.unflatten(0, (grid, grid)), (side, side))
+            mask = to_mask(shares.unflatten(0, grid), (side, side))
         yield image, "", mask
         progress.update(done)
 
 
-def remember(task: Task) -> Memory:
+def remember(task: Task[InContext]) -> Memory:
     """Encode the training images, pass by pass, and return the memory on the task's device."""
-    protocol, patch = task.protocol, task.patch_size
-    assert isinstance(protocol, InContext)
-    images, grid = len(task.train), protocol.input_side(patch) // patch
-    kept = min(grid**2, protocol.memory // (images * protocol.passes))
+    protocol, images = task.protocol, len(task.train)
+    kept = min(math.prod(task.grid), protocol.memory // (images * protocol.passes))
     if not kept:
         raise UserError(
             f"--protocol {protocol.name}: a memory of {protocol.memory} tokens holds none of {images} training images in "
@@ -99,7 +90,7 @@ def remember(task: Task) -> Memory:
         masks = TrainMasks(task, number, kept)
         features[number] = task.store.tokens(train_pictures(task, number, masks))
         with task.watch.phase("masks"):
-            progress = Progress.on_stderr(f"masks of pass {number + 1}", images)
+            progress = Progress(f"masks of pass {number + 1}", images)
             for image in range(images):
                 labels[number, image] = masks.kept_labels(image)
                 progress.update(image + 1)
@@ -111,20 +102,19 @@ def remember(task: Task) -> Memory:
 class TrainMasks:
     """Class pixels under the tokens of training images in one pass, and which tokens a bounded memory takes."""
 
-    def __init__(self, task: Task, number: int, kept: int):
+    def __init__(self, task: Task[InContext], number: int, kept: int):
         """`number` is the pass, `kept` the tokens of an image that are kept."""
         self.task, self.number, self.kept = task, number, kept
         self._kept: dict[int, np.ndarray] = {}
 
     def order(self, image: int) -> np.ndarray:
         """Return the tokens (kept,) of an image that are kept, best first."""
-        protocol, patch = self.task.protocol, self.task.patch_size
-        assert isinstance(protocol, InContext)
-        mask = self.task.train.mask(image)
-        left, top, right, bottom = _box(self.task, self.number, image, mask.shape)
-        square = shrink_mask(mask[top:bottom, left:right], protocol.input_side(patch))
-        labels = patch_classes(square[None], patch, len(self.task.data.classes))[0]
-        order = sample_order(labels, _random(self.task, self.number, image, ORDER))[: self.kept]
+        task = self.task
+        mask = task.train.mask(image)
+        left, top, right, bottom = _box(task, self.number, image, mask.shape)
+        square = shrink_mask(mask[top:bottom, left:right], task.side)
+        labels = patch_classes(square[None], task.patch_size, len(task.data.classes))[0]
+        order = sample_order(labels, _random(task, self.number, image, ORDER))[: self.kept]
         self._kept[image] = labels[order]
         return order
 
@@ -135,34 +125,23 @@ class TrainMasks:
         return self._kept.pop(image)
 
 
-def val_pictures(task: Task) -> Pictures:
-    """Return the evaluated images, squashed to the square."""
-    protocol, patch = task.protocol, task.patch_size
-    assert isinstance(protocol, InContext)
-    side = protocol.input_side(patch)
-
-    def load(image: int) -> Tensor:
-        return _normalized(squash(task.val.image(image), (side, side)), protocol)
-
-    identity = _identity(protocol, side) | {"data": task.val.digest(), "split": task.val.name}
-    return Pictures(task.val.name, identity, len(task.val), load, (side // patch, side // patch))
+def val_pictures(task: Task[InContext]) -> Pictures:
+    """Return the evaluated images, squashed to the square, with the protocol's mean and deviation."""
+    return square_pictures(task, task.protocol.mean, task.protocol.std)
 
 
-def train_pictures(task: Task, number: int, masks: TrainMasks) -> Pictures:
+def train_pictures(task: Task[InContext], number: int, masks: TrainMasks) -> Pictures:
     """Return the training images as pass `number` draws them: a random resized crop with changed colors."""
-    protocol, patch = task.protocol, task.patch_size
-    assert isinstance(protocol, InContext)
-    side = protocol.input_side(patch)
+    protocol, side = task.protocol, task.side
 
     def load(image: int) -> Tensor:
         pixels = task.train.image(image)
         left, top, right, bottom = _box(task, number, image, pixels.shape[:2])
         crop = squash(pixels[top:bottom, left:right], (side, side))
-        return _normalized(change_colors(crop, protocol, _random(task, number, image, COLORS)), protocol)
+        changed = change_colors(crop, protocol, _random(task, number, image, COLORS))
+        return normalize(changed, protocol.mean, protocol.std)
 
-    identity = _identity(protocol, side) | {
-        "data": task.train.digest(),
-        "split": task.train.name,
+    identity = square_identity(task.train, side, protocol.mean, protocol.std) | {
         "pass": number,
         "seed": task.run.seed,
         "area": protocol.area,
@@ -171,7 +150,7 @@ def train_pictures(task: Task, number: int, masks: TrainMasks) -> Pictures:
         "classes": task.data.classes,
     }
     name = f"{task.train.name}, pass {number + 1} of {protocol.passes}"
-    return Pictures(name, identity, len(task.train), load, (side // patch, side // patch), masks.order, masks.kept)
+    return Pictures(name, identity, len(task.train), load, task.grid, masks.order, masks.kept)
 
 
 def change_colors(image: Tensor, protocol: InContext, random: np.random.Generator) -> Tensor:
@@ -182,22 +161,11 @@ def change_colors(image: Tensor, protocol: InContext, random: np.random.Generato
     return image
 
 
-def _identity(protocol: InContext, side: int) -> dict[str, Any]:
-    return {"side": side, "mean": protocol.mean, "std": protocol.std}
-
-
-def _random(task: Task, number: int, image: int, what: int) -> np.random.Generator:
+def _random(task: Task[InContext], number: int, image: int, what: int) -> np.random.Generator:
     """Return the random numbers of one image in one pass, which depend on nothing else."""
     return np.random.default_rng([task.run.seed, number, image, what])
 
 
-def _box(task: Task, number: int, image: int, shape: Sequence[int]) -> Box:
+def _box(task: Task[InContext], number: int, image: int, shape: Sequence[int]) -> Box:
     """Draw the crop of a training image (height, width)."""
-    assert isinstance(task.protocol, InContext)
     return draw_box(shape[1], shape[0], task.protocol.area, _random(task, number, image, BOX))
-
-
-def _normalized(image: Tensor, protocol: InContext) -> Tensor:
-    """Return (3, H, W) uint8 as float32 with the protocol's mean and deviation."""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (protocol.mean, protocol.std))
-    return (image.float() / 255 - mean) / std

@@ -15,7 +15,7 @@ from eval.segment.task import Task
 OUTPUTS = (HEAD, STATE)  # what a run makes besides its predictions
 
 
-def predict(task: Task) -> Iterator[tuple[int, str, np.ndarray]]:
+def predict(task: Task[Linear]) -> Iterator[tuple[int, str, np.ndarray]]:
     """Yield the index, the part ("") and the classes (H, W) uint8 of each image that is to do.
 
     Raises:
@@ -23,7 +23,6 @@ def predict(task: Task) -> Iterator[tuple[int, str, np.ndarray]]:
         Preempted: a signal asked to stop; what is trained so far is kept.
     """
     protocol, encoder = task.protocol, task.loaded.encoder
-    assert isinstance(protocol, Linear)
     head = HeadTraining(
         protocol,
         encoder,
@@ -36,14 +35,13 @@ def predict(task: Task) -> Iterator[tuple[int, str, np.ndarray]]:
         watch=task.watch,
     ).run()
     if isinstance(protocol, LinearLeopart):
-        squares = task.store.tokens(square_pictures(task.val, protocol, task.loaded), first=max(task.todo) + 1)
-        grid = protocol.input_side(task.patch_size) // task.patch_size
-    progress = Progress.on_stderr("prediction", len(task.todo))
+        squares = task.store.tokens(square_pictures(task), first=max(task.todo) + 1)
+    progress = Progress("prediction", len(task.todo))
     for done, image in enumerate(task.todo, start=1):
         if isinstance(protocol, LinearLeopart):
             tokens = torch.from_numpy(squares[image].astype(np.float32)).to(task.device)
             with task.watch.phase("prediction"):
-                mask = predict_squashed(head, tokens.T.reshape(1, -1, grid, grid), protocol.mask_side)[0]
+                mask = predict_squashed(head, tokens.T.reshape(1, -1, *task.grid), protocol.mask_side)[0]
         else:
             assert isinstance(protocol, LinearDinoV3)
             with task.watch.phase("reading"):

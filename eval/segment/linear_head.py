@@ -65,10 +65,14 @@ def draw_example(
     if isinstance(protocol, LinearLeopart):
         sizes = {"side": side, "mask_size": protocol.mask_side}
         crop, labels = resized_crop(image, mask, random, scale=protocol.area, **sizes)
-        return normalize(crop, encoder), labels
+        return _normalized(crop, encoder), labels
     assert isinstance(protocol, LinearDinoV3)
     crop, labels = scaled_crop(image, mask, random, short=side, side=side, ratios=protocol.ratios)
-    return pad(normalize(crop, encoder), labels, side)
+    return pad(_normalized(crop, encoder), labels, side)
+
+
+def _normalized(image: torch.Tensor, encoder: Encoder) -> torch.Tensor:
+    return normalize(image, encoder.config.image_mean, encoder.config.image_std)
 
 
 def counted_pixels(protocol: Linear, labels: torch.Tensor) -> int:
@@ -118,7 +122,7 @@ def predict_sliding(
     head.eval()
     device = next(head.parameters()).device
     side = protocol.input_side(encoder.patch_size)
-    scaled = normalize(squash(image, short_side(image, side)), encoder)
+    scaled = _normalized(squash(image, short_side(image, side)), encoder)
     height, width = scaled.shape[1:]
     total = torch.zeros(head.classify.out_channels, height, width, device=device)
     times = torch.zeros(height, width, device=device)

@@ -74,7 +74,7 @@ class HeadTraining:
         """Do the steps from `first` on."""
         head.train()
         saved = time.perf_counter()
-        progress = Progress.on_stderr("training the head: step", total, first)
+        progress = Progress("training the head: step", total, first)
         with StopSignal() as stop:
             for step, (images, labels, names) in zip(range(first, total), self._batches(first, total)):
                 loss = self._step(head, optimizer, step, images, labels, names)

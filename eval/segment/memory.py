@@ -71,20 +71,6 @@ def sample_order(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return np.argsort(random.random(len(labels)) * (held @ frequency), kind="stable")
 
 
-def whole_memory(features: Tensor, masks: np.ndarray, patch_size: int, classes: int) -> Memory:
-    """Return the memory of every token of images.
-
-    Args:
-        features: (n, tokens, D) as the encoder gives them.
-        masks: (n, H, W).
-        patch_size: side of a token in pixels.
-        classes: number of classes.
-    """
-    labels = torch.from_numpy(patch_classes(masks, patch_size, classes)).flatten(0, 1)
-    flat = features.flatten(0, 1)
-    return Memory(flat, labels, lengths_of(flat))
-
-
 def lengths_of(features: Tensor, chunk: int = 1 << 18) -> Tensor:
     """Return the length (m,) float32 of each feature (m, D); 1 for one of zeros."""
     parts = [part.float().norm(dim=1) for part in features.split(chunk)]

@@ -90,24 +90,22 @@ def spread(clusters: np.ndarray, side: int) -> np.ndarray:
     return F.interpolate(maps, (side, side), mode="nearest")[:, 0].numpy().astype(np.uint16)
 
 
-def predict(task: Task) -> Iterator[tuple[int, str, np.ndarray]]:
+def predict(task: Task[Overclustering]) -> Iterator[tuple[int, str, np.ndarray]]:
     """Yield the index, the part (its seed) and the clusters (S, S) uint16 of every image, once for each seed.
 
     Raises:
         UserError: images or features that cannot be used, or too few tokens.
     """
     protocol = task.protocol
-    assert isinstance(protocol, Overclustering)
     # Clusters are those of all evaluated images, also where some have their prediction already.
-    tokens = task.store.tokens(square_pictures(task.val, protocol, task.loaded), first=max(task.chosen) + 1)
+    tokens = task.store.tokens(square_pictures(task), first=max(task.chosen) + 1)
     with task.watch.phase("standardizing and PCA"):
         points = reduce_tokens(tokens.reshape(-1, tokens.shape[-1]), protocol.components)
-    grid = protocol.input_side(task.patch_size) // task.patch_size
-    progress = Progress.on_stderr("k-means", len(protocol.parts))
+    progress = Progress("k-means", len(protocol.parts))
     for number, part in enumerate(protocol.parts):
         with task.watch.phase("k-means"):
             found = cluster(points, protocol, task.run.seed + number)
-        for image, maps in enumerate(spread(found.reshape(-1, grid, grid), protocol.mask_side)):
+        for image, maps in enumerate(spread(found.reshape(-1, *task.grid), protocol.mask_side)):
             yield image, part, maps
         progress.update(number + 1)
 

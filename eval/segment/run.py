@@ -16,7 +16,7 @@ from pathlib import Path
 from eval.run import AnyEncoder, Run, load_predictor, predictor
 from eval.segment.datasets import open_segmentation
 from eval.segment.predictions import Predictions
-from eval.segment.protocols import get_protocol
+from eval.segment.protocols import Frozen, get_protocol
 from eval.segment.report import PREDICTIONS, TABLES, write_report
 from eval.segment.scoring import Scored
 from flsl.runtime.distributed import world_size
@@ -59,6 +59,7 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> rec
         raise UserError(
             f"{protocol.name} trains no network by a recipe: there is nothing to configure, or to test only"
         )
+    assert isinstance(protocol, Frozen)  # others evaluate by themselves
     if world_size() > 1:
         raise UserError(f"{protocol.name} runs in one process here: start it without torchrun or srun")
     with run.watch.phase("reading"):

@@ -1,36 +1,35 @@
-"""Evaluated images squashed to a square: what Leopart's protocols encode, and share in the store of tokens."""
+"""Evaluated images squashed to a square: what most frozen protocols encode, and share in the store of tokens."""
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from eval.segment.crops import squash
 from eval.segment.datasets import Split
-from eval.segment.protocols import Squares
+from eval.segment.task import Task
 from eval.segment.tokens import Pictures
-from flsl.checkpoint import LoadedEncoder
-from flsl.encoder import Encoder
+
+Channels = tuple[float, float, float]  # RGB, of values in 0..1
 
 
-def normalize(image: Tensor, encoder: Encoder) -> Tensor:
-    """Return `(..., 3, H, W)` in 0..255 with the encoder's mean and standard deviation taken out."""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (encoder.config.image_mean, encoder.config.image_std))
-    return (image.float() / 255 - mean) / std
+def normalize(image: Tensor, mean: Channels, std: Channels) -> Tensor:
+    """Return `(..., 3, H, W)` in 0..255 as float32 with a mean and a standard deviation taken out."""
+    center, scale = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
+    return (image.float() / 255 - center) / scale
 
 
-def square_pictures(split: Split, protocol: Squares, loaded: LoadedEncoder) -> Pictures:
-    """Return a split's images as `protocol` encodes them for evaluation."""
-    encoder = loaded.encoder
-    side = protocol.input_side(encoder.patch_size)
+def square_identity(split: Split, side: int, mean: Channels, std: Channels) -> dict[str, Any]:
+    """Return what tells a split's images, made into squares, from others."""
+    return {"side": side, "mean": mean, "std": std, "data": split.digest(), "split": split.name}
+
+
+def square_pictures(task: Task, mean: Channels | None = None, std: Channels | None = None) -> Pictures:
+    """Return the evaluated images as the protocol encodes them, normalized as the encoder asks for unless it says how."""
+    config, val, side = task.loaded.encoder.config, task.val, task.side
+    mean, std = mean or config.image_mean, std or config.image_std
 
     def load(image: int) -> Tensor:
-        return normalize(squash(split.image(image), (side, side)), encoder)
+        return normalize(squash(val.image(image), (side, side)), mean, std)
 
-    identity = {
-        "side": side,
-        "mean": encoder.config.image_mean,
-        "std": encoder.config.image_std,
-        "data": split.digest(),
-        "split": split.name,
-    }
-    grid = side // encoder.patch_size
-    return Pictures(split.name, identity, len(split), load, (grid, grid))
+    return Pictures(val.name, square_identity(val, side, mean, std), len(val), load, task.grid)

@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 
 from eval.run import Run
 from eval.segment.datasets import SegmentationData, Split
-from eval.segment.protocols import Protocol
+from eval.segment.protocols import Frozen
 from eval.segment.tokens import TokenStore
 from flsl.checkpoint import LoadedEncoder
 from flsl.runtime.stopwatch import Stopwatch
 
+P = TypeVar("P", bound=Frozen)
+
 
 @dataclass(frozen=True)
-class Task:
+class Task(Generic[P]):
     """One run's work.
 
     Attributes:
@@ -29,7 +32,7 @@ class Task:
 
     loaded: LoadedEncoder
     data: SegmentationData
-    protocol: Protocol
+    protocol: P
     todo: Sequence[int]
     chosen: Sequence[int]
     run: Run
@@ -49,6 +52,16 @@ class Task:
     def patch_size(self) -> int:
         """Side of a token in pixels."""
         return self.loaded.encoder.patch_size
+
+    @property
+    def side(self) -> int:
+        """Side in pixels of the square that is encoded."""
+        return self.protocol.input_side(self.patch_size)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tokens of that square."""
+        return self.side // self.patch_size, self.side // self.patch_size
 
     @property
     def device(self) -> torch.device:

@@ -109,7 +109,7 @@ class TokenStore:
                 f"cannot write {place / TOKENS}: {error.strerror}. It takes {np.prod(shape, dtype=float) * 2 / 2**30:.1f} "
                 "GiB: make room, or name another folder with --features."
             ) from error
-        progress, saved = Progress.on_stderr(f"encoding {pictures.name}", wanted, done), done
+        progress, saved = Progress(f"encoding {pictures.name}", wanted, done), done
         with StopSignal() as stop:
             for tokens in self._encoded(pictures, done, wanted):
                 stored[done : done + len(tokens)] = tokens

@@ -41,15 +41,6 @@ def choose_device(name: str, local_rank: int | None = None) -> "torch.device":
     return device
 
 
-def device_memory(device: "torch.device") -> float | None:
-    """Return the most memory of a GPU that this process has held at once so far, in MiB; None on other devices."""
-    if device.type != "cuda":
-        return None
-    import torch
-
-    return torch.cuda.max_memory_reserved(device) / 2**20
-
-
 def cores() -> int:
     """Return how many cores this process may use, its share where a launcher started several on this machine."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

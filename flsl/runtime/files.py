@@ -65,9 +65,9 @@ def write_atomic(path: str | Path, write: Callable[[Path], object], *, replace: 
     return path
 
 
-def write_text(path: str | Path, text: str, *, replace: bool = True) -> Path:
+def write_text(path: str | Path, text: str) -> Path:
     """Write UTF-8 text atomically; see `write_atomic`."""
-    return write_bytes(path, text.encode(), replace=replace)
+    return write_bytes(path, text.encode())
 
 
 def write_bytes(path: str | Path, data: bytes, *, replace: bool = True) -> Path:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from flsl.architecture import EncoderConfig
 from flsl.encoder import Encoder
@@ -115,10 +114,6 @@ class Method(method.Method):
             return assignment_health(torch.softmax(of_globals / self.temperature, -1).mean(0), of_globals, teacher)
 
         return Output(loss, {"loss": loss.detach()}, health, {"logits": teacher.mean(0)})
-
-    def last_layer(self) -> list[nn.Parameter]:
-        """Return the centroids."""
-        return list(self.student.head.last_layer.parameters())
 
     def after_step(self, carried: list[dict[str, torch.Tensor]], share: torch.Tensor, held: torch.Tensor) -> None:
         """Move the center and the teacher."""

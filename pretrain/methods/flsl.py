@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from torch import nn
 
 from flsl.across_ranks import mean_over_ranks
 from flsl.checkpoint import fingerprint, load_encoder
@@ -199,10 +198,6 @@ class Method(FLSL, method.Method):
             places=batch.drawn.get("places", ()), p_bar=values.get("p_bar"),
         )  # fmt: skip
         return Output(found.loss, found.losses(), found.health, {"logits": found.logits_teacher.mean(0)})
-
-    def last_layer(self) -> list[nn.Parameter]:
-        """Return the centroids."""
-        return list(self.student.head.last_layer.parameters())
 
     def after_step(self, carried: list[dict[str, torch.Tensor]], share: torch.Tensor, held: torch.Tensor) -> None:
         """Move the center, where there is one, and the teacher."""

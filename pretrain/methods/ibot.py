@@ -172,10 +172,6 @@ class Method(method.Method):
         kept = torch.cat([tokens[:, :1], tokens[:, 1 + registers :]], 1) if registers else tokens
         return at_least_float32(network.head(kept))
 
-    def last_layer(self) -> list[nn.Parameter]:
-        """Return the centroids."""
-        return list(self.student.head.last_layer.parameters())
-
     def after_step(self, carried: list[dict[str, torch.Tensor]], share: torch.Tensor, held: torch.Tensor) -> None:
         """Move both centers and the teacher, which has no token for masked patches."""
         options = self.options

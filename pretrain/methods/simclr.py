@@ -4,7 +4,6 @@ Chen et al., "A Simple Framework for Contrastive Learning of Visual Representati
 """
 
 from dataclasses import field
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -48,11 +47,6 @@ class Method(TwoViewMethod):
         super().__init__()
         dims = [encoder.embed_dim, *[options.hidden_dim] * (options.layers - 1), options.out_dim]
         self.student, self.temperature = ImageNetwork(encoder, projector(dims, last_norm=True)), options.temperature
-
-    @classmethod
-    def build(cls, recipe: Recipe, given: Any) -> "Method":
-        """Build the network."""
-        return cls(Encoder(recipe.encoder, recipe.training.drop_path), recipe.simclr)
 
     def forward(self, batch: Batch, values: Values) -> Output:
         """Compute the loss of the batch's two views."""

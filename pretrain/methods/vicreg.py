@@ -4,7 +4,6 @@ Bardes, Ponce, LeCun, "VICReg: Variance-Invariance-Covariance Regularization", I
 """
 
 from dataclasses import field
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -51,11 +50,6 @@ class Method(TwoViewMethod):
         super().__init__()
         dims = [encoder.embed_dim, *[options.hidden_dim] * (options.layers - 1), options.out_dim]
         self.student, self.options = ImageNetwork(encoder, projector(dims, last_norm=False)), options
-
-    @classmethod
-    def build(cls, recipe: Recipe, given: Any) -> "Method":
-        """Build the network."""
-        return cls(Encoder(recipe.encoder, recipe.training.drop_path), recipe.vicreg)
 
     def forward(self, batch: Batch, values: Values) -> Output:
         """Compute the loss of the batch's two views."""

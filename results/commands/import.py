@@ -22,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Import and say how much was new; returns 0."""
-    from results.bundle import import_bundle, import_folder
+    from results.bundle import import_folder, read_bundle, store_entries
 
     if arguments.source.is_file():
-        new = import_bundle(arguments.source, arguments.store)
+        new = store_entries(read_bundle(arguments.source), arguments.store)
     else:
         new, loaded = import_folder(arguments.source, arguments.store)
         report_broken(loaded)

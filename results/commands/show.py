@@ -42,7 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
             interval = f"{low:.2f} to {high:.2f} (over {metric.interval.covers}, one training)"
         mark = "headline" if name == record.headline else ""
         scores.append([name, None if metric.value is None else f"{metric.value:.4f}", interval, mark])
-    print_rows(("metric", metric_unit(plain), "95 % interval", ""), scores)
+    units = {metric["unit"] for metric in plain["metrics"].values()}
+    unit = units.pop() if len(units) == 1 else "value"
+    print_rows(("metric", unit, "95 % interval", ""), scores)
     items = plain.pop("per_item")
     for key in ("metrics", "headline", "status", "schema_version"):
         del plain[key]
@@ -53,12 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
             ("item", *columns), [[item, *(scores.get(name) for name in columns)] for item, scores in items.items()]
         )
     return 0
-
-
-def metric_unit(plain: dict) -> str:
-    """Return the unit that all metrics share, or a word for several."""
-    units = {metric["unit"] for metric in plain["metrics"].values()}
-    return units.pop() if len(units) == 1 else "value"
 
 
 def flatten(value: object, prefix: str = ""):

@@ -25,7 +25,7 @@ def clock(monkeypatch):
 
 
 def run(console, clock, steps, seconds, what="frames"):
-    line = Progress(console, what, steps)
+    line = Progress(what, steps, console=console)
     for done in range(1, steps + 1):
         clock[0] += seconds
         line.update(done, "loss 1.0  ")

@@ -10,6 +10,7 @@ from eval.data.synthesize.vehicle import CAR, Sprite, draw_vehicle
 
 ASPHALT, GRASS, CONCRETE, WHITE = (92, 88, 86), (62, 104, 84), (150, 152, 150), (215, 215, 210)  # BGR
 LANE = 0.8  # car lengths
+CROWN = 96  # pixels of a tree's patch
 
 Box = tuple[float, float, float, float]  # left, top, width, height
 
@@ -62,10 +63,10 @@ def draw_tree(rng: np.random.Generator, middle: float, half: float, side: int, c
     return Sprite(patch, alpha, (rng.uniform(0.1, 0.9) * side, y), scale=car * rng.uniform(0.9, 1.7) / len(patch))
 
 
-def draw_crown(rng: np.random.Generator, pixels: int = 96) -> tuple[np.ndarray, np.ndarray]:
-    """Return patch (pixels, pixels, 3) uint8 BGR and coverage (pixels, pixels) uint8 of the crown of a tree."""
+def draw_crown(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return patch (96, 96, 3) uint8 BGR and coverage (96, 96) uint8 of the crown of a tree."""
     outline = bend(draw_outline(rng, "blob"), rng.uniform(0, 6.3), 0.12)
-    alpha = fill_outline((outline * 0.47 + 0.5) * pixels, pixels)
-    leaves = 0.35 + 0.9 * cloud_noise(rng, pixels, pixels, coarsest=10, octaves=3)[..., None]
+    alpha = fill_outline((outline * 0.47 + 0.5) * CROWN, CROWN)
+    leaves = 0.35 + 0.9 * cloud_noise(rng, CROWN, CROWN, coarsest=10, octaves=3)[..., None]
     color = np.array([45, 95, 60], np.float32) * rng.uniform(0.7, 1.2) * rng.uniform(0.9, 1.1, 3).astype(np.float32)
     return np.clip(color * leaves, 0, 255).astype(np.uint8), alpha

@@ -12,7 +12,7 @@ from pycocotools import mask as rle
 
 from eval.detector.annotation_checks import find_faults
 from eval.detector.annotations import Annotations, read_annotations
-from eval.detector.mask_code import encode_mask_plainly
+from eval.detector.mask_code import encode_mask
 from eval.metrics.mask_overlap import compressed
 from flsl.runtime.errors import UserError
 
@@ -89,7 +89,7 @@ def image(**values):
 
 TRIANGLE = [[1, 1, 6, 1, 6, 6]]
 RUNS = {"size": [10, 20], "counts": [10, 20, 170]}
-CODE = encode_mask_plainly(np.eye(10, 20, dtype=bool))
+CODE = encode_mask(np.eye(10, 20, dtype=bool))
 HOSTILE = {  # damage -> the key that the message names
     "a box of text": (first(bbox=["1", "1", "5", "5"]), "bbox"),
     "a box with NaN": (first(bbox=[1, math.nan, 5, 5]), "bbox"),

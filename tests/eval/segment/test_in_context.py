@@ -9,7 +9,7 @@ from eval import search
 from eval.metrics.segmentation import match_clusters, merge_clusters
 from eval.search import Index
 from eval.segment.in_context import to_mask, transfer_labels
-from eval.segment.memory import Memory, patch_classes, sample_order, whole_memory
+from eval.segment.memory import Memory, lengths_of, patch_classes, sample_order
 from flsl import label_transfer
 from flsl.confusion import confusion, mean_iou
 
@@ -30,7 +30,8 @@ def memory_of(arrays, config):
         return Memory(features, torch.from_numpy(pixels.astype(np.int16)))
     masks = np.where(arrays["train_masks"] == config["ignore"], 255, arrays["train_masks"])
     features = patch_tokens(arrays["train_features"], masks.shape, config)
-    return whole_memory(features, masks, config["patch_size"], config["classes"])
+    labels = torch.from_numpy(patch_classes(masks, config["patch_size"], config["classes"])).flatten(0, 1)
+    return Memory(features.flatten(0, 1), labels, lengths_of(features.flatten(0, 1)))
 
 
 def transfer_plainly(queries, memory, **constants):

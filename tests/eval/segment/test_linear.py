@@ -126,7 +126,9 @@ def test_heads_learn_colors(protocol, encoder, device, data, tmp_path):
     for index in range(len(val)):
         image, mask = val.image(index), val.mask(index)
         if protocol is LEOPART:
-            square = normalize(squash(image, (64, 64)), encoder)[None].to(device)
+            square = normalize(squash(image, (64, 64)), encoder.config.image_mean, encoder.config.image_std)[None].to(
+                device
+            )
             mask, found = small_truth(mask, 64, 10), predict_squashed(head, token_map(encoder, square, "x"), 10)[0]
         else:
             found = predict_sliding(head, encoder, image, DINOV3, "x")
