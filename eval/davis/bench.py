@@ -10,7 +10,6 @@ import functools
 import itertools
 import json
 import multiprocessing
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,7 +27,7 @@ from eval.davis.masks import write_mask
 from eval.davis.metrics import score_frame_plain
 from eval.davis.packed_metrics import score_frame
 from eval.davis.protocol import Protocol, get_protocol
-from flsl.runtime.device import choose_device
+from flsl.runtime.device import choose_device, cores
 from flsl.runtime.files import write_text
 from flsl.runtime.stopwatch import Stopwatch, peak_device_memory, peak_memory, wait_for
 
@@ -47,9 +46,9 @@ def bench(patch_sizes: list[int], device: str = "cpu", file: Path | None = None)
         UserError: the device is not there.
     """
     device = str(choose_device(device))
-    console, cores = Console(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    console = Console()
     rows: list[dict[str, Any]] = []
-    where = f"CPU, {cores} cores" if device == "cpu" else device
+    where = f"CPU, {cores()} cores" if device == "cpu" else device
     for patch_size in patch_sizes:
         results = {}
         for form in ("plain", "fast"):

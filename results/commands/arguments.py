@@ -34,6 +34,17 @@ def report_broken(loaded: Loaded) -> None:
         print(f"broken: {printable(message)}", file=sys.stderr)
 
 
+def deliver(text: str, out: Path | None, what: str) -> None:
+    """Write text to a file, and say `what` it is; without a file, print it."""
+    from flsl.runtime.files import write_text
+
+    if out is None:
+        print(text, end="")
+    else:
+        write_text(out, text)
+        print(f"{what}: {out}")
+
+
 def report_left_out(sentences: Iterable[str]) -> None:
     """Say on stderr what is not ranked, and why."""
     for sentence in sentences:

@@ -6,6 +6,8 @@ python -m results schema [--out record.schema.json]
 import argparse
 from pathlib import Path
 
+from results.commands.arguments import deliver
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
@@ -16,13 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print or write the schema; returns 0."""
     import json
 
-    from flsl.runtime.files import write_text
     from results.json_schema import json_schema
 
-    text = json.dumps(json_schema(), indent=1) + "\n"
-    if arguments.out:
-        write_text(arguments.out, text)
-        print(f"written: {arguments.out}")
-    else:
-        print(text, end="")
+    deliver(json.dumps(json_schema(), indent=1) + "\n", arguments.out, "written")
     return 0

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from results.commands.arguments import add_records_argument, load_board, report_left_out
+from results.commands.arguments import add_records_argument, deliver, load_board, report_left_out
 
 if TYPE_CHECKING:
     from results.sensitivity import Sensitivity
@@ -29,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write or print the comparison; returns 0."""
     from flsl.runtime.errors import UserError
-    from flsl.runtime.files import write_text
     from flsl.runtime.text import printable
     from results.sensitivity import EXPLANATION, sensitivities
     from results.terminal import print_rows
@@ -53,11 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(EXPLANATION)
         return 0
     text = _markdown(tables, EXPLANATION) if arguments.format == "md" else _csv(tables)
-    if arguments.out:
-        write_text(arguments.out, text)
-        print(f"{len(tables)} data sets: {arguments.out}")
-    else:
-        print(text, end="")
+    deliver(text, arguments.out, f"{len(tables)} data sets")
     return 0
 
 
@@ -106,16 +101,14 @@ def _markdown(tables: "list[Sensitivity]", explanation: str) -> str:
 
 def _csv(tables: "list[Sensitivity]") -> str:
     """Return one line for each two protocols, numbers at full precision."""
-    import csv
-    import io
+    from pandas import DataFrame
 
     from results.escape import as_csv
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("data", "protocol", "compared_with", "checkpoints", "tau", "swapped_pairs", "decided"))
-    for table in tables:
-        for found in table.agreements:
-            cells = (table.data, found.first, found.second, found.models, found.tau, len(found.swapped), found.decided)
-            writer.writerow(["" if cell is None else as_csv(cell) for cell in cells])
-    return text.getvalue()
+    columns = ["data", "protocol", "compared_with", "checkpoints", "tau", "swapped_pairs", "decided"]
+    rows = [
+        (table.data, found.first, found.second, found.models, found.tau, len(found.swapped), found.decided)
+        for table in tables
+        for found in table.agreements
+    ]
+    return DataFrame(rows, columns=columns).map(as_csv).to_csv(index=False, lineterminator="\n")
