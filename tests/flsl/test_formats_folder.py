@@ -43,18 +43,19 @@ def test_a_new_format_is_one_file_as_the_readme_says(tmp_path):
     (example,) = re.findall(r"```python\n(.*?)```", (copy / "formats" / "README.md").read_text(), re.DOTALL)
     (copy / "formats" / "toy.py").write_text(example)
 
-    def run(*arguments):
-        environment = os.environ | {"PYTHONPATH": str(copy.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-m", "flsl", *map(str, arguments)]
-        done = subprocess.run(command, cwd=copy.parent, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    told = json.loads(run("inspect", tmp_path / "toy.pth", "--json"))
+    commands = [["inspect", "toy.pth", "--json"], ["convert", "toy.pth", "toy.safetensors"]]
+    program = f"from flsl.__main__ import main\nfor words in {commands}: assert main(words) == 0; print('----')"
+    environment = os.environ | {"PYTHONPATH": str(copy.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    inspected, converted, _ = done.stdout.split("----\n")
+    told = json.loads(inspected)
     assert (told["pretraining"]["format"], told["method"], told["dropped"]) == ("toy", "Toy", ["projector"])
     assert (told["patch_size"], told["encoder"]["embed_dim"], told["encoder"]["depth"]) == (8, 64, 2)
     assert told["encoder"]["position_interpolation"] == "size"
-    assert told["fingerprint"] in run("convert", tmp_path / "toy.pth", tmp_path / "toy.safetensors")
+    assert told["fingerprint"] in converted
     assert fingerprint(load_encoder(tmp_path / "toy.safetensors").encoder) == told["fingerprint"]
 
     after = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}

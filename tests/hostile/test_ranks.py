@@ -184,10 +184,10 @@ def test_a_skipped_step_leaves_the_center_as_it_is():
 
 
 def test_an_evaluation_in_one_process_runs_once_whatever_is_launched(tmp_path):
-    """What `make eval-davis GPUS=3` does."""
+    """What `make eval-davis GPUS=2` does."""
     synthesize("davis", tmp_path / "davis", 0, sequences=1, train_sequences=0, frames=3)
     arguments = ["eval", "davis", "--checkpoint", "random:vit_micro/16", "--data", tmp_path / "davis"]
-    process = start("flsl", "launch", "3", *arguments, "--out", tmp_path / "out")
+    process = start(*LAUNCH, *arguments, "--out", tmp_path / "out")
     shown, said = process.communicate(timeout=200)
     assert process.returncode == 0, said
     assert read_record(tmp_path / "out" / "record.json").status == "complete"

@@ -119,22 +119,36 @@ def project(tmp_path_factory):
     return root
 
 
+# Runs programs of the copy, one a line of its input, in one process: importing torch for each takes seconds.
+PROGRAMS = """
+import contextlib, importlib, io, json, sys
+for line in sys.stdin:
+    program, *words = json.loads(line)
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            code = importlib.import_module(f"{program}.__main__").main(words)
+        except SystemExit as ended:  # after --help
+            code = ended.code or 0
+    print(json.dumps([code, said.getvalue()]), flush=True)
+"""
+
+
 @pytest.fixture(scope="module")
 def call(project):
     """Run a program of the copy; returns what it printed."""
+    environment = os.environ | {"PYTHONPATH": str(project), "COLUMNS": "200"}
+    command, pipe = [sys.executable, "-c", PROGRAMS], subprocess.PIPE
+    with subprocess.Popen(command, cwd=project, env=environment, stdin=pipe, stdout=pipe, text=True) as programs:
 
-    def run(*words: object, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", *map(str, words)],
-            cwd=project,
-            env=os.environ | {"PYTHONPATH": str(project), "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        def run(*words: object, code: int = 0) -> str:
+            programs.stdin.write(json.dumps([*map(str, words)]) + "\n")
+            programs.stdin.flush()
+            ended, said = json.loads(programs.stdout.readline())
+            assert ended == code, said
+            return said
 
-    return run
+        yield run
 
 
 @pytest.fixture(scope="module")
