@@ -1,6 +1,6 @@
 """Draw what checkpoints see in pictures: one sheet a picture, one row a checkpoint.
 
-python -m flsl show --checkpoint CHECKPOINT [--checkpoint ...] IMAGE [IMAGE ...] --out DIR [--point X,Y ...]
+python -m flsl show --checkpoint CHECKPOINT [--checkpoint ...] IMAGE [IMAGE ...] --out DIR [--point X,Y ...] [--label TEXT ...]
 
 Columns: the features' three principal components as colors, k-means clusters (colors matched between checkpoints),
 and for each point the weights of one mean-shift step (where its token moves to).
@@ -14,6 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, any size")
     parser.add_argument("--checkpoint", action="append", required=True, metavar="CHECKPOINT", help="repeat to compare")
+    parser.add_argument("--label", action="append", metavar="TEXT", dest="labels",
+                        help="what a row is called; as many as checkpoints (default: their names)")  # fmt: skip
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the sheets go")
     parser.add_argument("--point", action="append", type=_point, metavar="X,Y", dest="points",
                         help="fractions of width and height, e.g. 0.5,0.5; repeat (default: three points)")  # fmt: skip
@@ -36,13 +38,21 @@ def _point(text: str) -> tuple[float, float]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Load the checkpoints and draw."""
+    from dataclasses import replace
+
     from flsl.checkpoint import load_encoder
     from flsl.figure_sheet import draw_sheets
     from flsl.runtime.errors import UserError
 
     if not 2 <= arguments.clusters <= 10:
         raise UserError(f"--clusters must be from 2 to 10, but is {arguments.clusters}")
-    checkpoints = [load_encoder(spec, arguments.device) for spec in arguments.checkpoint]
+    labels, specs = arguments.labels or [], arguments.checkpoint
+    if labels and len(labels) != len(specs):
+        raise UserError(
+            f"there are {len(labels)} --label for {len(specs)} --checkpoint: give each checkpoint one, or none"
+        )
+    checkpoints = [load_encoder(spec, arguments.device) for spec in specs]
+    checkpoints = [replace(loaded, name=label) for loaded, label in zip(checkpoints, labels)] or checkpoints
     files = draw_sheets(
         checkpoints,
         arguments.images,

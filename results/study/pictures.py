@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 from results.study.cells import Cells
 
 
@@ -14,14 +16,19 @@ def draw_pictures(cells: Cells, out: Path) -> list[Path]:
     """
     study = cells.study
     trained = [cells.final(chosen)[0] for chosen in cells.chosen().values() if chosen]
-    checkpoints = [run.checkpoint for run in trained if run.done]
-    if not (study.pictures and checkpoints):
+    rows = {name: checkpoint for name, checkpoint in study.floors.items() if checkpoint.startswith("random:")}
+    rows |= (methods := {run.method: run.checkpoint for run in trained if run.done})
+    if not (study.pictures and methods):
         return []
-    drawable = [checkpoint for checkpoint in study.floors.values() if checkpoint.startswith("random:")]
-    words = [word for checkpoint in [*drawable, *checkpoints] for word in ("--checkpoint", checkpoint)]
+    words = [word for name, spec in rows.items() for word in ("--checkpoint", spec, "--label", name)]
     images = [str(cells.place.data / picture) for picture in study.pictures]
-    command = [sys.executable, "-m", "flsl", "show", *words, *images, "--out", str(out)]
+    command = [sys.executable, "-m", "flsl", "show", *words, *images, "--point", "0.3,0.35", "--out", str(out)]
     if subprocess.run(command).returncode:
         print("warning: the pictures could not be drawn; the message is above", file=sys.stderr)
         return []
-    return sorted(out.glob("*.png"))
+    sheets = sorted(out.glob("*.png"))
+    for sheet in sheets:  # a report holds its pictures: a third of the bytes
+        with Image.open(sheet) as drawn:
+            smaller = drawn.convert("RGB").reduce(2)
+        smaller.save(sheet, optimize=True)
+    return sheets

@@ -87,6 +87,7 @@ def test_command_draws_a_sheet_of_several_checkpoints(tmp_path, picture, capsys)
         (["--clusters", "1"], "--clusters must be from 2 to 10"),
         (["--block", "9"], "blocks [9] must be ascending and within 0..3"),
         (["missing.png"], "missing.png cannot be read"),
+        (["--label", "a", "--label", "b"], "2 --label for 1 --checkpoint"),
     ],
 )
 def test_mistakes_are_explained(tmp_path, picture, capsys, change, message):
