@@ -50,7 +50,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  $(RUN) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps -c constraints.txt opencv-python-headless
 	@touch $@
 
-demo: $(INSTALLED) ## draw small data, pretrain a small ViT, ask whether it is better than none, train detectors (7 minutes on 2 cores)
+demo: $(INSTALLED) ## draw small data, pretrain a small ViT, ask whether it is better than none, train detectors (6 minutes on 2 cores)
 	PATH="$(abspath $(VENV))/bin:$$PATH" bash configs/demo.sh $(DEMO)
 
 demo-full: $(INSTALLED) ## the same, with detectors on the untrained encoder too: three seeds, mean and spread (an hour on a CPU)

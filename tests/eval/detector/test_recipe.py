@@ -47,7 +47,7 @@ def test_a_changed_constant_is_another_protocol():
     own = read_recipe(SMOKE, cls=CocoRecipe)
     same = read_recipe(SMOKE, ["runtime.workers=2", "training.batch=4"], cls=CocoRecipe)
     other = read_recipe(SMOKE, ["training.batch=8"], cls=CocoRecipe)
-    assert same.protocol == own.protocol == "coco/mask-rcnn_smoke@1"
+    assert same.protocol == own.protocol == "coco/mask-rcnn_smoke@2"
     assert other.protocol == "coco/mask-rcnn_smoke-modified@1"
 
 
