@@ -1,6 +1,6 @@
 # Faster R-CNN at smoke size: shows that the whole chain works, on any small encoder and a small copy of UAVDT.
 #
-# Expected: after 160 iterations on `python -m eval data synthesize uavdt --car 28 --plain --train-sequences 20 --sequences 4
+# Expected: after 200 iterations on `python -m eval data synthesize uavdt --car 28 --plain --train-sequences 20 --sequences 4
 # --frames 6` a uavdt/coco AP50 of 20 to 25 and an official AP (overlap 0.7) of 1 to 9, where an untrained detector has 0; on the
 # small vehicles, nights and bridges that are drawn without these options, a few percent. Far below a full training.
 # Cost: a minute and a half on 2 CPU cores with a ViT 128 wide and 4 blocks.
@@ -27,7 +27,7 @@ model = dict(
 images = dict(test_short_side=192, longest_side=342, scale_jitter=(1.5, 2.4), jitter_size=192)
 training = dict(
     batch=4,
-    iterations=160,
+    iterations=200,
     learning_rate=1e-3,
     base_batch=4,
     warmup_iterations=20,
@@ -35,5 +35,5 @@ training = dict(
     keep_empty_images=True,
 )
 testing = dict(batch=4, score_threshold=0.01, max_detections=500)
-runtime = dict(workers=0, checkpoint_every=160)
+runtime = dict(workers=0, checkpoint_every=200)
 frames = dict(train_sequences=None, train_stride=1)

@@ -48,7 +48,7 @@ def test_a_changed_constant_is_another_protocol():
     same = read_recipe(SMOKE, ["runtime.workers=2", "training.batch=4"], cls=CocoRecipe)
     other = read_recipe(SMOKE, ["training.batch=8"], cls=CocoRecipe)
     assert same.protocol == own.protocol == "coco/mask-rcnn_smoke@2"
-    assert other.protocol == "coco/mask-rcnn_smoke-modified@1"
+    assert other.protocol == "coco/mask-rcnn_smoke-modified@2"
 
 
 def test_attention_windows_are_named_in_the_protocol():
@@ -57,9 +57,9 @@ def test_attention_windows_are_named_in_the_protocol():
         read_recipe(SMOKE, sets, cls=CocoRecipe).protocol for sets in (window, whole, [*whole, "training.batch=8"])
     ]
     assert names == [
-        "coco/mask-rcnn_smoke-window14@1",
-        "coco/mask-rcnn_smoke-window14-global1.3@1",
-        "coco/mask-rcnn_smoke-modified-window14-global1.3@1",
+        "coco/mask-rcnn_smoke-window14@2",
+        "coco/mask-rcnn_smoke-window14-global1.3@2",
+        "coco/mask-rcnn_smoke-modified-window14-global1.3@2",
     ]
     own = read_recipe(CONFIGS / "coco" / "mask-rcnn_vit-s8_window_1x.py", cls=CocoRecipe)
     assert own.protocol == "coco/mask-rcnn_1x-window28-global2.5.8.11@1"
