@@ -5,7 +5,6 @@ semantics.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +41,14 @@ class PixelEncoder(Encoder):
         self.register_buffer("patch", torch.tensor(float(patch_size)))  # one fingerprint per patch size
 
     def patch_tokens(
-        self, images: torch.Tensor, blocks: Sequence[int] | None = None, *_: Any, **__: Any
+        self,
+        images: torch.Tensor,
+        blocks: Sequence[int] | None = None,
+        norm: bool = True,
+        kept: torch.Tensor | None = None,
+        shift: torch.Tensor | None = None,
+        prefix: bool = False,
+        masked: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> list[torch.Tensor]:
         """Return the tokens `(B, N, 6)` of images `(B, 3, H, W)`; arguments and errors are `Encoder.patch_tokens`'."""
         check_blocks(blocks, self.depth)

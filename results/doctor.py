@@ -208,7 +208,7 @@ def _memory(environment: Mapping[str, Any]) -> Check:
 
 
 def _disk() -> Check:
-    folder = Path.cwd()
+    folder = Path(".")
     try:
         free = shutil.disk_usage(folder).free / 2**30
     except OSError as error:
@@ -216,5 +216,5 @@ def _disk() -> Check:
             "disk", "unknown", f"not checked: {folder} cannot be read ({error.strerror})", "go to another folder"
         )
     enough = free >= 20
-    return Check("disk", "ok" if enough else "warning", f"{free:.0f} GiB free under {folder}",
+    return Check("disk", "ok" if enough else "warning", f"{free:.0f} GiB free under {folder.resolve()}",
                  "" if enough else "20 GiB or more for COCO and its outputs")  # fmt: skip

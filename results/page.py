@@ -46,8 +46,8 @@ def list_of(lines: Iterable[str]) -> str:
 
 def table_of(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table of text; the first cell of a row names it. See `grid_of`."""
-    cells = [[f"<td>{as_html(cell)}</td>" for cell in row] for row in rows]
-    return grid_of(head, [[f"<th scope=row>{first[4:-5]}</th>", *rest] for first, *rest in cells])
+    named = ((f"<th scope=row>{as_html(first)}</th>", rest) for first, *rest in rows)
+    return grid_of(head, [[name, *(f"<td>{as_html(cell)}</td>" for cell in rest)] for name, rest in named])
 
 
 def grid_of(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:

@@ -7,6 +7,7 @@ and for each point the weights of one mean-shift step (where its token moves to)
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 
@@ -38,8 +39,6 @@ def _point(text: str) -> tuple[float, float]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Load the checkpoints and draw."""
-    from dataclasses import replace
-
     from flsl.checkpoint import load_encoder
     from flsl.figure_sheet import draw_sheets
     from flsl.runtime.errors import UserError

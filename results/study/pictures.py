@@ -23,10 +23,11 @@ def draw_pictures(cells: Cells, out: Path) -> list[Path]:
     words = [word for name, spec in rows.items() for word in ("--checkpoint", spec, "--label", name)]
     images = [str(cells.place.data / picture) for picture in study.pictures]
     command = [sys.executable, "-m", "flsl", "show", *words, *images, "--point", "0.3,0.35", "--out", str(out)]
-    if subprocess.run(command).returncode:
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
         print("warning: the pictures could not be drawn; the message is above", file=sys.stderr)
         return []
-    sheets = sorted(out.glob("*.png"))
+    sheets = [Path(line) for line in done.stdout.splitlines()]  # those of an earlier study file may lie beside them
     for sheet in sheets:  # a report holds its pictures: a third of the bytes
         with Image.open(sheet) as drawn:
             smaller = drawn.convert("RGB").reduce(2)
