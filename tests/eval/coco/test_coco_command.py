@@ -71,7 +71,7 @@ def finished(run, tmp_path_factory):
 
 def test_a_run_leaves_a_complete_record(finished, checkpoint):
     record = read_record(finished / "record.json")
-    assert (record.status, record.benchmark, record.protocol) == ("complete", "coco", "coco/mask-rcnn_smoke-modified@1")
+    assert (record.status, record.benchmark, record.protocol) == ("complete", "coco", "coco/mask-rcnn_smoke-modified@2")
     assert (record.dataset.name, record.dataset.official, record.dataset.items_evaluated) == (
         "synthetic-coco",
         False,

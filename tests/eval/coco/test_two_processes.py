@@ -31,4 +31,4 @@ def test_two_processes_train_one_detector(tmp_path):
     assert record.status == "complete"
     found = json.loads((tmp_path / "out" / "detections.json").read_text())
     assert len({result["image_id"] for result in found}) == 5
-    assert done.stdout.count("coco/mask-rcnn_smoke-modified@1 synthetic-coco") == 1
+    assert done.stdout.count("coco/mask-rcnn_smoke-modified@2 synthetic-coco") == 1
