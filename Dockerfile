@@ -4,7 +4,8 @@
 #   docker run --rm -v "$PWD:/data" flsl inspect encoder.safetensors
 #   docker run --rm --gpus all --ipc host -v "$PWD:/data" flsl:cuda pretrain flsl_vit-s16_in1k_300e --data imagenet --out runs/s16
 # BASE is any Debian or Ubuntu with Python 3.10 or newer in its archive. TORCH is PyTorch's build as uv names it: cpu, a tenth
-# of the size, or cu126, cu128, ..., which bring their own CUDA libraries and need the host's driver alone.
+# of the size, or cu126, cu128, ..., which bring their own CUDA libraries and need the host's driver alone; empty, PyPI's build,
+# where PyTorch's own index is out of reach.
 ARG BASE=debian:bookworm-slim
 FROM ${BASE}
 ARG TORCH=cpu
@@ -20,10 +21,10 @@ RUN python3 -m venv "$VIRTUAL_ENV" && pip install --quiet uv
 
 # PyTorch first: the largest layer changes least.
 COPY constraints.txt /src/
-RUN uv pip install --torch-backend "$TORCH" -c /src/constraints.txt torch torchvision
+RUN uv pip install ${TORCH:+--torch-backend "$TORCH"} -c /src/constraints.txt torch torchvision
 COPY . /src/
 # Servers have no libGL: the headless OpenCV goes over the full one.
-RUN uv pip install --torch-backend "$TORCH" -c /src/constraints.txt "/src[$EXTRAS]" \
+RUN uv pip install ${TORCH:+--torch-backend "$TORCH"} -c /src/constraints.txt "/src[$EXTRAS]" \
     && uv pip install --reinstall --no-deps -c /src/constraints.txt opencv-python-headless \
     && flsl --help > /dev/null
 
