@@ -13,7 +13,7 @@ from support.pretrain_run import RECIPE, draw_images, log
 from eval.data.synthesize import synthesize
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = [2, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+MANY = pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
 
 
 def killed(kills, root, *words):
@@ -25,7 +25,7 @@ def killed(kills, root, *words):
     return root / "whole", sorted(root.glob("[0-9]*"))
 
 
-@pytest.mark.parametrize("kills", KILLS)
+@pytest.mark.parametrize("kills", [2, MANY])
 def test_pretraining(kills, tmp_path):
     recipe_file = tmp_path / "recipe.py"
     recipe_file.write_text(RECIPE)
@@ -38,7 +38,7 @@ def test_pretraining(kills, tmp_path):
         assert not list(out.rglob(".*.tmp-*"))
 
 
-@pytest.mark.parametrize("kills", KILLS)
+@pytest.mark.parametrize("kills", [1, MANY])
 def test_detector(kills, tmp_path):
     synthesize("coco", tmp_path / "coco", 0, count=8, val_count=4, height=96, width=128)
     overrides = ("training.iterations=4", "runtime.checkpoint_every=1", "training.ema=0.1", "images.crop=True")
