@@ -77,6 +77,7 @@ def test_results_read_the_figures_that_are_shipped(flsl):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_chain_runs(flsl, tmp_path):
     for command in (
         "eval data synthesize images images --count 32 --classes 2",
@@ -84,7 +85,9 @@ def test_the_chain_runs(flsl, tmp_path):
         "pretrain flsl_demo --data images --out run --set training.epochs=1",
         "eval knn --checkpoint run/encoder.safetensors --data coco --out run/knn",
         "results leaderboard --records run",
+        "quick run/encoder.safetensors --out quick",
     ):
         done = flsl(*command.split())
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "results" / "leaderboard.html").is_file()
+    assert (tmp_path / "quick" / "report.html").is_file()
