@@ -3,7 +3,7 @@
 # width, or features collapse; the teacher's mean-shift begins at the query's place (not published), or places stand for content.
 # Expected (one seed): CamVid val, in-context-hbird_102k, mIoU 32.1 (untrained 23.7, pixels/16 28.9); label propagation on 10 clips of
 # DAVIS 2016 train, J&F 49.2 (48.7, 59.3): results/studies/small. Settings were chosen on CamVid train, cut by sequence (docs/method.md,
-# "What makes a small run learn").
+# "What makes a small run learn"). More epochs make it worse: with 12, 30.6 and 45.0 (results/studies/longer).
 name = "FLSL nano"
 encoder = dict(architecture="vit_nano", patch_size=16, image_size=128)
 head = dict(centroids=2048, hidden_dim=512, bottleneck_dim=128)
