@@ -47,8 +47,8 @@ def test_training_program_runs_on_two_ranks(recipe_file, images, tmp_path):
     out = tmp_path / "run"
 
     def run(*arguments):
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-        command += ["-m", "pretrain", *words(recipe_file, images, out, *arguments)]
+        command = [sys.executable, "-m", "flsl", "launch", "2"]
+        command += ["pretrain", *words(recipe_file, images, out, *arguments)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         return subprocess.run(command, env=environment, capture_output=True, text=True)
 
