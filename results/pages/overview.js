@@ -13,11 +13,14 @@ function overview(rows) {
     model.cells[row.board] ??= row;  // rows come best first
     models.set(row.key, model);
   }
+  // two protocols on the same data have the same title
+  const twins = (board) => chosen.filter((other) => other.headline === board.headline && other.title === board.title).length > 1;
+  const label = (board) => `${board.headline}: ${board.title}${twins(board) ? ", " + board.protocol : ""}`;
   const score = (board) => (model) => model.cells[board.index]?.scores[board.headline];
   const columns = [
     { key: "name", label: "Model", text: (model) => model.name, value: (model) => model.name, fixed: true },
     ...chosen.map((board) => ({
-      key: "board " + board.index, label: `${board.headline}: ${board.title}`, title: board.protocol, number: true, descends: true, fixed: true,
+      key: "board " + board.index, label: label(board), title: board.protocol, number: true, descends: true, fixed: true,
       value: score(board), text: (model) => model.cells[board.index] ? scoreText(model.cells[board.index], board.headline) : "",
       hint: (model) => [model.cells[board.index]?.rankNote, model.cells[board.index] && model.origin === "measured" ? intervalWords(model.cells[board.index]) : ""].filter(Boolean).join("; ") || null,
       cell: (model) => {
