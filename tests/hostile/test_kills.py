@@ -25,7 +25,7 @@ def killed(kills, root, *words):
     return root / "whole", sorted(root.glob("[0-9]*"))
 
 
-@pytest.mark.parametrize("kills", [1, MANY])
+@pytest.mark.parametrize("kills", [2, MANY])
 def test_pretraining(kills, tmp_path):
     recipe_file = tmp_path / "recipe.py"
     recipe_file.write_text(RECIPE)
