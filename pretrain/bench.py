@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
                 raise
             print("  out of memory")
             rows.add("step", **common, error="out of memory")
-        print(f"peak memory of the process so far: {peak_memory():.0f} MiB" + cuda_peak(device))
+        print(f"peak memory of the process so far: {peak_memory():.0f} MiB")
     recipe = read_recipe(arguments.config, arguments.overrides)
     if "loader" in arguments.part:
         time_loaders(recipe, arguments, rows)
@@ -164,28 +164,34 @@ def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Cal
 
         return call
 
+    sides: dict[str, Callable[[], None]] = {}
+    memory: dict[str, float] = {}
+
+    def start(name: str, call: Callable[[], None], before: int) -> None:
+        sides[name] = call
+        if on_gpu:
+            call()
+            memory[name] = (torch.cuda.max_memory_reserved(device) - before) / 2**20
+
+    before = held_memory(device)
     fast = TrainingStep(build_model(recipe).to(device), recipe, schedules, device)
-    sides = {"fast": timed(fast)}
+    start("fast", timed(fast), before)
     if arguments.photometric:
         colors = choose_apply(recipe, device)
         for key, part in sample.items() if on_gpu else ():
             sample[key] = [tensor.pin_memory() for tensor in part] if isinstance(part, list) else part.pin_memory()
-        sides["fast, color too"] = timed(fast, lambda: to_device(sample, device, keep, colors))
+        start("fast, color too", timed(fast, lambda: to_device(sample, device, keep, colors)), before)
     if arguments.against:
         if not isinstance(fast.model, FLSL):
             raise UserError(
                 f"--against plain needs a recipe of FLSL, whose published step it is, not of {fast.model.title}"
             )
-        sides["plain"] = timed(PlainStep(build_model(recipe).to(device), recipe, schedules))
-    peaks: dict[str, float] = {}
-    for name, call in sides.items() if on_gpu else ():
-        torch.cuda.reset_peak_memory_stats(device)
-        call()
-        peaks[name] = torch.cuda.max_memory_allocated(device) / 2**20
+        before = held_memory(device)
+        start("plain", timed(PlainStep(build_model(recipe).to(device), recipe, schedules)), before)
     seconds = {name: value / repeats for name, value in best(sides, arguments.rounds).items()}
     table("training step", seconds, count, "plain")
     for name, value in seconds.items():
-        add(side=name, seconds=value, images_per_second=count / value, device_memory_mib=peaks.get(name))
+        add(side=name, seconds=value, images_per_second=count / value, device_memory_mib=memory.get(name))
 
 
 def time_loaders(recipe: Any, arguments: argparse.Namespace, rows: Rows) -> None:
@@ -287,10 +293,14 @@ def draw_photographs(folder: Path, count: int = 8) -> Path:
     return folder
 
 
-def cuda_peak(device: Any) -> str:
-    """Return the device's peak memory as text, empty on a CPU."""
+def held_memory(device: Any) -> int:
+    """Return the bytes of a GPU that tensors of this process hold, and let the peak begin there; 0 on a CPU.
+
+    A recorded step holds its memory between replays too, where it does not count as allocated."""
     import torch
 
     if device.type != "cuda":
-        return ""
-    return f"; of the device: {torch.cuda.max_memory_allocated(device) / 2**20:.0f} MiB"
+        return 0
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    return torch.cuda.memory_reserved(device)
