@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from flsl.architecture import EncoderConfig
 from flsl.attention import EncoderAttention
+from flsl.block import EncoderBlock
 from flsl.position import resize_positions, shifted_sincos, sincos_table
 from flsl.runtime.errors import UserError
 from flsl.timm_network import create_network, require_described, run_network
@@ -112,15 +113,12 @@ class Encoder(nn.Module):
         `kept` `(2, B)` multiplies its two branches, image by image: stochastic depth that was drawn elsewhere.
         """
 
-        def run(tokens: torch.Tensor, *kept: torch.Tensor) -> torch.Tensor:
-            return _run_kept(block, tokens, *kept) if kept else block(tokens)
-
         inputs = (tokens,) if kept is None else (tokens, kept)
         if self.grad_checkpointing and self.training:
             # Only what the block draws itself has to be drawn again alike when it is computed again.
             draws = self.drop_path > 0 and kept is None
-            return checkpoint(run, *inputs, use_reentrant=False, preserve_rng_state=draws)
-        return run(*inputs)
+            return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=draws)
+        return block(*inputs)
 
     def patch_tokens(
         self,
@@ -185,15 +183,6 @@ class Encoder(nn.Module):
         return [tokens.transpose(1, 2).reshape(len(images), -1, rows, columns) for tokens in taps]
 
 
-def _run_kept(block: Any, tokens: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    """Run a timm block with the factors `(2, B)` of its branches instead of its own draw."""
-    first, second = kept[:, :, None, None]
-    branch = block.ls1(block.attn(block.norm1(tokens)))
-    tokens = tokens + branch * first.to(branch.dtype)
-    branch = block.ls2(block.mlp(block.norm2(tokens)))
-    return tokens + branch * second.to(branch.dtype)
-
-
 def kept_branches(draws: torch.Tensor, drop: torch.Tensor) -> torch.Tensor:
     """Turn draws in 0..1 `(B, depth, 2)` into the factors `(depth, 2, B)` of the blocks' branches; `drop` `(depth, 1, 1)` is
     the share of branches that stochastic depth leaves out of a block."""
@@ -239,5 +228,6 @@ def _plain_vit(config: EncoderConfig, drop_path: float) -> VisionTransformer:
         norm_layer=partial(nn.LayerNorm, eps=config.norm_eps),
         mlp_layer=SwiGLUPacked if config.mlp == "swiglu" else Mlp,  # type: ignore[arg-type]  # the first is a partial
         attn_layer=EncoderAttention,
+        block_fn=EncoderBlock,
         act_layer=nn.SiLU if config.mlp == "swiglu" else nn.GELU,
     )

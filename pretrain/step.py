@@ -109,7 +109,8 @@ class TrainingStep:
 
     def keep(self) -> Callable[[], None]:
         """Copy all that a step changes; the function that is returned puts it back."""
-        before = [(tensor, tensor.clone()) for tensor in self._changing()]
+        # Copies with gradients would keep nodes of the stream that is now, which no recording may wait for.
+        before = [(tensor, tensor.detach().clone()) for tensor in self._changing()]
         scaler = copy.deepcopy(self.scaler.state_dict())
 
         @torch.no_grad()
@@ -147,16 +148,17 @@ class TrainingStep:
 
 
 def compile_encoders(model: Method, recipe: Recipe) -> None:
-    """Compile the encoders in place, so that parameters keep their names, for each size of views on its own."""
+    """Compile the encoders' blocks in place, so that parameters keep their names: once for all blocks, which are alike, and
+    each size of views. The whole network would take a dozen times as long."""
     from torch._dynamo import config  # takes seconds
 
     settings: Any = config
     # The sizes that all models of this process have; beyond this many, nothing is compiled any more. Its name has changed.
     setattr(settings, "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit", 64)
-    if recipe.runtime.activation_checkpointing:  # whose recomputation cannot be cut into DDP's buckets
-        settings.optimize_ddp = False
+    settings.optimize_ddp = False  # a block is too small to be cut where DDP's buckets end
     for encoder in model.encoders:
-        encoder.compile(dynamic=False)
+        for block in encoder.parts.blocks:
+            block.compile(dynamic=False)
 
 
 def compiles(recipe: Recipe, device: torch.device) -> bool:

@@ -84,6 +84,24 @@ def test_a_replay_goes_on_from_a_state():
     assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), second.model.parameters()))
 
 
+def test_no_gradient_is_waited_for_when_recording_begins():
+    """Nodes that were made before belong to another stream: a CUDA graph that waited for it could not be recorded."""
+
+    def nodes():
+        return [torch.autograd.graph.get_gradient_edge(p).node.metadata for p in step.parameters]
+
+    def record(run):
+        for node in nodes():
+            node["before"] = True
+        older.append(sum("before" in node for node in nodes()))
+        return record_on_tape(run)
+
+    older = []
+    step = build("fp32", record)
+    step([draw_batch(0)], 0)
+    assert older == [0]
+
+
 def test_recomputed_activations_leave_out_the_same_branches():
     plain, recomputed = build("fp32"), build("fp32", record_on_tape, checkpointing=True)
     for step in range(2):
