@@ -22,27 +22,29 @@ class Part:
     packages: tuple[str, ...]
     steps: tuple[Step, ...]
     needs_gpu: bool = False
+    beside: bool = False  # times nothing: may run beside others
 
 
 def all_parts(device: str, cores: int) -> tuple[Part, ...]:
     """Return the parts for a device, `cpu` or a CUDA one, on a machine with so many cores."""
     on_gpu = device != "cpu"
-    together = "-n4" if cores >= 8 else "-n0"  # tests beside each other
+    beside = cores >= 8
+    together = "-n4" if beside else "-n0"  # tests beside each other
     most = _tests("tests", device, "tests", "--ignore=tests/gpu", together, "--dist=loadfile")
     resume = _tests("resume", device, "tests/gpu/test_resume.py", together)
     return (
-        Part("card", "versions, card, attention, float32", 15, ("torch",), (_card(device),)),
-        Part("tests", "tests that only need another device", 60, TESTS, (most,)),
-        _of_tests("precision", "fp16 and bf16 steps against float64 on the CPU", 40, device),
-        Part("resume", "3 + 3 steps against 6, twice the same", 50, TESTS, (resume,)),
-        _of_tests("waiting", "no waiting for the device in a step", 25, device, needs_gpu=True),
-        Part("throughput", "training steps", 170, BASE, _throughput(device), needs_gpu=True),
+        Part("card", "versions, card, attention, float32", 20, ("torch",), (_card(device),)),
+        Part("tests", "tests that only need another device", 80, TESTS, (most,), beside=beside),
+        _of_tests("precision", "fp16 and bf16 steps against float64 on the CPU", 80, device, beside=beside),
+        Part("resume", "3 + 3 steps against 6, twice the same", 80, TESTS, (resume,), beside=beside),
+        _of_tests("parallel", "two gloo ranks and one NCCL rank against one process", 80, device, beside=beside),
+        _of_tests("waiting", "no waiting for the device in a step", 40, device, needs_gpu=True),
+        Part("throughput", "training steps", 130, BASE, _throughput(device), needs_gpu=True),
         Part("loader", "loaders, and a real training", 80, (*BASE, "tensorboard"), _loader(device, cores, on_gpu)),
-        _of_tests("parallel", "two gloo ranks and one NCCL rank against one process", 35, device),
         Part(
-            "detection", "Mask R-CNN: steps and detection", 65, (*BASE, *DETECTION), _detection(device), needs_gpu=True
+            "detection", "Mask R-CNN: steps and detection", 70, (*BASE, *DETECTION), _detection(device), needs_gpu=True
         ),
-        Part("davis", "label propagation: masks and seconds per frame", 50, TESTS, _davis(device), needs_gpu=True),
+        Part("davis", "label propagation: masks and seconds per frame", 60, TESTS, _davis(device), needs_gpu=True),
     )
 
 
@@ -57,8 +59,8 @@ def _tests(name: str, device: str, *paths: str) -> Step:
     return Step(name, ("pytest", "--device", device, *quiet, "-m", marked, "--junit-xml={found}", *paths), "tests")
 
 
-def _of_tests(name: str, title: str, seconds: float, device: str, needs_gpu: bool = False) -> Part:
-    return Part(name, title, seconds, TESTS, (_tests(name, device, f"tests/gpu/test_{name}.py"),), needs_gpu)
+def _of_tests(name: str, title: str, seconds: float, device: str, **more: bool) -> Part:
+    return Part(name, title, seconds, TESTS, (_tests(name, device, f"tests/gpu/test_{name}.py"),), **more)
 
 
 def _bench(name: str, device: str, *words: str) -> Step:

@@ -5,10 +5,14 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
+from functools import partial
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 
 from flsl.gpu_check.parts import ROOT, Part
@@ -23,7 +27,7 @@ def check(parts: Sequence[Part], out: Path, *, device: str, minutes: float, path
     """Run the parts; the report is in `out` after every step.
 
     A part's limit is its share, among the parts that can still be run, of the time that is left: what one does not need,
-    later ones have.
+    later ones have. Neighbors that may run beside each other do, and have the largest share of theirs.
 
     Args:
         parts: in order.
@@ -38,30 +42,62 @@ def check(parts: Sequence[Part], out: Path, *, device: str, minutes: float, path
     log.write_text("")
     report = Report(device, minutes, shlex.join(sys.argv), datetime.now(timezone.utc).isoformat(timespec="seconds"))
     path = [*path, str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    obstacles = [_obstacle(part, device, path) for part in parts]
+    obstacles = {part.name: _obstacle(part, device, path) for part in parts}
+    groups = [list(group) for _, group in groupby(parts, key=lambda part: part.beside or part.name)]
+    shares = [max((p.seconds for p in group if not obstacles[p.name]), default=0.0) for group in groups]
+    writing = threading.Lock()
+
+    def write() -> None:
+        with writing:
+            report.seconds = round(time.monotonic() - begin, 1)
+            report.write(out / REPORT)
+
     with tempfile.TemporaryDirectory(prefix="flsl-gpucheck-") as folder:
-        for index, (part, obstacle) in enumerate(zip(parts, obstacles)):
-            result = PartResult(part.name, part.title)
-            report.parts.append(result)
-            if obstacle:
-                result.status, result.reason = NOT_CHECKED, obstacle
-                print(f"{part.name}: {part.title}", flush=True)
-            else:
-                left = max(begin + 60 * minutes - time.monotonic(), 0)
-                later = [p.seconds for p, stopped in zip(parts[index:], obstacles[index:]) if not stopped]
-                result.limit_seconds = round(left * part.seconds / sum(later), 1)
-                print(f"{part.name}: {part.title}, at most {result.limit_seconds:.0f} s", flush=True)
-                _run_part(part, result, Path(folder), log, path, lambda: _write(report, out, begin))
-            print(f"  {result.status}{f': {result.reason}' if result.reason else ''}"[:300], flush=True)
-            _write(report, out, begin)
+        for index, group in enumerate(groups):
+            left = max(begin + 60 * minutes - time.monotonic(), 0)
+            limit = round(left * shares[index] / (sum(shares[index:]) or 1), 1)
+            results = [PartResult(part.name, part.title) for part in group]
+            report.parts += results
+            todo = []
+            for part, result in zip(group, results):
+                if obstacle := obstacles[part.name]:
+                    result.status, result.reason = NOT_CHECKED, obstacle
+                    print(f"{part.name}: {part.title}", flush=True)
+                else:
+                    result.limit_seconds = limit
+                    todo.append((part, result))
+                    print(f"{part.name}: {part.title}, at most {limit:.0f} s", flush=True)
+            _run_beside([partial(_run_part, *pair, Path(folder), log, path, write) for pair in todo])
+            for result in results:
+                said = f"{result.status}{f': {result.reason}' if result.reason else ''}"[:300]
+                print(f"  {f'{result.name}: ' if len(results) > 1 else ''}{said}", flush=True)
+            write()
     report.conclude()
-    _write(report, out, begin)
+    write()
     print(f"\n{table(report)}\n\n{out / REPORT}", flush=True)
     return report
 
 
+def _run_beside(calls: Sequence[Callable[[threading.Event], None]]) -> None:
+    """Make calls beside each other; where one fails or Ctrl-C comes, the event that they get tells all to stop."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(max(len(calls), 1)) as pool:
+        try:
+            for done in [pool.submit(call, stop) for call in calls]:
+                done.result()
+        except BaseException:
+            stop.set()
+            raise
+
+
 def _run_part(
-    part: Part, result: PartResult, folder: Path, log: Path, path: list[str], write: Callable[[], None]
+    part: Part,
+    result: PartResult,
+    folder: Path,
+    log: Path,
+    path: list[str],
+    write: Callable[[], None],
+    stop: threading.Event,
 ) -> None:
     """Run a part's steps; the time that one leaves is the next one's."""
     begin = time.monotonic()
@@ -72,16 +108,11 @@ def _run_part(
         if left <= 0:
             found = StepResult(step.name, list(step.words), OUT_OF_TIME, "no time was left for it")
         else:
-            found = run_step(step, left, root=ROOT, work=work, log=log, path=path)
+            found = run_step(step, left, root=ROOT, work=work, log=log, path=path, stop=stop)
         result.steps.append(found)
         result.seconds = round(time.monotonic() - begin, 1)
         write()
     result.conclude()
-
-
-def _write(report: Report, out: Path, begin: float) -> None:
-    report.seconds = round(time.monotonic() - begin, 1)
-    report.write(out / REPORT)
 
 
 def _obstacle(part: Part, device: str, path: list[str]) -> str:

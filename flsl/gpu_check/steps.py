@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -28,16 +29,19 @@ class Step:
     kind: Literal["rows", "tests"]  # a JSON list of rows, or pytest's XML
 
 
-def run_step(step: Step, seconds: float, *, root: Path, work: Path, log: Path, path: list[str]) -> StepResult:
+def run_step(
+    step: Step, seconds: float, *, root: Path, work: Path, log: Path, path: list[str], stop: threading.Event
+) -> StepResult:
     """Run a command for at most so many seconds.
 
     Args:
         step: what to run.
         seconds: how long it may take.
         root: working directory: the repository.
-        work: an existing folder for what is temporary.
-        log: gets everything that the command prints.
+        work: an existing folder for what is temporary, beside those of other parts.
+        log: gets everything that the command prints, when it has ended.
         path: for PYTHONPATH.
+        stop: kills the command when it is set.
     """
     found = work / f"{step.name.replace(' ', '-')}.found"
     words = [word.format(found=found, work=work) for word in step.words]
@@ -45,13 +49,11 @@ def run_step(step: Step, seconds: float, *, root: Path, work: Path, log: Path, p
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPYCACHEPREFIX": str(work.parent / "bytecode"),  # for all commands, and nothing in the repository
     }
     begin = time.monotonic()
-    with open(log, "a") as file:
-        file.write(f"\n$ python -m {' '.join(words)}\n")
-        file.flush()
-        start = file.tell()
+    printed = found.with_suffix(".printed")
+    with open(printed, "w") as file:
         command = [sys.executable, "-m", *words]
         process = subprocess.Popen(
             command,
@@ -62,35 +64,37 @@ def run_step(step: Step, seconds: float, *, root: Path, work: Path, log: Path, p
             stderr=file,
             start_new_session=True,
         )
-        late = _wait(process, seconds)
+        late = _wait(process, seconds, stop)
     result.seconds, result.exit_code = time.monotonic() - begin, process.returncode
     result.status = OUT_OF_TIME if late else PASSED if process.returncode == 0 else FAILED
     if late:
         result.reason = f"more than {seconds:.0f} s"
     _read(step, found, result)
+    said = printed.read_text(errors="replace").strip()
+    with open(log, "a") as file:  # at once: other commands may run beside this one
+        file.write(f"\n$ python -m {' '.join(words)}\n{said}\n")
     if result.status == FAILED and not result.reason:
-        said = log.read_bytes()[start:].decode(errors="replace").strip()
         result.reason = f"exit code {process.returncode}: {said[-TOLD:]}"
     return result
 
 
-def _wait(process: subprocess.Popen, seconds: float) -> bool:
+def _wait(process: subprocess.Popen, seconds: float, stop: threading.Event) -> bool:
     """Wait for a command and its children; returns whether it had to be stopped."""
+    end = time.monotonic() + max(seconds, 0)
     try:
-        process.wait(max(seconds, 0))
-        return False
-    except subprocess.TimeoutExpired:
+        while process.poll() is None and time.monotonic() < end:
+            if stop.wait(0.05):
+                raise InterruptedError
+        if process.poll() is not None:
+            return False
         _signal(process, signal.SIGINT)  # pytest writes what it has
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
-        except subprocess.TimeoutExpired:
+        return True
+    finally:
+        if process.poll() is None:
             _signal(process, signal.SIGKILL)
             process.wait()
-        return True
-    except BaseException:
-        _signal(process, signal.SIGKILL)
-        process.wait()
-        raise
 
 
 def _signal(process: subprocess.Popen, number: int) -> None:

@@ -90,6 +90,20 @@ def test_a_part_ends_with_its_time_and_what_it_leaves_is_the_next_ones(tmp_path)
     assert 0 < quick.limit_seconds < 11
 
 
+def test_parts_that_time_nothing_run_beside_each_other(tmp_path):
+    def meets(one, other):
+        lines = (
+            f"open({str(tmp_path / one)!r}, 'w').close()",
+            f"while not os.path.exists({str(tmp_path / other)!r}): pass",
+        )
+        return part(one, Step("meets", ("timeit", "-n1", "-r1", "-simport os", *lines), "rows"), beside=True)
+
+    report, _ = run(tmp_path, meets("first", "second"), meets("second", "first"), part("alone", PASSES))
+    assert [(p.name, p.status) for p in report.parts] == [(n, "passed") for n in ("first", "second", "alone")]
+    assert report.parts[0].limit_seconds == report.parts[1].limit_seconds == 30.0
+    assert (tmp_path / "out/gpu-check.log").read_text().count("python -m timeit") == 2
+
+
 def test_the_command_checks_what_needs_no_gpu(tmp_path, capsys):
     words = ["gpucheck", "--out", str(tmp_path), "--device", "cpu", "--only", "card", "throughput"]
     assert main(words) == 0
@@ -146,7 +160,7 @@ def test_what_the_parts_name_exists(device):
     evaluation = build_parser("eval", "", COMMANDS, "eval.{}.command")
     parts = all_parts(device, 16)
     assert [p.name for p in parts] == (
-        ["card", "tests", "precision", "resume", "waiting", "throughput", "loader", "parallel", "detection", "davis"]
+        ["card", "tests", "precision", "resume", "parallel", "waiting", "throughput", "loader", "detection", "davis"]
     )
     for words in (step.words for p in parts for step in p.steps):
         if words[0] == "pretrain":
