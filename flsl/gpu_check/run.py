@@ -158,3 +158,4 @@ def install_wheels(wheels: Path, folder: Path) -> None:
         raise UserError(
             f"--wheels {wheels} cannot be installed for Python {sys.version.split()[0]}: {done.stderr.strip()[-300:]}"
         )
+    subprocess.run([sys.executable, "-W", "ignore", "-m", "compileall", "-q", "-j0", str(folder)])  # once for all

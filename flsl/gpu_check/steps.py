@@ -49,7 +49,6 @@ def run_step(
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONPYCACHEPREFIX": str(work.parent / "bytecode"),  # for all commands, and nothing in the repository
     }
     begin = time.monotonic()
     printed = found.with_suffix(".printed")
