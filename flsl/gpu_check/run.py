@@ -18,6 +18,7 @@ from pathlib import Path
 from flsl.gpu_check.parts import ROOT, Part
 from flsl.gpu_check.report import NOT_CHECKED, OUT_OF_TIME, PartResult, Report, StepResult, table
 from flsl.gpu_check.steps import run_step
+from flsl.runtime.device import cores
 from flsl.runtime.errors import UserError
 
 REPORT, LOG = "gpu-check.json", "gpu-check.log"
@@ -67,7 +68,8 @@ def check(parts: Sequence[Part], out: Path, *, device: str, minutes: float, path
                     result.limit_seconds = limit
                     todo.append((part, result))
                     print(f"{part.name}: {part.title}, at most {limit:.0f} s", flush=True)
-            _run_beside([partial(_run_part, *pair, Path(folder), log, path, write) for pair in todo])
+            threads = None if len(todo) < 2 else max(cores() // (2 * len(todo)), 1)
+            _run_beside([partial(_run_part, *pair, Path(folder), log, path, threads, write) for pair in todo])
             for result in results:
                 said = f"{result.status}{f': {result.reason}' if result.reason else ''}"[:300]
                 print(f"  {f'{result.name}: ' if len(results) > 1 else ''}{said}", flush=True)
@@ -96,6 +98,7 @@ def _run_part(
     folder: Path,
     log: Path,
     path: list[str],
+    threads: int | None,
     write: Callable[[], None],
     stop: threading.Event,
 ) -> None:
@@ -108,7 +111,7 @@ def _run_part(
         if left <= 0:
             found = StepResult(step.name, list(step.words), OUT_OF_TIME, "no time was left for it")
         else:
-            found = run_step(step, left, root=ROOT, work=work, log=log, path=path, stop=stop)
+            found = run_step(step, left, root=ROOT, work=work, log=log, path=path, threads=threads, stop=stop)
         result.steps.append(found)
         result.seconds = round(time.monotonic() - begin, 1)
         write()

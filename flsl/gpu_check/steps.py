@@ -41,6 +41,7 @@ def run_step(
         work: an existing folder for what is temporary, beside those of other parts.
         log: gets everything that the command prints, when it has ended.
         path: for PYTHONPATH.
+        threads: for products on the CPU, where other commands run beside this one; more would wait for each other.
         stop: kills the command when it is set.
     """
     found = work / f"{step.name.replace(' ', '-')}.found"
@@ -50,6 +51,8 @@ def run_step(
         "PYTHONPATH": os.pathsep.join(path),
         "PYTHONUNBUFFERED": "1",
     }
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
     begin = time.monotonic()
     printed = found.with_suffix(".printed")
     with open(printed, "w") as file:
@@ -111,6 +114,8 @@ def _read(step: Step, found: Path, result: StepResult) -> None:
         return
     skipped = []
     for case in ElementTree.parse(found).getroot().iter("testcase"):
+        if case.get("name") is None:
+            continue  # what an interruption left of one
         check = _check(case)
         result.checks.append(check)
         result.rows += [{"what": check["name"], **row} for row in _rows(case)]

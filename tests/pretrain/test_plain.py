@@ -48,11 +48,11 @@ def test_fast_step_equals_plain_step(device, shift):
         if shift:
             batch.drawn["shifts"] = [shift * torch.rand(len(view), 2, device=device) for view in batch.views]
         ours, theirs = fast([batch], step), plain([batch], step)
-        limit = 1e-10 if device.type == "cpu" else 1e-7  # a GPU's optimizer has its learning rate in float32
+        limit = 1e-10 if device.type == "cpu" else 1e-6  # a GPU's optimizer has its learning rate in float32
         for name, value in theirs.items():
             assert abs(float(ours[name]) - value) < limit, (step, name)
     for (name, ours), theirs in zip(fast.model.named_parameters(), plain.model.parameters()):
-        assert (ours - theirs).abs().max() < 1e-7, name
+        assert (ours - theirs).abs().max() < max(limit, 1e-7), name
 
 
 def test_mixed_precision_stays_close():
