@@ -30,7 +30,15 @@ class Step:
 
 
 def run_step(
-    step: Step, seconds: float, *, root: Path, work: Path, log: Path, path: list[str], stop: threading.Event
+    step: Step,
+    seconds: float,
+    *,
+    root: Path,
+    work: Path,
+    log: Path,
+    path: list[str],
+    threads: int | None,
+    stop: threading.Event,
 ) -> StepResult:
     """Run a command for at most so many seconds.
 
