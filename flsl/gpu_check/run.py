@@ -41,7 +41,7 @@ def check(parts: Sequence[Part], out: Path, *, device: str, minutes: float, path
     out.mkdir(parents=True, exist_ok=True)
     log = out / LOG
     log.write_text("")
-    report = Report(device, minutes, shlex.join(sys.argv), datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    report = Report(device, minutes, shlex.join(["python", "-m", "flsl", *sys.argv[1:]]), datetime.now(timezone.utc).isoformat(timespec="seconds"))
     path = [*path, str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     obstacles = {part.name: _obstacle(part, device, path) for part in parts}
     groups = [list(group) for _, group in groupby(parts, key=lambda part: part.beside or part.name)]

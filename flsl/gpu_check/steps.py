@@ -80,7 +80,7 @@ def run_step(
     if late:
         result.reason = f"more than {seconds:.0f} s"
     _read(step, found, result)
-    said = printed.read_text(errors="replace").strip()
+    said = printed.read_text(errors="replace").replace(f"{root}/", "").strip()
     with open(log, "a") as file:  # at once: other commands may run beside this one
         file.write(f"\n$ python -m {' '.join(words)}\n{said}\n")
     if result.status == FAILED and not result.reason:
