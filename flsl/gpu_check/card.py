@@ -57,7 +57,9 @@ def versions(device: torch.device) -> list[dict[str, Any]]:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             found[package] = "absent"
-    rows: list[dict[str, Any]] = [{"what": "versions", "platform": f"{platform.system()} {platform.machine()}", "packages": found}]
+    rows: list[dict[str, Any]] = [
+        {"what": "versions", "platform": f"{platform.system()} {platform.machine()}", "packages": found}
+    ]
     if device.type == "cuda":
         about = torch.cuda.get_device_properties(device)
         rows.append(

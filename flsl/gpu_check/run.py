@@ -2,13 +2,15 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from importlib.util import find_spec
@@ -41,7 +43,12 @@ def check(parts: Sequence[Part], out: Path, *, device: str, minutes: float, path
     out.mkdir(parents=True, exist_ok=True)
     log = out / LOG
     log.write_text("")
-    report = Report(device, minutes, shlex.join(["python", "-m", "flsl", *sys.argv[1:]]), datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    report = Report(
+        device,
+        minutes,
+        shlex.join(["python", "-m", "flsl", *sys.argv[1:]]),
+        datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
     path = [*path, str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     obstacles = {part.name: _obstacle(part, device, path) for part in parts}
     groups = [list(group) for _, group in groupby(parts, key=lambda part: part.beside or part.name)]
@@ -53,7 +60,7 @@ def check(parts: Sequence[Part], out: Path, *, device: str, minutes: float, path
             report.seconds = round(time.monotonic() - begin, 1)
             report.write(out / REPORT)
 
-    with tempfile.TemporaryDirectory(prefix="flsl-gpucheck-") as folder:
+    with _commands_can_be_interrupted(), tempfile.TemporaryDirectory(prefix="flsl-gpucheck-") as folder:
         for index, group in enumerate(groups):
             left = max(begin + 60 * minutes - time.monotonic(), 0)
             limit = round(left * shares[index] / (sum(shares[index:]) or 1), 1)
@@ -78,6 +85,19 @@ def check(parts: Sequence[Part], out: Path, *, device: str, minutes: float, path
     write()
     print(f"\n{table(report)}\n\n{out / REPORT}", flush=True)
     return report
+
+
+@contextmanager
+def _commands_can_be_interrupted() -> Iterator[None]:
+    """Where this process ignores Ctrl-C, as jobs in a shell's background do, its commands would too, and never end in time."""
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run_beside(calls: Sequence[Callable[[threading.Event], None]]) -> None:

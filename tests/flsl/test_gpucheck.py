@@ -1,6 +1,7 @@
 """`python -m flsl gpucheck`: what is reported, whatever the commands of a part do."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -88,6 +89,19 @@ def test_a_part_ends_with_its_time_and_what_it_leaves_is_the_next_ones(tmp_path)
     assert (absent.status, absent.limit_seconds) == ("not checked", 0)
     assert (quick.status, report.status) == ("passed", "failed")
     assert 0 < quick.limit_seconds < 11
+
+
+def test_a_job_in_the_background_can_stop_its_commands(tmp_path):
+    """A shell starts it with SIGINT ignored; a command that ignores it too would have to be killed."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        report, _ = run(tmp_path, part("slow", SLEEPS), minutes=0.02)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    (step,) = report.parts[0].steps
+    assert step.status == "out of time"
+    assert step.exit_code != -signal.SIGKILL
 
 
 def test_parts_that_time_nothing_run_beside_each_other(tmp_path):
