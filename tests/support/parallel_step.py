@@ -1,6 +1,6 @@
 """Two optimizer steps of a tiny model on one rank of several; what they changed is saved for comparison.
 
-parallel_step.py OUT [DEVICE [BACKEND [PARTS]]]     with a backend one rank has a process group too; PARTS as in 1,2
+python -m support.parallel_step OUT [DEVICE [BACKEND [PARTS]]]     with a backend one rank has a process group too; PARTS as in 1,2
 """
 
 import os
@@ -36,11 +36,10 @@ def launch(out, world, device="cpu", backend="", parts=(1,)):
     if (device := torch.device(device)).type == "cuda":  # one GPU is all that they see
         environment["CUDA_VISIBLE_DEVICES"] = str(device.index or 0)
         device = "cuda:0"
-    command = [sys.executable]
-    if world > 1:
-        command += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(world)]
+    ranks = ["flsl", "launch", world] if world > 1 else []
+    words = [sys.executable, "-m", *ranks, "support.parallel_step", out, device, backend, ",".join(map(str, parts))]
     subprocess.run(
-        [*command, __file__, *map(str, [out, device, backend, ",".join(map(str, parts))])],
+        [*map(str, words)],
         env=environment,
         check=True,
         timeout=120,
