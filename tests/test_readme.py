@@ -1,5 +1,6 @@
 """Every command in the README and its pages is accepted by the program it names: it runs, or it misses only its data."""
 
+import contextlib
 import re
 import runpy
 import shlex
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from eval.data.synthesize import synthesize
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -64,9 +67,9 @@ def test_readme_python_runs(tmp_path):
     """The lines as they stand, on drawn data of one batch."""
     (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    for words in ("images images --count 32 --classes 2", "davis davis --sequences 1 --train-sequences 0 --frames 4"):
-        command = [sys.executable, "-m", "eval", "data", "synthesize", *words.split()]
-        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    with contextlib.redirect_stdout(None):
+        synthesize("images", tmp_path / "images", 0, count=32, classes=2)
+        synthesize("davis", tmp_path / "davis", 0, sequences=1, train_sequences=0, frames=4)
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert re.search(r"^\d+\.\d+ Interval\(", result.stdout, re.M), result.stdout
