@@ -1,6 +1,6 @@
 """The encoder: a ViT that gives patch features, and only patch features, of images of any size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -38,6 +38,7 @@ class Encoder(nn.Module):
         self.patch_size, self.embed_dim = config.patch_size, config.embed_dim
         self.depth, self.num_heads = config.depth, config.num_heads
         self.grad_checkpointing, self.drop_path = False, drop_path
+        self.compiled_block: Callable[..., torch.Tensor] | None = None
         self.num_prefix_tokens = int(config.class_token) + config.register_tokens
         if config.timm_model is not None:
             heads = {"num_heads": config.num_heads} if "num_heads" in config.timm_arguments else {}
@@ -107,18 +108,29 @@ class Encoder(nn.Module):
         prefix = torch.cat([prefix[:, :rows] + positions[:, :rows], prefix[:, rows:]], dim=1)
         return torch.cat([prefix.expand(len(images), -1, -1), tokens], dim=1)
 
-    def run_block(self, block: nn.Module, tokens: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
+    def compile_for_training(self) -> None:
+        """Compile the blocks, which are alike, once for all of them and each size of images, for what `forward` runs; `patch_tokens`
+        and `feature_maps`, which meet images of any size, run what is not compiled."""
+        if self.config.timm_model is not None:
+            self.compile(dynamic=False)
+        else:
+            self.compiled_block = torch.compile(_call_block, dynamic=False)
+
+    def run_block(
+        self, block: nn.Module, tokens: torch.Tensor, kept: torch.Tensor | None = None, compiled: bool = False
+    ) -> torch.Tensor:
         """Run one of `blocks` on tokens `(B, prefix + N, D)`, with activations recomputed if that is switched on.
 
-        `kept` `(2, B)` multiplies its two branches, image by image: stochastic depth that was drawn elsewhere.
+        `kept` `(2, B)` multiplies its two branches, image by image: stochastic depth that was drawn elsewhere. `compiled` takes
+        the compiled form, where there is one.
         """
-
-        inputs = (tokens,) if kept is None else (tokens, kept)
+        call = (self.compiled_block if compiled else None) or _call_block
+        inputs = (block, tokens) if kept is None else (block, tokens, kept)
         if self.grad_checkpointing and self.training:
             # Only what the block draws itself has to be drawn again alike when it is computed again.
             draws = self.drop_path > 0 and kept is None
-            return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=draws)
-        return block(*inputs)
+            return checkpoint(call, *inputs, use_reentrant=False, preserve_rng_state=draws)
+        return call(*inputs)
 
     def patch_tokens(
         self,
@@ -129,6 +141,7 @@ class Encoder(nn.Module):
         shift: torch.Tensor | None = None,
         prefix: bool = False,
         masked: tuple[torch.Tensor, torch.Tensor] | None = None,
+        compiled: bool = False,
     ) -> list[torch.Tensor]:
         """Return patch features in raster order.
 
@@ -141,6 +154,7 @@ class Encoder(nn.Module):
             shift: that of `embed`; a network of timm's has none.
             prefix: keep class and register tokens, in front; a network of timm's never does.
             masked: that of `embed`; a network of timm's has none.
+            compiled: that of `run_block`.
 
         Returns:
             One `(B, N, D)` tensor per block, or `(B, prefix + N, D)`.
@@ -154,7 +168,7 @@ class Encoder(nn.Module):
             return run_network(self.parts, images, blocks, norm, self.config.name)
         taps, tokens = [], self.embed(images, shift, masked)
         for index, block in enumerate(self.blocks[: blocks[-1] + 1]):
-            tokens = self.run_block(block, tokens, None if kept is None else kept[index])
+            tokens = self.run_block(block, tokens, None if kept is None else kept[index], compiled)
             if index in blocks:
                 tap = self.norm(tokens) if norm else tokens
                 taps.append(tap if prefix else tap[:, self.num_prefix_tokens :])
@@ -172,7 +186,7 @@ class Encoder(nn.Module):
 
         `kept`, `shift`, `prefix` and `masked` are those of `patch_tokens`.
         """
-        return self.patch_tokens(images, kept=kept, shift=shift, prefix=prefix, masked=masked)[0]
+        return self.patch_tokens(images, kept=kept, shift=shift, prefix=prefix, masked=masked, compiled=True)[0]
 
     def feature_maps(
         self, images: torch.Tensor, blocks: Sequence[int] | None = None, norm: bool = True
@@ -181,6 +195,10 @@ class Encoder(nn.Module):
         taps = self.patch_tokens(images, blocks, norm)
         rows, columns = images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size
         return [tokens.transpose(1, 2).reshape(len(images), -1, rows, columns) for tokens in taps]
+
+
+def _call_block(block: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
+    return block(*inputs)
 
 
 def kept_branches(draws: torch.Tensor, drop: torch.Tensor) -> torch.Tensor:

@@ -49,6 +49,7 @@ class PixelEncoder(Encoder):
         shift: torch.Tensor | None = None,
         prefix: bool = False,
         masked: tuple[torch.Tensor, torch.Tensor] | None = None,
+        compiled: bool = False,
     ) -> list[torch.Tensor]:
         """Return the tokens `(B, N, 6)` of images `(B, 3, H, W)`; arguments and errors are `Encoder.patch_tokens`'."""
         check_blocks(blocks, self.depth)

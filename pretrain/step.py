@@ -47,7 +47,7 @@ class TrainingStep:
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
         self.rates = Rates(schedules, device, self.parameters[0].dtype)
         if compiles(recipe, device):
-            compile_encoders(model, recipe)
+            compile_encoders(model)
         self.wrapped: Any = wrap(model)
         if record is None and records(recipe, device) and self.wrapped is model:
             record = record_on_gpu
@@ -147,9 +147,9 @@ class TrainingStep:
         self.scaler.load_state_dict(state["scaler"])
 
 
-def compile_encoders(model: Method, recipe: Recipe) -> None:
-    """Compile the encoders' blocks in place, so that parameters keep their names: once for all blocks, which are alike, and
-    each size of views. The whole network would take a dozen times as long."""
+def compile_encoders(model: Method) -> None:
+    """Compile the encoders for training in place, so that parameters keep their names; the whole networks would take a dozen
+    times as long."""
     from torch._dynamo import config  # takes seconds
 
     settings: Any = config
@@ -157,8 +157,7 @@ def compile_encoders(model: Method, recipe: Recipe) -> None:
     setattr(settings, "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit", 64)
     settings.optimize_ddp = False  # a block is too small to be cut where DDP's buckets end
     for encoder in model.encoders:
-        for block in encoder.parts.blocks:
-            block.compile(dynamic=False)
+        encoder.compile_for_training()
 
 
 def compiles(recipe: Recipe, device: torch.device) -> bool:

@@ -123,9 +123,12 @@ def test_explicit_attention_equals_the_fused_one():
 
 @pytest.mark.slow
 def test_compiled_step_equals_plain_step(device):
-    """torch.compile needs a C++ compiler on a CPU."""
+    """torch.compile needs a C++ compiler on a CPU. Blocks are compiled once for all; pictures of other sizes are not."""
     if device.type == "cpu" and not shutil.which("g++"):
         pytest.skip("no g++")
+    from torch._dynamo.utils import counters
+
+    counters.clear()
     torch.manual_seed(0)
     recipe, schedules = setting()
     model = Method(ENCODER, HeadConfig(16, 32, 16)).to(device)
@@ -136,3 +139,7 @@ def test_compiled_step_equals_plain_step(device):
         ours, theirs = (side([draw_batch(step, torch.float32, device=device)], step) for side in (fast, plain))
         assert float(ours["loss"]) == pytest.approx(theirs["loss"], rel=1e-4), step
     assert list(fast.model.state_dict()) == list(model.state_dict())
+    graphs = counters["stats"]["unique_graphs"]
+    assert graphs == 3  # of the teacher, and of the student's two sizes
+    fast.model.teacher.backbone.feature_maps(torch.randn(1, 3, 64, 40, device=device))
+    assert counters["stats"]["unique_graphs"] == graphs
