@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from flsl.runtime.errors import UserError, is_out_of_memory
+
 T = TypeVar("T")
 Run = Callable[[Sequence[torch.Tensor]], dict[str, torch.Tensor]]
 WARM_UP = 3  # runs that find kernels, allocate states and compile what is compiled
@@ -47,7 +49,11 @@ class Captured:
         return dict(zip(names, scalars.clone().unbind()))
 
     def _record(self, inputs: Sequence[torch.Tensor], run: Run) -> None:
-        """Record `run`; the state is afterwards what it was."""
+        """Record `run`; the state is afterwards what it was.
+
+        Raises:
+            UserError: it cannot be recorded.
+        """
         self.recorded = None  # the memory of an earlier recording is free
         static = [t.clone() for t in inputs]
         put_back = self.keep()
@@ -57,7 +63,15 @@ class Captured:
             wide = next(iter(scalars.values())).dtype
             return list(scalars), torch.stack([value.to(wide) for value in scalars.values()])
 
-        replay, (names, scalars) = self.record(compute)
+        try:
+            replay, (names, scalars) = self.record(compute)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"the training step cannot be recorded as a CUDA graph: {str(error).splitlines()[0]}. It runs without one by "
+                "--set runtime.cuda_graph=False, and, if that says the same, uncompiled by --set runtime.compile=False."
+            ) from error
         self.recorded = static, replay, names, scalars
         put_back()
 

@@ -9,6 +9,7 @@ from support.tape import Tape, record_on_tape
 
 from flsl.architecture import EncoderConfig
 from flsl.objective import HeadConfig, Loss, MeanShift, Temperature
+from flsl.runtime.errors import UserError
 from flsl.sampling import draw_queries
 from pretrain.apply_batched import apply_batched
 from pretrain.batch import Batch
@@ -100,6 +101,20 @@ def test_no_gradient_is_waited_for_when_recording_begins():
     step = build("fp32", record)
     step([draw_batch(0)], 0)
     assert older == [0]
+
+
+def test_a_step_that_cannot_be_recorded_says_what_runs():
+    def record(run):
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nSearch for ...")
+
+    with pytest.raises(UserError, match=r"when stream is capturing\. .*cuda_graph=False.*compile=False"):
+        build("fp32", record)([draw_batch(0)], 0)
+
+    def run_out(run):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        build("fp32", run_out)([draw_batch(0)], 0)
 
 
 def test_recomputed_activations_leave_out_the_same_branches():
