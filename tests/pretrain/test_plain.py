@@ -4,6 +4,7 @@ import copy
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -40,6 +41,8 @@ def draw_batch(seed, dtype=torch.float64, batch=3, device="cpu"):
 def test_fast_step_equals_plain_step(device, shift):
     torch.manual_seed(0)
     recipe, schedules = setting()
+    if device.type == "cuda":  # whose optimizer has its learning rate in float32: both sides get such a one
+        schedules.lr[:] = schedules.lr.astype(np.float32)
     model = Method(ENCODER, HeadConfig(16, 32, 16)).double().to(device)
     fast = TrainingStep(copy.deepcopy(model), recipe, schedules, device)
     plain = PlainStep(copy.deepcopy(model), recipe, schedules)
@@ -48,11 +51,11 @@ def test_fast_step_equals_plain_step(device, shift):
         if shift:
             batch.drawn["shifts"] = [shift * torch.rand(len(view), 2, device=device) for view in batch.views]
         ours, theirs = fast([batch], step), plain([batch], step)
-        limit = 1e-10 if device.type == "cpu" else 1e-6  # a GPU's optimizer has its learning rate in float32
+        limit = 1e-10 if device.type == "cpu" else 1e-7
         for name, value in theirs.items():
             assert abs(float(ours[name]) - value) < limit, (step, name)
     for (name, ours), theirs in zip(fast.model.named_parameters(), plain.model.parameters()):
-        assert (ours - theirs).abs().max() < max(limit, 1e-7), name
+        assert (ours - theirs).abs().max() < 1e-7, name
 
 
 def test_mixed_precision_stays_close():
