@@ -38,7 +38,7 @@ class Encoder(nn.Module):
         self.patch_size, self.embed_dim = config.patch_size, config.embed_dim
         self.depth, self.num_heads = config.depth, config.num_heads
         self.grad_checkpointing, self.drop_path = False, drop_path
-        self.compiled_block: Callable[..., torch.Tensor] | None = None
+        self.compiled_block: Callable[..., torch.Tensor] = _call_block
         self.num_prefix_tokens = int(config.class_token) + config.register_tokens
         if config.timm_model is not None:
             heads = {"num_heads": config.num_heads} if "num_heads" in config.timm_arguments else {}
@@ -124,7 +124,7 @@ class Encoder(nn.Module):
         `kept` `(2, B)` multiplies its two branches, image by image: stochastic depth that was drawn elsewhere. `compiled` takes
         the compiled form, where there is one.
         """
-        call = (self.compiled_block if compiled else None) or _call_block
+        call = self.compiled_block if compiled else _call_block
         inputs = (block, tokens) if kept is None else (block, tokens, kept)
         if self.grad_checkpointing and self.training:
             # Only what the block draws itself has to be drawn again alike when it is computed again.

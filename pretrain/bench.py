@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     from flsl.runtime.device import choose_device
     from flsl.runtime.errors import is_out_of_memory, require_between
     from flsl.runtime.precision import choose_dtype
-    from flsl.runtime.stopwatch import peak_memory
+    from flsl.runtime.stopwatch import peak_device_memory, peak_memory
     from pretrain.bench_run import link_photographs, time_run
     from pretrain.recipe import read_recipe
 
@@ -77,7 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
                 raise
             print("  out of memory")
             rows.add("step", **common, error="out of memory")
-        print(f"peak memory of the process so far: {peak_memory():.0f} MiB")
+        on_device = peak_device_memory(device)
+        also = "" if on_device is None else f"; of the device, by the last side: {on_device:.0f} MiB"
+        print(f"peak memory of the process so far: {peak_memory():.0f} MiB{also}")
     recipe = read_recipe(arguments.config, arguments.overrides)
     if "loader" in arguments.part:
         time_loaders(recipe, arguments, rows)
@@ -139,6 +141,7 @@ def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Cal
 
     from flsl.model import FLSL
     from flsl.runtime.errors import UserError
+    from flsl.runtime.stopwatch import peak_device_memory
     from pretrain.batch import to_device
     from pretrain.dataset import draw_sample
     from pretrain.feed import choose_apply
@@ -167,11 +170,11 @@ def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Cal
     sides: dict[str, Callable[[], None]] = {}
     memory: dict[str, float] = {}
 
-    def start(name: str, call: Callable[[], None], before: int) -> None:
+    def start(name: str, call: Callable[[], None], before: float) -> None:
         sides[name] = call
         if on_gpu:
             call()
-            memory[name] = (torch.cuda.max_memory_reserved(device) - before) / 2**20
+            memory[name] = (peak_device_memory(device) or 0.0) - before
 
     before = held_memory(device)
     fast = TrainingStep(build_model(recipe).to(device), recipe, schedules, device)
@@ -293,14 +296,15 @@ def draw_photographs(folder: Path, count: int = 8) -> Path:
     return folder
 
 
-def held_memory(device: Any) -> int:
-    """Return the bytes of a GPU that tensors of this process hold, and let the peak begin there; 0 on a CPU.
+def held_memory(device: Any) -> float:
+    """Return the MiB of a GPU that this process holds, and let the peak begin there; 0 on a CPU.
 
     A recorded step holds its memory between replays too, where it does not count as allocated."""
     import torch
 
-    if device.type != "cuda":
-        return 0
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats(device)
-    return torch.cuda.memory_reserved(device)
+    from flsl.runtime.stopwatch import peak_device_memory
+
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    return peak_device_memory(device) or 0.0

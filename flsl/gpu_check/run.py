@@ -19,7 +19,7 @@ from pathlib import Path
 
 from flsl.gpu_check.parts import ROOT, Part
 from flsl.gpu_check.report import NOT_CHECKED, OUT_OF_TIME, PartResult, Report, StepResult, table
-from flsl.gpu_check.steps import run_step
+from flsl.gpu_check.steps import Surroundings, run_step
 from flsl.runtime.device import cores
 from flsl.runtime.errors import UserError
 
@@ -76,7 +76,8 @@ def check(parts: Sequence[Part], out: Path, *, device: str, minutes: float, path
                     todo.append((part, result))
                     print(f"{part.name}: {part.title}, at most {limit:.0f} s", flush=True)
             threads = None if len(todo) < 2 else max(cores() // (2 * len(todo)), 1)
-            _run_beside([partial(_run_part, *pair, Path(folder), log, path, threads, write) for pair in todo])
+            around = Surroundings(ROOT, log, path, threads, threading.Event())
+            _run_beside([partial(_run_part, *pair, Path(folder), around, write) for pair in todo], around.stop)
             for result in results:
                 said = f"{result.status}{f': {result.reason}' if result.reason else ''}"[:300]
                 print(f"  {f'{result.name}: ' if len(results) > 1 else ''}{said}", flush=True)
@@ -100,28 +101,18 @@ def _commands_can_be_interrupted() -> Iterator[None]:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _run_beside(calls: Sequence[Callable[[threading.Event], None]]) -> None:
-    """Make calls beside each other; where one fails or Ctrl-C comes, the event that they get tells all to stop."""
-    stop = threading.Event()
+def _run_beside(calls: Sequence[Callable[[], None]], stop: threading.Event) -> None:
+    """Make calls beside each other; where one fails or Ctrl-C comes, `stop` tells all of them."""
     with ThreadPoolExecutor(max(len(calls), 1)) as pool:
         try:
-            for done in [pool.submit(call, stop) for call in calls]:
+            for done in [pool.submit(call) for call in calls]:
                 done.result()
         except BaseException:
             stop.set()
             raise
 
 
-def _run_part(
-    part: Part,
-    result: PartResult,
-    folder: Path,
-    log: Path,
-    path: list[str],
-    threads: int | None,
-    write: Callable[[], None],
-    stop: threading.Event,
-) -> None:
+def _run_part(part: Part, result: PartResult, folder: Path, around: Surroundings, write: Callable[[], None]) -> None:
     """Run a part's steps; the time that one leaves is the next one's."""
     begin = time.monotonic()
     work = folder / part.name
@@ -131,7 +122,7 @@ def _run_part(
         if left <= 0:
             found = StepResult(step.name, list(step.words), OUT_OF_TIME, "no time was left for it")
         else:
-            found = run_step(step, left, root=ROOT, work=work, log=log, path=path, threads=threads, stop=stop)
+            found = run_step(step, left, work, around)
         result.steps.append(found)
         result.seconds = round(time.monotonic() - begin, 1)
         write()

@@ -29,59 +29,56 @@ class Step:
     kind: Literal["rows", "tests"]  # a JSON list of rows, or pytest's XML
 
 
-def run_step(
-    step: Step,
-    seconds: float,
-    *,
-    root: Path,
-    work: Path,
-    log: Path,
-    path: list[str],
-    threads: int | None,
-    stop: threading.Event,
-) -> StepResult:
+@dataclass(frozen=True)
+class Surroundings:
+    """What commands that run beside each other have in common."""
+
+    root: Path  # working directory: the repository
+    log: Path  # gets everything that a command prints, when it has ended
+    path: list[str]  # for PYTHONPATH
+    threads: int | None  # for products on the CPU; more would wait for each other beside other commands
+    stop: threading.Event  # kills them when it is set
+
+
+def run_step(step: Step, seconds: float, work: Path, around: Surroundings) -> StepResult:
     """Run a command for at most so many seconds.
 
     Args:
         step: what to run.
         seconds: how long it may take.
-        root: working directory: the repository.
-        work: an existing folder for what is temporary, beside those of other parts.
-        log: gets everything that the command prints, when it has ended.
-        path: for PYTHONPATH.
-        threads: for products on the CPU, where other commands run beside this one; more would wait for each other.
-        stop: kills the command when it is set.
+        work: an existing folder for what is temporary, of this part alone.
+        around: what it shares with others.
     """
     found = work / f"{step.name.replace(' ', '-')}.found"
     words = [word.format(found=found, work=work) for word in step.words]
     result = StepResult(step.name, [word.replace(f"{work}/", "") for word in words])
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(path),
+        "PYTHONPATH": os.pathsep.join(around.path),
         "PYTHONUNBUFFERED": "1",
     }
-    if threads is not None:
-        environment["OMP_NUM_THREADS"] = str(threads)
+    if around.threads is not None:
+        environment["OMP_NUM_THREADS"] = str(around.threads)
     begin = time.monotonic()
     printed = found.with_suffix(".printed")
     with open(printed, "w") as file:
         command = [sys.executable, "-m", *words]
         process = subprocess.Popen(
             command,
-            cwd=root,
+            cwd=around.root,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
             start_new_session=True,
         )
-        late = _wait(process, seconds, stop)
+        late = _wait(process, seconds, around.stop)
     result.seconds, result.exit_code = time.monotonic() - begin, process.returncode
     result.status = OUT_OF_TIME if late else PASSED if process.returncode == 0 else FAILED
     if late:
         result.reason = f"more than {seconds:.0f} s"
     _read(step, found, result)
-    said = printed.read_text(errors="replace").replace(f"{root}/", "").strip()
-    with open(log, "a") as file:  # at once: other commands may run beside this one
+    said = printed.read_text(errors="replace").replace(f"{around.root}/", "").strip()
+    with open(around.log, "a") as file:  # at once: other commands may run beside this one
         file.write(f"\n$ python -m {' '.join(words)}\n{said}\n")
     if result.status == FAILED and not result.reason:
         result.reason = f"exit code {process.returncode}: {said[-TOLD:]}"
