@@ -11,16 +11,24 @@ FEWEST = 10  # reports of the loss before anything is said of its course
 LOST_RANK = 0.5  # of the untrained network's effective rank
 GAINED_PLACE, MUCH_PLACE = 1.5, 0.2  # times the untrained network's share, and the least share
 GAINED_COLOR, MUCH_COLOR = 1.2, 0.7
+LOST_CENTROIDS = 0.25  # of those that an untrained network chooses
 
 
-def diagnose(start: Components, now: Components, losses: Sequence[float], advice: Mapping[str, str]) -> list[str]:
+def diagnose(
+    start: Components,
+    now: Components,
+    losses: Sequence[float],
+    advice: Mapping[str, str],
+    in_use: Sequence[float] = (),
+) -> list[str]:
     """Return one sentence or two per fault; none where the run looks well.
 
     Args:
         start: of the untrained network.
         now: of the network so far, on the same images.
         losses: the loss of each report so far, in order.
-        advice: what helps with the method against a `flat` loss and a `collapse`.
+        advice: what helps with the method against a `flat` loss, a `collapse`, and `few` centroids in use.
+        in_use: of the reports so far that count them, the centroids that are the first choice of any token or image.
     """
     found = []
     first, last = course(losses)
@@ -37,6 +45,12 @@ def diagnose(start: Components, now: Components, losses: Sequence[float], advice
             f"The mean-shift of a query spreads over {now.attended:.0%} of a view's tokens"
             + (", so that every mode is nearly the view's mean" if now.attended > 0.3 else "")
             + f": {advice['collapse']}."
+        )
+    left = float(np.mean(in_use[-3:])) if len(in_use) > 1 else float("inf")
+    if in_use and left <= LOST_CENTROIDS * in_use[0]:
+        found.append(
+            f"assignments collapse: {left:.0f} centroids are the first choice of all that a step assigns, before training "
+            f"{in_use[0]:.0f}. The entropy of the mean assignment hides it where assignments are soft: {advice['few']}."
         )
     if now.place > max(GAINED_PLACE * start.place, MUCH_PLACE):
         found.append(

@@ -24,7 +24,7 @@ from pretrain.crops import decode
 from pretrain.diagnosis import diagnose
 from pretrain.journal import Journal
 from pretrain.labeled import Labeled, read_labeled
-from pretrain.method import find_method
+from pretrain.method import Method, find_method
 from pretrain.photometric import normalize
 from pretrain.recipe import Recipe
 
@@ -79,10 +79,11 @@ class Probe:
         start = self.start = self.start or found
         words = ", ".join(_said(name, value, start.get(name) if done else None) for name, value in found.items())
         print(f"probe after {done} steps: {words}", flush=True)
-        losses = [row["loss"] for row in self.journal.rows() if "loss" in row]
-        for sentence in (
-            diagnose(_components(start), _components(found), losses, find_method(self.recipe).advice) if done else ()
-        ):
+        if not done:
+            return
+        rows, advice = self.journal.rows(), Method.advice | find_method(self.recipe).advice
+        losses, in_use = ([row[name] for row in rows if name in row] for name in ("loss", "centroids_in_use"))
+        for sentence in diagnose(_components(start), _components(found), losses, advice, in_use):
             print(f"warning: probe after {done} steps: {sentence}", file=sys.stderr, flush=True)
 
     @torch.no_grad()

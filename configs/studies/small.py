@@ -37,11 +37,14 @@ methods |= {  # of whole images
     )
     for name in ("simclr", "vicreg", "mocov3")
 }
-methods["dino"] = dict(
-    recipe="configs/pretrain/dino_small.py",
-    set=[*size, *rates, "views.n_local=0", "head.hidden_dim=512", "training.batch_size=32"],
-    trials=[["optimizer.lr=8e-3"], ["optimizer.lr=1.6e-2"]],
-)
+methods |= {  # of whole images, and iBOT of patches too, by centroids
+    name: dict(
+        recipe=f"configs/pretrain/{name}_small.py",
+        set=[*size, *rates, "views.n_local=0", "head.hidden_dim=512", "training.batch_size=32"],
+        trials=[["optimizer.lr=8e-3"], ["optimizer.lr=1.6e-2"]],
+    )
+    for name in ("dino", "ibot")
+}
 floors = dict(random="random:vit_nano/16", pixels="pixels/16")
 seeds = [0, 1]
 pretraining = ["photographs", "imagenet_mini"]

@@ -56,6 +56,7 @@ class Method(method.Method):
     advice = {
         "flat": "raise optimizer.lr, or sharpen the teacher's assignments (lower temperature.teacher)",
         "collapse": "lower temperature.teacher, or slow the teacher down (higher optimizer.ema_momentum)",
+        "few": "lower optimizer.lr, or slow the teacher down (higher optimizer.ema_momentum)",
     }
     center: torch.Tensor  # (1, K), subtracted from the teacher's logits
 

@@ -101,6 +101,7 @@ class Method(FLSL, method.Method):
     advice = {
         "flat": "raise optimizer.lr, or sharpen the teacher's assignments (lower temperature.teacher)",
         "collapse": "raise mean_shift.scale_sa and scale_ca, or lower loss.upsilon",
+        "few": "raise loss.gamma, sharpen assignments (lower temperature.student and teacher), or switch loss.centering on",
     }
 
     @classmethod
