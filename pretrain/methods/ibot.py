@@ -119,8 +119,8 @@ class Method(method.Method):
         side = recipe.views.global_size // recipe.encoder.patch_size
         for _ in range(TEACHER_VIEWS):
             share = random.uniform(options.share - options.spread, options.share + options.spread)
-            count = int(share * side**2) if random.random() < options.masked else 0
-            plan.drawn.setdefault("masks", []).append(torch.from_numpy(draw_mask(side, count, random)))
+            most = share * side**2 if random.random() < options.masked else 0.0
+            plan.drawn.setdefault("masks", []).append(torch.from_numpy(draw_mask(side, most, random)))
         return plan
 
     @classmethod
@@ -195,26 +195,26 @@ def masked_patch_loss(student: torch.Tensor, teacher: torch.Tensor, masks: torch
     return ((each * weights).sum(-1) / weights.sum(-1).clamp_min(1)).mean()
 
 
-def draw_mask(side: int, count: int, random: np.random.Generator) -> np.ndarray:
-    """Draw a mask `(side * side,)` of at most `count` patches, as blocks of random size and aspect ratio that may overlap."""
+def draw_mask(side: int, most: float, random: np.random.Generator) -> np.ndarray:
+    """Draw a mask `(side * side,)` of at most `most` patches, as blocks of random area and aspect ratio that may overlap.
+
+    A block has between a ninth of the view and all patches that are left, is smaller than the view along both sides, and
+    masks at least one more patch.
+    """
     mask = np.zeros((side, side), bool)
-    left = count
-    while left > 0:
-        added = 0
+    smallest = (side // 3) ** 2
+    while (left := most - mask.sum()) > 0:
         for _ in range(TRIES):
-            area = random.uniform(min(left, max(left // 2, 1)), left) if left > 1 else 1.0
+            area = random.uniform(min(smallest, left), max(smallest, left))
             ratio = math.exp(random.uniform(math.log(ASPECT[0]), math.log(ASPECT[1])))
-            height, width = (max(round(math.sqrt(value)), 1) for value in (area * ratio, area / ratio))
-            if height > side or width > side:
+            height, width = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if height >= side or width >= side:
                 continue
-            top, start = int(random.integers(side - height + 1)), int(random.integers(side - width + 1))
+            top, start = random.integers(side - height + 1), random.integers(side - width + 1)
             block = mask[top : top + height, start : start + width]
-            added = int(block.size - block.sum())
-            if 0 < added <= left:
+            if 0 < (~block).sum() <= left:
                 block[:] = True
                 break
-            added = 0
-        if not added:
+        else:
             break
-        left -= added
     return mask.reshape(-1)
