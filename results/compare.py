@@ -1,4 +1,4 @@
-"""Is A really better than B? Paired bootstrap over the items that both were scored on, with Holm's correction."""
+"""Is A really better than B? Paired bootstrap over the items that both were scored on, the chance of training, Holm's correction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +9,7 @@ from flsl.runtime.errors import UserError, unknown_key
 from results.record import FEWEST_UNITS, Record
 
 LEVEL = 0.05  # a p-value below it decides
+FEW_FREEDOM = 4  # of the spread of trainings: below it Student's distribution has very long tails
 FEW_ITEMS = 10  # percentile intervals over fewer are much too short
 CHUNK = 1 << 22  # numbers of drawn items held at once
 TIE = 1e-9  # percent: sums in another order differ by less
@@ -41,6 +42,14 @@ class Comparison:
         return f"[{self.low:+.2f}, {self.high:+.2f}]" if self.items >= FEWEST_UNITS else "no interval"
 
 
+@dataclass(frozen=True)
+class Spread:
+    """How far trainings of one model scatter: the variance of their mean scores, and its degrees of freedom."""
+
+    variance: float
+    freedom: int
+
+
 def compare_records(
     a: Record, b: Record, metric: str | None = None, *, resamples: int = 10_000, seed: int = 0
 ) -> Comparison:
@@ -49,7 +58,13 @@ def compare_records(
 
 
 def compare_groups(
-    a: Sequence[Record], b: Sequence[Record], metric: str | None = None, *, resamples: int = 10_000, seed: int = 0
+    a: Sequence[Record],
+    b: Sequence[Record],
+    metric: str | None = None,
+    *,
+    spread: Spread | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
 ) -> Comparison:
     """Compare two models, each with the records of one or several trainings, on the same items of one protocol.
 
@@ -57,28 +72,29 @@ def compare_groups(
         a: the records of one model, one per training; all need `per_item` scores.
         b: those of the other.
         metric: key of the items' scores; default: the headline of `a` (without box_, where items have that).
+        spread: how far trainings scatter; default: as those of both sides do (docs/protocols.md, "Uncertainty").
         resamples: bootstrap resamples of the items, drawn once for both sides (paired); where a side has several
-            trainings, they are drawn anew too, so that the interval covers both.
+            trainings, their chance is added, so that the interval covers both.
         seed: of the resampling.
 
     Raises:
         UserError: other protocol, data or items, or no such scores.
     """
     first = a[0]
-    for other in (*a[1:], *b):
-        _check_same(first, other)
     metric = metric or item_metric(first)
-    items = sorted(_scores(first, metric))
-    values = [np.array([_same_items(record, first, metric, items) for record in side]) for side in (a, b)]
+    values = item_scores([a, b], metric)
+    spread = spread or spread_of_trainings(values)
     differences = values[0].mean(axis=0) - values[1].mean(axis=0)  # (items,)
-    count = len(items)
-    means = resampled_means(values, resamples, seed)
+    count = len(differences)
+    means = resampled_means(values, spread, resamples, seed)
     moved = means[:, 0] - means[:, 1]
     low, high = np.quantile(moved, [0.025, 0.975])
     p = two_sided_p(moved, count)
     notes = [f"only {count} items, so the interval is not to be relied on"] if count < FEW_ITEMS else []
     if len(a) == len(b) == 1:
         notes.append(_weighting_note(first, b[0], metric, float(differences.mean())))
+    elif spread.freedom < FEW_FREEDOM:
+        notes.append(f"few trainings: how far they scatter is known by {spread.freedom} degrees of freedom")
     return Comparison(
         a=first.model.name,
         b=b[0].model.name,
@@ -94,31 +110,46 @@ def compare_groups(
     )
 
 
-def resampled_means(models: Sequence[np.ndarray], resamples: int, seed: int = 0) -> np.ndarray:
-    """Return each model's mean over resamples of the items, (resamples, models); all models share the draws (paired).
+def spread_of_trainings(models: Sequence[np.ndarray]) -> Spread:
+    """Return the variance of trainings around their own model's mean, taken to be the same for all models (pooled).
 
     Args:
-        models: scores (trainings, items) of each; where a model has several trainings, they are drawn anew too.
+        models: scores (trainings, items) of each; those of one training tell nothing.
+    """
+    means = [model.mean(axis=1) for model in models]
+    freedom = sum(len(mean) - 1 for mean in means)
+    total = sum(float(((mean - mean.mean()) ** 2).sum()) for mean in means)
+    return Spread(total / freedom if freedom else 0.0, freedom)
+
+
+def resampled_means(models: Sequence[np.ndarray], spread: Spread, resamples: int, seed: int = 0) -> np.ndarray:
+    """Return each model's mean over resamples of the items, (resamples, models); all models share the draws (paired).
+
+    To the mean of a model with several trainings comes what other trainings could have given: normal, by a variance that is
+    itself only known from a few, so that a difference of two has Student's distribution. Redrawing two trainings would
+    take their agreement for proof: in a third of all cases two and two lie apart by chance.
+
+    Args:
+        models: scores (trainings, items) of each.
+        spread: of trainings.
         resamples: how many.
         seed: of the resampling.
     """
-    trainings = np.concatenate(models)
-    count = trainings.shape[1]
+    scores = np.stack([model.mean(axis=0) for model in models])  # (models, items)
+    count = scores.shape[1]
     generator, size = np.random.default_rng(seed), max(1, CHUNK // count)
-    means = np.empty((resamples, len(trainings)))
+    means = np.empty((resamples, len(scores)))
     for start in range(0, resamples, size):
         rows = min(size, resamples - start)
         drawn = generator.integers(0, count, (rows, count)) + count * np.arange(rows)[:, None]
         times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
-        means[start : start + rows] = times.astype(float) @ trainings.T / count
-    generator, columns, first = np.random.default_rng([seed, 1]), [], 0
-    for model in models:
-        own = means[:, first : first + len(model)]
-        if len(model) > 1:
-            own = np.take_along_axis(own, generator.integers(0, len(model), own.shape), axis=1)
-        columns.append(own.mean(axis=1))
-        first += len(model)
-    return np.stack(columns, axis=1)
+        means[start : start + rows] = times.astype(float) @ scores.T / count
+    if spread.freedom:
+        generator = np.random.default_rng([seed, 1])
+        deviation = np.sqrt(spread.variance * spread.freedom / generator.chisquare(spread.freedom, (resamples, 1)))
+        share = np.array([len(model) ** -0.5 if len(model) > 1 else 0.0 for model in models])
+        means += deviation * share * generator.standard_normal(means.shape)
+    return means
 
 
 def two_sided_p(moved: np.ndarray, items: int) -> float:
@@ -133,6 +164,20 @@ def item_metric(record: Record) -> str:
     scored = {name for scores in record.per_item.values() for name in scores}
     short = record.headline.removeprefix("box_")
     return short if record.headline not in scored and short in scored else record.headline
+
+
+def item_scores(models: Sequence[Sequence[Record]], metric: str) -> list[np.ndarray]:
+    """Return the scores (trainings, items) of each model's records, items in one order.
+
+    Raises:
+        UserError: other protocol, data or items, or no such scores.
+    """
+    first = models[0][0]
+    for records in models:
+        for record in records:
+            _check_same(first, record)
+    items = sorted(_scores(first, metric))
+    return [np.array([_same_items(record, first, metric, items) for record in records]) for records in models]
 
 
 def _scores(record: Record, metric: str) -> dict[str, float]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from results.compare import LEVEL, item_metric, resampled_means, two_sided_p
+from results.compare import LEVEL, item_metric, resampled_means, spread_of_trainings, two_sided_p
 from results.record import FEWEST_UNITS, Record
 
 RESAMPLES = 10_000
@@ -56,7 +56,8 @@ class _Paired:
                 scores.append(np.array([[item[name] for name in self.items] for item in found]))
         if len(scores) > 1:
             self.whole = [score.mean() for score in scores]
-            self.means = resampled_means(scores, max(RESAMPLES // 5, min(RESAMPLES, DRAWS // len(self.items))))
+            resamples = max(RESAMPLES // 5, min(RESAMPLES, DRAWS // len(self.items)))
+            self.means = resampled_means(scores, spread_of_trainings(scores), resamples)
 
     def apart(self, first: int, other: int, higher: bool) -> tuple[bool | None, str]:
         """Tell whether another model is worse than the first, and what decided; None where items cannot tell."""

@@ -5,7 +5,16 @@ from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
 from flsl.runtime.errors import UserError
-from results.compare import LEVEL, Comparison, compare_groups, holm
+from results.compare import (
+    LEVEL,
+    Comparison,
+    Spread,
+    compare_groups,
+    holm,
+    item_metric,
+    item_scores,
+    spread_of_trainings,
+)
 from results.record import Record
 from results.study.cells import Cells, Pretraining, Scoring
 from results.study.declaration import Evaluation, Study
@@ -89,8 +98,13 @@ def find(cells: Cells) -> Finding:
         name: {test.name: _score(mine, test) for test in study.tests if (mine := records[name, test.name])}
         for name in models
     }
+    spreads = {test.name: _spread([records[name, test.name] for name in study.methods], test) for test in study.tests}
     pairs = [
-        Pair(test.name, other, replace(compare_groups(mine, theirs, test.metric or None), a=method, b=other))
+        Pair(
+            test.name,
+            other,
+            replace(compare_groups(mine, theirs, test.metric or None, spread=spreads[test.name]), a=method, b=other),
+        )
         for method, other in _compared(study)
         for test in study.tests
         if (mine := records[method, test.name]) and (theirs := records[other, test.name])
@@ -122,6 +136,14 @@ def _require_apart(selection: Sequence[Record | None], tests: Sequence[Record]) 
 
 def _records(found: Sequence[tuple[Scoring, Record]], model: str, test: Evaluation) -> list[Record]:
     return [record for scoring, record in found if (scoring.model, scoring.evaluation) == (model, test)]
+
+
+def _spread(methods: Sequence[Sequence[Record]], test: Evaluation) -> Spread:
+    """Return how far the trainings of a study's methods scatter: same data, same budget, so one spread for all."""
+    scored = [records for records in methods if records]
+    if not scored:
+        return Spread(0.0, 0)
+    return spread_of_trainings(item_scores(scored, test.metric or item_metric(scored[0][0])))
 
 
 def _score(records: Sequence[Record], test: Evaluation) -> Score:
