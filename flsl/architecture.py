@@ -123,6 +123,15 @@ class EncoderConfig:
         """Return the fields as plain values (for JSON)."""
         return asdict(self)
 
+    def beyond_weights(self) -> dict[str, Any]:
+        """Return what makes another function of the same tensors, where it is not the usual: heads of 64, positions as DINO's."""
+        found: dict[str, Any] = {}
+        if self.architecture == "custom" and self.embed_dim % 64 == 0 and self.num_heads != self.embed_dim // 64:
+            found["num_heads"] = self.num_heads
+        if self.position_interpolation != "dino":
+            found["position_interpolation"] = self.position_interpolation
+        return found
+
 
 def named(embed_dim: int, depth: int, num_heads: int) -> str:
     """Return the name of the architecture with these sizes, or "custom"."""

@@ -42,8 +42,10 @@ class LoadedEncoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The sha256 over the encoder's tensors, taken once."""
-        return fingerprint(self.encoder)
+        """What tells this encoder from others, taken once: the `fingerprint` of its tensors, and, where it is not the usual,
+        what else makes its features (heads, how positions are resized)."""
+        proof, more = fingerprint(self.encoder), self.encoder.config.beyond_weights()
+        return hashlib.sha256(f"{proof} {json.dumps(more)}".encode()).hexdigest() if more else proof
 
     def model_fields(self, name: str | None = None) -> dict[str, Any]:
         """Return the fields of a record's model section; `name` replaces the checkpoint's own."""

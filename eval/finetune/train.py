@@ -20,7 +20,7 @@ from eval.finetune.states import average_of, unwrapped
 from eval.finetune.task import Task
 from eval.finetune.weights import write_model
 from flsl.architecture import EncoderConfig
-from flsl.checkpoint import load_encoder
+from flsl.checkpoint import fingerprint, load_encoder
 from flsl.runtime.config import dump_config
 from flsl.runtime.distributed import is_main, share, start_ranks, wait, world_size
 from flsl.runtime.files import write_text
@@ -98,8 +98,8 @@ def train(
         )
         shown = [ProgressHook(console)] if is_main() else []
         with StopSignal() as signal:
-            fingerprint = FingerprintHook(identity["encoder"], task.kind)
-            for hook in (fingerprint, *shown, PreemptionHook(signal), *hooks):
+            proof = FingerprintHook(fingerprint(loaded.encoder), task.kind)
+            for hook in (proof, *shown, PreemptionHook(signal), *hooks):
                 runner.register_hook(hook)
             try:
                 runner.train()

@@ -35,7 +35,8 @@ class BoxData:
     official: bool
     train: list[Example]
     val: list[Example]
-    annotation_sha256: str
+    annotation_sha256: str  # of val
+    train_sha256: str  # of the boxes and classes that are learned from
 
 
 def read_box_data(root: Path) -> BoxData:
@@ -48,10 +49,11 @@ def read_box_data(root: Path) -> BoxData:
         raise UserError(f"{root} is not a folder. --data must name images with boxes: see `python -m eval knn --help`.")
     if (root / XML).is_dir():
         train, val = (_read_xml_split(root, split) for split in ("train", "val"))
-        kind, digest = "imagenet", _hash_xml(root / XML / "val")
+        kind, digests = "imagenet", [_hash_xml(root / XML / split) for split in ("val", "train")]
     elif (root / "annotations").is_dir():
         train, val = (_read_coco_split(root, split) for split in ("train2017", "val2017"))
-        kind, digest = "coco", sha256_of_file(root / "annotations" / "instances_val2017.json")
+        files = [root / "annotations" / f"instances_{split}2017.json" for split in ("val", "train")]
+        kind, digests = "coco", [sha256_of_file(file) for file in files]
     else:
         inside = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
         raise UserError(
@@ -62,7 +64,7 @@ def read_box_data(root: Path) -> BoxData:
     marker = read_marker(root)
     official = marker is None and (len(train), len(val)) == OFFICIAL[kind]
     name = marker["name"] if marker else kind if official else f"{kind}-subset"
-    return BoxData(name, official, train, val, digest)
+    return BoxData(name, official, train, val, *digests)
 
 
 def _read_coco_split(root: Path, split: str) -> list[Example]:

@@ -51,7 +51,7 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
     identity = {
         "encoder": model["fingerprint"],
         "protocol": dataclasses.asdict(BBOX),
-        "data": {"annotations": boxes.annotation_sha256, "images": images},
+        "data": {"annotations": boxes.annotation_sha256, "learned from": boxes.train_sha256, "images": images},
     }
     part = [str(example.path.relative_to(data)) for example in todo] if len(todo) < len(boxes.val) else None
     with run.claim(identity, part=part, outputs=[PREDICTIONS]) as state:

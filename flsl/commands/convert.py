@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Load, write, read back and compare."""
-    from flsl.checkpoint import fingerprint, load_encoder, save_encoder, summarize
+    from flsl.checkpoint import load_encoder, save_encoder, summarize
     from flsl.runtime.errors import UserError
 
     if arguments.out.suffix != ".safetensors":
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     }
     name, method = arguments.name or loaded.name, arguments.method or loaded.method
     save_encoder(loaded.encoder, arguments.out, name=name, method=method, pretraining=loaded.pretraining | origin)
-    proof = fingerprint(load_encoder(arguments.out).encoder)
+    proof = load_encoder(arguments.out).fingerprint
     if proof != loaded.fingerprint:
         raise UserError(f"{arguments.out} was written, but reads back differently: the disk is damaged")
     print(f"{arguments.out}: {name} ({method}), fingerprint {proof}")

@@ -13,7 +13,7 @@ import torch
 from support.plain_vit import random_weights
 
 import flsl.formats
-from flsl.checkpoint import fingerprint, load_encoder
+from flsl.checkpoint import load_encoder
 from flsl.formats import formats
 from flsl.runtime.errors import UserError
 
@@ -56,7 +56,7 @@ def test_a_new_format_is_one_file_as_the_readme_says(tmp_path):
     assert (told["patch_size"], told["encoder"]["embed_dim"], told["encoder"]["depth"]) == (8, 64, 2)
     assert told["encoder"]["position_interpolation"] == "size"
     assert told["fingerprint"] in converted
-    assert fingerprint(load_encoder(tmp_path / "toy.safetensors").encoder) == told["fingerprint"]
+    assert load_encoder(tmp_path / "toy.safetensors").fingerprint == told["fingerprint"]
 
     after = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
     assert after.keys() - before.keys() == {copy / "formats" / "toy.py"}

@@ -101,6 +101,15 @@ def test_coco_layout(tmp_path):
     assert all(metrics[f"vote_k{k}"]["value"] <= 100 for k in (10, 20, 100, 200))
 
 
+def test_other_labels_to_learn_from_are_another_question(imagenet, tmp_path, capsys):
+    data = shutil.copytree(imagenet, tmp_path / "data")
+    assert run_knn("--checkpoint", ENCODER, "--data", data, "--out", tmp_path / "out") == 0
+    for path in (data / "Annotations" / "CLS-LOC" / "train").rglob("*.xml"):
+        path.write_text(path.read_text().replace("<name>other", "<name>another"))
+    assert run_knn("--checkpoint", ENCODER, "--data", data, "--out", tmp_path / "out") == 2
+    assert "learned from" in capsys.readouterr().err
+
+
 def damage_image(root):
     path = next((root / "val").iterdir())
     path.write_bytes(path.read_bytes()[:200])

@@ -78,6 +78,8 @@ def test_the_record_holds_figures_intervals_phases_and_single_images(data, finis
 def test_the_same_question_is_answered_and_another_refused(data, out, capsys):
     assert evaluate(ENCODER, "segment", data, out) == read_record(out / "record.json")
     assert "skipped" in capsys.readouterr().out
+    with pytest.raises(UserError, match="encoder"):  # the same weights, other features
+        evaluate(f"{ENCODER}?positions=size", "segment", data, out)
     for change, named in (({"seed": 1}, "seed"), ({"protocol": "in-context-hbird_102k"}, "protocol")):
         with pytest.raises(UserError, match=named):
             evaluate(ENCODER, "segment", data, out, **change)
