@@ -18,6 +18,7 @@ from flsl.runtime.files import IMAGES, list_files
 from results.record import Record
 from results.store import read_record
 from results.study.declaration import Evaluation, Method, Study
+from results.study.made_of import require_same
 
 ENCODER = "encoder.safetensors"
 EPOCHS, BATCH_SIZE = 300, 512  # of a recipe that leaves them at the published settings
@@ -240,7 +241,8 @@ def open_cells(study: Study, place: Place) -> Cells:
     """Find the data of a study, link its pretraining pictures into one folder, and hold that methods see equally many.
 
     Raises:
-        UserError: a folder, recipe or picture is missing, or methods would see different numbers of images.
+        UserError: a folder, recipe or picture is missing or another than it was, or methods would see different numbers of
+            images.
     """
     for evaluation in (*study.selection, *study.tests):
         if not (place.data / evaluation.data).is_dir():
@@ -252,6 +254,7 @@ def open_cells(study: Study, place: Place) -> Cells:
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"{folder} is not there: the study pretrains on it.")
+    require_same(study, place.data, place.out)
     pictures = place.out / "data" / "+".join(Path(name).name for name in study.pretraining)
     pictures.mkdir(parents=True, exist_ok=True)
     for folder in folders:

@@ -42,9 +42,10 @@ class Evaluation:
         return " ".join(filter(None, words))
 
     def overlaps(self, other: "Evaluation") -> bool:
-        """Whether both may score the same pictures: one folder and split, unless they name different videos."""
+        """Whether both may score the same pictures: one folder and split, unless they name different videos. A split that is
+        left out is val, as every benchmark takes it."""
         mine, others = ({*evaluation.options.get("videos", ())} for evaluation in (self, other))
-        if (self.data, self.options.get("split")) != (other.data, other.options.get("split")):
+        if (self.data, self.options.get("split", "val")) != (other.data, other.options.get("split", "val")):
             return False
         return not (mine and others) or bool(mine & others)
 

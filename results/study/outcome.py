@@ -31,6 +31,12 @@ class Score:
     seeds: int
     items: int
     item: str
+    of: int  # items that the data hold
+
+    @property
+    def part(self) -> str:
+        """Which part of the data it is about, where not all: "10 of 16 sequences"."""
+        return f"{self.items} of {self.of} {self.item}" if self.items < self.of else ""
 
 
 @dataclass(frozen=True)
@@ -157,6 +163,7 @@ def _score(records: Sequence[Record], test: Evaluation) -> Score:
         seeds=len(records),
         items=records[0].dataset.items_evaluated,
         item=records[0].dataset.item,
+        of=records[0].dataset.items_expected,
     )
 
 

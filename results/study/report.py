@@ -48,7 +48,8 @@ def score_rows(study: Study, finding: Finding) -> Rows:
     for name, scores in finding.scores.items():
         label = f"{name} (floor: nothing learned)" if name in study.floors else name
         rows.append([label, *(_score(scores.get(test)) for test in tests)])
-    return ("model", *tests), rows
+    parts = {test: score.part for scores in finding.scores.values() for test, score in scores.items() if score.part}
+    return ("model", *(f"{test} ({parts[test]} only)" if test in parts else test for test in tests)), rows
 
 
 def _score(score: Score | None) -> str:

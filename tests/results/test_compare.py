@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flsl.runtime.errors import UserError
-from results.compare import compare_groups, compare_records, item_scores, spread_of_trainings, holm
+from results.compare import compare_groups, compare_records, holm, item_scores, spread_of_trainings
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from results.store import write_record
 from results.study.cells import Place, open_cells
 from results.study.declaration import read_study
 from results.study.outcome import find, say
+from results.study.report import score_rows
 
 RECIPE = "configs/pretrain/flsl_demo.py"
 DAVIS = {"benchmark": "davis", "data": "clips", "options": {"split": "val"}}
@@ -185,6 +187,44 @@ def test_another_study_takes_nothing_for_its_own(tmp_path, place):
     other = open_cells(read_study(study_file(tmp_path, methods=methods, selection=[])), place)
     assert not any(trial.done for trial in other.trials())
     assert all(scoring.done for scoring in other.floors())
+
+
+@pytest.mark.parametrize("name", ["pictures/0.jpg", "clips/list.txt"])
+def test_other_data_of_the_same_name_are_noticed(tmp_path, place, name):
+    study = read_study(study_file(tmp_path))
+    finish_all(open_cells(study, place))
+    open_cells(study, place)
+    (place.data / name).write_text("other")
+    with pytest.raises(UserError, match=f"{name.split('/')[0]} holds other files than when"):
+        open_cells(study, place)
+
+
+def test_other_weights_of_a_floor_are_noticed(tmp_path, place):
+    file = tmp_path / "encoder.safetensors"
+    file.write_bytes(b"one")
+    study = read_study(study_file(tmp_path, floors={"before": str(file)}))
+    open_cells(study, place)
+    file.write_bytes(b"two")
+    with pytest.raises(UserError, match=r"encoder\.safetensors holds other files"):
+        open_cells(study, place)
+
+
+@pytest.mark.parametrize("options", [{}, {"videos": ["dog"]}])
+def test_a_split_that_is_left_out_is_val(tmp_path, options):
+    with pytest.raises(UserError, match="selection and tests both use"):
+        read_study(study_file(tmp_path, selection=[DAVIS | {"options": options}]))
+
+
+def test_part_of_the_data_is_said(tmp_path, place):
+    cells = open_cells(read_study(study_file(tmp_path)), place)
+    finish_all(cells)
+    for scoring in cells.floors():
+        found = scoring.record
+        part = replace(found, dataset=replace(found.dataset, items_expected=16), status="partial")
+        (scoring.folder / "record.json").unlink()
+        write_record(part, scoring.folder / "record.json")
+    head, _ = score_rows(cells.study, find(cells))
+    assert head[1].endswith("(8 of 16 sequences only)")
 
 
 @pytest.mark.slow
