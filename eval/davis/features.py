@@ -62,8 +62,10 @@ def encode_ahead(
     Raises:
         UserError: from the iterator, where a frame cannot be read.
     """
-    read, run = partial(read_frame, protocol=protocol), partial(encode, encoder, bfloat16=bfloat16)
-    tokens = math.prod(side // encoder.patch_size for side in frame_size(*size, protocol))
+    patch = encoder.patch_size
+    read = partial(read_frame, protocol=protocol, patch_size=patch)
+    run = partial(encode, encoder, bfloat16=bfloat16)
+    tokens = math.prod(side // patch for side in frame_size(*size, protocol, patch))
     if not (device.type != "cpu" if in_batches is None else in_batches):
         return_large_blocks()
         fit = max(1, WORKING_MEMORY // (tokens * encoder.embed_dim * BYTES_A_VALUE))

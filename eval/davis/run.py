@@ -79,6 +79,11 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> rec
             processes=options.processes,
             watch=run.watch,
         )
+        if protocol.short_side % loaded.encoder.patch_size:
+            model.warnings.append(
+                f"patches of {loaded.encoder.patch_size} do not divide the {protocol.short_side} pixels of {protocol.name!r}: the sides "
+                "of frames are floored to what they divide, so that no figure of other patches has the same input"
+            )
         if options.precision != "fp32":
             model.warnings.append(
                 f"features computed in {options.precision}: masks differ in a few pixels from float32's"

@@ -56,6 +56,12 @@ def check_frame(case, tmp_path):
 )
 def test_frame_size(size, protocol, expect):
     assert frame_size(*size, PROTOCOLS[protocol]) == expect
+    assert frame_size(*size, PROTOCOLS[protocol], 8) == expect
+
+
+@pytest.mark.parametrize(("size", "expect"), [((480, 854), (476, 826)), ((854, 480), (826, 476))])
+def test_sides_are_what_patches_of_14_divide(size, expect):
+    assert frame_size(*size, DINO, 14) == expect
 
 
 def test_protocols_normalize_with_their_own_deviation():
