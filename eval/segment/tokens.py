@@ -91,7 +91,8 @@ class TokenStore:
             if found is not None and found[1] >= wanted and found[0].shape[1] >= pictures.rows:
                 return found[0][:wanted, : pictures.rows]
         place = self.folder / f"{digest}-{pictures.rows}"
-        with RunFolder(place, identity, results=[COUNT], outputs=[TOKENS]) as owned:
+        whose = {"option": "--features", "start_over": f"rm -r {place}"}
+        with RunFolder(place, identity, results=[COUNT], outputs=[TOKENS], **whose) as owned:
             owned.begin()
             self._encode(pictures, place, shape, wanted)
         found = _open(place)
@@ -103,6 +104,8 @@ class TokenStore:
         found = _open(place)
         done = found[1] if found is not None and found[0].shape == shape else 0
         try:
+            if not done:
+                (place / COUNT).unlink(missing_ok=True)  # or a new file of zeros would be taken for what it counts
             stored = np.lib.format.open_memmap(place / TOKENS, "r+" if done else "w+", np.float16, shape)
         except OSError as error:
             raise UserError(
@@ -162,7 +165,9 @@ class TokenStore:
 def _open(place: Path) -> tuple[np.ndarray, int] | None:
     """Return a set's tokens and how many images are in it; None where there is no whole file."""
     try:
-        count = json.loads((place / COUNT).read_text())["images"]
-        return np.load(place / TOKENS, mmap_mode="r"), int(count)
-    except (OSError, ValueError, KeyError, TypeError):
+        count = int(json.loads((place / COUNT).read_text())["images"])
+        stored = np.load(place / TOKENS, mmap_mode="r")
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
+    whole = stored.ndim == 3 and stored.dtype == np.float16 and 0 <= count <= len(stored)
+    return (stored, count) if whole else None

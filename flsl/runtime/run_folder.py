@@ -57,6 +57,7 @@ class RunFolder:
         when_exists: WhenExists = "skip",
         allowed: Iterable[str] = (),
         start_over: str = "--when-exists overwrite",
+        option: str = "--out",
     ):
         """Describe the run; nothing is touched yet.
 
@@ -72,9 +73,10 @@ class RunFolder:
             when_exists: `skip` follows the rule above; `fail` refuses a folder that holds a run.
             allowed: dotted keys (or sections) of the identity that may differ from what is in the folder.
             start_over: the command's option for `overwrite`, for messages.
+            option: that which names the folder, for messages.
         """
         self.out, self.when_exists, self.allowed = Path(out), when_exists, list(allowed)
-        self.advice = f"Choose another --out, or start over with {start_over}."
+        self.option, self.advice = option, f"Choose another {option}, or start over with {start_over}."
         self.identity, self.target = _plain(identity), _plain(target or {})
         self.results, self.outputs, self.notes = list(results), [*results, *outputs], list(notes)
         self.reached: dict[str, Any] | None = None  # the target of the finished run that `begin` found
@@ -96,10 +98,12 @@ class RunFolder:
         except BlockingIOError:
             owner = (self.out / LOCK).read_bytes().decode(errors="replace").strip() or "another process"
             self.__exit__()
-            raise UserError(f"{self.out} is in use by {owner}. Wait for it, or choose another --out.") from None
+            raise UserError(f"{self.out} is in use by {owner}. Wait for it, or choose another {self.option}.") from None
         except OSError as error:
             self.__exit__()
-            raise UserError(f"--out {self.out} cannot be used: {error.strerror}. Name a folder to write to.") from error
+            raise UserError(
+                f"{self.option} {self.out} cannot be used: {error.strerror}. Name a folder to write to."
+            ) from error
         _owned.add(self)
         remove_temporary(self.out, self.outputs)
         return self

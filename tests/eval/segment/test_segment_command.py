@@ -131,6 +131,30 @@ def test_another_protocol_and_folder_encode_nothing(data, finished, tmp_path):
     assert compare_records(record, record).difference == 0  # the items have scores
 
 
+@pytest.mark.parametrize("damage", ["cut short", "empty", "less than nothing"])
+def test_a_damaged_cache_is_encoded_again_even_if_that_is_stopped(data, finished, tmp_path, monkeypatch, damage):
+    """What is made anew begins with zeros, which the old count must not pass for tokens."""
+    shutil.copytree(finished / "features", tmp_path / "features")
+    for path in (tmp_path / "features").rglob("tokens.npy"):
+        if damage == "less than nothing":
+            (path.parent / "encoded.json").write_text('{"images": -3}')
+        else:
+            os.truncate(path, 5000 if damage == "cut short" else 0)
+
+    def stop(*_):
+        raise UserError("stopped")
+
+    options = {"features": str(tmp_path / "features")}
+    with monkeypatch.context() as patch:
+        patch.setattr(tokens, "require_finite", stop)
+        with pytest.raises(UserError, match="stopped"):
+            evaluate(ENCODER, "segment", data, tmp_path / "out", **options)
+    assert (
+        evaluate(ENCODER, "segment", data, tmp_path / "out", **options).metrics
+        == read_record(finished / "record.json").metrics
+    )
+
+
 def test_an_encoding_that_was_stopped_goes_on(data, finished, tmp_path, monkeypatch):
     class Stopped(Exception):
         pass
