@@ -255,10 +255,15 @@ def open_cells(study: Study, place: Place) -> Cells:
         if not folder.is_dir():
             raise UserError(f"{folder} is not there: the study pretrains on it.")
     require_same(study, place.data, place.out)
-    pictures = place.out / "data" / "+".join(Path(name).name for name in study.pretraining)
+    names = [Path(name).name for name in study.pretraining]
+    if len(set(names)) < len(names):  # imagenet/train and photographs/train
+        names = [name.strip("/").replace("/", "-") for name in study.pretraining]
+    if len(set(names)) < len(names):
+        raise UserError(f"the study pretrains on a folder twice: {', '.join(study.pretraining)}. Name each once.")
+    pictures = place.out / "data" / "+".join(names)
     pictures.mkdir(parents=True, exist_ok=True)
-    for folder in folders:
-        link = pictures / folder.name
+    for name, folder in zip(names, folders):
+        link = pictures / name
         source = folder / "train" if (folder / "train").is_dir() else folder  # as pretraining takes a folder of its own
         if not link.is_symlink() or link.resolve() != source:
             link.unlink(missing_ok=True)
@@ -280,6 +285,10 @@ def _digest(value: Any) -> str:
 def _resolve(recipe: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     sections = {override.partition(".")[0] for override in overrides}
     resolved = read_config(recipe, overrides, optional=sections)
+    for key in ("epochs", "batch_size"):  # the plan counts with them; all else is for `pretrain` to refuse
+        value = resolved.get("training", {}).get(key, 1)
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f"{recipe}: training.{key} must be a whole number of at least 1, but is {value!r}.")
     for key in ("runtime", "probe"):
         resolved.pop(key, None)
     return resolved

@@ -33,10 +33,13 @@ class Evaluation:
     data: Text  # folder below --data
     options: dict[str, Any] = field(default_factory=dict)
     metric: str = ""  # default: the headline
+    title: str = ""  # how reports call it, where its benchmark, protocol, data and split do not tell it from others
 
     @property
     def name(self) -> str:
         """How reports call it."""
+        if self.title:
+            return self.title
         words = [find_benchmark(self.benchmark).command, str(self.options.get("protocol", "")), self.data]
         words.append(str(self.options.get("split", "")))
         return " ".join(filter(None, words))
@@ -81,6 +84,12 @@ class Study:
             raise ValueError(f"methods must have the same number of trials, or the care is unequal: {listed}")
         if max(counts.values()) > 1 and not self.selection:
             raise ValueError("trials need selection data to choose by: declare `selection`")
+        for kind, evaluations in (("selection", self.selection), ("tests", self.tests)):
+            names = [evaluation.name for evaluation in evaluations]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(
+                    f"{kind} has {', '.join(twice)} twice: give each a `title` of its own, which reports show"
+                )
         for chosen in self.selection:
             for test in self.tests:
                 if chosen.overlaps(test):
@@ -94,14 +103,18 @@ def read_study(path: Path) -> Study:
     """Read a study file.
 
     Raises:
-        UserError: it cannot be read, a value is of no use, selection and tests share data, or a benchmark or recipe is
-            not there; every name with the nearest valid one.
+        UserError: it cannot be read, a value is of no use, selection and tests share data, or a benchmark, metric or recipe
+            is not there; every name with the nearest valid one.
     """
     study = parse(Study, read_config(path))
     for name in (*study.methods, *study.floors):
         safe_name(name, "a method", path)
-    commands = {benchmark.command for benchmark in BENCHMARKS.values()}
+    commands = {benchmark.command: benchmark for benchmark in BENCHMARKS.values()}
     for evaluation in (*study.selection, *study.tests):
-        if evaluation.benchmark not in commands:
-            raise UserError(unknown_key(f"{path}: benchmark {evaluation.benchmark!r}", evaluation.benchmark, commands))
+        named = evaluation.benchmark
+        if named not in commands:
+            raise UserError(unknown_key(f"{path}: benchmark {named!r}", named, commands))
+        metrics = {metric.name for protocol in commands[named].protocols for metric in protocol.metrics}
+        if evaluation.metric and evaluation.metric not in metrics:
+            raise UserError(unknown_key(f"{path}: metric {evaluation.metric!r} of {named}", evaluation.metric, metrics))
     return study

@@ -68,7 +68,7 @@ def finish(cell, values, annotations="cd" * 32):
         name=cell.model,
         annotation_sha256=annotations,
         metrics={name: Metric(mean) for name in ("J&F", "J", "F")},
-        per_item={f"clip{number}": {"J&F": value} for number, value in enumerate(values)},
+        per_item={f"clip{number}": {"J&F": value, "J": value} for number, value in enumerate(values)},
         seed=cell.seed,
         items_expected=len(values),
         items_evaluated=len(values),
@@ -166,6 +166,14 @@ def test_figures_chosen_on_what_they_report_are_refused(tmp_path, place):
         ({"methods": {"a": {"recipe": "configs/pretrain/flsl_dem.py"}}}, "flsl_dem.py does not exist"),
         ({"methods": {"../a": {"recipe": RECIPE}}, "baseline": "../a"}, "cannot be the name of a method"),
         ({"titel": "x"}, "Did you mean 'title'"),
+        ({"tests": [DAVIS, DAVIS | {"metric": "J"}]}, "tests has davis clips val twice: give each a `title`"),
+        ({"tests": [DAVIS | {"metric": "J&G"}]}, "Did you mean 'J&F'"),
+        ({"pretraining": ["pictures", "pictures"]}, "pretrains on a folder twice"),
+        (
+            {"methods": {"a": {"recipe": RECIPE, "set": ["training.batch_size=0"]}}, "selection": []},
+            "training.batch_size must be",
+        ),
+        ({"methods": {"a": {"recipe": RECIPE, "set": ["training.epochs=ten"]}}, "selection": []}, "but is 'ten'"),
     ],
 )
 def test_a_study_that_cannot_be_trusted_is_refused(tmp_path, place, capsys, changes, message):
@@ -213,6 +221,22 @@ def test_other_weights_of_a_floor_are_noticed(tmp_path, place):
 def test_a_split_that_is_left_out_is_val(tmp_path, options):
     with pytest.raises(UserError, match="selection and tests both use"):
         read_study(study_file(tmp_path, selection=[DAVIS | {"options": options}]))
+
+
+def test_two_metrics_of_one_test_are_two_columns_under_their_titles(tmp_path, place):
+    tests = [DAVIS, DAVIS | {"metric": "J", "title": "regions"}]
+    cells = open_cells(read_study(study_file(tmp_path, tests=tests)), place)
+    finish_all(cells)
+    assert [pair.test for pair in find(cells).pairs[:2]] == ["davis clips val", "regions"]
+
+
+def test_pictures_of_two_folders_of_one_name_are_all_seen(tmp_path, place):
+    for name in ("one", "other"):
+        (place.data / name / "train").mkdir(parents=True)
+        for number in range(20):
+            (place.data / name / "train" / f"{number}.jpg").touch()
+    cells = open_cells(read_study(study_file(tmp_path, pretraining=["one/train", "other/train"])), place)
+    assert len(list(cells.pictures.glob("*/*.jpg"))) == 40
 
 
 def test_part_of_the_data_is_said(tmp_path, place):
