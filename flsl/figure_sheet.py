@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,13 @@ def feature_map(loaded: LoadedEncoder, picture: Image.Image, side: int, block: i
     encoder, config = loaded.encoder, loaded.encoder.config
     factor = side / min(picture.size)
     width, height = (
-        max(1, round(length * factor / encoder.patch_size)) * encoder.patch_size for length in picture.size
+        max(2, round(length * factor / encoder.patch_size)) * encoder.patch_size for length in picture.size
     )
     pixels = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32) / 255
     mean, std = (np.array(constants, np.float32) for constants in (config.image_mean, config.image_std))
     pixels = (pixels - mean) / std
     images = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    device = next(encoder.parameters()).device
+    device = next(chain(encoder.parameters(), encoder.buffers())).device
     return encoder.feature_maps(images.to(device), None if block is None else [block])[0][0].float().cpu()
 
 

@@ -222,7 +222,8 @@ class Loop:
         self.skipped += len(bad)
         for at in bad:
             self.say(f"warning: step {at} had a non-finite gradient and was skipped", error=True)
-        if bad and self.skipped > self.recipe.runtime.max_skipped_steps:
+        diverged = len(bad) == len(recent) and step + 1 == self.total_steps  # nothing after the last report is finite
+        if bad and (diverged or self.skipped > self.recipe.runtime.max_skipped_steps):
             self.give_up(bad[-1])
         good = [row for row in recent if row["step"] not in bad] or recent
         names = dict.fromkeys(key for row in recent for key in row if key not in ("step", "skipped"))

@@ -94,6 +94,11 @@ class TwoViewRecipe(recipe.Recipe):
                 "other: parts of it have another loss. Set it to 1; runtime.activation_checkpointing saves memory too, and "
                 "so does a smaller training.batch_size"
             )
+        if self.training.batch_size < 2:
+            raise ValueError(
+                f"training.batch_size is {self.training.batch_size}, but {self.name} compares the images of a batch: set it to at "
+                "least 2, and far more to learn anything"
+            )
 
 
 class TwoViewMethod(Method):

@@ -10,6 +10,7 @@ from eval.segment.datasets import Split
 from eval.segment.predictions import Predictions
 from eval.segment.protocols import Protocol
 from flsl.confusion import class_ious, confusion, mean_iou
+from flsl.runtime.errors import UserError
 from results.record import Interval
 
 
@@ -78,12 +79,17 @@ def score_classes(scored: Scored, metrics: Sequence[str]) -> Scores:
         metrics: names out of `mIoU` and `mIoU_matched`.
 
     Raises:
-        UserError: a prediction or mask cannot be used.
+        UserError: a prediction or mask cannot be used, or no mask has a pixel of a class.
     """
     images, absent = ImageConfusions(len(scored.classes)), scored.protocol.absent
     for image in scored.chosen:
         images.add(scored.split.names[image], confusion(*scored.pair(image), len(scored.classes)))
     total = images.total()
+    if not total.sum():
+        raise UserError(
+            f"no pixel of the {len(scored.chosen)} masks of {scored.split.name} has a class, all are void: there is nothing to score. "
+            "Check the masks with `python -m eval data verify segment DATA`."
+        )
     statistics = {"mIoU": lambda matrix: mean_iou(matrix, absent)}
     if "mIoU_matched" in metrics:
         # Of all images; matched anew, a drawn sample would find the best for itself and score too high.

@@ -10,6 +10,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+LARGEST_SIDE = 4096
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
@@ -21,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--point", action="append", type=_point, metavar="X,Y", dest="points",
                         help="fractions of width and height, e.g. 0.5,0.5; repeat (default: three points)")  # fmt: skip
     parser.add_argument("--clusters", type=int, default=6, metavar="K", help="2 to 10 (default: %(default)s)")
-    parser.add_argument("--side", type=int, default=448, help="shorter side in pixels (default: %(default)s)")
+    parser.add_argument(
+        "--side", type=int, default=448, help="shorter side in pixels, 16 to 4096 (default: %(default)s)"
+    )
     parser.add_argument("--block", type=int, metavar="N", help="features of block N, 0-based (default: the last)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: %(default)s)")
 
@@ -41,16 +45,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Load the checkpoints and draw."""
     from flsl.checkpoint import load_encoder
     from flsl.figure_sheet import draw_sheets
+    from flsl.runtime.device import choose_device
     from flsl.runtime.errors import UserError
 
     if not 2 <= arguments.clusters <= 10:
         raise UserError(f"--clusters must be from 2 to 10, but is {arguments.clusters}")
+    if not 16 <= arguments.side <= LARGEST_SIDE:
+        raise UserError(f"--side must be from 16 to {LARGEST_SIDE} pixels, but is {arguments.side}")
     labels, specs = arguments.labels or [], arguments.checkpoint
     if labels and len(labels) != len(specs):
         raise UserError(
             f"there are {len(labels)} --label for {len(specs)} --checkpoint: give each checkpoint one, or none"
         )
-    checkpoints = [load_encoder(spec, arguments.device) for spec in specs]
+    device = choose_device(arguments.device)
+    checkpoints = [load_encoder(spec, device) for spec in specs]
     checkpoints = [replace(loaded, name=label) for loaded, label in zip(checkpoints, labels)] or checkpoints
     files = draw_sheets(
         checkpoints,

@@ -227,6 +227,8 @@ def _explain(path: str | Path, error: Exception) -> str:
     """Say in a few words why a picture cannot be read."""
     if isinstance(error, Image.DecompressionBombError):
         return f"it announces more than {MAX_PIXELS:,} pixels; scale the picture down"
+    if Path(path).is_dir():
+        return "it is a folder; name pictures in it"
     if not Path(path).is_file():
         return "the file is missing"
     if isinstance(error, OSError) and error.errno is not None:

@@ -87,6 +87,10 @@ def test_command_draws_a_sheet_of_several_checkpoints(tmp_path, picture, capsys)
         (["--clusters", "1"], "--clusters must be from 2 to 10"),
         (["--block", "9"], "blocks [9] must be ascending and within 0..3"),
         (["missing.png"], "missing.png cannot be read"),
+        (["."], "it is a folder"),
+        (["--side", "1"], "--side must be from 16 to 4096"),
+        (["--device", "foo"], "--device foo cannot be used"),
+        (["--checkpoint", "pixels/16", "--block", "2"], "blocks [2] must be ascending and within 0..0"),
         (["--label", "a", "--label", "b"], "2 --label for 1 --checkpoint"),
     ],
 )

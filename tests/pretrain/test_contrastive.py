@@ -109,3 +109,9 @@ def test_batch_normalization_is_that_of_torch():
 def test_parts_of_a_batch_are_refused(name):
     with pytest.raises(UserError, match=r"training\.accumulate is 2, but .* compares all images of a batch"):
         tiny_recipe(name, accumulate=2)
+
+
+@pytest.mark.parametrize("name", ["simclr", "vicreg", "mocov3"])
+def test_one_image_has_nothing_to_be_compared_with(name):
+    with pytest.raises(UserError, match=r"training\.batch_size is 1, but .* compares the images of a batch"):
+        tiny_recipe(name, batch_size=1)

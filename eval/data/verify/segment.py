@@ -74,6 +74,8 @@ def _verify_split(report: Report, data: SegmentationData, split: Split, decode: 
     report.count(f"classes seen in {split.name}", len(data.classes) - len(absent))
     if seen.sum():
         report.notes.append(f"{split.name}: {seen[VOID] / seen.sum():.1%} of the pixels are void")
+    if seen.sum() and seen.sum() == seen[VOID]:
+        report.problem(split.name, "no pixel of its masks has a class, all are void", GET[data.name])
     if absent:
         shown = ", ".join(absent[:8]) + (", ..." if len(absent) > 8 else "")
         report.notes.append(f"{split.name}: {len(absent)} classes have no pixel: {shown}")

@@ -155,6 +155,17 @@ def test_a_damaged_cache_is_encoded_again_even_if_that_is_stopped(data, finished
     )
 
 
+def test_masks_without_any_class_are_no_result(data, tmp_path, capsys):
+    void = shutil.copytree(data, tmp_path / "void")
+    for path in (void / "masks" / "val").iterdir():
+        Image.fromarray(np.full((96, 128), 255, np.uint8)).save(path)
+    with pytest.raises(UserError, match=r"no pixel of the 4 masks of val has a class"):
+        evaluate("pixels/32", "segment", void, tmp_path / "out", protocol="in-context-hbird_102k")
+    assert not (tmp_path / "out" / "record.json").exists()
+    assert main(["data", "verify", "segment", str(void)]) == 2
+    assert "no pixel of its masks has a class" in capsys.readouterr().out
+
+
 def test_an_encoding_that_was_stopped_goes_on(data, finished, tmp_path, monkeypatch):
     class Stopped(Exception):
         pass
