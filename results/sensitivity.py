@@ -77,12 +77,21 @@ def _sensitivity(rows: Sequence[Row]) -> Sensitivity:
 
 
 def _names(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
-    """Return a name for each checkpoint, with the beginning of its fingerprint where names are not enough."""
-    models = {(row.model, row.fingerprint) for row in rows}
-    known: dict[str, int] = defaultdict(int)
-    for name, _ in models:
-        known[name] += 1
-    return {(name, mark): name if known[name] == 1 else f"{name} ({mark[:8]})" for name, mark in models}
+    """Return a name for each row's checkpoint, with the beginning of a fingerprint where names are not enough.
+
+    Rows of one name are one checkpoint where they share a training: one protocol may have scored more seeds than another.
+    """
+    of_name: dict[str, list[set[str]]] = defaultdict(list)
+    for row in rows:
+        marks, others = {*row.fingerprint.split()}, of_name[row.model]
+        of_name[row.model] = [other for other in others if not other & marks]
+        of_name[row.model].append(marks.union(*(other for other in others if other & marks)))
+    names = {}
+    for row in rows:
+        (marks,) = (found for found in of_name[row.model] if found & {*row.fingerprint.split()})
+        alone = len(of_name[row.model]) == 1
+        names[row.model, row.fingerprint] = row.model if alone else f"{row.model} ({min(marks)[:8]})"
+    return names
 
 
 def _mean_rank(model: str, rows: dict[tuple[str, str], Row]) -> float:

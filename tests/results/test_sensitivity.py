@@ -1,5 +1,7 @@
 """`python -m results sensitivity`: the same checkpoints by several protocols, and how far the orders agree."""
 
+from dataclasses import replace
+
 import pytest
 from scipy.stats import kendalltau
 from support.records import record
@@ -84,6 +86,15 @@ def test_the_command_explains_itself(form, tmp_path, capsys):
     if form == "csv":
         assert said.splitlines()[0].startswith("data,protocol,compared_with,checkpoints,tau")
         assert len(said.splitlines()) == 4
+
+
+def test_a_checkpoint_of_several_seeds_is_one_whatever_protocol_scored_more_of_them():
+    """By the first protocol both seeds of a, by the second only the other one."""
+    made = [replace(one, model=replace(one.model, source="random:vit_mini/16")) for one in records()]
+    other = [replace(one, seed=1, model=replace(one.model, fingerprint="f" * 64)) for one in made[:2]]
+    (table,) = compared([made[0], *other, *made[2:]])
+    assert table.models.count("a") == 1
+    assert all(agreement.models == 5 for agreement in table.agreements[:1])
 
 
 def test_nothing_to_compare_is_explained(tmp_path, capsys):
