@@ -91,8 +91,10 @@ class TokenStore:
             if found is not None and found[1] >= wanted and found[0].shape[1] >= pictures.rows:
                 return found[0][:wanted, : pictures.rows]
         place = self.folder / f"{digest}-{pictures.rows}"
-        whose = {"option": "--features", "start_over": f"rm -r {place}"}
-        with RunFolder(place, identity, results=[COUNT], outputs=[TOKENS], **whose) as owned:
+        remove = f"rm -r {place}"
+        with RunFolder(
+            place, identity, results=[COUNT], outputs=[TOKENS], start_over=remove, option="--features"
+        ) as owned:
             owned.begin()
             self._encode(pictures, place, shape, wanted)
         found = _open(place)
