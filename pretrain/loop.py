@@ -222,9 +222,14 @@ class Loop:
         self.skipped += len(bad)
         for at in bad:
             self.say(f"warning: step {at} had a non-finite gradient and was skipped", error=True)
-        diverged = len(bad) == len(recent) and step + 1 == self.total_steps  # nothing after the last report is finite
-        if bad and (diverged or self.skipped > self.recipe.runtime.max_skipped_steps):
+        if bad and self.skipped > self.recipe.runtime.max_skipped_steps:
             self.give_up(bad[-1])
+        if len(bad) == len(recent) and step + 1 == self.total_steps:
+            self.say(
+                f"warning: the run ends in {len(bad)} non-finite steps: it has diverged, and its encoder is hardly of use. Lower "
+                "optimizer.lr, or set runtime.max_skipped_steps=0 to stop at the first of them",
+                error=True,
+            )
         good = [row for row in recent if row["step"] not in bad] or recent
         names = dict.fromkeys(key for row in recent for key in row if key not in ("step", "skipped"))
         scalars = {}

@@ -124,10 +124,10 @@ def test_a_run_that_made_nothing_binds_nobody(recipe_file, images, tmp_path):
     assert [row["step"] for row in log(out)] == list(range(6))
 
 
-def test_a_run_that_ends_in_non_finite_steps_is_no_success(recipe_file, images, tmp_path, capsys):
+def test_a_run_that_ends_in_non_finite_steps_says_that_it_diverged(recipe_file, images, tmp_path, capsys):
     """Its six steps are fewer than the ten that may be skipped."""
-    assert run(recipe_file, images, tmp_path / "run", "--set", "loss.gamma=1e39") == 2
-    assert "steps had non-finite gradients" in capsys.readouterr().err
+    assert run(recipe_file, images, tmp_path / "run", "--set", "loss.gamma=1e39") == 0
+    assert "non-finite steps: it has diverged" in capsys.readouterr().err
 
 
 def test_runtime_keys_change_nothing(finished, recipe_file, images, tmp_path, capsys):
