@@ -80,6 +80,16 @@ class Pretraining:
             return False
 
     @property
+    def failure(self) -> Path:
+        """Where it is written down that its last attempt failed, such as a rate by which it diverges."""
+        return self.place.out / "failed" / f"{self.folder.name}.txt"
+
+    @property
+    def failed(self) -> bool:
+        """Whether its last attempt failed."""
+        return not self.done and self.failure.is_file()
+
+    @property
     def command(self) -> list[str]:
         """The words after `python`."""
         words = ["-m", "pretrain", self.recipe, "--data", str(self.pictures), "--out", str(self.folder)]
@@ -201,17 +211,20 @@ class Cells:
         return [_score(trial, evaluation) for trial in trials for evaluation in self.study.selection]
 
     def chosen(self) -> dict[str, Pretraining | None]:
-        """Return the best trial of each method by the mean score on the selection, None while one is not scored."""
+        """Return the best trial of each method by the mean score on the selection, None while one is not scored. A trial that
+        failed, such as by a rate that is too high, is no choice."""
         found: dict[str, Pretraining | None] = {}
         for name in self.study.methods:
             means = {}
-            for trial in (trial for trial in self.trials() if trial.method == name):
+            for trial in (trial for trial in self.trials() if trial.method == name and not trial.failed):
                 scores = [_score(trial, evaluation).score() for evaluation in self.study.selection]
                 means[trial] = None if None in scores else math.fsum(filter(None, scores))
-            if len(means) == 1:
+            if len(means) == 1 and len(self.study.methods[name].trials) == 1:
                 found[name] = next(iter(means))
             else:
-                found[name] = None if None in means.values() else max(means, key=lambda trial: means[trial] or 0.0)
+                found[name] = (
+                    None if not means or None in means.values() else max(means, key=lambda trial: means[trial] or 0.0)
+                )
         return found
 
     def final(self, chosen: Pretraining) -> list[Pretraining]:

@@ -69,6 +69,7 @@ class Care:
     trials: int
     chosen: str
     selection: dict[str, list[float | None]]  # selection's name -> score of each trial
+    failed: list[int]  # trials that did not come to an end, counted from 1
     images: int | None
     hours: float
     hours_of_all: float
@@ -185,6 +186,7 @@ def _care(cells: Cells, name: str, chosen: Pretraining | None, finals: Sequence[
         trials=len(trials),
         chosen=" ".join(cells.study.methods[name].trials[chosen.trial]) if chosen else "not yet",
         selection=selection,
+        failed=[trial.trial + 1 for trial in trials if trial.failed],
         images=images,
         hours=mean(run.seconds() for run in done) / 3600 if done else 0.0,
         hours_of_all=sum(run.seconds() for run in {*trials, *finals}) / 3600,

@@ -38,6 +38,11 @@ def verdict(study: Study, finding: Finding) -> list[str]:
     unequal = {care.images for care in finding.care if care.images}
     if len(unequal) > 1:
         unfinished.append("The methods have not seen the same number of images: see the table of care.")
+    unfinished += [
+        f"Trial {', '.join(map(str, care.failed))} of {care.method} failed, so that it was no choice."
+        for care in finding.care
+        if care.failed
+    ]
     return unfinished + say(finding, [*study.floors])
 
 

@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from flsl.runtime.files import write_text
 from flsl.runtime.preemption import PREEMPTED, Preempted, StopSignal
 from flsl.runtime.text import clock
-from results.study.cells import Cell, Cells
+from results.study.cells import Cell, Cells, Pretraining
 
 POLL = 0.2  # seconds
 
@@ -51,6 +52,8 @@ def run_cells(cells: Cells, hours: float | None = None) -> Outcome:
                 if code or not cell.done:
                     outcome.failed[cell.name] = f"exit code {code}; its own message is above"
                     print(f"FAILED {cell.name}: {outcome.failed[cell.name]}", flush=True)
+                    if isinstance(cell, Pretraining):
+                        write_text(cell.failure, f"exit code {code}\n")
     return outcome
 
 

@@ -10,6 +10,7 @@ from support.records import record
 
 from flsl.checkpoint import load_encoder
 from flsl.runtime.errors import UserError
+from flsl.runtime.files import write_text
 from pretrain.recipe import read_recipe
 from results.__main__ import main
 from results.record import Metric
@@ -17,7 +18,7 @@ from results.store import write_record
 from results.study.cells import Place, open_cells
 from results.study.declaration import read_study
 from results.study.outcome import find, say
-from results.study.report import score_rows
+from results.study.report import score_rows, verdict
 
 RECIPE = "configs/pretrain/flsl_demo.py"
 DAVIS = {"benchmark": "davis", "data": "clips", "options": {"split": "val"}}
@@ -116,6 +117,24 @@ def test_trials_are_chosen_on_the_selection_and_reported_on_the_tests(tmp_path, 
     assert care["selection"] == {"davis clips train": [43.5, 44.5]}
     assert (place.out / "curves.png").stat().st_size > 1000
     assert "Yes" in capsys.readouterr().out
+
+
+def test_a_trial_that_fails_is_no_choice_and_the_study_goes_on(tmp_path, place):
+    """Of the rate 2e30 no run comes to an end; the other method has the same number of trials."""
+    trials = {"a": ["1e-3", "2e30"], "b": ["1e-3", "2e-3"]}
+    methods = {
+        n: {"recipe": RECIPE, "trials": [[f"optimizer.lr={rate}"] for rate in rates]} for n, rates in trials.items()
+    }
+    cells = open_cells(read_study(study_file(tmp_path, methods=methods)), place)
+    finish_all(cells)
+    (second,) = [trial for trial in cells.trials() if (trial.method, trial.trial) == ("a", 1)]
+    (second.folder / "run.json").unlink()
+    write_text(second.failure, "exit code 2")
+    for scoring in cells.selecting():
+        if scoring.made_by == second:
+            (scoring.folder / "record.json").unlink()
+    assert {name: run.trial for name, run in cells.chosen().items()} == {"a": 0, "b": 1}
+    assert "Trial 2 of a failed, so that it was no choice." in verdict(cells.study, find(cells))
 
 
 def test_no_difference_is_said_so(tmp_path, place):
