@@ -48,11 +48,13 @@ class MaskFiles:
         try:
             stored = read_mask(path)
         except ImageError as error:
-            colors = "instead of palette" in error.reason
-            what = error.reason.split(" instead")[0] if colors else error.reason
+            what, other_mode, _ = error.reason.partition(" instead of palette")
+            advice = "colors have to be turned into numbers first" if other_mode else "get the file again"
+            if what.endswith((" 1", " I", " I;16", " F")):
+                advice = "save it with 8 bits per pixel"
             raise UserError(
                 f"{path} is no mask: {what}. Expected is a PNG with one byte per pixel (gray or palette) that is the "
-                f"class's number; {'colors have to be turned into numbers first' if colors else 'get the file again'}."
+                f"class's number; {advice}."
             ) from error
         mask = self.table[stored]
         if mask.min() == UNKNOWN:

@@ -227,6 +227,16 @@ def colors(path):
         ("voc2012", lambda r: write_text(r / "ImageSets/Segmentation/val.txt", "../../x"), ["val.txt", "../../x"]),
         ("voc2012", lambda r: write_text(r / "ImageSets/Segmentation/val.txt", "none"), ["JPEGImages/none.jpg"]),
         ("voc2012", lambda r: (r / "SegmentationClass/2007_val.png").write_bytes(b"x"), ["2007_val.png", "no mask"]),
+        (
+            "voc2012",
+            lambda r: Image.new("RGB", (6, 4)).save(r / "SegmentationClass/2007_val.png"),
+            ["mode RGB", "colors have to be turned"],
+        ),
+        (
+            "voc2012",
+            lambda r: Image.new("I;16", (6, 4)).save(r / "SegmentationClass/2007_val.png"),
+            ["mode I;16", "save it with 8 bits"],
+        ),
         ("folder", lambda r: write_text(r / "classes.txt", "a\n\nb"), ["classes.txt", "line 2 is empty"]),
         ("folder", lambda r: write_text(r / "classes.txt", "a\na"), ["classes.txt", "line 2 repeats"]),
         ("folder", lambda r: write_text(r / "classes.txt", ""), ["classes.txt", "0 classes"]),
