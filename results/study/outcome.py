@@ -1,6 +1,6 @@
 """What the finished cells of a study say: scores with spread and interval, paired differences, and words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
@@ -18,6 +18,8 @@ from results.compare import (
 from results.record import Record
 from results.study.cells import Cells, Pretraining, Scoring
 from results.study.declaration import Evaluation, Study
+
+RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -106,15 +108,16 @@ def find(cells: Cells) -> Finding:
         for name in models
     }
     spreads = {test.name: _spread([records[name, test.name] for name in study.methods], test) for test in study.tests}
-    pairs = [
-        Pair(
-            test.name,
-            other,
-            replace(compare_groups(mine, theirs, test.metric or None, spread=spreads[test.name]), a=method, b=other),
-        )
+    wanted = [
+        (method, other, test)
         for method, other in _compared(study)
         for test in study.tests
-        if (mine := records[method, test.name]) and (theirs := records[other, test.name])
+        if records[method, test.name] and records[other, test.name]
+    ]
+    resamples = max(RESAMPLES, 100 * len(wanted))  # or no p-value could be small enough after Holm's correction
+    pairs = [
+        Pair(test.name, other, _compare(records, spreads[test.name], method, other, test, resamples))
+        for method, other, test in wanted
     ]
     pairs = correct(pairs)
     care = [_care(cells, name, chosen[name], finals[name]) for name in study.methods]
@@ -143,6 +146,19 @@ def _require_apart(selection: Sequence[Record | None], tests: Sequence[Record]) 
 
 def _records(found: Sequence[tuple[Scoring, Record]], model: str, test: Evaluation) -> list[Record]:
     return [record for scoring, record in found if (scoring.model, scoring.evaluation) == (model, test)]
+
+
+def _compare(
+    records: Mapping[tuple[str, str], Sequence[Record]],
+    spread: Spread,
+    method: str,
+    other: str,
+    test: Evaluation,
+    resamples: int,
+) -> Comparison:
+    mine, theirs = records[method, test.name], records[other, test.name]
+    compared = compare_groups(mine, theirs, test.metric or None, spread=spread, resamples=resamples)
+    return replace(compared, a=method, b=other)
 
 
 def _spread(methods: Sequence[Sequence[Record]], test: Evaluation) -> Spread:
