@@ -34,8 +34,7 @@ class Method(nn.Module):
 
     title: ClassVar[str]  # in checkpoints and records
     terms: ClassVar[tuple[str, ...]] = ()  # parts of the loss that the progress line shows
-    # What to do where the probe finds a flat loss or collapsing features.
-    advice: ClassVar[dict[str, str]] = dict(  # by the fault that `pretrain.diagnosis` finds
+    advice: ClassVar[dict[str, str]] = dict(  # what to do, by the fault that `pretrain.diagnosis` finds
         flat="raise optimizer.lr", collapse="lower optimizer.lr", few="lower optimizer.lr"
     )
     student: Any  # the module that is trained; its encoder is `student.backbone`

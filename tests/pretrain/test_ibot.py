@@ -79,6 +79,12 @@ def test_ibot_masks_are_blocks_of_the_asked_size():
         assert masks.sum(1).max() <= most
         assert masks.sum(1).mean() >= (0.9 * most if most > 16 else 0)
     assert masks.any(0).all()
+    grids = masks.reshape(100, 14, 14)
+    neighbors = (grids[:, 1:] & grids[:, :-1]).sum() / grids[:, 1:].sum()
+    assert neighbors > 0.6  # half of all patches are masked: 0.5 where each is drawn alone
+    assert (
+        grids[:, 2:-2, 2:-2].mean(0) > 0.05
+    ).all()  # corners are masked less often: every place of a block is as likely
 
 
 @pytest.mark.parametrize(("share", "components"), [(0.1, 1.16), (0.3, 1.36), (0.5, 1.29)])

@@ -49,7 +49,7 @@ def test_p_of_equal_models_is_about_uniform(scored):
 
 @pytest.mark.parametrize(("trainings", "models"), [(2, 2), (3, 2), (2, 6)])
 def test_two_models_whose_trainings_scatter_are_rarely_found_to_differ(scored, trainings, models):
-    """Trainings scatter by 2 points and items hardly matter: redrawing 2 and 2 trainings found differences in a quarter of all cases."""
+    """Trainings scatter by 2 points and items hardly matter: redrawing 2 and 2 trainings found differences in a third of all cases."""
     generator = np.random.default_rng(4)
     items, found = generator.uniform(20, 80, 40), []
     for _ in range(150):
