@@ -1,5 +1,5 @@
 # Dense contrast (pretrain/methods/dense.py) at the smallest size that learns what pixels do not say: a ViT 128 wide with 4 blocks on
-# 5,000 photographs with a short side of 224, 3 epochs. No published score. Cost: 8 minutes on one CPU core without bfloat16 units.
+# 5,000 photographs with a short side of 224, 3 epochs. No published score. Cost: 8 to 10 minutes on one CPU core without bfloat16 units.
 # Expected (one seed): CamVid val, in-context-hbird_102k, mIoU 37.1 (untrained 23.7, pixels/16 28.9); label propagation on 10 clips of
 # DAVIS 2016 train, J&F 54.5 (48.7, 59.3); with twice the rate, which results/studies/small chose, 35.3 ± 1.2 and 56.2 ± 1.1 (two seeds). With that
 # rate and training.epochs=12 (33 minutes): 42.3 and 60.4 (results/studies/longer). Rate and temperature were chosen on CamVid train,

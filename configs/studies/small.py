@@ -4,7 +4,7 @@
 # Every method has two trials, its rate and twice that, chosen between on 6 clips of DAVIS 2016 train. Everything else was chosen on
 # CamVid train, cut by sequence, before this study (flsl, flsl_place, dense), or is usual (the others: nothing was chosen for them).
 # CamVid val, COCO's boxes and the other 10 clips have chosen nothing.
-# Cost: 6 minutes of one core for each pretraining (iBOT 15), 15 for the tests of each model: 4.3 hours, and 3 for the second seed.
+# Cost: 5 to 10 minutes of one core for each pretraining (iBOT 15), 15 for the tests of each model: 4.3 hours, and 3 for the second seed.
 title = "What can a laptop-size pretraining learn, and by which method?"
 baseline = "flsl"
 methods = dict(
