@@ -10,7 +10,7 @@ and its results davis2016/<protocol>.
 
 --out receives the masks (predictions/<sequence>/00000.png), the table over objects (objects.csv), a picture (overlay.png) and record.json. A run that was interrupted goes on at the next sequence.
 
---score-only scores saved masks, anyone's: one folder a sequence, palette PNGs whose index is the object's id.
+--score-only scores saved masks, anyone's: one folder per sequence, palette PNGs whose index is the object's id.
 
 bench times the plain and the fast form of everything side by side on drawn frames.
 """

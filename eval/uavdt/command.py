@@ -11,7 +11,7 @@ The data are the official layout: UAV-benchmark-M/<sequence>/img000001.jpg and
 UAV-benchmark-MOTD_v1.0/GT/<sequence>_gt_whole.txt and _gt_ignore.txt. --out receives the detections in the official
 toolkit's format (detections/<sequence>.txt), record.json (uavdt/official@1) and record_coco.json (uavdt/coco@1).
 
---score-only scores saved detections, anyone's: one <sequence>.txt a test sequence with rows
+--score-only scores saved detections, anyone's: one <sequence>.txt per test sequence with rows
 
     frame,-1,left,top,width,height,score,1,category
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         config=Path("configs/uavdt/faster-rcnn_vit-s16_flsl_1x.py"),
         small=Path("configs/uavdt/faster-rcnn_smoke.py"),
         metavar="DIR",
-        predictions="detections, one file a sequence (default: OUT/detections)",
+        predictions="detections, one file per sequence (default: OUT/detections)",
     )
     add_metric_backend(parser)
 

@@ -1,4 +1,4 @@
-"""Draw what checkpoints see in pictures: one sheet a picture, one row a checkpoint.
+"""Draw what checkpoints see in pictures: one sheet per picture, one row per checkpoint.
 
 python -m flsl show --checkpoint CHECKPOINT [--checkpoint ...] IMAGE [IMAGE ...] --out DIR [--point X,Y ...] [--label TEXT ...]
 

@@ -22,7 +22,7 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     slurm = parser.add_argument_group("launcher", "torchrun starts the ranks itself; slurm submits a job and returns")
     slurm.add_argument("--launcher", choices=("none", "slurm"), default="none", help="(default: %(default)s)")
     slurm.add_argument("--nodes", type=int, default=1, help="of the Slurm job (default: %(default)s)")
-    slurm.add_argument("--gpus", type=int, default=8, help="a node (default: %(default)s)")
+    slurm.add_argument("--gpus", type=int, default=8, help="per node (default: %(default)s)")
     slurm.add_argument("--hours", type=int, default=24, help="time limit, after which it is requeued (default: 24)")
     slurm.add_argument("--partition", help="Slurm partition")
 

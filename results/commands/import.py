@@ -2,7 +2,7 @@
 
     python -m results import SOURCE --store DIR
 
-A store holds one folder a (benchmark, protocol, data, model, recipe, seed). Equal files that are there already are
+A store holds one folder per (benchmark, protocol, data, model, recipe, seed). Equal files that are there already are
 left alone; a record that contradicts one in the store is refused, and then nothing is imported.
 """
 

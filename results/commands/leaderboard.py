@@ -2,7 +2,7 @@
 
     python -m results leaderboard --records DIR [--out results/leaderboard.csv]
 
-Writes a CSV file (one row a model, benchmark, protocol and data set; the same records give the same bytes) and beside
+Writes a CSV file (one row per model, benchmark, protocol and data set; the same records give the same bytes) and beside
 it a self-contained page with the same name and the suffix .html; prints a table. Partial and failed records are
 named, never ranked.
 """

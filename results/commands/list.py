@@ -2,7 +2,7 @@
 
     python -m results list --records DIR [--benchmark coco] [--status complete] [--out FILE.csv]
 
---out writes every metric of the listed records as CSV (one line a number).
+--out writes every metric of the listed records as CSV (one line per number).
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python -m results published [--table coco] [--status verified]
 
-The data are results/published/*.csv, one figure a line; results/published/README.md says how to add or correct one.
+The data are results/published/*.csv, one figure per line; results/published/README.md says how to add or correct one.
 Exit code 2, with every problem and its line number, if the files do not pass their checks.
 """
 
