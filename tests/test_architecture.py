@@ -1,9 +1,11 @@
 """The packages import only whom they may, and stay light where they promise to be."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,25 @@ def test_benchmarks_stand_side_by_side():
             for line, name in imports(path):
                 top, met, *_ = [*name.split("."), ""]
                 assert top != "eval" or met in {room, *shared} or met not in rooms, f"{path}:{line} imports {name}"
+
+
+def test_what_is_imported_is_declared():
+    """A package that only happens to be there, by another one's needs, is missing where somebody installs the wheel alone."""
+    tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    listed = [
+        *project["dependencies"],
+        *(line for lines in project["optional-dependencies"].values() for line in lines),
+    ]
+    declared = {re.split(r"[ <>=!~;\[]", line)[0].lower().replace("_", "-") for line in listed}
+    known = {name: {d.lower().replace("_", "-") for d in found} for name, found in packages_distributions().items()}
+    roots = {name.split(".")[0] for p in PACKAGES for path in (ROOT / p).rglob("*.py") for _, name in imports(path)}
+    # The last two are asked for by name, and said how to get.
+    roots -= {*sys.stdlib_module_names, *PACKAGES, "davis2017", "wandb"}
+    assert {"torch", "scipy", "mmdet"} <= roots
+    assert not {name for name in roots if name in known and not known[name] & declared}
+    base = {re.split(r"[ <>=!~;\[]", line)[0].lower() for line in project["dependencies"]}
+    assert {"scipy", "torch", "pycocotools"} <= base  # what `flsl quick` needs, of that which extras bring too
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 
 from flsl.confusion import mean_iou
-from flsl.runtime.errors import UserError
 from results.bootstrap import percentile_interval
 from results.record import Interval
 
@@ -21,9 +20,6 @@ def match_clusters(matrix: np.ndarray, kind: Matching) -> np.ndarray:
         matrix: pixels of each class (row) in each cluster (column).
         kind: `one_to_one` maximizes the sum of IoUs, clusters that are left over become class 0; `many_to_one` gives a
             cluster to the class of largest IoU, `many_to_one_precision` to the class of most of its pixels.
-
-    Raises:
-        UserError: one_to_one needs scipy, which is not installed.
     """
     matrix = matrix.astype(np.float64)
     if kind == "many_to_one_precision":
@@ -32,10 +28,8 @@ def match_clusters(matrix: np.ndarray, kind: Matching) -> np.ndarray:
     ious = matrix / np.maximum(union, 1)
     if kind == "many_to_one":
         return ious.argmax(axis=0)
-    try:
-        from scipy.optimize import linear_sum_assignment
-    except ImportError as error:
-        raise UserError(f"matching needs scipy ({error}): pip install 'flsl-suite[segmentation]'") from error
+    from scipy.optimize import linear_sum_assignment  # takes a while
+
     found = np.zeros(matrix.shape[1], np.int64)
     classes, clusters = linear_sum_assignment(1.0 - ious)  # with the source's ties
     found[clusters] = classes
