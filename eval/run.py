@@ -170,6 +170,7 @@ class Run:
     def claim_scoring(
         self,
         predictions: Path,
+        maker: "Predictor",
         identity: Mapping[str, Any],
         *,
         part: Sequence[str] | None = None,
@@ -178,25 +179,32 @@ class Run:
         """Own the output folder while predictions that are there are scored, always anew.
 
         Predictions that a run made in this folder stay that run's; it counts as finished afterwards only if they were
-        scored on its data. Others, from wherever, have an identity of their own.
+        scored on its data. Others, from wherever, have an identity of their own, and never replace a run's results.
 
         Args:
             predictions: what is scored.
-            identity: who made them (`predictions`) and what they are scored on (`data`, with its `annotations`).
+            maker: who made them.
+            identity: what they are scored on (`data`, with its `annotations`) and as what.
             part: see `claim`.
             outputs: see `claim`; what scoring writes.
 
         Raises:
             UserError: see `claim`.
         """
-        own = predictions.resolve().is_relative_to(self.out.resolve()) and (self.out / "run.json").is_file()
-        if not own:
-            with self.claim(identity, part=part, outputs=outputs, rescore=True):
+        target = {"items": "all" if part is None else sorted(part), "extras": False}
+        folder = RunFolder(self.out, {}, target=target, results=[RECORD])
+        inside = predictions.resolve().is_relative_to(self.out.resolve())
+        if not (inside and folder.adopt()):
+            made_of = {"predictions": maker.identity, **identity}
+            with self.claim(made_of, part=part, outputs=outputs, rescore=True):
                 yield
             return
-        target = {"items": "all" if part is None else sorted(part), "extras": False}
-        with RunFolder(self.out, {}, target=target, results=[RECORD]) as folder:
-            folder.adopt()
+        if "encoder" in folder.identity and (maker.record is None or folder.identity["encoder"] != maker.identity):
+            raise UserError(
+                f"{predictions} is not what a record in {self.out} calls the predictions of the run there. If that run was "
+                "interrupted, run its command again: it goes on, and scores them. Score others with another --out."
+            )
+        with folder:
             self._keep_whole(folder, part)
             yield
             same = folder.identity.get("data", {}).get("annotations") == identity["data"]["annotations"]
@@ -280,7 +288,7 @@ class Run:
             config=dict(config or {}),
             per_item=per_item or {},
             files=files or {},
-            warnings=warnings or [],
+            warnings=list(dict.fromkeys(warnings or [])),  # scored again, they come again
             status="complete" if dataset.items_evaluated == dataset.items_expected else "partial",
             environment=self._environment() | dict(tools or {}),
             code=collect_code(),
@@ -331,23 +339,29 @@ def load_predictor(run: Run, encoder: AnyEncoder, device: Any = "cpu") -> "tuple
 
 
 def predictor(run: Run, encoder: "AnyEncoder | None", predictions: Path, files: Iterable[Path], kind: str) -> Predictor:
-    """Say who made saved predictions: the encoder that the user names; else the model of the record beside them, if this
-    program made them; else an outside method, named by --name or the folder and known by the hash of its files.
+    """Say who made saved predictions: the model of the record beside them, if this program made them; else the encoder that
+    the user names; else an outside method, named by --name or the folder and known by the hash of its files.
 
     Args:
-        run: the evaluation; its name replaces the model's own.
+        run: the evaluation; its name replaces the model's own, and it takes over the seed of what this program made.
         encoder: what the user says made them.
         predictions: a file, or the folder of the files.
         files: the predictions; one that is not there counts as empty.
         kind: "detector" or "method".
+
+    Raises:
+        UserError: see `load`; the user names another encoder than the record.
     """
-    if encoder is not None:
-        return load_predictor(run, encoder)[1]
     beside = predictions.resolve().parent / RECORD
     record = read_record(beside) if beside.is_file() else None
     if record is not None and predictions.name in record.files.values():
+        run.seed = record.seed  # random weights depend on it too
         model = dataclasses.asdict(record.model)
+        if encoder is not None and load(encoder, seed=run.seed).fingerprint != model["fingerprint"]:
+            raise UserError(f"{predictions} was made by {model['name']}, says {beside}, not by --checkpoint {encoder}.")
         return Predictor(model | {"name": run.name or model["name"]}, list(record.warnings), record)
+    if encoder is not None:
+        return load_predictor(run, encoder)[1]
     digest = hashlib.sha256()
     for path in files:
         digest.update((path.read_bytes() if path.is_file() else b"") + b"\0")

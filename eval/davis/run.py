@@ -117,8 +117,8 @@ def score(
         config = model.record.config
     elif encoder is not None:
         protocol = get_protocol(options.protocol).key(dataset.edition.name)
-    identity = {"predictions": model.identity, "data": _data_identity(dataset, frames=False)}
-    with run.claim_scoring(predictions, identity, part=_part(dataset, videos), outputs=TABLES):
+    identity = {"data": _data_identity(dataset, frames=False)}
+    with run.claim_scoring(predictions, model, identity, part=_part(dataset, videos), outputs=TABLES):
         if not (run.out / "config.py").is_file():
             write_text(run.out / "config.py", dump_config(config))
         return _score(run, options, dataset, videos, predictions, protocol, model, config)

@@ -85,10 +85,9 @@ def score(
     with run.watch.phase("reading"):
         found = task.read(path)
     model = predictor(run, encoder, path, task.files(path), task.kind)
-    made_of = {"predictions": model.identity, "data": task.identity("test")}
     files = {task.words[2]: path.name} if path.parent.resolve() == run.out.resolve() else {}
     config = model.record.config if model.record is not None else task.outside_config()
-    with run.claim_scoring(path, made_of, outputs=task.tables):
+    with run.claim_scoring(path, model, {"data": task.identity("test")}, outputs=task.tables):
         return task.score(run, found, model, None, _about(model, config, files))
 
 

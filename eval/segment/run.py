@@ -125,9 +125,9 @@ def score(
             f"{predictions} was made by {model.record.protocol}, not by {protocol.key(opened.name)}. Name its protocol "
             "(--protocol), and the data that it was made on."
         )
-    identity = {"predictions": model.identity, "protocol": protocol.name, "data": {"annotations": val.digest()}}
+    identity = {"protocol": protocol.name, "data": {"annotations": val.digest()}}
     part = [val.names[image] for image in chosen] if len(chosen) < len(val) else None
-    with run.claim_scoring(predictions, identity, part=part, outputs=TABLES):
+    with run.claim_scoring(predictions, model, identity, part=part, outputs=TABLES):
         patch_size = model.model["patch_size"]
         scored = Scored(saved, val, chosen, opened.classes, protocol, patch_size, run.seed)
         return write_report(run, opened, scored, key, model, config)

@@ -1,7 +1,7 @@
 """A run's output folder: whose it is, what was made in it and of what, and what a second run in it may do.
 
-`OUT/run.json` holds the identity of the run (everything that its result depends on) and, once it is finished, how far it
-was taken. One rule for pretraining and every evaluation:
+`OUT/run.json` holds the identity of the run (everything that its result depends on), which files it makes and, once it is
+finished, how far it was taken. One rule for pretraining and every evaluation:
 
     same identity, finished as asked for      done: nothing is computed again
     same identity, not finished               resume
@@ -131,12 +131,14 @@ class RunFolder:
             UserError: the folder holds another run (the differences are listed), or any with `fail`, or results that do
                 not say what they were made from.
         """
-        there = [name for name in self.outputs if (self.out / name).exists()]
         if self.when_exists == "overwrite":
             self._put_aside(name for name in (*self.outputs, *self.notes) if (self.out / name).exists())
             self._write(None)
             return "fresh"
         found = self._read()
+        if found is not None:  # another kind of run makes other files
+            self.outputs = list(dict.fromkeys([*self.outputs, *found.get("outputs", ())]))
+        there = [name for name in self.outputs if (self.out / name).exists()]
         if found is None or not there:
             if there:
                 raise UserError(
@@ -161,6 +163,7 @@ class RunFolder:
         if found is None:
             return False
         self.identity, self.reached = found["identity"], found.get("finished")
+        self.outputs = found.get("outputs", self.outputs)
         return True
 
     def require_same(self, other: Mapping[str, Any]) -> None:
@@ -197,7 +200,7 @@ class RunFolder:
             raise UserError(f"{path} cannot be read ({error}). {self.advice}") from error
 
     def _write(self, finished: Mapping[str, Any] | None) -> None:
-        content = {"identity": self.identity, "finished": finished}
+        content = {"identity": self.identity, "finished": finished, "outputs": self.outputs}
         write_text(self.out / FILE, json.dumps(content, indent=1) + "\n")
 
     def _put_aside(self, names: Iterable[str]) -> None:

@@ -133,6 +133,39 @@ def test_masks_from_elsewhere_do_not_replace_a_run(davis, finished, out, tmp_pat
     assert record.model.name == "theirs"
 
 
+def test_masks_are_not_scored_as_another_encoders(davis, out):
+    """Its name stood on them, also where the run was asked for again."""
+    before = stamps(out)
+    with pytest.raises(UserError, match=r"made by random vit_micro/16.*not by --checkpoint pixels/16"):
+        evaluate("pixels/16", "davis", davis, out, score_only=True)
+    assert stamps(out) == before
+
+
+def test_scoring_again_keeps_the_seed_and_the_protocol_of_the_run(davis, tmp_path):
+    record = evaluate(ENCODER, "davis", davis, tmp_path, seed=3, protocol="videowalk")
+    again = evaluate(ENCODER, "davis", davis, tmp_path, score_only=True)
+    assert (again.seed, again.protocol, again.metrics) == (3, record.protocol, record.metrics)
+
+
+def test_masks_that_lie_in_a_runs_folder_are_not_taken_for_its_own(davis, out):
+    """They were, and the run asked for again answered with their scores."""
+    theirs = shutil.copytree(out / "predictions", out / "theirs")
+    before = stamps(out)
+    with pytest.raises(UserError, match="Score others with another --out"):
+        evaluate(None, "davis", davis, out, score_only=True, predictions=theirs)
+    assert stamps(out) == before
+
+
+def test_masks_of_an_interrupted_run_are_scored_by_that_run(davis, out, capsys):
+    metrics = read_record(out / "record.json").metrics
+    (out / "record.json").unlink()
+    for encoder in (None, ENCODER):  # nothing says by which protocol they were made
+        with pytest.raises(UserError, match="run its command again"):
+            evaluate(encoder, "davis", davis, out, score_only=True)
+    assert evaluate(ENCODER, "davis", davis, out).metrics == metrics
+    assert "skipped drawn-00" in capsys.readouterr().out
+
+
 def test_results_that_do_not_say_what_they_were_made_from_are_not_taken(davis, out):
     (out / "run.json").unlink()
     with pytest.raises(UserError, match=r"no run\.json"):

@@ -54,6 +54,18 @@ def test_another_run_is_refused_and_says_what_differs(tmp_path):
         assert run.begin() == "done"
 
 
+def test_a_run_that_makes_other_files_does_not_take_an_unfinished_ones_place(tmp_path):
+    """Scores in the folder of an interrupted training left nothing that it could go on from."""
+    with folder(tmp_path) as run:
+        run.begin()
+        (tmp_path / "states").mkdir()
+    other = RunFolder(tmp_path, {"method": "scores"}, results=["scores.txt"])
+    with other, pytest.raises(UserError, match=r"holds another run: .*method: FLSL -> scores"):
+        other.begin()
+    with folder(tmp_path) as run:
+        assert run.begin() == "resume"
+
+
 def test_results_that_say_nothing_of_their_origin_are_not_adopted(tmp_path):
     (tmp_path / "result.txt").write_text("whose?")
     with folder(tmp_path) as run, pytest.raises(UserError, match=r"holds result\.txt, but no run\.json"):
