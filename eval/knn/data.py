@@ -1,6 +1,7 @@
 """Images with boxes and classes, from ImageNet's official box files or a COCO-format data set."""
 
 import hashlib
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,13 @@ OFFICIAL = {"imagenet": (544_546, 50_000), "coco": (118_287, 5_000)}
 
 @dataclass(frozen=True)
 class Example:
-    """One image: `boxes` (n, 4) left, top, right, bottom in its pixels, and the class name of each."""
+    """One image: `boxes` (n, 4) left, top, right, bottom in its pixels, the class name of each, and (width, height) that the
+    boxes are for, where the annotations say it reliably."""
 
     path: Path
     boxes: np.ndarray
     classes: tuple[str, ...]
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,9 @@ def _read_coco_split(root: Path, split: str) -> list[Example]:
         listed = [a for a in annotations.of_image.get(image["id"], []) if not a.get("iscrowd")]
         boxes = np.array([a["bbox"] for a in listed], float).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
-        examples.append(
-            Example(root / split / image["file_name"], boxes, tuple(names[a["category_id"]] for a in listed))
-        )
+        classes = tuple(names[a["category_id"]] for a in listed)
+        size = (image["width"], image["height"])
+        examples.append(Example(root / split / image["file_name"], boxes, classes, size))
     return examples
 
 
@@ -95,9 +98,22 @@ def _read_xml_split(root: Path, split: str) -> list[Example]:
     folder = next((place for place in places if place.is_dir()), None)
     if folder is None:
         raise UserError(f"the images are missing: expected {places[0]} or {places[1]}.")
-    images = {path.stem: path for path in list_files(folder, (".jpeg", ".jpg", ".png"))}
+    images = _by_name(list_files(folder, (".jpeg", ".jpg", ".png")), wanted=_by_name(files))
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda file: _read_xml(file, images, folder), files))
+
+
+def _by_name(files: list[Path], wanted: Collection[str] | None = None) -> dict[str, Path]:
+    """Return files by their names without folder and suffix. Raises UserError for two of one that is wanted (None: all)."""
+    found: dict[str, Path] = {}
+    for path in files:
+        first = found.setdefault(path.stem, path)
+        if first != path and (wanted is None or path.stem in wanted):
+            raise UserError(
+                f"{first} and {path} have one name, by which boxes and images find each other. Rename one of them, and what "
+                "belongs to it."
+            )
+    return found
 
 
 def _text(entry: ElementTree.Element, path: str) -> str:

@@ -18,6 +18,7 @@ from eval.knn.protocol import Protocol
 from eval.progress import tracked
 from flsl.encoder import Encoder
 from flsl.finite import require_finite
+from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_rgb
 
 
@@ -44,7 +45,7 @@ def extract(
         what: for the line of progress.
 
     Raises:
-        ImageError: an image cannot be read.
+        UserError: an image cannot be read, or has not the size that its boxes are for.
     """
     mean = torch.tensor(encoder.config.image_mean, device=device).view(3, 1, 1)
     std = torch.tensor(encoder.config.image_std, device=device).view(3, 1, 1)
@@ -73,13 +74,20 @@ def extract(
     return BoxFeatures(stacked, classes, paths)
 
 
-def load_image(path: Path, boxes: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
+def load_image(
+    path: Path, boxes: np.ndarray, protocol: Protocol, annotated: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the crop (crop, crop, 3) uint8 RGB of an image and its boxes (n, 4) in the crop.
 
-    Raises ImageError if the image cannot be read.
+    Raises UserError if the image cannot be read, or has not the (width, height) that it is annotated with.
     """
     image = Image.fromarray(read_rgb(path))
     width, height = image.size
+    if annotated not in (None, image.size):
+        raise UserError(
+            f"image {path} is {width}x{height} pixels, but its annotation says {annotated[0]}x{annotated[1]}. Correct the "
+            "annotation file or replace the image."
+        )
     size = resized_size(width, height, protocol.resize)
     resized = image.resize(size, Image.Resampling.BICUBIC)
     left, top = crop_corner(*size, protocol.crop)
@@ -94,5 +102,5 @@ def _load_ahead(batches: list[list[Example]], protocol: Protocol, what: str) -> 
         waiting = iter(batches)
         for _ in tracked(batches, f"encoding {what}: batch", len(batches)):
             while len(pending) < 3 and (batch := next(waiting, None)) is not None:
-                pending.append([pool.submit(load_image, e.path, e.boxes, protocol) for e in batch])
+                pending.append([pool.submit(load_image, e.path, e.boxes, protocol, e.size) for e in batch])
             yield [future.result() for future in pending.popleft()]

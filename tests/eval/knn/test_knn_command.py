@@ -101,6 +101,17 @@ def test_coco_layout(tmp_path):
     assert all(metrics[f"vote_k{k}"]["value"] <= 100 for k in (10, 20, 100, 200))
 
 
+def test_boxes_for_another_size_than_the_image_has(tmp_path, capsys):
+    """Boxes of the original pictures framed something else in smaller copies of them."""
+    from eval.data.synthesize import synthesize
+
+    synthesize("coco", tmp_path / "coco", 0, count=4, val_count=3, height=96, width=128)
+    for path in (tmp_path / "coco" / "val2017").iterdir():
+        Image.open(path).resize((64, 48)).save(path)
+    assert run_knn("--checkpoint", ENCODER, "--data", tmp_path / "coco", "--out", tmp_path / "out") == 2
+    assert "is 64x48 pixels, but its annotation says 128x96" in capsys.readouterr().err
+
+
 def test_other_labels_to_learn_from_are_another_question(imagenet, tmp_path, capsys):
     data = shutil.copytree(imagenet, tmp_path / "data")
     assert run_knn("--checkpoint", ENCODER, "--data", data, "--out", tmp_path / "out") == 0
@@ -128,6 +139,21 @@ def lose_image(root):
     return path.stem
 
 
+def image_of_the_same_name(root):
+    """Of two classes' 1.JPEG one was taken for both."""
+    path = next((root / "train").rglob("*.JPEG"))
+    (root / "train/zzz").mkdir()
+    shutil.copy(path, root / "train/zzz" / path.name)
+    return f"zzz/{path.name} have one name"
+
+
+def boxes_of_the_same_name(root):
+    path = next((root / "Annotations/CLS-LOC/train").rglob("*.xml"))
+    (root / "Annotations/CLS-LOC/train/zzz").mkdir()
+    shutil.copy(path, root / "Annotations/CLS-LOC/train/zzz" / path.name)
+    return f"zzz/{path.name} have one name"
+
+
 def lose_boxes(root):
     shutil.rmtree(root / "Annotations/CLS-LOC/train")
     return "ILSVRC2012_bbox_train_v2"
@@ -145,6 +171,7 @@ def lose_annotations(root):
 
 def test_bad_data(imagenet, tmp_path, capsys):
     damages = (damage_image, damage_xml, lose_image, lose_boxes, lose_images, lose_annotations)
+    damages += (image_of_the_same_name, boxes_of_the_same_name)
     for damage in damages:
         root = shutil.copytree(imagenet, tmp_path / damage.__name__)
         named = damage(root)
