@@ -47,11 +47,16 @@ def read_rgb(path: str | Path) -> np.ndarray:
     """Read an image as RGB, `(H, W, 3)` uint8: pretraining, k-NN and figures. What is no JPEG is decoded by Pillow.
 
     Raises:
-        ImageError: no such file, no image, cut off, or more than `MAX_PIXELS`.
+        ImageError: no such file, no image, cut off, of more than 8 bits per color, or more than `MAX_PIXELS`.
     """
     data = _read(path)
     pixels = _decode_jpeg(data, path, "RGB")
-    return pixels if pixels is not None else np.array(_open(data, path).convert("RGB"))
+    if pixels is None:
+        image = _open(data, path)
+        if image.mode.startswith(("I", "F")):  # whatever is above 255 would be white
+            raise ImageError.of(path, f"a picture of mode {image.mode}; save it with 8 bits per color")
+        pixels = np.array(image.convert("RGB"))
+    return pixels
 
 
 def read_bgr(path: str | Path) -> np.ndarray:

@@ -210,3 +210,11 @@ def test_real_photographs_are_taken_whole(data_dir):
             assert expected.shape == (height, width, 3)
             np.testing.assert_array_equal(read_bgr(path), expected)
             np.testing.assert_array_equal(read_rgb(path), expected[:, :, ::-1])
+
+
+@pytest.mark.parametrize("pixels", [np.full((4, 4), 30_000, np.uint16), np.full((4, 4), 300.0, np.float32)])
+def test_colors_of_more_than_8_bits_are_not_cut_to_white(pixels, tmp_path):
+    path = tmp_path / ("a.png" if pixels.dtype == np.uint16 else "a.tiff")
+    Image.fromarray(pixels).save(path)
+    with pytest.raises(ImageError, match="8 bits per color"):
+        read_rgb(path)
