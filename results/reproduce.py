@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flsl.runtime.errors import UserError
+from flsl.runtime.marker import read_marker
 from flsl.runtime.recipes import named_recipes
 from results.declaration import Benchmark
 from results.doctor import Check, abilities, examine, largest_gpu
@@ -100,14 +101,14 @@ def make_plan(
     for table in tables:
         folder = out / f"{table}-{model['fingerprint'][:12]}"
         benchmark = adapter_of(table)
+        place = benchmark and _data_folder(data, _folders(table, benchmark), len(tables) == 1)
         if benchmark is None:
             steps.append(Step(table, "leave out", "no adapter here: this project has no evaluation for this table"))
-        elif done := _finished(table, model["fingerprint"], [folder, *records]):
+        elif done := _finished(table, model["fingerprint"], [folder, *records], place):
             steps.append(Step(table, "skip", f"{done} is complete, of this encoder and protocol", record=done))
         else:
-            alone = len(tables) == 1
             own = recipes.get(table) or recipes.get("")
-            steps.append(_plan_run(table, benchmark, checkpoint, model, data, folder, own, options, alone))
+            steps.append(_plan_run(table, benchmark, checkpoint, model, data, place, folder, own, options))
     takers = [step.table for step in steps if recipes.get("") in step.command and step.table not in recipes]
     if len(takers) > 1:
         ways = " ".join(f"--config {table}={recipes['']}" for table in takers)
@@ -126,16 +127,18 @@ def _recipes(config: Sequence[str]) -> dict[str, str]:
     return recipes
 
 
-def _plan_run(table: str, benchmark: Benchmark, checkpoint, model, data, folder, config, options, alone) -> Step:
+def _folders(table: str, benchmark: Benchmark) -> Sequence[str]:
+    return TABLES[table].data_folders or benchmark.data_folders
+
+
+def _plan_run(table: str, benchmark: Benchmark, checkpoint, model, data, found, folder, config, options) -> Step:
     checks = _machine()
     gpu = largest_gpu(checks)
     needed = next(check for check in abilities(checks, gpu) if check.name == benchmark.command)
     if needed.state in ("missing", "unknown"):
         return Step(table, "leave out", f"this machine {needed.found}; see: python -m results doctor")
-    folders = TABLES[table].data_folders or benchmark.data_folders
-    found = _data_folder(data, folders, alone)
     if found is None:
-        names = " or ".join(folders)
+        names = " or ".join(_folders(table, benchmark))
         place = f"{data} holds no folder {names}" if data else "--data is not given"
         return Step(table, "leave out", f"no data: {place}")
     if benchmark.verified and (fault := _verify(benchmark.command, found)):
@@ -170,8 +173,15 @@ def _machine() -> list[Check]:
     return examine()
 
 
-def _finished(table: str, fingerprint: str, folders: Sequence[Path]) -> Path | None:
-    """Return a complete record of the encoder by the table's protocols; one on the official data before others."""
+def _finished(table: str, fingerprint: str, folders: Sequence[Path], data: Path | None) -> Path | None:
+    """Return a complete record of the encoder by the table's protocols, on the official data if there is one.
+
+    One on drawn data answers for no others than `data`, if those are there.
+    """
+    try:
+        marker = read_marker(data) if data else None
+    except UserError:  # the run, or verifying its data, says so
+        marker = None
     fitting = []
     for folder in folders:
         if folder.exists():
@@ -185,6 +195,7 @@ def _finished(table: str, fingerprint: str, folders: Sequence[Path]) -> Path | N
                 if record.model.fingerprint == fingerprint
                 and record.protocol in TABLES[table].protocols
                 and record.status == "complete"
+                and (record.dataset.official or not data or (marker and record.dataset.name.startswith(marker["name"])))
             ]
     return min(fitting)[1] if fitting else None
 

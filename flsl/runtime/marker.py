@@ -13,7 +13,7 @@ UNFINISHED = "dataset.unfinished.json"
 def read_marker(root: Path) -> dict[str, Any] | None:
     """Return the content of `root`'s marker file, None where there is none (real data).
 
-    Raises UserError if the synthesis was interrupted, or the marker is not JSON or lacks its name.
+    Raises UserError if the synthesis was interrupted, or the marker is not JSON or lacks its name, a text.
     """
     path = root / MARKER
     if not path.is_file():
@@ -25,7 +25,7 @@ def read_marker(root: Path) -> dict[str, Any] | None:
         return None
     try:
         marker = json.loads(path.read_text())
-        marker["name"]
-    except (ValueError, TypeError, KeyError) as error:
+        marker["name"].strip()[0]
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise UserError(f"{path} is not a marker file of synthetic data. Delete it if the data are real.") from error
     return marker

@@ -77,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     for step in steps:
         if step.action == "run" and run_step(step) != 0:
             print(f"{step.table}: the evaluation failed; its own message is above")
+            continue  # what may be there answered another question
         if step.record and step.record.exists():
             record = records[step.record] = read_record(step.record)
             claims += judge_claims(step.table, step.record, record)

@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flsl.runtime.errors import UserError
+from results.benchmarks import BENCHMARKS
 from results.compare import compare_records, holm
-from results.doctor import abilities, examine, largest_gpu
+from results.doctor import CORE, Check, abilities, examine, largest_gpu
 from results.paper import TABLES, adapter_of
 from results.report import report_data, report_page
 from results.reproduce import Step, exit_code, judge_claims, make_plan, summary, tables_of
@@ -168,6 +170,23 @@ def test_finished_records_of_the_same_encoder_are_skipped_with_a_reason(make_rec
     assert (step.action, step.record) == ("skip", done)
     assert str(done) in step.reason
     assert (knn.action, "no evaluation" in knn.reason) == ("leave out", True)
+
+
+def test_a_record_on_drawn_data_does_not_answer_for_others(make_record, tmp_path, monkeypatch):
+    """The first look at drawn data was the last: the real ones were never evaluated."""
+    needs = {*CORE, *(need for benchmark in BENCHMARKS.values() for need in benchmark.needs), "gpu"}
+    monkeypatch.setattr("results.reproduce._machine", lambda: [Check(need, "missing", "") for need in needs])
+    mine = {"fingerprint": "12" * 32, "architecture": "vit_small", "patch_size": 16}
+    out, drawn, real = (tmp_path / name for name in ("out", "drawn", "real"))
+    record = make_record(fingerprint=mine["fingerprint"], official=False)
+    record = replace(record, dataset=replace(record.dataset, name="synthetic-davis"))
+    done = write_record(record, out / f"davis-{mine['fingerprint'][:12]}" / "record.json")
+    for folder in (drawn, real):
+        folder.mkdir()
+    (drawn / "dataset.json").write_text(json.dumps({"name": "synthetic-davis", "synthetic": True}))
+    for data, record in ((None, done), (drawn, done), (real, None)):
+        (step,) = make_plan(["davis"], CHECKPOINT, mine, data, out)
+        assert (step.action == "skip", step.record) == (record is not None, record), data
 
 
 def test_a_checkpoint_that_is_none_is_refused_in_the_loaders_words(tmp_path, cli):
