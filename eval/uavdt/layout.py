@@ -70,6 +70,8 @@ class Layout:
         """
         folder = self.root / FRAMES / sequence
         numbered = {int(m[1]): path for path in folder.glob("*") if (m := _FRAME.fullmatch(path.name.lower()))}
+        if 0 in numbered:  # the boxes would be those of the frame before
+            raise UserError(f"{numbered[0]}: frames count from 1. Unpack the sequence's archive again.")
         if not numbered:
             raise UserError(f"{folder} holds no frame; expected img000001.jpg, img000002.jpg, ...")
         for number in range(1, max(numbered) + 1):

@@ -205,6 +205,14 @@ def test_layout_problems_are_named(make_copy, tmp_path):
         open_layout(root).frames("M0205")
 
 
+def test_frames_that_count_from_0_are_refused(make_copy):
+    """Every box would be that of the frame before."""
+    root = make_copy([truth_of("M0203", 3, [(2, 1, 1, 9, 9)])])
+    (root / FRAMES / "M0203" / "img000003.jpg").rename(root / FRAMES / "M0203" / "img000000.jpg")
+    with pytest.raises(UserError, match=r"img000000\.jpg: frames count from 1"):
+        open_layout(root).length("M0203")
+
+
 def test_boxes_beyond_the_frames_are_refused(make_copy):
     root = make_copy([truth_of("M0203", 4, [(4, 1, 1, 9, 9)])])
     (root / FRAMES / "M0203" / "img000004.jpg").unlink()
