@@ -5,8 +5,11 @@ record = evaluate("runs/s16/encoder.safetensors", "davis", data="davis", out="ru
 record.metrics["J&F"].value
 """
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
+
+from flsl.runtime.errors import UserError, unknown_key
 
 if TYPE_CHECKING:
     from eval.run import AnyEncoder
@@ -55,8 +58,17 @@ def evaluate(
         UserError: an encoder, data or options that cannot be used; the message says what to do.
     """
     from eval.run import Run, carry_out  # pydantic is imported only now
+    from flsl.runtime.run_folder import WhenExists
     from results.benchmarks import find_benchmark
 
+    for key, value in {"benchmark": benchmark, "command": command, "name": "" if name is None else name}.items():
+        if not isinstance(value, str):
+            raise UserError(f"{key} must be text, but is {value!r:.80}")
+    for key, path in {"data": data, "out": out, "predictions": "." if predictions is None else predictions}.items():
+        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+            raise UserError(f"{key} must be the path of a folder or file, but is {path!r:.80}")
+    if when_exists not in get_args(WhenExists):
+        raise UserError(unknown_key(f"when_exists={when_exists!r}", str(when_exists), get_args(WhenExists), "choice"))
     run = Run(
         Path(out),
         find_benchmark(benchmark),

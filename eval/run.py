@@ -90,10 +90,13 @@ def _out_of_memory(run: "Run", options: Any, error: BaseException) -> str:
 def load(encoder: AnyEncoder, device: Any = "cpu", seed: int = 0) -> "LoadedEncoder":
     """Return an encoder with proof of what was loaded: from a checkpoint's name (and its errors), or as it is in memory."""
     from flsl.checkpoint import LoadedEncoder, load_encoder
+    from flsl.encoder import Encoder
 
     if isinstance(encoder, (str, Path)):
         return load_encoder(str(encoder), device, seed=seed)
-    if not isinstance(encoder, LoadedEncoder):
+    if not isinstance(encoder, (LoadedEncoder, Encoder)):
+        raise UserError(f"the encoder must be a checkpoint's name or an Encoder in memory, but is {encoder!r:.80}")
+    if isinstance(encoder, Encoder):
         encoder = LoadedEncoder(encoder, encoder.config.name, method="in memory", source="in memory")
     encoder.encoder.to(device).eval()
     return encoder

@@ -76,6 +76,8 @@ class Dataset:
         Raises UserError for a name that the split does not have, naming the nearest one.
         """
         known = {video.name: video for video in self.videos}
+        if names is not None and not names:
+            raise UserError(f"--videos names no sequence; known are {', '.join(sorted(known)[:8])}, ...")
         for name in names or ():
             if name not in known:
                 raise UserError(unknown_key(f"--videos {name}", name, known))

@@ -50,7 +50,7 @@ class Edition:
             UserError: the list cannot be read, is empty, or a line is not what this edition's lists have.
         """
         try:
-            lines = path.read_text(errors="replace").splitlines()
+            lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
         except OSError as error:
             raise UserError(
                 f"{path} cannot be read ({error.strerror}): it lists the sequences of the split."

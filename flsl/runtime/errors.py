@@ -40,6 +40,8 @@ def require_between(least: int, most: int | None = None, **values: int) -> None:
 
 def require_seed(seed: int) -> None:
     """Raise UserError where a random seed is none that every library takes."""
+    if type(seed) is not int:
+        raise UserError(f"--seed must be a whole number, but is {seed!r:.40}.")
     require_between(0, 2**31 - 1, seed=seed)
 
 

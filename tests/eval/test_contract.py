@@ -12,6 +12,7 @@ import pytest
 from eval import evaluate
 from eval.__main__ import main
 from eval.data.synthesize import synthesize
+from eval.davis.dataset import open_dataset
 from flsl.runtime.errors import UserError
 from flsl.runtime.run_folder import RunFolder
 from results.store import read_record
@@ -164,6 +165,29 @@ def test_masks_of_an_interrupted_run_are_scored_by_that_run(davis, out, capsys):
             evaluate(encoder, "davis", davis, out, score_only=True)
     assert evaluate(ENCODER, "davis", davis, out).metrics == metrics
     assert "skipped drawn-00" in capsys.readouterr().out
+
+
+NO_ARGUMENTS = {
+    "benchmark": None, "data": None, "out": "", "encoder": 5, "name": 5, "command": 5, "seed": 1.5, "when_exists": "skp",
+    "predictions": 7, "videos": (),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_ARGUMENTS)
+def test_arguments_that_are_none_are_refused_before_anything_is_computed(name, davis, tmp_path, monkeypatch):
+    """Some ended in a traceback after all was computed, or counted as another value."""
+    monkeypatch.chdir(tmp_path)
+    arguments = {"encoder": ENCODER, "benchmark": "davis", "data": davis, "out": tmp_path / "out"}
+    with pytest.raises(UserError, match=name):
+        evaluate(**(arguments | {name: NO_ARGUMENTS[name]}))
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_list_with_the_mark_of_its_coding_is_read(davis, tmp_path):
+    data = shutil.copytree(davis, tmp_path / "data")
+    listed = data / "ImageSets/2017/val.txt"
+    listed.write_bytes(b"\xef\xbb\xbf" + listed.read_bytes().replace(b"\n", b"\r\n"))
+    assert [video.name for video in open_dataset(data).videos] == ["drawn-00", "drawn-01"]
 
 
 def test_results_that_do_not_say_what_they_were_made_from_are_not_taken(davis, out):

@@ -48,7 +48,7 @@ def _open_voc_split(root: Path, split: str) -> Split:
     listed = root / LISTS / f"{split}.txt"
     if not listed.is_file():
         raise unknown_split(split, sorted(path.stem for path in listed.parent.glob("*.txt")), root)
-    names = list(dict.fromkeys(listed.read_text(errors="replace").split()))
+    names = list(dict.fromkeys(listed.read_text(encoding="utf-8-sig", errors="replace").split()))
     if not names:
         raise UserError(f"{listed} lists no image: the split {split} is empty. Expected is one name per line.")
     images = {safe_name(name, "an image", listed): root / "JPEGImages" / f"{name}.jpg" for name in names}
