@@ -101,7 +101,7 @@ def make_plan(
     for table in tables:
         folder = out / f"{table}-{model['fingerprint'][:12]}"
         benchmark = adapter_of(table)
-        place = benchmark and _data_folder(data, _folders(table, benchmark), len(tables) == 1)
+        place = _data_folder(data, _folders(table, benchmark), len(tables) == 1) if benchmark else None
         if benchmark is None:
             steps.append(Step(table, "leave out", "no adapter here: this project has no evaluation for this table"))
         elif done := _finished(table, model["fingerprint"], [folder, *records], place):

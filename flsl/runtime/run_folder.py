@@ -200,8 +200,9 @@ class RunFolder:
             raise UserError(f"{path} cannot be read ({error}). {self.advice}") from error
 
     def _write(self, finished: Mapping[str, Any] | None) -> None:
-        content = {"identity": self.identity, "finished": finished, "outputs": self.outputs}
-        write_text(self.out / FILE, json.dumps(content, indent=1) + "\n")
+        content = {"identity": self.identity, "finished": finished}
+        text = json.dumps(content, indent=1).removesuffix("\n}")
+        write_text(self.out / FILE, f'{text},\n "outputs": {json.dumps(self.outputs, separators=(",", ":"))}\n}}\n')
 
     def _put_aside(self, names: Iterable[str]) -> None:
         for name in names:
