@@ -148,12 +148,16 @@ def load_records(folders: str | Path | Iterable[str | Path]) -> Loaded:
 
 
 def store_path(record: Record) -> Path:
-    """Return a record's place in a store, relative to it: one folder a (benchmark, protocol, data, model, recipe, seed)."""
+    """Return a record's place in a store, relative to it: one folder per (benchmark, protocol, data, model, recipe, seed).
+
+    A part of the data (`--videos`) is data of its own.
+    """
     data, model = record.dataset, record.model
+    part = "" if record.status == "complete" else f".part-{config_hash({'items': sorted(record.per_item)})[:8]}"
     parts = (
         record.benchmark,
         record.protocol.replace("/", "."),
-        f"{data.name}.{data.split}" + (f".{data.annotation_sha256[:8]}" if data.annotation_sha256 else ""),
+        f"{data.name}.{data.split}" + (f".{data.annotation_sha256[:8]}" if data.annotation_sha256 else "") + part,
         f"{model.name}.{model.fingerprint[:12]}.{record.config_sha256[:8]}",
         f"seed{record.seed}",
     )

@@ -206,7 +206,11 @@ def test_store_paths_keep_units_apart_and_stay_inside(make_record):
         {"name": "../../etc"},
         {"name": ".."},
     ]
-    paths = [store_path(make_record(**change)) for change in changes]
+    records = [make_record(**change) for change in changes]
+    records += [  # two parts of one data set
+        dataclasses.replace(records[0], status="partial", per_item={video: {"J&F": 50.0}}) for video in ("boat", "surf")
+    ]
+    paths = [store_path(record) for record in records]
     assert len(set(paths)) == len(paths)
     for path in paths:
         assert not path.is_absolute()
