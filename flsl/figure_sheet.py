@@ -72,20 +72,13 @@ def draw_sheets(
 
 def _draw(target: Path, image: Image.Image, rows: list, checkpoints: Sequence[LoadedEncoder], points: Sequence) -> None:
     """Draw one sheet."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    titles = [
-        "",
-        "principal components",
-        "clusters",
-        *(f"attention of point {n + 1}" for n in range(len(points))),
-    ]
+    titles = ["", "principal components", "clusters", *(f"attention of point {n + 1}" for n in range(len(points)))]
     cell = 2.6
     shape = (cell * len(titles), (cell * image.height / image.width + 0.35) * len(rows))
-    figure, axes = pyplot.subplots(len(rows), len(titles), figsize=shape, squeeze=False, layout="constrained")
+    figure = Figure(figsize=shape, layout="constrained")
+    axes = figure.subplots(len(rows), len(titles), squeeze=False)
     extent = (0, image.width, image.height, 0)
     gray = np.asarray(image.convert("L"))
     for row, (loaded, (components, labels, weights)) in enumerate(zip(checkpoints, rows)):
@@ -105,4 +98,3 @@ def _draw(target: Path, image: Image.Image, rows: list, checkpoints: Sequence[Lo
             column.set_title(title if row == 0 else "", fontsize=9)
         cells[0].set_title(loaded.name, fontsize=9, loc="left")
     figure.savefig(target, dpi=110)
-    pyplot.close(figure)

@@ -26,12 +26,10 @@ def draw_curves(path: Path, evaluations: list[Evaluation]) -> Path | None:
     evaluations = [evaluation for evaluation in evaluations if evaluation.scores["AP50"]]
     if not evaluations:
         return None
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(len(evaluations), 2, figsize=(9, 3.4 * len(evaluations)), squeeze=False)
+    figure = Figure(figsize=(9, 3.4 * len(evaluations)))
+    axes = figure.subplots(len(evaluations), 2, squeeze=False)
     for (curves, sizes), evaluation in zip(axes, evaluations):
         for index, overlap in ((0, "0.50"), (5, "0.75"), (9, "0.95")):
             precision = np.ma.masked_less(evaluation.precision[index, :, :, 0], 0)
@@ -50,9 +48,7 @@ def draw_curves(path: Path, evaluations: list[Evaluation]) -> Path | None:
         sizes.bar_label(bars, [f"{score:.1f}" for _, score in measured])
         sizes.set(ylabel="AP in percent", ylim=(0, 105), title=f"{evaluation.kind}: AP by object size")
     figure.tight_layout()
-    write_atomic(path, lambda temporary: figure.savefig(temporary, dpi=100, format="png"))
-    pyplot.close(figure)
-    return path
+    return write_atomic(path, lambda temporary: figure.savefig(temporary, dpi=100, format="png"))
 
 
 def draw_overlay(path: Path, truth: Annotations, detections: list[dict[str, Any]], images: Path) -> Path | None:

@@ -27,13 +27,11 @@ def draw_official(path: Path, curve: Curve, rows: list[dict[str, object]]) -> Pa
     path.unlink(missing_ok=True)
     if not curve.average_precision:
         return None
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     shown = [row for row in rows if row["table"] != "sequence" and row["AP"] is not None]
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, max(3.6, 0.3 * len(shown) + 1)))
+    figure = Figure(figsize=(11, max(3.6, 0.3 * len(shown) + 1)))
+    left, right = figure.subplots(1, 2)
     left.plot([*(0 * curve.recall[:1]), *curve.recall], [*curve.precision[:1], *curve.precision])
     left.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     left.set_title(f"all vehicles, IoU 0.7: AP {curve.average_precision:.2f}")
@@ -43,9 +41,7 @@ def draw_official(path: Path, curve: Curve, rows: list[dict[str, object]]) -> Pa
     right.set(xlabel="AP in percent", xlim=(0, 112), title="by group")
     right.invert_yaxis()
     figure.tight_layout()
-    write_atomic(path, lambda temporary: figure.savefig(temporary, dpi=100, format="png"))
-    pyplot.close(figure)
-    return path
+    return write_atomic(path, lambda temporary: figure.savefig(temporary, dpi=100, format="png"))
 
 
 def busiest_frame(truth: SequenceTruth) -> int:

@@ -29,15 +29,12 @@ def draw_curves(runs: Mapping[str, Sequence[Pretraining]], path: Path) -> list[s
                 series.setdefault(name, []).append((method, [x for x, _ in points], [y for _, y in points]))
     if not series:
         return []
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     rows = -(-len(series) // COLUMNS)
     columns = min(COLUMNS, len(series))
-    size = (WIDTH * columns, HEIGHT * rows + LEGEND)
-    figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    figure = Figure(figsize=(WIDTH * columns, HEIGHT * rows + LEGEND), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
     colors = {method: f"C{number % 10}" for number, method in enumerate(runs)}
     lines = {}
     for axis, (title, curves) in zip(axes.flat, series.items()):
@@ -50,5 +47,4 @@ def draw_curves(runs: Mapping[str, Sequence[Pretraining]], path: Path) -> list[s
         axis.remove()
     figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4 * columns, fontsize=8)
     write_atomic(path, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))
-    pyplot.close(figure)
     return list(series)
