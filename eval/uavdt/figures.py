@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.box_sheet import IGNORED, TRUTH, Box, Picture, choose, found_share, write_sheet
+from eval.metrics.matching import edges
 from eval.uavdt.files import CATEGORIES, SequenceDetections, SequenceTruth
 from eval.uavdt.layout import Layout
 from eval.uavdt.official import Curve
@@ -63,22 +64,14 @@ def draw_overlay(layout: Layout, truths: list[SequenceTruth], detections: list[S
         boxes = truth.box[truth.frame == frame]
         here = np.flatnonzero(found.frame == frame)
         here = here[np.argsort(-found.score[here], kind="stable")][: max(5, len(boxes))]
-        drawn = [
-            Box(corners, IGNORED, veiled=True) for corners in _corners(truth.ignore_box[truth.ignore_frame == frame])
-        ]
-        drawn += [Box(corners, TRUTH, thick=2) for corners in _corners(boxes)]
-        for corners, score, category in zip(
-            _corners(found.box[here]), found.score[here], found.category[here].tolist()
-        ):
+        ignored, true, detected = map(edges, (truth.ignore_box[truth.ignore_frame == frame], boxes, found.box[here]))
+        drawn = [Box(corners, IGNORED, veiled=True) for corners in ignored.tolist()]
+        drawn += [Box(corners, TRUTH, thick=2) for corners in true.tolist()]
+        for corners, score, category in zip(detected.tolist(), found.score[here], found.category[here].tolist()):
             label = f"{CATEGORIES.get(category, '')} {score:.2f}".strip()
             drawn.append(Box(corners, DETECTION_COLORS[category], label))
-        share = found_share(*(np.array(_corners(rows)).reshape(-1, 4) for rows in (boxes, found.box[here])))
         picture = layout.frames(truth.name)[frame - 1]
-        pictures.append(Picture(read_rgb(picture), drawn, f"{truth.name}, frame {frame}", share))
+        pictures.append(Picture(read_rgb(picture), drawn, f"{truth.name}, frame {frame}", found_share(true, detected)))
     names = {"ground truth": TRUTH, "ignored": IGNORED}
     names |= {name: DETECTION_COLORS[category] for category, name in CATEGORIES.items()}
     return write_sheet(out, choose(pictures), "Busiest frame of each sequence: worst first, then the best", names)
-
-
-def _corners(boxes: np.ndarray) -> list[tuple[float, float, float, float]]:
-    return [(x, y, x + w, y + h) for x, y, w, h in boxes.tolist()]
