@@ -15,7 +15,6 @@ from flsl.checkpoint import load_strictly
 from flsl.encoder import Encoder
 from flsl.model import FLSL, EarlierStage, StepValues
 from flsl.objective import HeadConfig, Loss, Stage, Temperature
-from flsl.pretrained import load_student_teacher
 
 KEPT = Path(__file__).resolve().parent.parent / "flsl" / "cases"
 KNOWN = {
@@ -64,7 +63,7 @@ class Case:
         return torch.from_numpy(self.arrays[name]).to(self.device)
 
     def build(self, dtype: torch.dtype, weights: str = "", kind: type[FLSL] = FLSL) -> Any:
-        """Build the model that the config describes and load its weights through the public reader."""
+        """Build the model that the config describes and load its weights, strictly."""
         encoder, head, options = self.config["encoder"], self.config["head"], self.config["options"]
         settings = dict(
             architecture="custom",
@@ -100,7 +99,12 @@ class Case:
         )
         student = self.tensors(f"{weights}student", torch.float32)
         teacher = student if weights else self.tensors("teacher", torch.float32)
-        load_student_teacher(model, {"student": student, "teacher": teacher}, "case")
+        # What takes no part in the computation: the class token that the authors' models keep, the norm of an encoder without.
+        unused = {"backbone.cls_token"} if model.student.backbone.cls_token is None else set()
+        if not model.student.backbone.config.final_norm:
+            unused |= {"backbone.norm.weight", "backbone.norm.bias"}
+        for network, state in ((model.student, student), (model.teacher, teacher)):
+            load_strictly(network, {key: value for key, value in state.items() if key not in unused}, "case")
         if "center_before" in self.arrays:
             model.center = self.tensor("center_before")
         return model.to(self.device, dtype)
