@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 
 from flsl.mean_shift import attention
 
@@ -33,15 +34,12 @@ def principal_components(maps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     return [part.reshape(*features.shape[1:], 3) for part, features in zip(colors.split(sizes), maps)]
 
 
-def point_attention(
-    features: torch.Tensor, points: Sequence[tuple[float, float]], scale: float = SCALE
-) -> torch.Tensor:
+def point_attention(features: torch.Tensor, points: Sequence[tuple[float, float]]) -> torch.Tensor:
     """Return where the tokens at some points shift to: one mean-shift step's weights.
 
     Args:
         features: one `(D, h, w)` map.
         points: `(x, y)` as fractions of width and height, each in [0, 1).
-        scale: multiplies the logits `q Z^T`.
 
     Returns:
         `(points, h, w)`; each map sums to 1.
@@ -49,22 +47,21 @@ def point_attention(
     _, rows, columns = features.shape
     tokens = _tokens(features)
     index = [int(y * rows) * columns + int(x * columns) for x, y in points]
-    return attention(tokens[None, index], tokens[None], scale)[0].reshape(-1, rows, columns)
+    return attention(tokens[None, index], tokens[None], SCALE)[0].reshape(-1, rows, columns)
 
 
-def cluster_maps(maps: Sequence[torch.Tensor], clusters: int, seed: int = 0) -> list[torch.Tensor]:
+def cluster_maps(maps: Sequence[torch.Tensor], clusters: int) -> list[torch.Tensor]:
     """Cluster the directions of all tokens of one encoder by k-means (k-means++ start, 30 steps of Lloyd's).
 
     Args:
         maps: one `(D, h, w)` map an image; clusters are common to all of them.
         clusters: how many.
-        seed: of the start.
 
     Returns:
         One `(h, w)` int64 map an image.
     """
-    tokens = torch.nn.functional.normalize(torch.cat([_tokens(features) for features in maps]), dim=1)
-    generator = torch.Generator().manual_seed(seed)
+    tokens = F.normalize(torch.cat([_tokens(features) for features in maps]), dim=1)
+    generator = torch.Generator().manual_seed(0)
     centers = tokens[torch.randint(len(tokens), (1,), generator=generator)]
     while len(centers) < clusters:
         distance = (1 - (tokens @ centers.T).amax(dim=1)).clamp(min=1e-12)
@@ -73,7 +70,7 @@ def cluster_maps(maps: Sequence[torch.Tensor], clusters: int, seed: int = 0) -> 
         label = (tokens @ centers.T).argmax(dim=1)
         sums = torch.zeros_like(centers).index_add_(0, label, tokens)
         occupied = sums.norm(dim=1, keepdim=True) > 0
-        moved = torch.where(occupied, torch.nn.functional.normalize(sums, dim=1), centers)
+        moved = torch.where(occupied, F.normalize(sums, dim=1), centers)
         if torch.equal(moved, centers):
             break
         centers = moved
@@ -90,10 +87,8 @@ def match_clusters(
     """
     overlap = torch.zeros(clusters, clusters)
     for ours, theirs in zip(labels, reference):
-        resized = torch.nn.functional.interpolate(theirs[None, None].float(), size=ours.shape, mode="nearest")[
-            0, 0
-        ].long()
-        overlap += torch.bincount((ours * clusters + resized).flatten(), minlength=clusters**2).view(clusters, clusters)
+        theirs = F.interpolate(theirs[None, None].float(), size=ours.shape, mode="nearest")[0, 0].long()
+        overlap += torch.bincount((ours * clusters + theirs).flatten(), minlength=clusters**2).view(clusters, clusters)
     number = torch.zeros(clusters, dtype=torch.long)
     for _ in range(clusters):
         row, column = divmod(int(overlap.argmax()), clusters)

@@ -277,13 +277,13 @@ def time_workers(recipe: Any, device: Any, arguments: argparse.Namespace, rows: 
             batches._shutdown_workers()
 
 
-def draw_photographs(folder: Path, count: int = 8) -> Path:
-    """Draw JPEG files of ImageNet's usual size, 500 x 375, with as much detail as photographs."""
+def draw_photographs(folder: Path) -> Path:
+    """Draw eight JPEG files of ImageNet's usual size, 500 x 375, with as much detail as photographs."""
     import numpy as np
     from PIL import Image
 
     random = np.random.default_rng(0)
-    for index in range(count):
+    for index in range(8):
         layers = [
             np.array(
                 Image.fromarray(random.integers(0, 256, (375 // s, 500 // s, 3), dtype=np.uint8)).resize((500, 375), 3),

@@ -22,6 +22,7 @@ COLORS = np.array(
     dtype=np.uint8,
 )  # fmt: skip
 CELL = 216  # width of a picture on a sheet, in pixels
+HALF = 426  # width of one half of an animation, in pixels
 MOMENTS = 5  # pictures an object, of as many different frames
 FEWEST = 3  # columns that the title takes
 TEXT = 17
@@ -124,9 +125,9 @@ def _around(objects: np.ndarray) -> tuple[slice, slice]:
     return slice(first[0], first[0] + size[0]), slice(first[1], first[1] + size[1])
 
 
-def write_animation(video: Video, predictions: Path, path: Path, width: int = 426) -> None:
+def write_animation(video: Video, predictions: Path, path: Path) -> None:
     """Write an animated WebP of a video, prediction on the left and ground truth on the right, 12 frames a second."""
-    size = (width, round(width * video.size[0] / video.size[1]))
+    size = (HALF, round(HALF * video.size[0] / video.size[1]))
     pictures = []
     for index, mask in enumerate(video.masks):
         predicted = predictions / video.name / mask.name

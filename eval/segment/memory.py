@@ -71,8 +71,8 @@ def sample_order(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return np.argsort(random.random(len(labels)) * (held @ frequency), kind="stable")
 
 
-def lengths_of(features: Tensor, chunk: int = 1 << 18) -> Tensor:
+def lengths_of(features: Tensor) -> Tensor:
     """Return the length (m,) float32 of each feature (m, D); 1 for one of zeros."""
-    parts = [part.float().norm(dim=1) for part in features.split(chunk)]
+    parts = [part.float().norm(dim=1) for part in features.split(1 << 18)]
     lengths = torch.cat(parts) if parts else torch.zeros(0)
     return torch.where(lengths > 0, lengths, torch.ones_like(lengths))

@@ -3,7 +3,6 @@
 Nothing but content tells: wherever a name ends as a ViT's first layer does, what stands before it is tried as a prefix.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -23,16 +22,14 @@ SHOWN = 60  # characters of a name
 
 
 def flatten(tree: dict[Any, Any], before: str = "") -> State:
-    """Return the tensors of nested dictionaries under dotted names."""
-    return dict(_leaves(tree, before))
-
-
-def _leaves(tree: dict[Any, Any], before: str) -> Iterator[tuple[str, Any]]:
+    """Return the tensors of nested dictionaries under dotted names, which begin with `before`."""
+    found: State = {}
     for key, value in tree.items():
         if isinstance(key, str) and isinstance(value, dict):
-            yield from _leaves(value, f"{before}{key}.")
+            found |= flatten(value, f"{before}{key}.")
         elif isinstance(key, str) and isinstance(value, torch.Tensor):
-            yield before + key, value
+            found[before + key] = value
+    return found
 
 
 def list_prefixes(file: WeightFile, state: State, wanted: str | None) -> list[str]:

@@ -147,17 +147,17 @@ def on_main(decide: Callable[[], T]) -> T:
     return shared[0]
 
 
-def share(batch: int, key: str = "training.batch") -> int:
+def share(batch: int) -> int:
     """Return each process's part of a global batch.
 
     Raises:
-        UserError: the batch cannot be divided by the number of processes; `key` is the recipe's.
+        UserError: the batch cannot be divided by the number of processes.
     """
     world = world_size()
     if batch % world:
         raise UserError(
-            f"{key}={batch} cannot be shared by {world} processes. "
-            f"--set {key}={max(batch // world, 1) * world} (the learning rate follows)."
+            f"training.batch={batch} cannot be shared by {world} processes. "
+            f"--set training.batch={max(batch // world, 1) * world} (the learning rate follows)."
         )
     return batch // world
 

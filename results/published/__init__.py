@@ -78,12 +78,12 @@ def read_published() -> Published:
     return Published(read_figures(), read_tolerances(), read_methods())
 
 
-def read_figures(path: Path = FOLDER / "published.csv", methods: Path = FOLDER / "methods.csv") -> list[Figure]:
+def read_figures(path: Path = FOLDER / "published.csv") -> list[Figure]:
     """Read and check the published figures, in file order.
 
     Raises UserError listing every problem with its line number.
     """
-    known = read_methods(methods)
+    known = read_methods()
     figures: list[Figure] = []
     wrong: list[str] = []
     seen: dict[tuple, int] = {}  # what a figure is of -> its line
@@ -123,9 +123,10 @@ def read_methods(path: Path = FOLDER / "methods.csv") -> dict[str, Method]:
     return methods
 
 
-def _citations(path: Path = FOLDER / "references.bib") -> dict[str, str]:
+def _citations() -> dict[str, str]:
     """Return a method's name -> the key of its work."""
-    entries = re.findall(r"^@\w+\{(\w+),.*?^  methods = \{(.*?)\},$", read_file(path, LARGEST).decode(), re.M | re.S)
+    works = read_file(FOLDER / "references.bib", LARGEST).decode()
+    entries = re.findall(r"^@\w+\{(\w+),.*?^  methods = \{(.*?)\},$", works, re.M | re.S)
     return {method: key for key, methods in entries for method in methods.split("; ")}
 
 

@@ -45,8 +45,8 @@ def bend(outline: np.ndarray, phase: float, strength: float) -> np.ndarray:
     return outline * factor[:, None] / (1 + 1.5 * strength)
 
 
-def _along_edges(corners: np.ndarray, points: int = 8) -> np.ndarray:
+def _along_edges(corners: np.ndarray) -> np.ndarray:
     """Insert points along straight edges, so that `bend` can curve them."""
-    share = np.linspace(0, 1, points, endpoint=False)[None, :, None]
+    share = np.linspace(0, 1, 8, endpoint=False)[None, :, None]
     following = np.roll(corners, -1, axis=0)[:, None]
     return (corners[:, None] * (1 - share) + following * share).reshape(-1, 2)

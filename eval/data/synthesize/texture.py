@@ -17,12 +17,12 @@ def cloud_noise(rng: np.random.Generator, height: int, width: int, coarsest: int
     return cv2.normalize(total, total, 0, 1, cv2.NORM_MINMAX)
 
 
-def palette(rng: np.random.Generator, hue: float | None = None, colors: int = 3, muted: bool = False) -> np.ndarray:
-    """Return (colors, 3) float32 BGR values in 0..255 around one hue (0..180, None for any), of different brightness."""
+def palette(rng: np.random.Generator, hue: float | None = None, muted: bool = False) -> np.ndarray:
+    """Return three colors (3, 3), float32 BGR values in 0..255 around one hue (0..180, None for any), of different brightness."""
     hue = rng.uniform(0, 180) if hue is None else hue
-    saturation = rng.uniform(30, 90, colors) if muted else rng.uniform(110, 240, colors)
-    value = rng.permutation(np.linspace(70, 170, colors) if muted else np.linspace(75, 245, colors))
-    hsv = np.stack([(hue + rng.uniform(-25, 25, colors)) % 180, saturation, value], axis=-1).astype(np.uint8)[None]
+    saturation = rng.uniform(30, 90, 3) if muted else rng.uniform(110, 240, 3)
+    value = rng.permutation(np.linspace(70, 170, 3) if muted else np.linspace(75, 245, 3))
+    hsv = np.stack([(hue + rng.uniform(-25, 25, 3)) % 180, saturation, value], axis=-1).astype(np.uint8)[None]
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0].astype(np.float32)
 
 
