@@ -9,6 +9,7 @@ from flsl.runtime.errors import UserError, unknown_key
 from results.record import FEWEST_UNITS, Record
 
 LEVEL = 0.05  # a p-value below it decides
+RESAMPLES = 10_000  # of the items, unless a comparison has to decide more finely
 FEW_FREEDOM = 4  # of the spread of trainings: below it Student's distribution has very long tails
 FEW_ITEMS = 10  # percentile intervals over fewer are much too short
 CHUNK = 1 << 22  # numbers of drawn items held at once
@@ -51,7 +52,7 @@ class Spread:
 
 
 def compare_records(
-    a: Record, b: Record, metric: str | None = None, *, resamples: int = 10_000, seed: int = 0
+    a: Record, b: Record, metric: str | None = None, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Comparison:
     """Compare two records of one protocol on the same items; see `compare_groups`."""
     return compare_groups([a], [b], metric, resamples=resamples, seed=seed)
@@ -63,7 +64,7 @@ def compare_groups(
     metric: str | None = None,
     *,
     spread: Spread | None = None,
-    resamples: int = 10_000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
     """Compare two models, each with the records of one or several trainings, on the same items of one protocol.

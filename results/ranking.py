@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from results.compare import LEVEL, item_metric, resampled_means, spread_of_trainings, two_sided_p
+from results.compare import LEVEL, RESAMPLES, item_metric, resampled_means, spread_of_trainings, two_sided_p
 from results.record import FEWEST_UNITS, Record
 
-RESAMPLES = 10_000
 DRAWS = 20_000_000  # of items in all: fewer resamples of many items, which scatter less
 
 

@@ -7,6 +7,7 @@ from statistics import mean, stdev
 from flsl.runtime.errors import UserError
 from results.compare import (
     LEVEL,
+    RESAMPLES,
     Comparison,
     Spread,
     compare_groups,
@@ -18,8 +19,6 @@ from results.compare import (
 from results.record import Record
 from results.study.cells import Cells, Pretraining, Scoring
 from results.study.declaration import Evaluation, Study
-
-RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)

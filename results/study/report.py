@@ -7,6 +7,7 @@ from typing import Any
 
 from results.escape import as_html, as_markdown
 from results.page import figure_of, list_of, make_page, table_of
+from results.record import FEWEST_UNITS
 from results.schema import record_to_plain
 from results.study.declaration import Study
 from results.study.outcome import LEVEL, Care, Finding, Score, say
@@ -61,7 +62,8 @@ def _score(score: Score | None) -> str:
     if score is None:
         return "–"
     spread = f" ± {score.spread:.2f} ({score.seeds} seeds)" if score.spread is not None else ""
-    interval = f" [{score.interval[0]:.1f}, {score.interval[1]:.1f}]" if score.interval and score.items >= 5 else ""
+    shown = score.interval if score.items >= FEWEST_UNITS else None
+    interval = f" [{shown[0]:.1f}, {shown[1]:.1f}]" if shown else ""
     return f"{score.value:.2f}{spread}{interval}"
 
 
