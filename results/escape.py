@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flsl.runtime.text import printable
@@ -33,6 +34,11 @@ def as_markdown(text: object) -> str:
     """Return text as GitHub Markdown shows it, in a cell of a table too."""
     escaped = MARKDOWN.sub(lambda found: f"\\{found.group()}", printable(text))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table; its cells are Markdown already."""
+    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
 
 
 def as_tex(text: object) -> str:

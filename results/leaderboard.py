@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import io
 import json
-import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -194,10 +193,6 @@ def _oldest(record: Record) -> tuple[str, str]:
     return record.created, json.dumps(record_to_plain(record))
 
 
-def _mean(values: list[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
 def _row(records: list[Record]) -> Row:
     """Make the row of one model's records that differ in the seed only."""
     first = records[0]
@@ -223,14 +218,14 @@ def _row(records: list[Record]) -> Row:
         fingerprint=" ".join(sorted({record.model.fingerprint for record in records})),
         recipe=first.config_sha256[:8],
         headline=first.headline,
-        value=_mean(values),
-        interval_low=_mean([low for low, _ in bounds]) if len(bounds) == len(records) else None,
-        interval_high=_mean([high for _, high in bounds]) if len(bounds) == len(records) else None,
+        value=statistics.fmean(values),
+        interval_low=statistics.fmean(low for low, _ in bounds) if len(bounds) == len(records) else None,
+        interval_high=statistics.fmean(high for _, high in bounds) if len(bounds) == len(records) else None,
         seeds=len(records),
         seed_std=statistics.stdev(values) if len(values) > 1 else None,
         items=data.items_evaluated,
         item=data.item,
-        metrics={name: _mean([of[name] for of in scores]) for name in sorted(shared)},
+        metrics={name: statistics.fmean(of[name] for of in scores) for name in sorted(shared)},
         records=tuple(records),
     )
 

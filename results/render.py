@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from results.declaration import Column
-from results.escape import as_csv, as_html, as_markdown
+from results.escape import as_csv, as_html, as_markdown, markdown_table
 from results.tables import MARKS, Cell, Line, Table
 from results.verdict import backbone_of
 
@@ -73,10 +73,6 @@ def other_cells(table: Table) -> tuple[list[str], list[list[str]]]:
 
 def to_markdown(tables: Sequence[Table]) -> str:
     """Return the tables as GitHub Markdown; measured rows are in italics, the best of a column and group is bold."""
-
-    def grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-        return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *body)]
-
     parts = []
     for table in tables:
         notes: list[str] = []
@@ -88,11 +84,11 @@ def to_markdown(tables: Sequence[Table]) -> str:
             cells = [line.cells.get(column.key) for column in table.columns]
             numbers = [f"**{_number(cell)}**" if cell and cell.best else _number(cell) for cell in cells]
             body.append([*labels, *numbers, *([differences(line), line.verdict] if table.measured else [])])
-        parts += [f"## {table.declared.title}", "", *grid(headings(table), body), ""]
+        parts += [f"## {table.declared.title}", "", *markdown_table(headings(table), body), ""]
         parts += [f"{as_markdown(note)}  " for note in footnotes(table, notes)] + [""]
         if table.others:
             head, rows = other_cells(table)
-            parts += [f"### {OTHERS}", "", *grid(head, [[as_markdown(cell) for cell in row] for row in rows]), ""]
+            parts += [f"### {OTHERS}", "", *markdown_table(head, [[*map(as_markdown, row)] for row in rows]), ""]
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -84,12 +84,11 @@ def _agreements(table: "Sensitivity") -> list[list[object]]:
 
 
 def _markdown(tables: "list[Sensitivity]", explanation: str) -> str:
-    from results.escape import as_markdown
+    from results.escape import as_markdown, markdown_table
 
     def lines(columns, rows) -> str:
-        written = [[as_markdown("" if cell is None else cell) for cell in row] for row in (columns, *rows)]
-        body = [f"| {' | '.join(row)} |" for row in written]
-        return "\n".join([body[0], "|" + " --- |" * len(columns), *body[1:]]) + "\n"
+        written = ([*map(as_markdown, row)] for row in rows)
+        return "\n".join(markdown_table([*map(as_markdown, columns)], written)) + "\n"
 
     parts = [
         f"## {as_markdown(table.data)}\n\n{lines(('checkpoint', *table.protocols), _scores(table))}\n"

@@ -10,7 +10,7 @@ booktabs, siunitx and etoolbox, and cites references.bib, which is written besid
 import argparse
 from pathlib import Path
 
-from results.commands.arguments import add_records_argument, load_board
+from results.commands.arguments import add_records_argument, deliver, load_board
 from results.paper import TABLES, table_names
 
 
@@ -39,11 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     text = write[arguments.format](tables)
     if arguments.format == "html":
         text = make_page("Published and measured results", text)
-    if arguments.out:
-        write_text(arguments.out, text)
-        if arguments.format == "tex" and not (works := arguments.out.parent / f"{BIBLIOGRAPHY}.bib").exists():
-            write_text(works, (FOLDER / f"{BIBLIOGRAPHY}.bib").read_text(encoding="utf-8"))
-        print(f"{len(tables)} table{'s' * (len(tables) > 1)}: {arguments.out}")
-    else:
-        print(text, end="")
+    deliver(text, arguments.out, f"{len(tables)} table{'s' * (len(tables) > 1)}")
+    if arguments.out and arguments.format == "tex":
+        works = arguments.out.parent / f"{BIBLIOGRAPHY}.bib"
+        if not works.exists():
+            write_text(works, (FOLDER / works.name).read_text(encoding="utf-8"))
     return 0

@@ -6,11 +6,12 @@ A changed study file makes other cells: nothing finished is taken for something 
 import hashlib
 import json
 import math
-import struct
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from safetensors import safe_open
 
 from flsl.runtime.config import read_config
 from flsl.runtime.errors import UserError
@@ -102,9 +103,8 @@ class Pretraining:
 
     def facts(self) -> dict[str, Any]:
         """Return what the finished encoder says of its pretraining, from the header of its file."""
-        with open(self.checkpoint, "rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            return json.loads(json.loads(file.read(length))["__metadata__"]["pretraining"])
+        with safe_open(self.checkpoint, framework="numpy") as file:
+            return json.loads(file.metadata()["pretraining"])
 
     def log(self) -> list[dict[str, Any]]:
         """Return the lines of its log (`read_log`)."""
@@ -160,16 +160,8 @@ class Scoring:
         """The words after `python`."""
         data = str(self.place.data / self.evaluation.data)
         words = ["-m", "eval", self.evaluation.benchmark, "--checkpoint", self.checkpoint, "--data", data]
-        words += [
-            "--out",
-            str(self.folder),
-            "--name",
-            self.model,
-            "--seed",
-            str(self.seed),
-            "--device",
-            self.place.device,
-        ]
+        words += ["--out", str(self.folder), "--name", self.model, "--seed", str(self.seed)]
+        words += ["--device", self.place.device]
         for key, value in self.evaluation.options.items():
             flag = f"--{key.replace('_', '-')}"
             values = value if isinstance(value, (list, tuple)) else [value]

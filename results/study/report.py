@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from results.escape import as_html, as_markdown
+from results.escape import as_html, as_markdown, markdown_table
 from results.page import figure_of, list_of, make_page, table_of
 from results.record import FEWEST_UNITS
 from results.schema import record_to_plain
@@ -155,8 +155,7 @@ def to_markdown(study: Study, finding: Finding, command: str, pictures: Sequence
     parts = [f"# {as_markdown(study.title)}", "", *(f"- {as_markdown(line)}" for line in verdict(study, finding)), ""]
     for heading, about, (head, rows) in sections(study, finding):
         parts += [f"## {as_markdown(heading)}", "", as_markdown(about), ""]
-        parts += [f"| {' | '.join(map(as_markdown, head))} |", "|" + " --- |" * len(head)]
-        parts += [f"| {' | '.join(map(as_markdown, row))} |" for row in rows] + [""]
+        parts += [*markdown_table([*map(as_markdown, head)], [[*map(as_markdown, row)] for row in rows]), ""]
     for picture in pictures:
         parts += [
             f"![{picture.stem}]({picture.parent.name + '/' if picture.parent.name == 'pictures' else ''}{picture.name})",
