@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.davis.masks import VOID
+from flsl.confusion import VOID
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_mask
 from flsl.runtime.names import safe_name

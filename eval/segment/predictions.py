@@ -8,24 +8,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from eval.davis.masks import voc_colors
+from flsl.confusion import VOID
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic
 from flsl.runtime.images import ImageError, read_mask
 
-
-def class_colors() -> np.ndarray:
-    """Return a color (256, 3) uint8 for each class number, far from each other for the first ones; 255 is white."""
-    numbers = np.arange(256)
-    # The bits of a number, from the lowest, set the highest bits of red, green and blue in turn, as VOC's colors do.
-    bits = (numbers[:, None] >> np.arange(8)) & 1
-    colors = np.zeros((256, 3), int)
-    for bit in range(8):
-        colors[:, bit % 3] |= bits[:, bit] << (7 - bit // 3)
-    colors[255] = 255
-    return colors.astype(np.uint8)
-
-
-COLORS = class_colors()
+COLORS = voc_colors()  # (256, 3) uint8, of each class number
+COLORS[VOID] = 255
 
 
 @dataclass(frozen=True)

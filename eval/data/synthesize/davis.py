@@ -9,7 +9,8 @@ import numpy as np
 from eval.data.synthesize.folder import draw_all, generator, write_bytes, write_jpeg
 from eval.data.synthesize.scene import Scene, Thing
 from eval.davis.edition import DAVIS_2017, FRAMES, MASKS
-from eval.davis.masks import VOID, write_mask
+from eval.davis.masks import voc_colors, write_mask
+from flsl.confusion import VOID
 
 FOLDERS = ("JPEGImages", "Annotations", "ImageSets")
 
@@ -31,7 +32,7 @@ def draw(
         "train": [f"drawn-train-{index:02d}" for index in range(train_sequences)],
         "val": [f"drawn-{index:02d}" for index in range(sequences)],
     }
-    colors = palette_colors()
+    colors = voc_colors().ravel().tolist()
 
     def draw_one(name: str) -> None:
         scene = draw_clip(generator(seed, "davis", name), height, width, flicker / 100)
@@ -67,16 +68,6 @@ def draw_clip(rng: np.random.Generator, height: int, width: int, flicker: float)
         first = scene.view(0)
         if all(first.visible_share(thing.label) > 0.5 for thing in things):
             return scene
-
-
-def palette_colors() -> list[int]:
-    """Return the palette of PASCAL VOC and DAVIS, 768 numbers: the bits of the index, spread over red, green and blue."""
-    index = np.arange(256)
-    colors = np.zeros((256, 3), np.uint8)
-    for bit in range(8):
-        for channel in range(3):
-            colors[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
-    return colors.ravel().tolist()
 
 
 def borders(labels: np.ndarray) -> np.ndarray:

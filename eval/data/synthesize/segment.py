@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from eval.data.synthesize.coco import CATEGORIES, draw_object
-from eval.data.synthesize.davis import borders, palette_colors
+from eval.data.synthesize.davis import borders
 from eval.data.synthesize.folder import draw_all, generator, write_bytes, write_jpeg
 from eval.data.synthesize.scene import Scene
-from eval.davis.masks import VOID, write_mask
+from eval.davis.masks import voc_colors, write_mask
+from flsl.confusion import VOID
 
 FOLDERS = ("images", "masks", "classes.txt")
 CLASSES = ("background", *CATEGORIES)
@@ -18,7 +19,7 @@ CLASSES = ("background", *CATEGORIES)
 def draw(root: Path, seed: int, *, count: int, val_count: int, height: int, width: int) -> dict[str, Any]:
     """Draw both splits."""
     splits = {"train": count, "val": val_count}
-    colors = palette_colors()
+    colors = voc_colors().ravel().tolist()
     write_bytes(root / "classes.txt", "".join(f"{name}\n" for name in CLASSES).encode())
 
     def draw_one(item: tuple[str, int]) -> None:
