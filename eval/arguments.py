@@ -90,8 +90,9 @@ def add_fine_tuning(
     add_launcher(parser)
 
 
-def add_metric_backend(parser: argparse.ArgumentParser) -> None:
-    """Add --metric-backend of the detection adapters."""
+def add_detection(parser: argparse.ArgumentParser, **declared: Any) -> None:
+    """Add what `add_fine_tuning` does, as is declared, and --metric-backend of the detection adapters."""
+    add_fine_tuning(parser, **declared)
     parser.add_argument(
         "--metric-backend",
         choices=("faster", "pycocotools"),

@@ -17,24 +17,17 @@ bench measures training steps, detection, scoring by both backends and memory; w
 smoke recipe's size unless --config names another.
 """
 
-import argparse
 from functools import partial
 from pathlib import Path
 
-from eval.arguments import add_fine_tuning, add_metric_backend, evaluate_fine_tuned
+from eval.arguments import add_detection, evaluate_fine_tuned
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the adapter's arguments."""
-    add_fine_tuning(
-        parser,
-        task="eval.coco.run",
-        config=Path("configs/coco/mask-rcnn_vit-s16_flsl_1x.py"),
-        small=Path("configs/coco/mask-rcnn_smoke.py"),
-        metavar="FILE",
-        predictions="COCO results (default: OUT/detections.json)",
-    )
-    add_metric_backend(parser)
-
-
+add_arguments = partial(
+    add_detection,
+    task="eval.coco.run",
+    config=Path("configs/coco/mask-rcnn_vit-s16_flsl_1x.py"),
+    small=Path("configs/coco/mask-rcnn_smoke.py"),
+    metavar="FILE",
+    predictions="COCO results (default: OUT/detections.json)",
+)
 run = partial(evaluate_fine_tuned, options=["metric_backend"])

@@ -19,24 +19,17 @@ where the category is 1 car, 2 truck, 3 bus. Where it is -1 or absent, only the 
 knows no categories.
 """
 
-import argparse
 from functools import partial
 from pathlib import Path
 
-from eval.arguments import add_fine_tuning, add_metric_backend, evaluate_fine_tuned
+from eval.arguments import add_detection, evaluate_fine_tuned
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the adapter's arguments."""
-    add_fine_tuning(
-        parser,
-        task="eval.uavdt.run",
-        config=Path("configs/uavdt/faster-rcnn_vit-s16_flsl_1x.py"),
-        small=Path("configs/uavdt/faster-rcnn_smoke.py"),
-        metavar="DIR",
-        predictions="detections, one file per sequence (default: OUT/detections)",
-    )
-    add_metric_backend(parser)
-
-
+add_arguments = partial(
+    add_detection,
+    task="eval.uavdt.run",
+    config=Path("configs/uavdt/faster-rcnn_vit-s16_flsl_1x.py"),
+    small=Path("configs/uavdt/faster-rcnn_smoke.py"),
+    metavar="DIR",
+    predictions="detections, one file per sequence (default: OUT/detections)",
+)
 run = partial(evaluate_fine_tuned, options=["metric_backend"])
