@@ -44,8 +44,9 @@ class Views:
                 raise ValueError(f"{name} must be (smallest, largest), but is ({low:g}, {high:g})")
 
     def sizes(self) -> dict[str, int]:
-        """Return the sizes that views have, by key."""
-        return {"global_size": self.global_size}
+        """Return the sizes that views have, by key: that of local views only where there are some."""
+        names = [one.name for one in fields(self) if one.name.endswith("_size")]
+        return {name: getattr(self, name) for name in names if name != "local_size" or getattr(self, "n_local", True)}
 
 
 @section

@@ -55,10 +55,6 @@ class MultiCrop(GlobalViews):
     n_local: Annotated[int, Field(ge=0, le=100)] = 8
     local_scale: tuple[Area, Area] = (0.05, 0.4)
 
-    def sizes(self) -> dict[str, int]:
-        """Return the sizes that views have, by key."""
-        return {"global_size": self.global_size} | ({"local_size": self.local_size} if self.n_local else {})
-
 
 def plan_crops(recipe: Any, width: int, height: int, random: np.random.Generator) -> Plan:
     """Draw the views of `GlobalViews` or `MultiCrop` of an image; the global ones first."""

@@ -10,7 +10,6 @@ from eval.finetune.recipe import (
     Factor,
     FinetuneRecipe,
     OptimizationSection,
-    RuntimeSection,
     ShareAboveZero,
     Side,
     TestingSection,
@@ -130,4 +129,3 @@ class Recipe(FinetuneRecipe):
     images: ImagesSection = field(default_factory=ImagesSection)
     training: TrainingSection = field(default_factory=TrainingSection)
     testing: DetectionTestingSection = field(default_factory=DetectionTestingSection)
-    runtime: RuntimeSection = field(default_factory=RuntimeSection)

@@ -1,7 +1,7 @@
 """What every recipe of a fine-tuning can say; its kind (detector, segmentation) adds sections and keys of its own."""
 
 from collections.abc import Iterable
-from dataclasses import field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from flsl.runtime.config import override_config, read_config
 from flsl.runtime.precision import Precision
-from flsl.runtime.schema import Count, NotNegative, Positive, PositiveInt, ShareBelowOne, Workers, parse, plain, section
+from flsl.runtime.schema import Count, NotNegative, Positive, PositiveInt, ShareBelowOne, Workers, parse, section
 
 Side = Annotated[int, Field(ge=2, le=2**15 - 1)]  # OpenCV resizes to no more
 Factor = Annotated[float, Field(ge=0.01, le=100)]
@@ -52,9 +52,7 @@ class OptimizationSection:
     warmup_factor: ShareAboveZero = 0.001
     clip_norm: Positive | None = None  # of all gradients together
     precision: Precision = "fp32"
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = (
-        None  # momentum of an averaged copy of the weights, the one evaluated
-    )
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None  # momentum of an average of the weights, which is evaluated
 
     @property
     def scaled_learning_rate(self) -> float:
@@ -103,7 +101,7 @@ class FinetuneRecipe:
 
 def identity_of(recipe: FinetuneRecipe) -> dict[str, Any]:
     """Return what a result depends on, as nested plain values: everything but the section `runtime`."""
-    return {key: value for key, value in plain(recipe).items() if key != "runtime"}
+    return {key: value for key, value in asdict(recipe).items() if key != "runtime"}
 
 
 def require_ascending(name: str, values: tuple[float, ...]) -> None:

@@ -153,11 +153,6 @@ def explain(error: ValidationError, cls: type, where: str = "", whole: str = "th
     return [line if len(line) < LONGEST else line[:LONGEST] + "..." for line in said]
 
 
-def plain(value: Any) -> Any:
-    """Return a section as nested plain values, in the order of its fields."""
-    return dataclasses.asdict(value)
-
-
 @cache
 def _adapter(cls: Any) -> TypeAdapter:
     return TypeAdapter(cls)

@@ -49,10 +49,6 @@ class Views(recipe.Views):
     strength: recipe.Strength = 1.0
     shift: Annotated[float, Field(ge=0, le=10_000)] = 0.0
 
-    def sizes(self) -> dict[str, int]:
-        """Return the sizes that views have, by key."""
-        return {"global_size": self.global_size} | ({"local_size": self.local_size} if self.n_local else {})
-
 
 @section
 class SamplingSection:

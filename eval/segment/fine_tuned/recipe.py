@@ -9,7 +9,6 @@ from eval.finetune.recipe import (
     Factor,
     FinetuneRecipe,
     OptimizationSection,
-    RuntimeSection,
     ShareAboveZero,
     Side,
     TestingSection,
@@ -78,7 +77,6 @@ class Recipe(FinetuneRecipe):
     images: ImagesSection = field(default_factory=ImagesSection)
     training: TrainingSection = field(default_factory=TrainingSection)
     testing: SingleImageTesting = field(default_factory=SingleImageTesting)
-    runtime: RuntimeSection = field(default_factory=RuntimeSection)
 
     def __post_init__(self):
         if self.model.head == "upernet" and self.training.batch < 2:
