@@ -5,6 +5,7 @@ semantics.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -41,17 +42,10 @@ class PixelEncoder(Encoder):
         self.register_buffer("patch", torch.tensor(float(patch_size)))  # one fingerprint per patch size
 
     def patch_tokens(
-        self,
-        images: torch.Tensor,
-        blocks: Sequence[int] | None = None,
-        norm: bool = True,
-        kept: torch.Tensor | None = None,
-        shift: torch.Tensor | None = None,
-        prefix: bool = False,
-        masked: tuple[torch.Tensor, torch.Tensor] | None = None,
-        compiled: bool = False,
+        self, images: torch.Tensor, blocks: Sequence[int] | None = None, *_: Any, **__: Any
     ) -> list[torch.Tensor]:
-        """Return the tokens `(B, N, 6)` of images `(B, 3, H, W)`; arguments and errors are `Encoder.patch_tokens`'."""
+        """Return the tokens `(B, N, 6)` of images `(B, 3, H, W)`; arguments and errors are `Encoder.patch_tokens`', whose
+        others (norm, stochastic depth, masks, ...) mean nothing here."""
         check_blocks(blocks, self.depth)
         check_sides(images, self.patch_size)
         return [pixel_tokens(images, self.patch_size)]
