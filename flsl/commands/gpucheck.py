@@ -11,7 +11,6 @@ Exit codes: 0 nothing that was checked failed, 1 a check failed or ran out of ti
 
 import argparse
 import contextlib
-import os
 import tempfile
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from flsl.gpu_check.parts import all_parts
     from flsl.gpu_check.report import FAILED, read_report, table
     from flsl.gpu_check.run import check, install_wheels
-    from flsl.runtime.device import choose_device
+    from flsl.runtime.device import choose_device, cores
     from flsl.runtime.errors import UserError, unknown_key
 
     if arguments.show:
@@ -43,8 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.minutes >= SHORTEST:
         raise UserError(f"--minutes is {arguments.minutes:g}; it must be at least {SHORTEST:g}")
     device = choose_device(arguments.device)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parts = all_parts(str(device), cores)
+    parts = all_parts(str(device), cores())
     names = [part.name for part in parts]
     for name in arguments.only or ():
         if name not in names:
