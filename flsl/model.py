@@ -13,13 +13,7 @@ from flsl.across_ranks import mean_over_ranks
 from flsl.architecture import EncoderConfig
 from flsl.encoder import Encoder, kept_branches
 from flsl.head import Head
-from flsl.losses import (
-    gradient_of_a_part,
-    inter_view_loss,
-    intra_view_loss,
-    mean_assignment,
-    volume_loss,
-)
+from flsl.losses import gradient_of_a_part, inter_view_loss, intra_view_loss, mean_assignment, volume_loss
 from flsl.mean_shift import Scalar, attention, mean_shift, mix_attention, sharpened_attention
 from flsl.objective import HeadConfig, Loss, Stage, Temperature
 from flsl.places import tokens_at

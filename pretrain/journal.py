@@ -72,14 +72,7 @@ class Journal:
         rate = done * self.batch_size / seconds
         share = min(waited / seconds, 1.0)
         epoch = step // self.steps_per_epoch
-        line = {
-            "step": step,
-            "epoch": epoch,
-            **scalars,
-            **notes,
-            "images_per_second": rate,
-            "data_wait_share": share,
-        }
+        line = {"step": step, "epoch": epoch, **scalars, **notes, "images_per_second": rate, "data_wait_share": share}
         with _said():
             with open(self.path, "a") as file:
                 file.write(json.dumps(line) + "\n")

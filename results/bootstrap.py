@@ -51,11 +51,4 @@ def percentile_interval(
     low, high = np.quantile(drawn, [0.025, 0.975])
     whole = statistic(values)
     low, high = np.fmin(low, whole), np.fmax(high, whole)
-    return Interval(
-        low=float(low),
-        high=float(high),
-        resamples=len(drawn),
-        seed=seed,
-        unit=unit,
-        units=len(values),
-    )
+    return Interval(low=float(low), high=float(high), resamples=len(drawn), seed=seed, unit=unit, units=len(values))

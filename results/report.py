@@ -69,7 +69,6 @@ def _claim(claim: Claim) -> dict[str, Any]:
 def report_page(data: Mapping[str, Any]) -> str:
     """Return the page for `report_data`; pictures that the records name are put inside."""
     outcome, model = data["outcome"], data["model"]
-    title = "Reproduction report"
     word = {0: "reproduced", 1: "below"}.get(outcome["exit_code"], "")
     parts = [f"<p class='verdict {word}'>{as_html(outcome['meaning'].capitalize())}.</p>"]
     parts.append(list_of(data["summary"]))
@@ -95,7 +94,7 @@ def report_page(data: Mapping[str, Any]) -> str:
         parts.append("</section>")
     if data["comparisons"]:
         parts.append(_comparisons_table(data["comparisons"]))
-    return make_page(title, "\n".join(parts))
+    return make_page("Reproduction report", "\n".join(parts))
 
 
 def _claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
@@ -114,12 +113,8 @@ def _claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
         ]
         word = f"<td class='verdict {claim['verdict'].replace(' ', '-')}'>{as_html(claim['verdict'])}"
         word += f" <span class=quiet>{as_html(claim['reason'])}</span></td>" if claim["reason"] else "</td>"
-        cells = [
-            f"<th scope=row>{as_html(claim['metric'])}</th>",
-            *(f"<td>{as_html(text)}</td>" for text in texts),
-            word,
-        ]
-        body.append(cells)
+        name = f"<th scope=row>{as_html(claim['metric'])}</th>"
+        body.append([name, *(f"<td>{as_html(text)}</td>" for text in texts), word])
     head = ("Metric", "Published", "Source", "Measured [95 % interval]", "Difference", "Tolerance", "Verdict")
     return grid_of(head, body)
 

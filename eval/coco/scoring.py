@@ -73,13 +73,7 @@ def write_scores(
         )
         print(f"{kind:4} {'  '.join(shown)}")
     about = {**about, "files": files, "tools": {"metric_backend": backend}}
-    return run.finish(
-        values=values,
-        intervals=intervals,
-        items=len(truth.images),
-        per_item=per_item,
-        **about,
-    )
+    return run.finish(values=values, intervals=intervals, items=len(truth.images), per_item=per_item, **about)
 
 
 def class_rows(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from eval.data.synthesize import synthesize
 from eval.data.synthesize.sizes import SIZES
-from flsl.runtime.errors import require_between
+from flsl.runtime.errors import UserError, require_between
 
 BENCHMARKS = {
     "images": "pictures in class folders (ImageFolder layout: train/CLASS/*.jpg), for pretraining",
@@ -96,7 +96,6 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_from_gt(arguments: argparse.Namespace, given: dict[str, int]) -> int:
     """Draw frames for ground-truth files; the files decide which sequences there are."""
     from eval.data.synthesize.from_gt import synthesize_from_gt
-    from flsl.runtime.errors import UserError
 
     for field in ("sequences", "train_sequences", "car", "plain"):
         if field in given:

@@ -12,8 +12,6 @@ from eval.davis.edition import DAVIS_2017, FRAMES, MASKS, Edition, find_edition
 from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.marker import read_marker
 
-_VERIFY = "`python -m eval data verify davis {root}` lists all that is wrong."
-
 
 @dataclass(frozen=True)
 class Video:
@@ -126,7 +124,7 @@ def _open_video(
     """Find one sequence and check it; `listed` are the frames that count, None for all."""
     masks = _numbered(root / MASKS / name, "png", listed)
     frames = _numbered(root / FRAMES / name, "jpg", listed)
-    hint = _VERIFY.format(root=root)
+    hint = f"`python -m eval data verify davis {root}` lists all that is wrong."
     for kind, files in (("frames", frames), ("annotations", masks)):
         if not files and (kind == "annotations" or need_frames):
             folder = root / (FRAMES if kind == "frames" else MASKS) / name

@@ -11,14 +11,7 @@ from typing import Any, Literal
 from eval.davis.dataset import Dataset, Video, open_dataset
 from eval.davis.overlay import object_rows, write_animation, write_sheet
 from eval.davis.protocol import get_protocol
-from eval.davis.scoring import (
-    VideoScore,
-    global_score,
-    global_scores,
-    score_videos,
-    sums_over_objects,
-    write_objects,
-)
+from eval.davis.scoring import VideoScore, global_score, global_scores, score_videos, sums_over_objects, write_objects
 from eval.progress import tracked
 from eval.run import AnyEncoder, Predictor, Run, load_predictor, predictor
 from flsl.runtime.config import dump_config
@@ -107,10 +100,8 @@ def score(
     videos = dataset.choose(options.videos, options.limit)
     masks = [predictions / video.name / mask.name for video in videos for mask in video.scored_masks]
     model = predictor(run, encoder, predictions, masks, "method")
-    protocol, config = (
-        f"{dataset.edition.name}/{OUTSIDE_PROTOCOL}",
-        {"split": dataset.split, "predictions": str(predictions)},
-    )
+    protocol = f"{dataset.edition.name}/{OUTSIDE_PROTOCOL}"
+    config: dict[str, Any] = {"split": dataset.split, "predictions": str(predictions)}
     if model.record is not None:
         # The edition is that of the data: masks of 2017's frames may be scored on 2016's annotations.
         protocol = f"{dataset.edition.name}/{model.record.protocol.partition('/')[2]}"

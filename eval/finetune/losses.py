@@ -37,12 +37,8 @@ class FetchingLoop(IterBasedTrainLoop):
         fetched = done % self.fetch_every == 0 or done == self.max_iters or not self.losses
         if fetched:
             self.fetch()
-        runner.call_hook(
-            "after_train_iter",
-            batch_idx=self._iter,
-            data_batch=data_batch,
-            outputs=self.losses if fetched else None,
-        )
+        outputs = self.losses if fetched else None
+        runner.call_hook("after_train_iter", batch_idx=self._iter, data_batch=data_batch, outputs=outputs)
         self._iter += 1
 
     def fetch(self) -> None:

@@ -69,8 +69,7 @@ def extract(
             require_finite(tokens, encoder, given, f"{batch[0].path} and what follows")
             chosen = tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
             features.append(normalize(chosen, dim=-1).cpu())
-    width = encoder.embed_dim
-    stacked = torch.cat(features) if features else torch.empty(0, protocol.tokens, width)
+    stacked = torch.cat(features) if features else torch.empty(0, protocol.tokens, encoder.embed_dim)
     return BoxFeatures(stacked, classes, paths)
 
 

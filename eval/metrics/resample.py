@@ -55,10 +55,8 @@ class ApResampler:
         # ranking, the ignored detections before it, and the curve, a threshold's and category's.
         right_at, self._curve = np.concatenate(rights), np.concatenate(curves)
         self._right_image, self._after_right = self._image[right_at], right_at + 1
-        self._ignored_before, self._ignored_image = (
-            np.concatenate(ignored_before),
-            self._image[np.concatenate(ignored_at)],
-        )
+        self._ignored_before = np.concatenate(ignored_before)
+        self._ignored_image = self._image[np.concatenate(ignored_at)]
         # One entry a curve: where its right, ignored and all its detections begin.
         edges = np.searchsorted(self._curve, np.arange(len(IOU_THRESHOLDS) * self._categories + 1))
         self._begin, self._end = edges[:-1], edges[1:]

@@ -14,11 +14,7 @@ from results.benchmarks import find_benchmark
 from results.record import Record
 from results.study.cells import read_log
 
-SHOWN = (
-    "davis/JPEGImages/480p",
-    "segment/images/val",
-    "coco/val2017",
-)  # folders of drawn data: the first picture of each
+SHOWN = ("davis/JPEGImages/480p", "segment/images/val", "coco/val2017")  # in drawn data: the first picture of each
 
 
 def take_look(

@@ -119,11 +119,8 @@ def write_scores(run: Run, results: Results, backend: Backend, about: Mapping[st
     Returns:
         The record of the official protocol.
     """
-    files, out, shared = (
-        dict(about["files"]),
-        run.out,
-        {name: value for name, value in about.items() if name != "files"},
-    )
+    files, out = dict(about["files"]), run.out
+    shared = {name: value for name, value in about.items() if name != "files"}
     shared |= {"dataset": results.dataset, "tools": {"metric_backend": backend}}
     shared["warnings"] = [*results.warnings, *about["warnings"]]
     if results.layout.has_frames:
@@ -171,14 +168,13 @@ def _score_official(run: Run, results: Results, files: dict[str, str], shared: d
 def _score_coco(run: Run, results: Results, files: dict[str, str], shared: dict[str, Any], backend: Backend) -> None:
     with run.watch.phase("coco metric"):
         evaluation, frames, average_precision = results.evaluate_as_coco(backend)
-        names = [CATEGORIES[key] for key in sorted(CATEGORIES)]
-        classes = dict(zip(names, evaluation.per_class()))
+        rows = [{"category": name, **values} for name, values in zip(CATEGORIES.values(), evaluation.per_class())]
     with run.watch.phase("coco interval"):
         statistic = counted(average_precision, "interval of COCO's AP: resample", RESAMPLES + 1)
         interval = percentile_interval(np.arange(frames), statistic, unit="images", seed=run.seed)
         ends = np.cumsum([truth.length for truth in results.truths])
         alone = [average_precision(part) for part in np.split(np.arange(frames), ends[:-1])]
-    write_table(run.out / "coco_per_class.csv", [{"category": name, **values} for name, values in classes.items()])
+    write_table(run.out / "coco_per_class.csv", rows)
     run.finish(
         file=COCO_RECORD,
         protocol=COCO,

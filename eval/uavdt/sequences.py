@@ -36,10 +36,8 @@ class Sequence:
 
     def has_published_boxes(self, truth: SequenceTruth) -> bool:
         """Tell whether a ground truth is the published one, as far as that is known."""
-        return self.statistics in (None, digest_of_statistics(truth)) and self.contents in (
-            None,
-            digest_of_boxes(truth),
-        )
+        same = self.statistics in (None, digest_of_statistics(truth))
+        return same and self.contents in (None, digest_of_boxes(truth))
 
 
 @cache

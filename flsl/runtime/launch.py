@@ -31,7 +31,8 @@ def launch(count: int, words: Sequence[str]) -> int:
     if count < 1:
         raise UserError(f"{count} processes cannot be started: expected 1 or more")
     asked: deque[int] = deque()
-    before = {number: signal.signal(number, lambda n, _: asked.append(n)) for number in _numbers()}
+    numbers = [getattr(signal, name) for name in FORWARDED]
+    before = {number: signal.signal(number, lambda n, _: asked.append(n)) for number in numbers}
     workers: list[subprocess.Popen] = []
     try:
         port = _free_port()
@@ -44,10 +45,6 @@ def launch(count: int, words: Sequence[str]) -> int:
                 worker.kill()
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _numbers() -> list[int]:
-    return [getattr(signal, name) for name in FORWARDED]
 
 
 def _start(rank: int, count: int, port: int, words: Sequence[str]) -> subprocess.Popen:
