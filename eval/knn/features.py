@@ -1,10 +1,6 @@
 """Frozen features of the tokens inside each image's largest box."""
 
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from os import cpu_count
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +11,7 @@ from torch.nn.functional import normalize
 from eval.knn.boxes import boxes_in_crop, crop_corner, largest_box, resized_size, tokens_in_box
 from eval.knn.data import Example
 from eval.knn.protocol import Protocol
+from eval.loading import load_ahead
 from eval.progress import tracked
 from flsl.encoder import Encoder
 from flsl.finite import require_finite
@@ -51,17 +48,18 @@ def extract(
     std = torch.tensor(encoder.config.image_std, device=device).view(3, 1, 1)
     features, classes, paths = [], [], []
     batches = [examples[start : start + batch_size] for start in range(0, len(examples), batch_size)]
-    for batch, loaded in zip(batches, _load_ahead(batches, protocol, what)):
+    ahead = load_ahead(lambda example: load_image(example.path, example.boxes, protocol, example.size), batches)
+    for batch, loaded in zip(batches, tracked(ahead, f"encoding {what}: batch", len(batches))):
         kept = []
-        for example, (pixels, boxes) in zip(batch, loaded):
+        for example, (crop, boxes) in zip(batch, loaded):
             best = largest_box(boxes)
             if best is not None:
-                kept.append((pixels, tokens_in_box(boxes[best], encoder.patch_size, protocol)))
+                kept.append((crop, tokens_in_box(boxes[best], encoder.patch_size, protocol)))
                 classes.append(example.classes[best])
                 paths.append(example.path)
         if not kept:
             continue
-        pixels = torch.from_numpy(np.stack([pixels for pixels, _ in kept])).to(device)  # a quarter of what floats are
+        pixels = torch.from_numpy(np.stack([crop for crop, _ in kept])).to(device)  # a quarter of what floats are
         index = torch.from_numpy(np.stack([tokens for _, tokens in kept])).to(device)
         with torch.inference_mode():
             given = (pixels.permute(0, 3, 1, 2).contiguous().float() / 255 - mean) / std
@@ -92,14 +90,3 @@ def load_image(
     left, top = crop_corner(*size, protocol.crop)
     crop = resized.crop((left, top, left + protocol.crop, top + protocol.crop))
     return np.array(crop), boxes_in_crop(boxes, width, height, protocol)
-
-
-def _load_ahead(batches: list[list[Example]], protocol: Protocol, what: str) -> Iterator[list[tuple]]:
-    """Load batches in threads, two ahead of the one in use, and show progress."""
-    pending: deque[list[Future]] = deque()
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        waiting = iter(batches)
-        for _ in tracked(batches, f"encoding {what}: batch", len(batches)):
-            while len(pending) < 3 and (batch := next(waiting, None)) is not None:
-                pending.append([pool.submit(load_image, e.path, e.boxes, protocol, e.size) for e in batch])
-            yield [future.result() for future in pending.popleft()]

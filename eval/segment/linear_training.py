@@ -4,17 +4,16 @@ What a step sees depends on the seed and its number alone, so a training that wa
 """
 
 import time
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from os import cpu_count
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from eval.loading import load_ahead
 from eval.progress import Progress
 from eval.segment.datasets import Split
 from eval.segment.linear_head import LinearHead, counted_pixels, draw_example, make_optimizer, token_map
@@ -29,7 +28,6 @@ from flsl.runtime.stopwatch import Stopwatch
 STATE = "head_state.pt"
 HEAD = "head.pt"
 SAVE_EVERY = 30.0  # seconds
-AHEAD = 2  # batches that are read while one is in use
 ORDER, CROPS, DROPOUT = range(3)  # what random numbers are drawn for
 
 
@@ -127,19 +125,10 @@ class HeadTraining:
 
     def _batches(self, first: int, total: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, list[str]]]:
         """Yield the images, labels and names of each step; the next ones are read in threads meanwhile."""
-        waiting: deque[list[Future]] = deque()
-        with ThreadPoolExecutor(cpu_count()) as pool:
-            try:
-                for step in range(first, total + AHEAD):
-                    if step < total:
-                        waiting.append([pool.submit(self._example, step, index) for index in self._drawn(step)])
-                    if step >= first + AHEAD:
-                        with self.watch.phase("waiting for training images"):
-                            examples = [future.result() for future in waiting.popleft()]
-                        images, labels, names = zip(*examples)
-                        yield torch.stack(images), torch.stack(labels), list(names)
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        drawn = ([(step, index) for index in self._drawn(step)] for step in range(first, total))
+        for examples in load_ahead(self._example, drawn, partial(self.watch.phase, "waiting for training images")):
+            images, labels, names = zip(*examples)
+            yield torch.stack(images), torch.stack(labels), list(names)
 
     def _drawn(self, step: int) -> list[int]:
         """Return the indices of a step's images: an epoch takes every image once, and leaves out what fills no batch."""
@@ -148,7 +137,9 @@ class HeadTraining:
         order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(len(self.split))
         return order[place * batch : (place + 1) * batch].tolist()
 
-    def _example(self, step: int, index: int) -> tuple[torch.Tensor, torch.Tensor, str]:
+    def _example(self, drawn: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, str]:
+        """Return the image, labels and name of an image that a step has drawn: the step's number, and the image's."""
+        step, index = drawn
         random = np.random.default_rng([self.seed, CROPS, step, index])
         image, mask = self.split.image(index), self.split.mask(index)
         return *draw_example(self.protocol, image, mask, random, self.encoder), self.split.names[index]

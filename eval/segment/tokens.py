@@ -7,11 +7,9 @@ goes on where it stopped, and one that needs fewer tokens of an image takes the 
 
 import hashlib
 import json
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from os import cpu_count
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eval.loading import load_ahead
 from eval.progress import Progress
 from flsl.checkpoint import LoadedEncoder
 from flsl.finite import require_finite
@@ -132,9 +131,11 @@ class TokenStore:
         """Yield the tokens (b, tokens, D) float16 of batches of images."""
         encoder = self.loaded.encoder
         size = self.batch_size or (4 if self.device.type == "cpu" else 32)
-        for numbers, images in self._read_ahead(pictures, start, end, size):
+        batches = [range(first, min(first + size, end)) for first in range(start, end, size)]
+        images = load_ahead(pictures.load, batches, partial(self.watch.phase, "waiting for images"))
+        for numbers, loaded in zip(batches, images):
             with self.watch.phase(f"encoding {pictures.name}"):
-                given = images.to(self.device)
+                given = torch.stack(loaded).to(self.device)
                 tokens = encoder(given)
                 what = f"images {numbers[0]} to {numbers[-1]} of {pictures.name}"
                 require_finite(tokens, encoder, given, what)
@@ -144,24 +145,6 @@ class TokenStore:
             if pictures.keep is not None:
                 half = np.stack([one[pictures.keep(n)[: pictures.rows]] for n, one in zip(numbers, half)])
             yield half
-
-    def _read_ahead(self, pictures: Pictures, start: int, end: int, size: int) -> Iterator[tuple[list[int], Tensor]]:
-        """Load batches in threads, two ahead of the one in use."""
-        waiting: deque[tuple[list[int], list[Future]]] = deque()
-        batches = iter([list(range(n, min(n + size, end))) for n in range(start, end, size)])
-        with ThreadPoolExecutor(cpu_count()) as pool:
-            try:
-                while True:
-                    while len(waiting) < 3 and (batch := next(batches, None)) is not None:
-                        waiting.append((batch, [pool.submit(pictures.load, number) for number in batch]))
-                    if not waiting:
-                        return
-                    numbers, loaded = waiting.popleft()
-                    with self.watch.phase("waiting for images"):
-                        images = torch.stack([future.result() for future in loaded])
-                    yield numbers, images
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _open(place: Path) -> tuple[np.ndarray, int] | None:
