@@ -14,7 +14,7 @@ from eval.knn.data import BoxData, read_box_data
 from eval.knn.features import extract
 from eval.knn.protocol import BBOX
 from eval.knn.vote import classify
-from eval.run import AnyEncoder, Run, load
+from eval.run import AnyEncoder, Run, load_predictor
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import digest_of_files, write_atomic
 from flsl.runtime.schema import PositiveInt, section
@@ -43,13 +43,11 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
     """
     with run.watch.phase("reading"):
         boxes = read_box_data(data)
-    device = run.choose_device()
-    loaded = load(encoder, device, run.seed)
-    model = loaded.model_fields(run.name)
+    loaded, model = load_predictor(run, encoder, run.choose_device())
     todo = boxes.val[: options.limit]
     images = digest_of_files(data, [example.path for example in (*boxes.train, *boxes.val)], contents=False)
     identity = {
-        "encoder": model["fingerprint"],
+        "encoder": model.identity,
         "protocol": dataclasses.asdict(BBOX),
         "data": {"annotations": boxes.annotation_sha256, "learned from": boxes.train_sha256, "images": images},
     }
@@ -66,7 +64,7 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
         column = BBOX.neighbors.index(int(headline.removeprefix("vote_k")))
         right = predictions["vote_prediction"][:, column] == predictions["truth"]
         return run.finish(
-            model=model,
+            model=model.model,
             protocol=BBOX.name,
             dataset=Dataset(
                 name=boxes.name,
@@ -84,7 +82,7 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
             config=dataclasses.asdict(BBOX),
             per_item={str(name): {headline: 100.0 * hit} for name, hit in zip(predictions["image"], right.tolist())},
             files={"predictions": PREDICTIONS},
-            warnings=list(loaded.warnings) + warnings,
+            warnings=model.warnings + warnings,
         )
 
 
