@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
+from flsl.runtime.files import write_atomic
 from results.study.cells import Cells
 
 
@@ -31,5 +33,5 @@ def draw_pictures(cells: Cells, out: Path) -> list[Path]:
     for sheet in sheets:  # a report holds its pictures: a third of the bytes
         with Image.open(sheet) as drawn:
             smaller = drawn.convert("RGB").reduce(2)
-        smaller.save(sheet, optimize=True)
+        write_atomic(sheet, partial(smaller.save, optimize=True))
     return sheets
