@@ -5,9 +5,9 @@ record = evaluate("runs/s16/encoder.safetensors", "davis", "davis", "runs/s16/da
 
 An adapter is a folder `eval/<command>/` whose `run.py` has
 
-    Options                                    what can be chosen besides what every evaluation has: a `section`
-    evaluate(encoder, data, run, options)      encode or train, save predictions, score them
-    score(predictions, data, run, options)     score predictions that are there; only where an adapter can
+    Options                                             what can be chosen besides what every evaluation has: a `section`
+    evaluate(encoder, data, run, options)               encode or train, save predictions, score them
+    score(predictions, encoder, data, run, options)     score predictions that are there; only where an adapter can
 """
 
 import contextlib

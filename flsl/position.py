@@ -1,4 +1,4 @@
-"""Position tables of the encoder: the fixed sine-cosine table, and both ways to resize a table to another grid."""
+"""Position tables of the encoder: the fixed sine-cosine table, and three ways to resize a table to another grid."""
 
 import math
 from typing import Literal

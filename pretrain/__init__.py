@@ -38,7 +38,7 @@ def train(
         probe_data: a folder of images with masks, for the probe's in-context segmentation.
 
     Returns:
-        `out/encoder.safetensors`, the teacher's encoder; `flsl.load_encoder` reads it.
+        `out/encoder.safetensors`, the encoder that the method keeps; `flsl.load_encoder` reads it.
 
     Raises:
         UserError: a recipe or data that cannot be used, a folder that holds another run or is in use, or a result that

@@ -4,10 +4,10 @@
     python -m flsl launch 8 pretrain CONFIG --data DIR --out DIR       on 8 GPUs (torchrun too, whose exit code is its own)
     python -m pretrain bench [CONFIG] [--against plain]
 
-Writes encoder.safetensors (the teacher's encoder, where there is one), states/ (to resume from), log.jsonl, tensorboard/ and config.py to
---out. The same command run again continues where the last run stopped, or says that it is finished; another recipe or
-other images in the same --out are refused. Exit codes: 0 the encoder of the last step is written, 2 an error that is
-explained, 75 stopped by SIGTERM or SIGUSR1 with the state saved. In Python: `pretrain.train(...)` does the same.
+Writes encoder.safetensors (the encoder that the method keeps), states/ (to resume from), log.jsonl, tensorboard/ and
+config.py to --out. The same command run again continues where the last run stopped, or says that it is finished; another
+recipe or other images in the same --out are refused. Exit codes: 0 the encoder of the last step is written, 2 an error
+that is explained, 75 stopped by SIGTERM or SIGUSR1 with the state saved. `pretrain.train(...)` does the same in Python.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Pictures of what the teacher has learned, for TensorBoard."""
+"""Pictures of what an encoder has learned, for TensorBoard."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +21,7 @@ def draw_pictures(encoder: Encoder, paths: list[Path], side: int, device: torch.
     """Encode whole images, resized to squares, and draw what comes out.
 
     Args:
-        encoder: the teacher's.
+        encoder: the one that the method keeps.
         paths: images, shown from left to right.
         side: pixels of a side, a multiple of the patch size.
 

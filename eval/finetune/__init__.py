@@ -1,9 +1,9 @@
 """Fine-tuning an encoder with OpenMMLab's models: what the detectors and segmentation share.
 
-    task = CocoTask(DIR, OUT, CONFIG, overrides)            # eval.finetune.task.Task: a recipe, its data, how it is scored
-    weights = train(task, checkpoint, seed=0, device=torch.device("cpu"))       # -> OUT/detector.safetensors
-    predictions = predict(task, weights, out=OUT, device=torch.device("cpu"))           # saved in OUT first
-    record = evaluate(task, encoder, run, test_only=False)                              # both, and the score
+    task = FineTuning(DIR, OUT, options)                # eval.finetune.task.Task: a recipe, its data, how it is scored
+    weights = train(task, checkpoint, seed=0)           # -> OUT/detector.safetensors
+    predictions = predict(task)                         # saved in OUT first
+    record = evaluate(FineTuning, encoder, DIR, run, options)   # both, and the score
 
 `checkpoint` is what `flsl.checkpoint.load_encoder` takes. Progress goes to standard output, everything else to
 OUT/train/train.log. `train` returns at once if the weights are there, and resumes OUT/train if it was interrupted; whose
