@@ -72,9 +72,7 @@ def examine() -> list[Check]:
     probe = _probe()
     names = [*(name for name in PACKAGES if name != "cv2"), "mmdet"]
     checks = [_python(environment), *(_package(probe, name) for name in names), _opencv(probe), _operators(probe)]
-    checks += [_official_davis(), _gpus(probe)]
-    checks += [_memory(environment), _disk()]
-    return checks
+    return [*checks, _official_davis(), _gpus(probe), _memory(environment), _disk()]
 
 
 def abilities(checks: list[Check], gpu_gib: float) -> list[Check]:
@@ -112,21 +110,17 @@ def largest_gpu(checks: list[Check]) -> float:
 
 def _probe() -> dict[str, Any]:
     """Try the packages; returns version by name, GPUs, `errors` by name, and in `unknown` why the rest was not reached."""
+    command = [sys.executable, "-c", PROBE, *PACKAGES]
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", PROBE, *PACKAGES], capture_output=True, text=True, timeout=PATIENCE, errors="replace"
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, errors="replace")
         output, ended = done.stdout, ""
         if done.returncode:
-            ended = (
-                f"ended the process (code {done.returncode}) {' '.join(done.stderr.strip().splitlines()[-1:])}".strip()
-            )
+            last = "".join(done.stderr.strip().splitlines()[-1:])
+            ended = f"ended the process (code {done.returncode}) {last}".strip()
     except subprocess.TimeoutExpired as late:
         said = late.stdout or b""
-        output, ended = (
-            said if isinstance(said, str) else said.decode(errors="replace"),
-            f"took over {PATIENCE} seconds",
-        )
+        output = said if isinstance(said, str) else said.decode(errors="replace")
+        ended = f"took over {PATIENCE} seconds"
     found: dict[str, Any] = {"errors": {}, "trying": "anything"}
     for line in output.splitlines():
         if line.startswith("PROBE "):
@@ -141,10 +135,8 @@ def _probe() -> dict[str, Any]:
 
 def _python(environment: Mapping[str, Any]) -> Check:
     good = sys.version_info >= OLDEST_PYTHON
-    oldest = ".".join(map(str, OLDEST_PYTHON))
-    return Check(
-        "python", "ok" if good else "missing", environment["python"], "" if good else f"install Python {oldest}"
-    )
+    remedy = "" if good else f"install Python {'.'.join(map(str, OLDEST_PYTHON))}"
+    return Check("python", "ok" if good else "missing", environment["python"], remedy)
 
 
 def _package(probe: Mapping[str, Any], package: str) -> Check:
@@ -190,9 +182,8 @@ def _gpus(probe: Mapping[str, Any]) -> Check:
         return Check("gpu", "ok", ", ".join(f"{gpu['name']} ({gpu['gib']:.0f} GiB)" for gpu in gpus))
     if shutil.which("nvidia-smi"):
         build = f"torch {probe.get('torch', '?')} is built for CUDA {probe.get('cuda')}"
-        return Check(
-            "gpu", "warning", f"a driver is there, but torch sees no GPU ({build})", "install torch for its CUDA"
-        )
+        found = f"a driver is there, but torch sees no GPU ({build})"
+        return Check("gpu", "warning", found, "install torch for its CUDA")
     return Check("gpu", "warning", "none", "everything runs on the CPU, small sizes only in reasonable time")
 
 
@@ -202,9 +193,7 @@ def _memory(environment: Mapping[str, Any]) -> Check:
     except (ValueError, OSError, AttributeError):
         return Check("memory", "unknown", "not checked: this system does not tell")
     found = f"{gib:.0f} GiB, {environment['cpus']} cores ({environment['processor']})"
-    return Check(
-        "memory", "ok" if gib >= 8 else "warning", found, "" if gib >= 8 else "8 GiB or more for the detectors"
-    )
+    return _enough("memory", gib >= 8, found, "8 GiB or more for the detectors")
 
 
 def _disk() -> Check:
@@ -212,9 +201,11 @@ def _disk() -> Check:
     try:
         free = shutil.disk_usage(folder).free / 2**30
     except OSError as error:
-        return Check(
-            "disk", "unknown", f"not checked: {folder} cannot be read ({error.strerror})", "go to another folder"
-        )
-    enough = free >= 20
-    return Check("disk", "ok" if enough else "warning", f"{free:.0f} GiB free under {folder.resolve()}",
-                 "" if enough else "20 GiB or more for COCO and its outputs")  # fmt: skip
+        found = f"not checked: {folder} cannot be read ({error.strerror})"
+        return Check("disk", "unknown", found, "go to another folder")
+    found = f"{free:.0f} GiB free under {folder.resolve()}"
+    return _enough("disk", free >= 20, found, "20 GiB or more for COCO and its outputs")
+
+
+def _enough(name: str, enough: bool, found: str, wanted: str) -> Check:
+    return Check(name, "ok", found) if enough else Check(name, "warning", found, wanted)
