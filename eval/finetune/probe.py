@@ -53,7 +53,7 @@ class Probe:
 
 
 class TimingHook(Hook):
-    """Measures training steps and how long each waited for its data, in seconds; the first two only warm up."""
+    """Measures training steps and how long each waited for its data, in seconds; the first WARM_UP only warm up."""
 
     def __init__(self):
         """Start with nothing measured."""
@@ -80,7 +80,7 @@ class TimingHook(Hook):
 
     def median(self) -> tuple[float, float]:
         """Return the median seconds of a step, and of its wait for data."""
-        return statistics.median(self.steps[2:]), statistics.median(self.waits[2:])
+        return statistics.median(self.steps[WARM_UP:]), statistics.median(self.waits[WARM_UP:])
 
 
 def probe(task: Task, checkpoint: str, *, seed: int, device: torch.device) -> Probe:
