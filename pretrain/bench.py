@@ -59,10 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     from pretrain.bench_run import link_photographs, time_run
     from pretrain.recipe import read_recipe
 
-    for batch in arguments.batch:
-        require_between(
-            1, batch=batch, rounds=arguments.rounds, images=arguments.images, workers=min(arguments.workers)
-        )
+    batch, workers = min(arguments.batch), min(arguments.workers)
+    require_between(1, batch=batch, rounds=arguments.rounds, images=arguments.images, workers=workers)
     device, rows = choose_device(arguments.device), Rows(arguments.json)
     for batch in arguments.batch if "step" in arguments.part else ():
         size = ["training.accumulate=1", f"training.batch_size={batch}", "runtime.log_every=1000"]

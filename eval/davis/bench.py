@@ -59,13 +59,8 @@ def bench(patch_sizes: list[int], device: str = "cpu", file: Path | None = None)
             rows.append({"what": f"ViT-S/{patch_size}", "side": form, "device": device, **results[form]})
             if file:
                 write_text(file, json.dumps(rows, indent=1))
-        table = Table(
-            "seconds a frame",
-            "plain",
-            "fast",
-            "ratio",
-            title=f"ViT-S/{patch_size}, {SIZE[0]}x{SIZE[1]}, {where}, fp32",
-        )
+        title = f"ViT-S/{patch_size}, {SIZE[0]}x{SIZE[1]}, {where}, fp32"
+        table = Table("seconds a frame", "plain", "fast", "ratio", title=title)
         for row, plain in results["plain"].items():
             fast = results["fast"][row]
             digits = 0 if row.endswith("MiB") else 3
