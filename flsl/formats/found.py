@@ -38,14 +38,9 @@ def is_vit(state: State) -> bool:
     return "patch_embed.proj.weight" in state and "blocks.0.attn.qkv.weight" in state
 
 
-def inner(state: State, *prefixes: str) -> State:
-    """Return the entries whose name starts with one of the prefixes (the first that fits), without it."""
-    found = {}
-    for key, value in state.items():
-        prefix = next((prefix for prefix in prefixes if key.startswith(prefix)), None)
-        if prefix is not None:
-            found[key.removeprefix(prefix)] = value
-    return found
+def inner(state: State, prefix: str) -> State:
+    """Return the entries whose name starts with a prefix, without it."""
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
 def drop(state: State, names: Iterable[str]) -> tuple[State, list[str]]:
