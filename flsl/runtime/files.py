@@ -109,16 +109,14 @@ def write_tensors(path: str | Path, content: Any) -> Path:
         raise UserError(f"cannot write {path}: the disk is full, or refuses ({error})") from error
 
 
-def remove_temporary(folder: Path, below: Iterable[str] = ()) -> list[Path]:
+def remove_temporary(folder: Path, below: Iterable[str]) -> None:
     """Remove what killed writers left in a folder and anywhere below some of its subfolders.
 
     Only for what nobody writes to now: other subfolders may be those of a run that is going on.
     """
-    found = [*folder.glob(".*.tmp-*"), *(path for name in below for path in (folder / name).rglob(".*.tmp-*"))]
-    left = [path for path in found if TEMPORARY.fullmatch(path.name) and path.is_file()]
-    for path in left:
-        path.unlink(missing_ok=True)
-    return left
+    for path in [*folder.glob(".*.tmp-*"), *(path for name in below for path in (folder / name).rglob(".*.tmp-*"))]:
+        if TEMPORARY.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def list_files(folder: str | Path, suffixes: Collection[str]) -> list[Path]:
