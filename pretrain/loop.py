@@ -274,7 +274,7 @@ class Loop:
         Raises:
             UserError: there is none.
         """
-        failed = self.write(done, *self.copies(done))
+        failed = self.write(done, *self.copies())
         kept = self.states.steps()
         if not kept:
             raise UserError(
@@ -289,7 +289,7 @@ class Loop:
         Raises:
             UserError: something could not be written.
         """
-        failed = self.write(self.total_steps, *self.copies(self.total_steps))
+        failed = self.write(self.total_steps, *self.copies())
         if failed:
             raise UserError(
                 f"all {self.total_steps} steps are done, but not all is written: {' '.join(failed)} Make room, and run the "
@@ -305,11 +305,11 @@ class Loop:
     def save(self, done: int) -> None:
         """Write the training state and the encoder beside the training, on the main rank."""
         if self.ranks.is_main:
-            self.beside.start(partial(self.write, done, *self.copies(done)))
+            self.beside.start(partial(self.write, done, *self.copies()))
 
-    def copies(self, done: int) -> tuple[dict[str, Any], Encoder]:
-        """Copy to the host what is written after `done` steps: what is needed to go on, and the encoder. What was
-        to be written before is, by then."""
+    def copies(self) -> tuple[dict[str, Any], Encoder]:
+        """Copy to the host what is written now: what is needed to go on, and the encoder. What was to be written before
+        is, by then."""
         self.beside.wait()
         state = {
             **self.step.state_dict(),
