@@ -67,32 +67,16 @@ def _score(score: Score | None) -> str:
     return f"{score.value:.2f}{spread}{interval}"
 
 
-def pair_rows(study: Study, finding: Finding) -> Rows:
+def pair_rows(finding: Finding) -> Rows:
     """Return the table of paired comparisons."""
     rows = []
     for pair in finding.pairs:
         c = pair.comparison
-        words = {"better": f"{c.a} is better", "worse": f"{c.a} is worse", "undecided": "no difference shown"}[
-            pair.word
-        ]
-        numbers = [
-            f"{c.difference:+.2f}",
-            f"{c.low:+.2f} to {c.high:+.2f}",
-            f"{c.p_holm:.4f}",
-            f"{c.better} of {c.items}",
-        ]
-        rows.append([pair.test, f"{c.a} - {c.b}", *numbers, words, c.note])
-    head = (
-        "test",
-        "pair",
-        "mean difference over items",
-        "95 % interval",
-        "p (Holm)",
-        "items better",
-        "in words",
-        "note",
-    )
-    return head, rows
+        words = "no difference shown" if pair.word == "undecided" else f"{c.a} is {pair.word}"
+        interval, p, better = f"{c.low:+.2f} to {c.high:+.2f}", f"{c.p_holm:.4f}", f"{c.better} of {c.items}"
+        rows.append([pair.test, f"{c.a} - {c.b}", f"{c.difference:+.2f}", interval, p, better, words, c.note])
+    difference = "mean difference over items"
+    return ("test", "pair", difference, "95 % interval", "p (Holm)", "items better", "in words", "note"), rows
 
 
 def care_rows(finding: Finding) -> Rows:
@@ -135,7 +119,7 @@ def sections(study: Study, finding: Finding) -> list[tuple[str, str, Rows]]:
         (
             f"{study.baseline} against the others, all methods against the floors",
             f"Paired bootstrap {covers}; p corrected by Holm for all rows; decided where p < {LEVEL:g}.",
-            pair_rows(study, finding),
+            pair_rows(finding),
         ),
         ("Equal care", "What each method was given.", care_rows(finding)),
     ]
