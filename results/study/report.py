@@ -107,30 +107,19 @@ def selection_rows(finding: Finding) -> Rows:
 
 
 def sections(study: Study, finding: Finding) -> list[tuple[str, str, Rows]]:
-    """Return the tables: heading, what it shows, rows."""
+    """Return the tables that have rows: heading, what it shows, rows."""
     several = len(study.seeds) > 1
     covers = "over items and trainings" if several else "over items, one training"
-    found = [
-        (
-            "Scores",
-            f"Percent; mean over seeds ± standard deviation, 95 % interval over items. Seeds: {len(study.seeds)}.",
-            score_rows(study, finding),
-        ),
-        (
-            f"{study.baseline} against the others, all methods against the floors",
-            f"Paired bootstrap {covers}; p corrected by Holm for all rows; decided where p < {LEVEL:g}.",
-            pair_rows(finding),
-        ),
+    scores = f"Percent; mean over seeds ± standard deviation, 95 % interval over items. Seeds: {len(study.seeds)}."
+    pairs = f"Paired bootstrap {covers}; p corrected by Holm for all rows; decided where p < {LEVEL:g}."
+    against = f"{study.baseline} against the others, all methods against the floors"
+    choice = "By the mean on selection data; none of it is reported above."
+    found = (
+        ("Scores", scores, score_rows(study, finding)),
+        (against, pairs, pair_rows(finding)),
         ("Equal care", "What each method was given.", care_rows(finding)),
-    ]
-    if selection_rows(finding)[1]:
-        found.append(
-            (
-                "Choice of trials",
-                "By the mean on selection data; none of it is reported above.",
-                selection_rows(finding),
-            )
-        )
+        ("Choice of trials", choice, selection_rows(finding)),
+    )
     return [section for section in found if section[2][1]]
 
 
@@ -141,10 +130,8 @@ def to_markdown(study: Study, finding: Finding, command: str, pictures: Sequence
         parts += [f"## {as_markdown(heading)}", "", as_markdown(about), ""]
         parts += [*markdown_table([*map(as_markdown, head)], [[*map(as_markdown, row)] for row in rows]), ""]
     for picture in pictures:
-        parts += [
-            f"![{picture.stem}]({picture.parent.name + '/' if picture.parent.name == 'pictures' else ''}{picture.name})",
-            "",
-        ]
+        folder = "pictures/" if picture.parent.name == "pictures" else ""
+        parts += [f"![{picture.stem}]({folder}{picture.name})", ""]
     if finding.missing:
         parts += ["## Missing", "", *(f"- {as_markdown(name)}" for name in finding.missing), ""]
     return "\n".join([*parts, f"Made by `{command}`."]) + "\n"
