@@ -222,13 +222,7 @@ BENCHMARKS: dict[str, Benchmark] = {
 
 # The leaderboard's columns: one of a name, whichever benchmarks share it.
 METRIC_COLUMNS = tuple(
-    dict.fromkeys(
-        metric.name
-        for benchmark in BENCHMARKS.values()
-        for protocol in benchmark.protocols
-        for metric in protocol.metrics
-        if metric.column
-    )
+    dict.fromkeys(m.name for b in BENCHMARKS.values() for p in b.protocols for m in p.metrics if m.column)
 )
 
 

@@ -96,16 +96,8 @@ class Leaderboard:
 def board_of(record: Record) -> tuple[str, ...]:
     """Return the ranking that a record belongs to: benchmark, protocol with version, data set, split, headline."""
     data = record.dataset
-    return (
-        record.benchmark,
-        record.protocol,
-        data.name,
-        data.split,
-        data.annotation_sha256 or "",
-        str(data.official),
-        str(data.items_expected),
-        record.headline,
-    )
+    part = (data.name, data.split, data.annotation_sha256 or "", str(data.official), str(data.items_expected))
+    return (record.benchmark, record.protocol, *part, record.headline)
 
 
 def title_of(row: Row) -> str:

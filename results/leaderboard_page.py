@@ -80,11 +80,7 @@ def _split(backbone: str) -> dict[str, str]:
 
 def _measured(row: Row, first_record: int, published: Published) -> dict[str, Any]:
     verdict = judge(row, row.headline, published)
-    word = (
-        verdict.word
-        if verdict.word == "no reference"
-        else f"{verdict.word} ({verdict.difference:+.1f})".replace("-", "−")
-    )
+    away = "" if verdict.word == "no reference" else f" ({verdict.difference:+.1f})".replace("-", "−")
     return {
         "origin": "measured",
         "rank": row.rank,
@@ -101,7 +97,7 @@ def _measured(row: Row, first_record: int, published: Published) -> dict[str, An
         "low": row.interval_low and round(row.interval_low, 4),
         "high": row.interval_high and round(row.interval_high, 4),
         "seeds": row.seeds,
-        "verdict": word,
+        "verdict": verdict.word + away,
         "why": verdict.reason,
         "records": list(range(first_record, first_record + len(row.records))),
     }

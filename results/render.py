@@ -107,19 +107,15 @@ def to_csv(tables: Sequence[Table]) -> str:
                 if column.key in line.cells:
                     write(_csv_line(table, line, column))
         for row in table.others:
-            place = {
-                "table": table.declared.name,
-                "section": "not comparable",
-                "protocol": row.protocol,
-                "dataset": row.dataset,
-            }
+            place = {"table": table.declared.name, "section": "not comparable", "protocol": row.protocol}
+            data = {"dataset": row.dataset, "split": row.split}
             model = {
-                "split": row.split,
                 "method": row.method,
                 "backbone": backbone_of(row.architecture, row.patch_size),
+                "model": row.model,
             }
-            score = {"model": row.model, "metric": row.headline, "value": f"{row.value:.4f}", "verdict": "no reference"}
-            write(place | model | score)
+            score = {"metric": row.headline, "value": f"{row.value:.4f}", "verdict": "no reference"}
+            write(place | data | model | score)
     return buffer.getvalue()
 
 

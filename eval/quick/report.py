@@ -90,13 +90,8 @@ def as_text(look: Look) -> str:
 def as_page(look: Look, pictures: Sequence[tuple[Path, str]], title: str) -> str:
     """Return the report as one HTML file that holds its pictures, each with what it shows."""
     head, rows = table(look)
-    parts = [
-        "<h2>Is it better?</h2>",
-        list_of(verdicts(look)),
-        f"<p class=quiet>{as_html(COVERS)}</p>",
-        "<h2>Scores</h2>",
-    ]
-    parts.append(table_of(head, rows))
+    parts = ["<h2>Is it better?</h2>", list_of(verdicts(look)), f"<p class=quiet>{as_html(COVERS)}</p>"]
+    parts += ["<h2>Scores</h2>", table_of(head, rows)]
     parts.append(list_of(f"{contender.name}: {contender.about}" for contender in look.contenders))
     parts += ["<h2>What the numbers mean</h2>", list_of(f"{trial.title}, {trial.meaning}" for trial in look.trials)]
     if look.learning:

@@ -25,16 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
     checks = examine()
     able = abilities(checks, largest_gpu(checks))
     if arguments.json:
-        print(
-            json.dumps(
-                {
-                    "checks": [*map(dataclasses.asdict, checks)],
-                    "can run": [*map(dataclasses.asdict, able)],
-                    "cannot be checked here": BEYOND,
-                },
-                indent=1,
-            )
-        )
+        found, can = ([*map(dataclasses.asdict, these)] for these in (checks, able))
+        print(json.dumps({"checks": found, "can run": can, "cannot be checked here": BEYOND}, indent=1))
     else:
         columns = ("", "state", "found", "what to do")
         print_rows(columns, [[c.name, c.state, c.found, c.remedy] for c in checks])

@@ -168,15 +168,11 @@ def _check_frames(report: Report, sequence: Sequence, get: str) -> None:
 def _check_masks(report: Report, edition: Edition, sequence: Sequence, get: str) -> None:
     """Find masks that are unreadable, of another size than their frame, or with objects that the first one lacks."""
     first = sequence.read_masks.get(min(sequence.frames))
-    kind = (
-        "Masks are gray PNGs of 0 and 255"
-        if edition.one_object
-        else "Masks are palette PNGs whose index is the object id"
-    )
+    kind = "gray PNGs of 0 and 255" if edition.one_object else "palette PNGs whose index is the object id"
     for number, mask in sequence.read_masks.items():
         path, picture = sequence.masks[number], sequence.pictures[number]
         if mask.error:
-            report.problem(path, mask.error, f"{kind}. {get}")
+            report.problem(path, mask.error, f"Masks are {kind}. {get}")
             continue
         if not picture.error and mask.size != picture.size:
             text = f"{mask.size}, but its frame is {picture.size}"
