@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from eval.davis.masks import voc_colors
+from eval.palette import voc_colors
 from flsl.confusion import VOID
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic
