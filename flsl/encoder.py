@@ -95,11 +95,12 @@ class Encoder(nn.Module):
         if masked is not None:
             patches = torch.where(masked[0].view(-1, *grid, 1), masked[1].to(patches), patches)
         positions = resize_positions(self.pos_embed, grid, self.position_prefix, self.config.position_interpolation)
-        if shift is None:
-            tokens = patches.flatten(1, 2) + positions[:, self.position_prefix :]
-        else:
-            codes = shifted_sincos(self.embed_dim, self.config.grid, (grid[0], grid[1]), shift)
-            tokens = patches.flatten(1, 2) + codes.to(positions)
+        codes = positions[:, self.position_prefix :]
+        if shift is not None:
+            codes = shifted_sincos(self.embed_dim, self.config.grid, (grid[0], grid[1]), shift).to(positions)
+        # The convolution leaves channels far apart in memory, and a sum has the layout of its parts: every block would go on
+        # with it, norms by way of a copy.
+        tokens = (codes + patches.flatten(1, 2)).contiguous()
         own: list[torch.Tensor] = [token for token in (self.cls_token, self.reg_token) if token is not None]
         if not own:
             return tokens

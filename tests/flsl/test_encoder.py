@@ -102,3 +102,19 @@ def test_stochastic_depth_reaches_the_last_block():
         images = torch.randn(4, 3, 28, 28)
         assert not torch.equal(encoder(images), encoder(images))
         assert torch.equal(encoder.eval()(images), encoder(images))
+
+
+@pytest.mark.parametrize("variant", ["plain", "shifted", "masked", "class token"])
+def test_blocks_get_tokens_whose_channels_lie_together(variant):
+    """A block's sums keep the layout of what they are given, and its norms copy what lies otherwise."""
+    shape = dict(architecture="custom", embed_dim=32, depth=2, num_heads=2, patch_size=4, image_size=16)
+    encoder = drawn(EncoderConfig(**shape, class_token=variant == "class token"))
+    seen = []
+    for block in encoder.blocks:
+        block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].is_contiguous()))
+    options = {
+        "shifted": {"shift": torch.rand(3, 2)},
+        "masked": {"masked": (torch.rand(3, 20) < 0.5, torch.zeros(1, 32))},
+    }
+    encoder(torch.randn(3, 3, 16, 20), **options.get(variant, {}))
+    assert seen == [True, True]
