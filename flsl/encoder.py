@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from flsl.architecture import EncoderConfig
 from flsl.attention import EncoderAttention
 from flsl.block import EncoderBlock
+from flsl.patches import embed_patches
 from flsl.position import resize_positions, shifted_sincos, sincos_table
 from flsl.runtime.errors import UserError
 from flsl.timm_network import create_network, require_described, run_network
@@ -90,7 +91,7 @@ class Encoder(nn.Module):
                 f"{self.config.name} cannot attend in windows: its blocks need positions. Leave `window` out."
             )
         check_sides(images, self.patch_size)
-        patches = self.patch_embed(images)  # (B, h, w, D)
+        patches = embed_patches(self.patch_embed, images)  # (B, h, w, D)
         grid = patches.shape[1:3]
         if masked is not None:
             patches = torch.where(masked[0].view(-1, *grid, 1), masked[1].to(patches), patches)
@@ -98,8 +99,8 @@ class Encoder(nn.Module):
         codes = positions[:, self.position_prefix :]
         if shift is not None:
             codes = shifted_sincos(self.embed_dim, self.config.grid, (grid[0], grid[1]), shift).to(positions)
-        # The convolution leaves channels far apart in memory, and a sum has the layout of its parts: every block would go on
-        # with it, norms by way of a copy.
+        # A convolution leaves channels far apart in memory, and a sum has the layout of its parts: every block would go on with
+        # it, norms by way of a copy.
         tokens = (codes + patches.flatten(1, 2)).contiguous()
         own: list[torch.Tensor] = [token for token in (self.cls_token, self.reg_token) if token is not None]
         if not own:

@@ -8,6 +8,7 @@ import torch
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
 from flsl.encoder import Encoder
+from flsl.patches import as_product
 from flsl.runtime.errors import UserError
 from flsl.timm_network import create_network, describe_network
 
@@ -118,3 +119,18 @@ def test_blocks_get_tokens_whose_channels_lie_together(variant):
     }
     encoder(torch.randn(3, 3, 16, 20), **options.get(variant, {}))
     assert seen == [True, True]
+
+
+def test_patches_by_a_product_equal_those_of_the_convolution(device):
+    shape = dict(architecture="custom", embed_dim=32, depth=1, num_heads=2, patch_size=4, image_size=16)
+    embedding = drawn(EncoderConfig(**shape)).patch_embed.double().to(device)
+    images = torch.randn(3, 3, 16, 20, dtype=torch.float64, device=device, requires_grad=True)
+    results = []
+    for form in (embedding, lambda images: as_product(embedding, images)):
+        patches = form(images)
+        weight = torch.arange(patches.numel(), dtype=torch.float64, device=device).reshape(patches.shape)
+        gradients = torch.autograd.grad((patches * weight.cos()).sum(), [images, *embedding.parameters()])
+        results.append([patches.detach(), *gradients])
+    assert results[0][0].shape == (3, 4, 5, 32)
+    for one, other in zip(*results):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
