@@ -96,7 +96,7 @@ reproduce: $(INSTALLED) ## TABLE=davis|coco|...|all CHECKPOINT=... DATA=... [OUT
 	$(RUN) -m results reproduce $(TABLE) --checkpoint $(CHECKPOINT) --data $(DATA) $(if $(OUT),--out $(OUT)) $(ARGS) || \
 	  { code=$$?; echo "reproduce: exit code $$code (1: a claim does not hold, 2: something was not checked)" >&2; exit $$code; }
 
-gpu-check: $(if $(WHEELS),,$(INSTALLED)) ## [OUT=...] [WHEELS=wheels PYTHON=...] [ARGS='--minutes 8 --only NAME ...']: prove it on a GPU (docs/gpu.md)
+gpu-check: $(if $(WHEELS),,$(INSTALLED)) ## [OUT=...] [WHEELS=wheels PYTHON=...] [ARGS='--minutes 11 --only NAME ...']: prove it on a GPU (docs/gpu.md)
 	$(if $(WHEELS),$(PYTHON),$(RUN)) -m flsl gpucheck --out $(or $(OUT),runs/gpu-check) $(if $(WHEELS),--wheels $(WHEELS)) $(ARGS)
 
 gpu-wheels: $(INSTALLED) ## [WHEELS_FOR=3.12] -> wheels/, for gpu-check with WHEELS=wheels on a machine without network

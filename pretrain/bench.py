@@ -24,6 +24,7 @@ from flsl.runtime.text import as_called
 
 DEFAULT = Path("configs/pretrain/flsl_vit-s16_in1k_300e.py")
 SECONDS_OF_A_LOADER = 2.0
+SECONDS_OF_A_ROUND = 0.2  # of steps on a GPU
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -42,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, nargs="+", default=[1], help="numbers of loader processes (default: 1)")
     parser.add_argument("--seconds", type=float, default=30, help="of the part run (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every row here as soon as it is measured")
+    parser.add_argument("--append", action="store_true", help="keep the rows that the file of --json has")
     parser.add_argument("--rounds", type=int, default=3, help="timed steps of each side (default: %(default)s)")
     parser.add_argument("--images", type=int, default=64, help="images through each loader (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: %(default)s)")
@@ -61,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     batch, workers = min(arguments.batch), min(arguments.workers)
     require_between(1, batch=batch, rounds=arguments.rounds, images=arguments.images, workers=workers)
-    device, rows = choose_device(arguments.device), Rows(arguments.json)
+    device, rows = choose_device(arguments.device), Rows(arguments.json, arguments.append)
     for batch in arguments.batch if "step" in arguments.part else ():
         size = ["training.accumulate=1", f"training.batch_size={batch}", "runtime.log_every=1000"]
         recipe = read_recipe(arguments.config, [*arguments.overrides, *size])
@@ -100,9 +102,11 @@ def run(arguments: argparse.Namespace) -> int:
 class Rows:
     """What was measured, one dictionary a row, in a JSON file that is whole after each."""
 
-    def __init__(self, path: Path | None):
-        """Without a path nothing is kept."""
+    def __init__(self, path: Path | None, append: bool = False):
+        """Without a path nothing is kept; `append` keeps what the file has."""
         self.path, self.rows = path, list[dict[str, Any]]()
+        if path and append and path.is_file():
+            self.rows = json.loads(path.read_text())
 
     def add(self, what: str, **row: Any) -> None:
         """Add a row and write the file."""
@@ -135,18 +139,17 @@ def table(title: str, seconds: dict[str, float], images: int, reference: str) ->
 
 def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Callable[..., None]) -> None:
     """Time whole optimizer steps on random views; `add` gets a row for each side."""
-    import torch
 
     from flsl.model import FLSL
     from flsl.runtime.errors import UserError
-    from flsl.runtime.stopwatch import peak_device_memory
+    from flsl.runtime.stopwatch import peak_device_memory, wait_for
     from pretrain.batch import to_device
     from pretrain.dataset import draw_sample
     from pretrain.feed import choose_apply
     from pretrain.method import build_model, find_method
     from pretrain.plain import PlainStep
     from pretrain.schedules import Schedules
-    from pretrain.step import TrainingStep
+    from pretrain.step import TrainingStep, compiles
 
     count = recipe.training.batch_size
     sample = draw_sample(recipe, count)
@@ -154,45 +157,46 @@ def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Cal
     batch = to_device(sample, device, keep)
     schedules = Schedules.of(recipe, 100)
     on_gpu = device.type == "cuda"
-    repeats = 5 if on_gpu else 1  # a GPU is only waited for after a few steps, as in training
-
-    def timed(step: Callable, sample: Callable[[], Any] = lambda: batch) -> Callable[[], None]:
-        def call() -> None:
-            for _ in range(repeats):
-                step([sample()], 1)
-            if on_gpu:
-                torch.cuda.synchronize(device)
-
-        return call
-
     sides: dict[str, Callable[[], None]] = {}
+    repeats: dict[str, int] = {}
     memory: dict[str, float] = {}
 
-    def start(name: str, call: Callable[[], None], before: float) -> None:
-        sides[name] = call
+    def start(name: str, step: Callable, before: float, sample: Callable[[], Any] = lambda: batch) -> None:
+        def call() -> None:
+            for _ in range(repeats[name]):
+                step([sample()], 1)
+            wait_for(device)
+
+        sides[name], repeats[name] = call, 1
         if on_gpu:
+            call()  # compiles and records
+            begin = time.perf_counter()
             call()
+            # A GPU is only waited for after a few steps, as in training; of large ones two take long enough.
+            repeats[name] = min(max(round(SECONDS_OF_A_ROUND / (time.perf_counter() - begin)), 2), 10)
             memory[name] = (peak_device_memory(device) or 0.0) - before
 
     before = held_memory(device)
     fast = TrainingStep(build_model(recipe).to(device), recipe, schedules, device)
-    start("fast", timed(fast), before)
+    start("fast", fast, before)
     if arguments.photometric:
         colors = choose_apply(recipe, device)
         for key, part in sample.items() if on_gpu else ():
             sample[key] = [tensor.pin_memory() for tensor in part] if isinstance(part, list) else part.pin_memory()
-        start("fast, color too", timed(fast, lambda: to_device(sample, device, keep, colors)), before)
+        start("fast, color too", fast, before, lambda: to_device(sample, device, keep, colors))
     if arguments.against:
         if not isinstance(fast.model, FLSL):
             raise UserError(
                 f"--against plain needs a recipe of FLSL, whose published step it is, not of {fast.model.title}"
             )
         before = held_memory(device)
-        start("plain", timed(PlainStep(build_model(recipe).to(device), recipe, schedules)), before)
-    seconds = {name: value / repeats for name, value in best(sides, arguments.rounds).items()}
+        start("plain", PlainStep(build_model(recipe).to(device), recipe, schedules), before)
+    seconds = {name: value / repeats[name] for name, value in best(sides, arguments.rounds).items()}
     table("training step", seconds, count, "plain")
+    mode = f"{'compiled ' * compiles(recipe, device)}{'one by one' if fast.captured is None else 'graph'}"
     for name, value in seconds.items():
-        add(side=name, seconds=value, images_per_second=count / value, device_memory_mib=memory.get(name))
+        mode = "one by one" if name == "plain" else mode
+        add(mode=mode, side=name, seconds=value, images_per_second=count / value, device_memory_mib=memory.get(name))
 
 
 def time_loaders(recipe: Any, arguments: argparse.Namespace, rows: Rows) -> None:

@@ -35,7 +35,8 @@ SIZE = (480, 854)  # of a frame, in pixels; it becomes 480 x 832
 OBJECTS = 3
 PHASES = ("encoder", "propagation", "output")
 METRIC_FRAMES = 60
-GPU_FRAMES = 64
+GPU_BATCHES = 2
+PRELOADED = ["eval.davis.segment", "flsl.checkpoint"]  # by one process, which all others begin as: imports take seconds
 PALETTE = list(range(256)) * 3
 
 
@@ -49,11 +50,12 @@ def bench(patch_sizes: list[int], device: str = "cpu", file: Path | None = None)
     console = Console()
     rows: list[dict[str, Any]] = []
     where = f"CPU, {cores()} cores" if device == "cpu" else device
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
     for patch_size in patch_sizes:
         results = {}
         for form in ("plain", "fast"):
             console.print(f"ViT-S/{patch_size}, {form} form ...", style="dim")
-            context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(1, mp_context=context) as pool:
                 results[form] = pool.submit(_measure, patch_size, form == "fast", device).result()
             rows.append({"what": f"ViT-S/{patch_size}", "side": form, "device": device, **results[form]})
@@ -135,11 +137,13 @@ def _run_fast(encoder: Any, path: Path, context: Any, protocol: Protocol, device
     """As `eval.davis.segment` does it, on two frames a core, or a few batches of a GPU; the best of two runs."""
     import torch
 
-    from eval.davis.features import encode_ahead
+    from eval.davis.features import BATCH_TOKENS, encode_ahead
     from eval.davis.labels import labels_to_mask
     from eval.davis.tiled_propagation import propagate
 
-    frames = 2 * torch.get_num_threads() if device.type == "cpu" else GPU_FRAMES
+    frames = 2 * torch.get_num_threads()
+    if device.type != "cpu":
+        frames = GPU_BATCHES * max(1, BATCH_TOKENS // len(context.view()[0][0].flatten(0, 1)))
     best = []
     for _ in range(2):
         watch = Stopwatch(device)

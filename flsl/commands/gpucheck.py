@@ -1,9 +1,9 @@
 """Prove that everything is right and fast on this machine's GPU: one command, one report, no network, no data.
 
-python -m flsl gpucheck --out DIR [--minutes 8] [--only NAME ...] [--device cuda] [--wheels DIR]
+python -m flsl gpucheck --out DIR [--minutes 11] [--only NAME ...] [--device cuda] [--wheels DIR]
 python -m flsl gpucheck --show DIR/gpu-check.json
 
-Ten parts run one after the other, the most telling first, each in its own time limit. DIR/gpu-check.json has what was
+Parts run one after the other, what is right before how fast it is, each in its own time limit. DIR/gpu-check.json has what was
 found as soon as it is known, DIR/gpu-check.log what the commands printed; a table ends the run. Parts whose packages are
 absent, or that need a GPU where there is none, are named as not checked. docs/gpu.md says how to read the report.
 Exit codes: 0 nothing that was checked failed, 1 a check failed or ran out of time, 2 an error that is explained.
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--out", type=Path, metavar="DIR", help="folder for report and log; those in it are replaced")
     wanted.add_argument("--show", type=Path, metavar="FILE", help="print the table of a report that is there")
-    parser.add_argument("--minutes", type=float, default=8.0, help="for all parts together (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=11.0, help="for all parts together (default: %(default)s)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these parts")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: %(default)s)")
     parser.add_argument("--wheels", type=Path, metavar="DIR", help="use packages from these wheels (make gpu-wheels)")

@@ -1,7 +1,8 @@
-"""The ten parts of `python -m flsl gpucheck`, the most telling first."""
+"""The parts of `python -m flsl gpucheck`: what is right first, then how fast it is, what was measured least first."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flsl.gpu_check.steps import Step
 
@@ -10,6 +11,9 @@ BASE = ("torch", "numpy", "timm", "pydantic", "safetensors", "cv2", "PIL", "simp
 TESTS = ("pytest", "xdist", *BASE)
 DETECTION = ("mmcv", "mmdet", "pycocotools", "faster_coco_eval")
 S16, S8 = "configs/pretrain/flsl_vit-s16_in1k_300e.py", "configs/pretrain/flsl_vit-s8_in1k_300e.py"
+DEMO = "configs/pretrain/flsl_demo.py"
+SIZES = ("512", "256", "64", "16")
+COMMON = ("training.precision=auto", "runtime.activation_checkpointing=False")
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class Part:
 
     name: str
     title: str
-    seconds: float  # its share of the time, in seconds of a whole run of 8 minutes
+    seconds: float  # its share of the time, in seconds of a whole run of eleven minutes
     packages: tuple[str, ...]
     steps: tuple[Step, ...]
     needs_gpu: bool = False
@@ -31,21 +35,29 @@ def all_parts(device: str, cores: int) -> tuple[Part, ...]:
     beside = cores >= 8
     together = "-n4" if beside else "-n0"  # tests beside each other
     most = _tests("tests", device, "tests", "--ignore=tests/gpu", together, "--dist=loadfile")
-    resume = _tests("resume", device, "tests/gpu/test_resume.py", together)
+    masks = _tests("masks", device, "tests/gpu/test_davis.py")
     return (
         Part("card", "versions, card, attention, float32", 20, ("torch",), (_card(device),)),
-        Part("tests", "tests that only need another device", 80, TESTS, (most,), beside=beside),
-        _of_tests("precision", "fp16 and bf16 steps against float64 on the CPU", 80, device, beside=beside),
-        Part("resume", "3 + 3 steps against 6, twice the same", 80, TESTS, (resume,), beside=beside),
-        _of_tests("parallel", "two gloo ranks and one NCCL rank against one process", 80, device, beside=beside),
-        _of_tests("waiting", "no waiting for the device in a step", 40, device, needs_gpu=True),
-        Part("throughput", "training steps", 130, BASE, _throughput(device), needs_gpu=True),
-        Part("loader", "loaders, and a real training", 80, (*BASE, "tensorboard"), _loader(device, cores, on_gpu)),
+        Part("tests", "tests that only need another device", 110, TESTS, (most,), beside=beside),
+        _of_tests("precision", "fp16 and bf16 steps against float64 on the CPU", 110, device, beside=beside),
+        _of_tests("resume", "3 + 3 steps against 6, twice the same", 110, device, beside=beside),
+        _of_tests("parallel", "two gloo ranks and one NCCL rank against one process", 110, device, beside=beside),
+        _of_tests("waiting", "no waiting for the device in a step", 110, device, needs_gpu=True, beside=beside),
+        Part("masks", "label propagation: the CPU's masks", 110, TESTS, (masks,), needs_gpu=True, beside=beside),
         Part(
-            "detection", "Mask R-CNN: steps and detection", 70, (*BASE, *DETECTION), _detection(device), needs_gpu=True
+            "compiling", "what the next parts run, compiled", 110, BASE, (_compiling(device),), needs_gpu=True,
+            beside=beside,
         ),
-        Part("davis", "label propagation: masks and seconds per frame", 60, TESTS, _davis(device), needs_gpu=True),
-    )
+        Part("compiled", "training steps, compiled", 110, BASE, _compiled(device), needs_gpu=True),
+        Part("uncompiled", "training steps, not compiled, and plain ones", 80, BASE, _uncompiled(device), needs_gpu=True),
+        _of_tests("busy", "kernels of a step, and how long the GPU is busy", 60, device, needs_gpu=True),
+        Part("davis", "label propagation: seconds per frame", 60, BASE, _davis(device), needs_gpu=True),
+        Part("training", "a real training", 90, (*BASE, "tensorboard"), _training(device, on_gpu)),
+        Part("loader", "loaders", 30, BASE, _loader(device, cores, on_gpu)),
+        Part(
+            "detection", "Mask R-CNN: steps and detection", 90, (*BASE, *DETECTION), _detection(device), needs_gpu=True
+        ),
+    )  # fmt: skip
 
 
 def _card(device: str) -> Step:
@@ -67,25 +79,43 @@ def _bench(name: str, device: str, *words: str) -> Step:
     return Step(name, ("pretrain", "bench", *words, "--device", device, "--json", "{found}"), "rows")
 
 
-def _throughput(device: str) -> tuple[Step, ...]:
-    """The default, compiled and replayed, comes first. A batch size takes about half a minute to compile."""
+def _compiling(device: str) -> Step:
+    sizes = [f"{recipe}:{batch}" for recipe, batches in ((S16, SIZES), (S8, ("64",))) for batch in batches]
+    sets = (word for change in COMMON for word in ("--set", change))
+    return Step("compiling", ("flsl.gpu_check.compiling", "{found}", device, *sizes, *sets), "rows")
+
+
+def _compiled(device: str) -> tuple[Step, ...]:
+    """What was never measured, or is a goal, comes first; a batch size that is not compiled yet takes half a minute."""
+    sizes = (S8, ("64",), ()), (S16, ("64", "16", "512", "256"), ()), (S16, ("64",), ("runtime.cuda_graph=False",))
+    return (_series("compiled", device, *sizes),)
+
+
+def _uncompiled(device: str) -> tuple[Step, ...]:
     graph, eager = ("runtime.compile=False",), ("runtime.compile=False", "runtime.cuda_graph=False")
-    plan = (
-        ("compiled graph", S16, (), ("512", "64", "16", "256"), ("--photometric",)),
-        ("compiled graph", S8, (), ("64",), ("--photometric",)),
-        ("graph", S16, graph, ("512", "64", "16", "256"), ()),
-        ("eager and plain", S16, eager, ("64", "16"), ("--against", "plain")),
-        ("eager", S16, eager, ("512", "256"), ()),
-        ("graph", S8, graph, ("64",), ()),
-        ("eager", S8, eager, ("64",), ()),
+    plain = ("--against", "plain")
+    return (
+        _series(
+            "uncompiled",
+            device,
+            (S16, ("64", "16"), eager, *plain),
+            (S8, ("64",), eager, *plain),
+            (S8, ("64",), graph),
+            (S16, ("64", "16", "512", "256"), graph),
+            (S16, ("512",), eager),
+            (S16, ("256",), eager, *plain),
+        ),
     )
-    steps = []
-    for mode, recipe, changes, batches, more in plan:
-        common = ("training.precision=auto", "runtime.activation_checkpointing=False")
-        sets = tuple(word for change in (*common, *changes) for word in ("--set", change))
-        words = (recipe, "--part", "step", "--rounds", "4", *more, *sets, "--batch", *batches)
-        steps.append(_bench(f"{_model(recipe)} {mode}", device, *words))
-    return tuple(steps)
+
+
+def _series(name: str, device: str, *plan: Any) -> Step:
+    """Time steps of (recipe, batch sizes, changes, further words ...) one after the other in one process, colors too."""
+    words = []
+    for recipe, batches, changes, *more in plan:
+        sets = (word for change in (*COMMON, *changes) for word in ("--set", change))
+        what = ("--part", "step", "--photometric", "--rounds", "4", *more, "--device", device)
+        words += ["--", recipe, *what, *sets, "--batch", *batches]
+    return Step(name, ("flsl.gpu_check.series", "{found}", *words), "rows")
 
 
 def _model(recipe: str) -> str:
@@ -93,13 +123,15 @@ def _model(recipe: str) -> str:
     return Path(recipe).stem.split("_")[1]
 
 
+def _training(device: str, on_gpu: bool) -> tuple[Step, ...]:
+    sets = (word for change in COMMON for word in ("--set", change))  # what is compiled already
+    recipe, seconds = (S16, "30") if on_gpu else (DEMO, "10")
+    return (_bench("training", device, recipe, "--part", "run", "--seconds", seconds, *sets),)
+
+
 def _loader(device: str, cores: int, on_gpu: bool) -> tuple[Step, ...]:
     workers = [str(n) for n in (1, 4, 8, 16) if n <= cores] or ["1"]
-    recipe = S16 if on_gpu else "configs/pretrain/flsl_demo.py"
-    return (
-        _bench("workers", device, recipe, "--part", "workers", "--workers", *workers),
-        _bench("training", device, recipe, "--part", "run", "--seconds", "30" if on_gpu else "10"),
-    )
+    return (_bench("workers", device, S16 if on_gpu else DEMO, "--part", "workers", "--workers", *workers),)
 
 
 ONE_OF_EIGHT = ("--set", "training.batch=2")  # GPUs that share the published batch
@@ -119,4 +151,4 @@ def _detection(device: str) -> tuple[Step, ...]:
 
 def _davis(device: str) -> tuple[Step, ...]:
     bench = ("eval", "davis", "bench", "--device", device, "--patch-sizes", "16", "8", "--json", "{found}")
-    return (_tests("masks", device, "tests/gpu/test_davis.py"), Step("seconds per frame", bench, "rows"))
+    return (Step("seconds per frame", bench, "rows"),)

@@ -75,7 +75,7 @@ def check(parts: Sequence[Part], out: Path, *, device: str, minutes: float, path
                     result.limit_seconds = limit
                     todo.append((part, result))
                     print(f"{part.name}: {part.title}, at most {limit:.0f} s", flush=True)
-            threads = None if len(todo) < 2 else max(cores() // (2 * len(todo)), 1)
+            threads = None if len(todo) < 2 else max(cores() // len(todo), 1)
             around = Surroundings(ROOT, log, path, threads, threading.Event())
             _run_beside([partial(_run_part, *pair, Path(folder), around, write) for pair in todo], around.stop)
             for result in results:

@@ -57,7 +57,8 @@ def run_step(step: Step, seconds: float, work: Path, around: Surroundings) -> St
         "PYTHONUNBUFFERED": "1",
     }
     if around.threads is not None:
-        environment["OMP_NUM_THREADS"] = str(around.threads)
+        # Threads that wait spin for a while otherwise, on cores that the others could use.
+        environment |= {"OMP_NUM_THREADS": str(around.threads), "OMP_WAIT_POLICY": "PASSIVE"}
     begin = time.monotonic()
     printed = found.with_suffix(".printed")
     with open(printed, "w") as file:

@@ -4,11 +4,14 @@ import json
 import signal
 import subprocess
 import sys
+from itertools import groupby
 
 import pytest
+from support.pretrain_run import RECIPE
 
 from eval.__main__ import COMMANDS
 from flsl.__main__ import main
+from flsl.gpu_check import compiling, series
 from flsl.gpu_check.parts import ROOT, Part, all_parts
 from flsl.gpu_check.report import read_report, table
 from flsl.gpu_check.run import check
@@ -29,6 +32,13 @@ def test_measures(record_property):
 def test_wants_more():
     pytest.skip("needs two GPUs")
 """
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    file = tmp_path / "recipe.py"
+    file.write_text(RECIPE)
+    return file
 
 
 def part(name, *steps, seconds=1.0, **more):
@@ -119,16 +129,16 @@ def test_parts_that_time_nothing_run_beside_each_other(tmp_path):
 
 
 def test_the_command_checks_what_needs_no_gpu(tmp_path, capsys):
-    words = ["gpucheck", "--out", str(tmp_path), "--device", "cpu", "--only", "card", "throughput"]
+    words = ["gpucheck", "--out", str(tmp_path), "--device", "cpu", "--only", "card", "compiled"]
     assert main(words) == 0
     report = read_report(tmp_path / "gpu-check.json")
-    assert [(p.name, p.status) for p in report.parts] == [("card", "passed"), ("throughput", "not checked")]
+    assert [(p.name, p.status) for p in report.parts] == [("card", "passed"), ("compiled", "not checked")]
     versions, *rows = report.parts[0].steps[0].rows
     assert versions["packages"]["python"] == sys.version.split()[0]
     assert all(row["error"] < 1e-5 for row in rows if "error" in row)
     capsys.readouterr()
     assert main(["gpucheck", "--show", str(tmp_path / "gpu-check.json")]) == 0
-    assert "NOT CHECKED  throughput" in capsys.readouterr().out
+    assert "NOT CHECKED  compiled" in capsys.readouterr().out
 
 
 def test_it_starts_without_the_packages_that_it_may_miss(tmp_path):
@@ -173,15 +183,65 @@ def test_what_the_parts_name_exists(device):
     """A GPU's time is too dear for a misspelt option."""
     evaluation = build_parser("eval", "", COMMANDS, "eval.{}.command")
     parts = all_parts(device, 16)
-    assert [p.name for p in parts] == (
-        ["card", "tests", "precision", "resume", "parallel", "waiting", "throughput", "loader", "detection", "davis"]
-    )
+    assert [p.name for p in parts] == [
+        "card",
+        "tests",
+        "precision",
+        "resume",
+        "parallel",
+        "waiting",
+        "masks",
+        "compiling",
+        "compiled",
+        "uncompiled",
+        "busy",
+        "davis",
+        "training",
+        "loader",
+        "detection",
+    ]
     for words in (step.words for p in parts for step in p.steps):
-        if words[0] == "pretrain":
-            asked = bench.build_parser().parse_args(words[2:])
+        if words[:2] == ("pretrain", "bench"):
+            commands = [words[2:]]
+        elif words[0] == "flsl.gpu_check.series":
+            commands = [list(c) for is_one, c in groupby(words[2:], lambda word: word != "--") if is_one]
+        else:
+            commands = []
+        for command in commands:
+            asked = bench.build_parser().parse_args(command)
             read_recipe(asked.config, asked.overrides)
-        elif words[0] == "eval":
+        if words[0] == "eval":
             evaluation.parse_args(words[1:])
         assert "{found}" in " ".join(words)
-        named = [word for word in words if word.startswith(("configs/", "tests/"))]
+        named = [word.partition(":")[0] for word in words if word.startswith(("configs/", "tests/"))]
         assert all((ROOT / word).is_file() for word in named), named
+
+
+def test_what_is_timed_compiled_is_compiled_before():
+    """By the same recipes, sizes and changes, or the compiler keeps something else."""
+    (before,), (timed,) = (p.steps for p in all_parts("cuda:0", 16) if p.name in ("compiling", "compiled"))
+    sizes, changes = set(), set()
+    for command in [list(c) for is_one, c in groupby(timed.words[2:], lambda word: word != "--") if is_one]:
+        asked = bench.build_parser().parse_args(command)
+        sizes |= {f"{asked.config}:{batch}" for batch in asked.batch}
+        changes |= {change for change in asked.overrides if not change.startswith("runtime.cuda_graph")}
+    assert sizes == {word for word in before.words if word.startswith("configs/")}
+    assert set(changes) == {word for word in before.words if "=" in word}
+
+
+def test_a_series_goes_on_after_a_command_that_fails(recipe_file, tmp_path, capsys):
+    file, common = tmp_path / "rows.json", ["--part", "step", "--rounds", "1", "--device", "cpu"]
+    file.write_text("of an earlier run")
+    words = [[*common, "--batch", "2"], ["--set", "no.such=1"], [*common, "--batch", "3"]]
+    assert series.main([str(file), *(w for command in words for w in ("--", str(recipe_file), *command))]) == 2
+    rows = json.loads(file.read_text())
+    assert [(row["batch"], row["mode"]) for row in rows] == [(2, "one by one"), (3, "one by one")]
+    assert "no.such" in capsys.readouterr().err
+
+
+def test_steps_are_compiled_beside_each_other(recipe_file, tmp_path, monkeypatch):
+    words = [tmp_path / "found.json", "cpu", f"{recipe_file}:2", f"{recipe_file}:3", "--set", "runtime.compile=False"]
+    monkeypatch.setattr(sys, "argv", ["compiling", *map(str, words)])
+    assert compiling.main() == 0
+    rows = json.loads((tmp_path / "found.json").read_text())
+    assert sorted(row["batch"] for row in rows) == [2, 3]

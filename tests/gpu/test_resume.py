@@ -1,5 +1,6 @@
 """Six steps of a training at once, once more, and as 3 + 3: the same bytes where the recipe promises them."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -8,17 +9,34 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[1] / "support" / "resumed_runs.py"
+MODES, PATCH_SIZES = ("deterministic", "default"), (16, 8)
+
+
+@pytest.fixture(scope="module")
+def runs(device, tmp_path_factory):
+    """What all of them printed: beside each other, each in a process of its own, since a setting of cuBLAS holds for a whole one."""
+    started = {}
+    for mode, patch_size in itertools.product(MODES, PATCH_SIZES):
+        words = [SCRIPT, device, patch_size, int(mode == "deterministic"), tmp_path_factory.mktemp("runs")]
+        started[mode, patch_size] = subprocess.Popen(
+            [sys.executable, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+    try:
+        yield {name: (*one.communicate(), one.returncode) for name, one in started.items()}
+    finally:
+        for one in started.values():
+            one.kill()
+            one.wait()
 
 
 @pytest.mark.slow  # on the CPU the tests of pretraining kill and resume runs
-@pytest.mark.parametrize("mode", ["deterministic", "default"])
-@pytest.mark.parametrize("patch_size", [16, 8])
-def test_resumed_and_repeated_runs_are_the_same(patch_size, mode, device, tmp_path, record_property):
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("patch_size", PATCH_SIZES)
+def test_resumed_and_repeated_runs_are_the_same(patch_size, mode, device, runs, record_property):
     """By default a GPU may add in another order each time: what comes of that is noted, and fails nothing."""
-    command = [sys.executable, SCRIPT, device, patch_size, int(mode == "deterministic"), tmp_path]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    printed, said, code = runs[mode, patch_size]
+    assert code == 0, said[-2000:]
+    found = json.loads(printed.splitlines()[-1])
     record_property("mode", mode)
     record_property("patch_size", patch_size)
     record_property("encoder", found["encoder"])
