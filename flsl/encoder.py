@@ -92,13 +92,13 @@ class Encoder(nn.Module):
             )
         check_sides(images, self.patch_size)
         patches = embed_patches(self.patch_embed, images)  # (B, h, w, D)
-        grid = patches.shape[1:3]
+        grid = (patches.shape[1], patches.shape[2])
         if masked is not None:
             patches = torch.where(masked[0].view(-1, *grid, 1), masked[1].to(patches), patches)
         positions = resize_positions(self.pos_embed, grid, self.position_prefix, self.config.position_interpolation)
         codes = positions[:, self.position_prefix :]
         if shift is not None:
-            codes = shifted_sincos(self.embed_dim, self.config.grid, (grid[0], grid[1]), shift).to(positions)
+            codes = shifted_sincos(self.embed_dim, self.config.grid, grid, shift).to(positions)
         # A convolution leaves channels far apart in memory, and a sum has the layout of its parts: every block would go on with
         # it, norms by way of a copy.
         tokens = (codes + patches.flatten(1, 2)).contiguous()

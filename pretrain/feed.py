@@ -1,6 +1,7 @@
 """From images to batches on the device: processes that load beside the training, uploads and colors beside the step."""
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
@@ -21,6 +22,7 @@ from pretrain.recipe import Recipe
 from pretrain.step import compiles
 
 Sample = dict[str, Any]
+AHEAD = 2  # steps that are queued on a GPU at most
 
 
 class Feed:
@@ -28,7 +30,8 @@ class Feed:
 
     An item is (samples, batches) of a step: what was loaded, and that on the device; no batches where a sample holds no
     readable image. On a GPU the batches of a step are made while the one before runs: nothing waits but the host, for
-    its loader.
+    its loader, or for the GPU where that has `AHEAD` steps to do: batches of more would fill its memory, and the time that
+    the loader takes beside a busy GPU would count as waiting for data.
     """
 
     def __init__(self, paths: list[Path], recipe: Recipe, ranks: Ranks, first: int):
@@ -41,12 +44,18 @@ class Feed:
         order = Order(len(self.paths), self.recipe, self.ranks.rank, self.ranks.world, self.first)
         samples = load(self.paths, self.recipe, self.ranks, order)
         aside = torch.cuda.Stream(self.ranks.device) if self.ranks.device.type == "cuda" else None
-        parts = self.recipe.training.accumulate
+        parts, queued = self.recipe.training.accumulate, deque[Any]()
         for _ in range(len(order) // parts):
             begin = time.perf_counter()
             loaded = [next(samples) for _ in range(parts)]
             self.waited += time.perf_counter() - begin
             yield loaded, self._upload(loaded, aside)
+            if aside is not None:
+                queued.append(
+                    torch.cuda.current_stream(self.ranks.device).record_event(torch.cuda.Event(blocking=True))
+                )
+                if len(queued) > AHEAD:
+                    queued.popleft().synchronize()
 
     def _upload(self, samples: list[Sample], aside: Any) -> list[Batch]:
         if any(unusable(sample) for sample in samples):
