@@ -24,10 +24,10 @@ def main() -> int:
     parser.add_argument("sizes", nargs="+", metavar="CONFIG:BATCH")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     arguments = parser.parse_args()
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", THREADS)  # read when torch is imported
     import pretrain.methods.flsl
     import pretrain.step  # noqa: F401  # once for all, which are forked
 
-    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", THREADS)
     rows: list[dict[str, Any]] = []
     context = multiprocessing.get_context("fork")  # nothing here has touched a GPU yet
     with ProcessPoolExecutor(len(arguments.sizes), mp_context=context) as pool:
