@@ -14,6 +14,7 @@ from flsl.runtime.config import dump_config
 from flsl.runtime.distributed import is_main, on_main, start_ranks, wait
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_text
+from flsl.runtime.run_folder import as_json, differences
 from results.record import Record
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, option
         if is_main():
             write_text(run.out / "config.py", dump_config(config | {"runtime": vars(task.recipe.runtime)}))
         if test_only:
-            _require_encoder(task, loaded)
+            _require_training(task, loaded, config)
         else:
             checkpoint = str(on_main(lambda: _spec(encoder, loaded, run)))
             with run.watch.phase("training"):
@@ -95,12 +96,19 @@ def _about(model: Predictor, config: Mapping[str, Any], files: dict[str, str]) -
     return {"model": model.model, "config": config, "files": files, "warnings": list(model.warnings)}
 
 
-def _require_encoder(task: Task, loaded: "LoadedEncoder") -> None:
-    trained_on = read_metadata(task.weights, task.kind)["training"]["encoder"]
-    if trained_on != loaded.fingerprint:
+def _require_training(task: Task, loaded: "LoadedEncoder", config: Mapping[str, Any]) -> None:
+    """Raise UserError where weights are of another encoder or training than the record would say."""
+    training = read_metadata(task.weights, task.kind)["training"]
+    if training["encoder"] != loaded.fingerprint:
         raise UserError(
-            f"{task.weights} was trained on another encoder (fingerprint {trained_on[:12]}, not "
+            f"{task.weights} was trained on another encoder (fingerprint {training['encoder'][:12]}, not "
             f"{loaded.fingerprint[:12]}). Name the checkpoint that it was trained on, or train in another --out."
+        )
+    there, asked = ({name: recipe[name] for name in ("model", "training")} for recipe in (training["recipe"], config))
+    if changed := [line for line in differences(there, as_json(asked)) if ".test_" not in line.split(":")[0]]:
+        raise UserError(
+            f"{task.weights} was trained otherwise: {'; '.join(changed)} (there -> asked for). Give the recipe that it was "
+            "trained by (config.py beside it, where it is); only what testing reads may differ."
         )
 
 

@@ -77,7 +77,7 @@ class RunFolder:
         """
         self.out, self.when_exists, self.allowed = Path(out), when_exists, list(allowed)
         self.option, self.advice = option, f"Choose another {option}, or start over with {start_over}."
-        self.identity, self.target = _plain(identity), _plain(target or {})
+        self.identity, self.target = as_json(identity), as_json(target or {})
         self.results, self.outputs, self.notes = list(results), [*results, *outputs], list(notes)
         self.reached: dict[str, Any] | None = None  # the target of the finished run that `begin` found
         self._lock: int | None = None
@@ -170,7 +170,7 @@ class RunFolder:
         """Raise UserError, listing what differs, unless `other` is this run's identity but for what is allowed."""
         changed = [
             line
-            for line in differences(_plain(other), self.identity)
+            for line in differences(as_json(other), self.identity)
             if not any(line.split(":")[0] == key or line.startswith(f"{key}.") for key in self.allowed)
         ]
         if changed:
@@ -233,6 +233,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     return found
 
 
-def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return a mapping as JSON gives it back: tuples become lists, keys text."""
     return json.loads(json.dumps(value))

@@ -128,6 +128,8 @@ def test_test_only_uses_the_trained_detector(run, finished, tmp_path, capsys):
     assert "there is no trained detector" in capsys.readouterr().err
     before = read_record(finished / "record.json")
     (tmp_path / "detector.safetensors").write_bytes((finished / "detector.safetensors").read_bytes())
+    assert run(tmp_path, "--test-only", **{"training.weight_decay": 0.1}) == 2  # the record would say so
+    assert "trained otherwise: training.weight_decay: 0.05 -> 0.1" in capsys.readouterr().err
     assert run(tmp_path, "--test-only") == 0
     assert "train " not in capsys.readouterr().out
     assert read_record(tmp_path / "record.json").metrics == before.metrics
