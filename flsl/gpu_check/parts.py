@@ -82,7 +82,7 @@ def _bench(name: str, device: str, *words: str) -> Step:
 def _compiling(device: str) -> Step:
     sizes = [f"{recipe}:{batch}" for recipe, batches in ((S16, SIZES), (S8, ("64",))) for batch in batches]
     sets = (word for change in COMMON for word in ("--set", change))
-    return Step("compiling", ("flsl.gpu_check.compiling", "{found}", device, *sizes, *sets), "rows")
+    return Step("compiling", ("pretrain.bench_compiling", "{found}", device, *sizes, *sets), "rows")
 
 
 def _compiled(device: str) -> tuple[Step, ...]:
@@ -115,7 +115,7 @@ def _series(name: str, device: str, *plan: Any) -> Step:
         sets = (word for change in (*COMMON, *changes) for word in ("--set", change))
         what = ("--part", "step", "--photometric", "--rounds", "4", *more, "--device", device)
         words += ["--", recipe, *what, *sets, "--batch", *batches]
-    return Step(name, ("flsl.gpu_check.series", "{found}", *words), "rows")
+    return Step(name, ("pretrain.bench_series", "{found}", *words), "rows")
 
 
 def _model(recipe: str) -> str:

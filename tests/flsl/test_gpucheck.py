@@ -11,13 +11,12 @@ from support.pretrain_run import RECIPE
 
 from eval.__main__ import COMMANDS
 from flsl.__main__ import main
-from flsl.gpu_check import compiling, series
 from flsl.gpu_check.parts import ROOT, Part, all_parts
 from flsl.gpu_check.report import read_report, table
 from flsl.gpu_check.run import check
 from flsl.gpu_check.steps import Step
 from flsl.runtime.program import build_parser
-from pretrain import bench
+from pretrain import bench, bench_compiling, bench_series
 from pretrain.recipe import read_recipe
 
 PASSES = Step("passes", ("this",), "rows")
@@ -203,7 +202,7 @@ def test_what_the_parts_name_exists(device):
     for words in (step.words for p in parts for step in p.steps):
         if words[:2] == ("pretrain", "bench"):
             commands = [words[2:]]
-        elif words[0] == "flsl.gpu_check.series":
+        elif words[0] == "pretrain.bench_series":
             commands = [list(c) for is_one, c in groupby(words[2:], lambda word: word != "--") if is_one]
         else:
             commands = []
@@ -233,7 +232,7 @@ def test_a_series_goes_on_after_a_command_that_fails(recipe_file, tmp_path, caps
     file, common = tmp_path / "rows.json", ["--part", "step", "--rounds", "1", "--device", "cpu"]
     file.write_text("of an earlier run")
     words = [[*common, "--batch", "2"], ["--set", "no.such=1"], [*common, "--batch", "3"]]
-    assert series.main([str(file), *(w for command in words for w in ("--", str(recipe_file), *command))]) == 2
+    assert bench_series.main([str(file), *(w for command in words for w in ("--", str(recipe_file), *command))]) == 2
     rows = json.loads(file.read_text())
     assert [(row["batch"], row["mode"]) for row in rows] == [(2, "one by one"), (3, "one by one")]
     assert "no.such" in capsys.readouterr().err
@@ -243,6 +242,6 @@ def test_steps_are_compiled_beside_each_other(recipe_file, tmp_path, monkeypatch
     words = [tmp_path / "found.json", "cpu", f"{recipe_file}:2", f"{recipe_file}:3", "--set", "runtime.compile=False"]
     monkeypatch.setattr(sys, "argv", ["compiling", *map(str, words)])
     monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")
-    assert compiling.main() == 0
+    assert bench_compiling.main() == 0
     rows = json.loads((tmp_path / "found.json").read_text())
     assert sorted(row["batch"] for row in rows) == [2, 3]

@@ -1,6 +1,6 @@
 """Run several commands of `python -m pretrain bench` in one process, one after the other: a process may take ten seconds to start.
 
-python -m flsl.gpu_check.series FILE -- CONFIG ... -- CONFIG ...
+python -m pretrain.bench_series FILE -- CONFIG ... -- CONFIG ...
 
 FILE gets the rows of all of them, each as soon as it is measured. One that fails ends none of the others; the exit code is
 the largest of theirs.

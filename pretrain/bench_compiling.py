@@ -1,7 +1,7 @@
 """Compile what training steps run, for several batch sizes beside each other: the compiler keeps it on disk, where the
 processes that are timed find it.
 
-python -m flsl.gpu_check.compiling FILE DEVICE CONFIG:BATCH ... [--set KEY=VALUE ...]
+python -m pretrain.bench_compiling FILE DEVICE CONFIG:BATCH ... [--set KEY=VALUE ...]
 """
 
 import argparse
@@ -18,7 +18,7 @@ THREADS = "3"  # that each of them compiles kernels with; there are several, bes
 
 def main() -> int:
     """Compile; FILE gets the seconds of each. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m flsl.gpu_check.compiling", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pretrain.bench_compiling", description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("device")
     parser.add_argument("sizes", nargs="+", metavar="CONFIG:BATCH")
