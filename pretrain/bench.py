@@ -139,7 +139,6 @@ def table(title: str, seconds: dict[str, float], images: int, reference: str) ->
 
 def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Callable[..., None]) -> None:
     """Time whole optimizer steps on random views; `add` gets a row for each side."""
-
     from flsl.model import FLSL
     from flsl.runtime.errors import UserError
     from flsl.runtime.stopwatch import peak_device_memory, wait_for
@@ -195,8 +194,8 @@ def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Cal
     table("training step", seconds, count, "plain")
     mode = f"{'compiled ' * compiles(recipe, device)}{'one by one' if fast.captured is None else 'graph'}"
     for name, value in seconds.items():
-        mode = "one by one" if name == "plain" else mode
-        add(mode=mode, side=name, seconds=value, images_per_second=count / value, device_memory_mib=memory.get(name))
+        how = "one by one" if name == "plain" else mode
+        add(mode=how, side=name, seconds=value, images_per_second=count / value, device_memory_mib=memory.get(name))
 
 
 def time_loaders(recipe: Any, arguments: argparse.Namespace, rows: Rows) -> None:

@@ -5,7 +5,6 @@ python -m pretrain.bench_compiling FILE DEVICE CONFIG:BATCH ... [--set KEY=VALUE
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import time
@@ -27,15 +26,15 @@ def main() -> int:
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", THREADS)  # read when torch is imported
     import pretrain.methods.flsl
     import pretrain.step  # noqa: F401  # once for all, which are forked
+    from pretrain.bench import Rows
 
-    rows: list[dict[str, Any]] = []
+    rows = Rows(arguments.file)
     context = multiprocessing.get_context("fork")  # nothing here has touched a GPU yet
     with ProcessPoolExecutor(len(arguments.sizes), mp_context=context) as pool:
         done = [pool.submit(compile_step, size, arguments.device, arguments.overrides) for size in arguments.sizes]
         for one in as_completed(done):
-            rows.append(one.result())
-            print(rows[-1], flush=True)
-            arguments.file.write_text(json.dumps(rows, indent=1))
+            rows.add(**one.result())
+            print(one.result(), flush=True)
     return 0
 
 
