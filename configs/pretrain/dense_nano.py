@@ -3,7 +3,7 @@
 # Expected (one seed): CamVid val, in-context-hbird_102k, mIoU 37.1 (untrained 23.7, pixels/16 28.9); label propagation on 10 clips of
 # DAVIS 2016 train, J&F 54.5 (48.7, 59.3); with twice the rate, which results/studies/small chose, 35.3 ± 1.2 and 56.2 ± 1.1 (two seeds). With that
 # rate and training.epochs=12 (33 minutes): 42.3 and 60.4 (results/studies/longer). Rate and temperature were chosen on CamVid train,
-# cut by sequence (docs/method.md, "What makes a small run learn").
+# cut by sequence (docs/findings.md, "True places help").
 name = "dense contrast nano"
 method = "dense"
 encoder = dict(architecture="vit_nano", patch_size=16, image_size=128)

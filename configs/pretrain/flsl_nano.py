@@ -2,8 +2,8 @@
 # published score. Cost: 6 minutes on one CPU core without bfloat16 units. Scales are 25 times 0.1 and 0.2 over the root of the
 # width, or features collapse; the teacher's mean-shift begins at the query's place (not published), or places stand for content.
 # Expected (two seeds): CamVid val, in-context-hbird_102k, mIoU 30.7 ± 2.0 (untrained 23.5, pixels/16 28.9); label propagation on 10 clips
-# of DAVIS 2016 train, J&F 48.4 ± 1.2 (48.7, 59.3): results/studies/small. Settings were chosen on CamVid train, cut by sequence (docs/method.md,
-# "What makes a small run learn"). More epochs bring nothing: with 12, 30.6 and 45.0 (results/studies/longer).
+# of DAVIS 2016 train, J&F 48.4 ± 1.2 (48.7, 59.3): results/studies/small. Settings were chosen on CamVid train, cut by sequence (docs/findings.md,
+# "True places help"). More epochs bring nothing: with 12, 30.6 and 45.0 (results/studies/longer).
 name = "FLSL nano"
 encoder = dict(architecture="vit_nano", patch_size=16, image_size=128)
 head = dict(centroids=2048, hidden_dim=512, bottleneck_dim=128)

@@ -3,7 +3,7 @@
 # Expected: the inter-view loss falls from the first epoch on, and the features get no better by it: with these scales, the
 # published ones for this width, tokens collapse (effective rank 3, untrained 11.5; the probe says so), and on the 20 videos of DAVIS 2016
 # val J&F is 40.4, untrained 40.6. It is here to be compared with; flsl_nano.py and dense_nano.py learn more in less time
-# (docs/method.md, "What makes a small run learn"). Fewer centroids and sharper teacher assignments than published: those
+# (docs/findings.md, "A falling loss says little"). Fewer centroids and sharper teacher assignments than published: those
 # assume ImageNet and 512 images a step. A four times higher learning rate gets a lower loss and worse features.
 name = "FLSL small"
 encoder = dict(architecture="vit_mini", patch_size=16)

@@ -2,7 +2,7 @@
 
 What VADeR (Pinheiro et al. 2020) does with pixels and a memory bank, with tokens and the batch. Views, queries and colors are
 FLSL's, so that the two differ in their objective alone. There is no projection: what is learned is the cosine of the features
-themselves, which frozen evaluations compare (docs/method.md, "What makes a small run learn").
+themselves, which frozen evaluations compare (docs/findings.md, "True places help").
 """
 
 from dataclasses import field
