@@ -143,7 +143,7 @@ BENCHMARKS: dict[str, Benchmark] = {
             command="knn",
             title="k-NN in boxes",
             summary="classification of tokens inside boxes by their nearest neighbors (frozen features, no training)",
-            protocols=(ProtocolDeclaration("knn/bbox", "vote_k20", KNN_METRICS),),
+            protocols=tuple(ProtocolDeclaration(f"knn/{what}", "vote_k20", KNN_METRICS) for what in ("bbox", "image")),
             item="images",
             data_folders=("imagenet", "ImageNet", "ILSVRC2012"),
             costs=Costs(gpu="an hour", cpu="days"),

@@ -1,12 +1,15 @@
-"""Draw synthetic benchmark data, check a real or synthetic copy, or convert UAVDT to COCO's format.
+"""Draw synthetic benchmark data, check a real or synthetic copy, or write one in another form.
 
     python -m eval data synthesize images|davis|coco|segment|uavdt DIR [--seed N] [size options]
     python -m eval data synthesize uavdt DIR --from-gt UAVDT_DIR [--frames N]
     python -m eval data verify     images|davis|coco|segment|uavdt DIR [--quick]
     python -m eval data prepare    uavdt DIR --split train|test --out FILE.json
+    python -m eval data prepare    images DIR --out DIR [--val-every N]
 
 Synthetic data are written in the benchmark's own layout with a marker file `dataset.json`; the same seed and sizes
-give the same bytes. `verify` ends with exit code 0 for a whole or a sound partial copy and 2 for a broken one. `prepare` is for other people's detectors: `python -m eval uavdt` reads the official layout.
+give the same bytes. `verify` ends with exit code 0 for a whole or a sound partial copy and 2 for a broken one.
+`prepare uavdt` writes COCO JSON for other people's detectors: `python -m eval uavdt` reads the official layout. `prepare images`
+holds out every N-th picture of each class for `python -m eval knn`; pretraining on the result takes the others.
 """
 
 import argparse
@@ -65,13 +68,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--limit", type=int, default=20, metavar="N", help="problems of a kind to print (default: %(default)s)"
         )
-    prepare = verbs.add_parser("prepare", help="write UAVDT as COCO JSON", description="Write UAVDT as COCO JSON.")
+    prepare = verbs.add_parser("prepare", help="write data in another form", description="Write data in another form.")
     converted = prepare.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
     command = converted.add_parser("uavdt", help=BENCHMARKS["uavdt"], description=f"Convert {BENCHMARKS['uavdt']}.")
     command.add_argument("root", type=Path, metavar="DIR", help="the benchmark's folder")
     command.add_argument("--split", choices=("train", "test"), required=True, help="official list to convert")
     command.add_argument("--stride", type=int, default=1, metavar="N", help="every N-th frame (default: %(default)s)")
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
+    text = "hold out a part of pictures in class folders, by links to them"
+    command = converted.add_parser("images", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.add_argument("root", type=Path, metavar="DIR", help="CLASS/*.jpg or train/CLASS/*.jpg")
+    command.add_argument(
+        "--val-every",
+        type=int,
+        default=5,
+        metavar="N",
+        help="every N-th picture of a class is held out (default: %(default)s)",
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for train/ and val/")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -84,6 +98,13 @@ def run(arguments: argparse.Namespace) -> int:
         report = module.verify(arguments.root, decode=not arguments.quick, **chosen)
         return print_report(report, arguments.limit)
 
+    if arguments.verb == "prepare" and arguments.benchmark == "images":
+        from eval.data.holdout import hold_out
+
+        require_between(2, val_every=arguments.val_every)
+        train, val = hold_out(arguments.root, arguments.out, arguments.val_every)
+        print(f"{arguments.out}: {train:,} pictures in train/, {val:,} in val/, linked")
+        return 0
     if arguments.verb == "prepare":
         return _run_prepare(arguments)
     sizes = {name: getattr(arguments, name) for name in SIZES[arguments.benchmark]}

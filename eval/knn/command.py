@@ -1,4 +1,4 @@
-"""Classify patch tokens inside boxes by their nearest neighbors (frozen features, no training, a quick check).
+"""Classify pictures by the nearest neighbors of patch tokens inside their boxes (frozen features, no training, a quick check).
 
     python -m eval knn --checkpoint CHECKPOINT --data DIR --out DIR [--limit N]
 
@@ -7,8 +7,11 @@
     ImageNet with its boxes   train/<class>/*.JPEG and val/, or Data/CLS-LOC/train and val, with the official box files
                               Annotations/CLS-LOC/train/<class>/*.xml and Annotations/CLS-LOC/val/*.xml
     any COCO-format data      annotations/instances_train2017.json and instances_val2017.json, train2017/, val2017/
+    class folders             train/<class>/*.jpg and val/<class>/*.jpg (ImageFolder): without boxes the whole picture is taken;
+                              `python -m eval data prepare images DIR --out DIR` makes val/ of a part of train/
 
---out receives predictions.npz (what each token and each image was taken for) and record.json (protocol knn/bbox@1).
+--out receives predictions.npz (what each token and each image was taken for) and record.json (protocol knn/bbox@1, or
+knn/image@1 for class folders).
 """
 
 import argparse

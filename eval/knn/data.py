@@ -1,4 +1,4 @@
-"""Images with boxes and classes, from ImageNet's official box files or a COCO-format data set."""
+"""Images with boxes and classes: ImageNet's official box files, a COCO-format data set, or class folders without boxes."""
 
 import hashlib
 from collections.abc import Collection
@@ -10,13 +10,21 @@ from xml.etree import ElementTree
 import numpy as np
 
 from eval.detector.annotations import read_annotations
+from eval.knn.protocol import BBOX, IMAGE, Protocol
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import list_files, sha256_of_file
+from flsl.runtime.files import IMAGES, digest_of_files, list_files, sha256_of_file
 from flsl.runtime.marker import read_marker
 
 XML = "Annotations/CLS-LOC"
-# Images with boxes: ImageNet has them for 544,546 training images and every validation image.
-OFFICIAL = {"imagenet": (544_546, 50_000), "coco": (118_287, 5_000)}
+# Training and validation images of the official data; ImageNet has box files for less than half of the former.
+OFFICIAL = {
+    (BBOX, "imagenet"): (544_546, 50_000),
+    (BBOX, "coco"): (118_287, 5_000),
+    (IMAGE, "imagenet"): (1_281_167, 50_000),
+}
+WHOLE = np.array(
+    [(-np.inf, -np.inf, np.inf, np.inf)]
+)  # the box of a picture without one: cut to the crop it is all of it
 
 
 @dataclass(frozen=True)
@@ -32,8 +40,9 @@ class Example:
 
 @dataclass(frozen=True)
 class BoxData:
-    """Both splits of a data set, its name in records, and whether it is the whole official one."""
+    """Both splits of a data set, what is asked of it, its name in records, and whether it is the whole official one."""
 
+    protocol: Protocol
     name: str
     official: bool
     train: list[Example]
@@ -43,13 +52,14 @@ class BoxData:
 
 
 def read_box_data(root: Path) -> BoxData:
-    """Read the boxes of `root`, whichever layout it has.
+    """Read the boxes and classes of `root`, whichever layout it has.
 
     Raises:
-        UserError: neither layout is there, or a file is missing or malformed.
+        UserError: no layout is there, or a file is missing or malformed.
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder. --data must name images with boxes: see `python -m eval knn --help`.")
+    protocol = BBOX
     if (root / XML).is_dir():
         train, val = (_read_xml_split(root, split) for split in ("train", "val"))
         kind, digests = "imagenet", [_hash_xml(root / XML / split) for split in ("val", "train")]
@@ -57,17 +67,23 @@ def read_box_data(root: Path) -> BoxData:
         train, val = (_read_coco_split(root, split) for split in ("train2017", "val2017"))
         files = [root / "annotations" / f"instances_{split}2017.json" for split in ("val", "train")]
         kind, digests = "coco", [sha256_of_file(file) for file in files]
+    elif all((root / split).is_dir() for split in ("train", "val")):
+        train, val = (_read_class_folders(root / split) for split in ("train", "val"))
+        found = [[example.path for example in examples] for examples in (val, train)]
+        digests = [digest_of_files(root, paths, contents=False) for paths in found]
+        kind = "imagenet" if len({example.classes for example in train}) == 1000 else "class-folders"
+        protocol = IMAGE
     else:
         inside = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
         raise UserError(
             f"{root} holds neither {XML}/ (ImageNet's box files, ILSVRC2012_bbox_train_v2.tar.gz and "
-            "ILSVRC2012_bbox_val_v3.tgz from image-net.org) nor annotations/instances_train2017.json (COCO); "
-            f"found there: {inside}."
+            "ILSVRC2012_bbox_val_v3.tgz from image-net.org) nor annotations/instances_train2017.json (COCO), nor both train/ and "
+            f"val/ with a folder for each class; found there: {inside}."
         )
     marker = read_marker(root)
-    official = marker is None and (len(train), len(val)) == OFFICIAL[kind]
-    name = marker["name"] if marker else kind if official else f"{kind}-subset"
-    return BoxData(name, official, train, val, *digests)
+    official = marker is None and (len(train), len(val)) == OFFICIAL.get((protocol, kind))
+    name = marker["name"] if marker else kind if official or kind == "class-folders" else f"{kind}-subset"
+    return BoxData(protocol, name, official, train, val, *digests)
 
 
 def _read_coco_split(root: Path, split: str) -> list[Example]:
@@ -84,6 +100,19 @@ def _read_coco_split(root: Path, split: str) -> list[Example]:
         size = (image["width"], image["height"])
         examples.append(Example(root / split / image["file_name"], boxes, classes, size))
     return examples
+
+
+def _read_class_folders(folder: Path) -> list[Example]:
+    """Return the images of a split whose classes are folders; the whole picture is the box."""
+    paths = list_files(folder, IMAGES)
+    if stray := next((path for path in paths if path.parent == folder), None):
+        raise UserError(
+            f"{stray} lies in no folder of a class, so that its class is not known. Expected {folder}/CLASS/{stray.name}, or box "
+            f"files below {folder.parent / XML}."
+        )
+    if not paths:
+        raise UserError(f"{folder} holds no image. Expected {folder}/CLASS/*.jpg, a folder for each class.")
+    return [Example(path, WHOLE, (path.relative_to(folder).parts[0],)) for path in paths]
 
 
 def _read_xml_split(root: Path, split: str) -> list[Example]:

@@ -1,4 +1,4 @@
-"""The constants of `knn/bbox@1` (docs/protocols.md, "k-NN in boxes")."""
+"""The constants of `knn/bbox@1` and `knn/image@1` (docs/protocols.md, "k-NN in boxes")."""
 
 from dataclasses import dataclass
 
@@ -27,3 +27,4 @@ class Protocol:
 
 
 BBOX = Protocol()
+IMAGE = Protocol(name="knn/image@1")  # pictures without boxes: the whole crop is the box

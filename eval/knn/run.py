@@ -43,12 +43,13 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
     """
     with run.watch.phase("reading"):
         boxes = read_box_data(data)
+    protocol = boxes.protocol
     loaded, model = load_predictor(run, encoder, run.choose_device())
     todo = boxes.val[: options.limit]
     images = digest_of_files(data, [example.path for example in (*boxes.train, *boxes.val)], contents=False)
     identity = {
         "encoder": model.identity,
-        "protocol": dataclasses.asdict(BBOX),
+        "protocol": dataclasses.asdict(protocol),
         "data": {"annotations": boxes.annotation_sha256, "learned from": boxes.train_sha256, "images": images},
     }
     part = [str(example.path.relative_to(data)) for example in todo] if len(todo) < len(boxes.val) else None
@@ -60,12 +61,12 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
         with run.watch.phase("scoring"):
             values, intervals = knn_scores(predictions)
         classified = len(predictions["truth"])
-        headline = run.benchmark.headline_of(BBOX.name)
-        column = BBOX.neighbors.index(int(headline.removeprefix("vote_k")))
+        headline = run.benchmark.headline_of(protocol.name)
+        column = protocol.neighbors.index(int(headline.removeprefix("vote_k")))
         right = predictions["vote_prediction"][:, column] == predictions["truth"]
         return run.finish(
             model=model.model,
-            protocol=BBOX.name,
+            protocol=protocol.name,
             dataset=Dataset(
                 name=boxes.name,
                 split="val",
@@ -79,7 +80,7 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
             values=values,
             intervals=intervals,
             items=classified,
-            config=dataclasses.asdict(BBOX),
+            config=dataclasses.asdict(protocol),
             per_item={str(name): {headline: 100.0 * hit} for name, hit in zip(predictions["image"], right.tolist())},
             files={"predictions": PREDICTIONS},
             warnings=model.warnings + warnings,
@@ -90,33 +91,35 @@ def _predict(
     encoder: "Encoder", boxes: BoxData, data: Path, run: Run, options: Options
 ) -> tuple[dict[str, Any], list[str]]:
     """Classify the val images; returns what each token and image was taken for, and what a reader must know."""
-    todo, warnings = boxes.val[: options.limit], []
+    protocol, todo, warnings = boxes.protocol, boxes.val[: options.limit], []
     with run.watch.phase("features"):
-        train = extract(encoder, boxes.train, BBOX, run.device, options.batch_size, "train")
-        val = extract(encoder, todo, BBOX, run.device, options.batch_size, "val")
+        train = extract(encoder, boxes.train, protocol, run.device, options.batch_size, "train")
+        val = extract(encoder, todo, protocol, run.device, options.batch_size, "val")
     for split, examples, found in (("train", boxes.train, train), ("val", todo, val)):
         if not found.classes:
             raise UserError(f"no image of the {split} split in {data} has a box inside the middle crop.")
         if len(found.classes) < len(examples):
             left = len(examples) - len(found.classes)
             warnings.append(f"{left} of {len(examples)} {split} images have no box inside the middle crop: left out")
-    neighbors = tuple(min(k, len(train.classes) * BBOX.tokens) for k in BBOX.neighbors)
-    if neighbors != BBOX.neighbors:
+    neighbors = tuple(min(k, len(train.classes) * protocol.tokens) for k in protocol.neighbors)
+    if neighbors != protocol.neighbors:
         warnings.append(f"the bank has only {neighbors[-1]} tokens: larger numbers of neighbors are cut to it")
     names = sorted({*train.classes, *val.classes})
     if unknown := sorted(set(val.classes) - set(train.classes)):
         warnings.append(f"classes without a training image, always wrong: {', '.join(unknown[:10])}")
     number = {name: index for index, name in enumerate(names)}
     with run.watch.phase("neighbors"):
-        labels = torch.tensor([number[name] for name in train.classes]).repeat_interleave(BBOX.tokens)
+        labels = torch.tensor([number[name] for name in train.classes]).repeat_interleave(protocol.tokens)
         bank = train.features.flatten(0, 1)
-        tokens, images = classify(val.features.to(run.device), bank, labels, len(names), neighbors, BBOX.temperature)
+        tokens, images = classify(
+            val.features.to(run.device), bank, labels, len(names), neighbors, protocol.temperature
+        )
     predictions = {
         "image": np.array([str(path.relative_to(data)) for path in val.paths]),
         "truth": np.array([number[name] for name in val.classes]),
         "token_prediction": tokens.cpu().numpy(),  # (n, 9, k)
         "vote_prediction": images.cpu().numpy(),  # (n, k)
-        "neighbors": np.array(BBOX.neighbors),
+        "neighbors": np.array(protocol.neighbors),
         "classes": np.array(names),
     }
     return predictions, warnings

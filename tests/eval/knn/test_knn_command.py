@@ -1,4 +1,4 @@
-"""`python -m eval knn` on both data layouts, and its errors."""
+"""`python -m eval knn` on all data layouts, and its errors."""
 
 import json
 import shutil
@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from eval.__main__ import COMMANDS, main
+from pretrain.dataset import find_images
 
 ENCODER = "random:vit_micro/16"
 COLORS = {"n01440764": (250, 30, 30), "n01443537": (30, 250, 30), "n02123045": (30, 30, 250)}
@@ -86,6 +87,44 @@ def test_running_out_of_memory_says_what_needs_less(error, imagenet, tmp_path, c
     assert "error: out of memory on cpu (" in said
     assert "--batch-size 32" in said
     assert not (tmp_path / "record.json").exists()
+
+
+def test_class_folders_are_whole_pictures(tmp_path, capsys):
+    """Without boxes the middle crop is the box; a part of the training pictures can be held out to be classified."""
+    rng = np.random.default_rng(0)
+    for name, color in COLORS.items():
+        for index in range(6):
+            pixels = rng.integers(0, 60, (70, 90, 3), np.uint8) + np.array(color, np.uint8) // 2
+            path = tmp_path / "pictures" / name / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    words = ["data", "prepare", "images", tmp_path / "pictures", "--out", tmp_path / "data", "--val-every", 3]
+    assert main(list(map(str, words))) == 0
+    assert "12 pictures in train/, 6 in val/" in capsys.readouterr().out
+    held_out = {path.name for path in (tmp_path / "data" / "val").rglob("*.png")}
+    assert held_out == {"2.png", "5.png"}
+    assert {path.name for path in find_images(tmp_path / "data")} == {"0.png", "1.png", "3.png", "4.png"}
+    assert run_knn("--checkpoint", ENCODER, "--data", tmp_path / "data", "--out", tmp_path / "out") == 0
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert (record["protocol"], record["dataset"]["name"]) == ("knn/image@1", "class-folders")
+    assert record["dataset"]["items_evaluated"] == 6
+    assert record["metrics"]["vote_k20"]["value"] == 100
+    # The same pictures in other classes are another question.
+    (tmp_path / "data" / "train" / "n02123045").rename(tmp_path / "data" / "train" / "other")
+    assert run_knn("--checkpoint", ENCODER, "--data", tmp_path / "data", "--out", tmp_path / "out") == 2
+    assert "learned from" in capsys.readouterr().err
+    Image.fromarray(pixels).save(tmp_path / "data" / "val" / "stray.png")
+    assert run_knn("--checkpoint", ENCODER, "--data", tmp_path / "data", "--out", tmp_path / "other") == 2
+    assert "stray.png lies in no folder of a class" in capsys.readouterr().err
+    for reason, source, out in (
+        ("has a val/ already", "data", "more"),
+        ("is not empty", "pictures", "data"),
+        ("is not a folder", "nowhere", "more"),
+    ):
+        assert main(["data", "prepare", "images", str(tmp_path / source), "--out", str(tmp_path / out)]) == 2
+        assert reason in capsys.readouterr().err
+    assert main(list(map(str, [*words[:5], tmp_path / "more", "--val-every", 7]))) == 2
+    assert "has 7 pictures" in capsys.readouterr().err
 
 
 def test_coco_layout(tmp_path):

@@ -1,0 +1,55 @@
+"""Hold out a part of pictures in class folders, so that k-NN has something to classify that pretraining did not see.
+
+python -m eval data prepare images DIR --out DIR [--val-every N]
+"""
+
+from itertools import groupby
+from pathlib import Path
+
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import IMAGES, list_files
+
+
+def hold_out(root: Path, out: Path, every: int) -> tuple[int, int]:
+    """Link every `every`-th picture of each class, by name, from `out/val/CLASS/`, and the others from `out/train/CLASS/`.
+
+    Args:
+        root: `CLASS/*.jpg`, or a folder with `train/CLASS/*.jpg`.
+        out: a new or empty folder.
+        every: at least 2.
+
+    Returns:
+        The number of pictures in train and in val.
+
+    Raises:
+        UserError: `root` has no class folders, no class has so many pictures, or `out` is in use or cannot be written to.
+    """
+    if not root.is_dir():
+        raise UserError(
+            f"{root} is not a folder. DIR must hold pictures in class folders: CLASS/*.jpg or train/CLASS/*.jpg."
+        )
+    if (root / "val").is_dir():
+        raise UserError(f"{root} has a val/ already: `python -m eval knn --data {root}` takes it as it is.")
+    folder = root / "train" if (root / "train").is_dir() else root
+    paths = list_files(folder, IMAGES)
+    if stray := next((path for path in paths if path.parent == folder), None):
+        raise UserError(f"{stray} lies in no folder of a class. Expected {folder}/CLASS/{stray.name}.")
+    split: dict[str, list[Path]] = {"train": [], "val": []}
+    for _, found in groupby(paths, lambda path: path.relative_to(folder).parts[0]):
+        for number, path in enumerate(found, start=1):
+            split["val" if number % every == 0 else "train"].append(path)
+    if not split["val"]:
+        raise UserError(
+            f"no class of {folder} has {every} pictures: none can be held out. Choose a smaller --val-every."
+        )
+    try:
+        if out.exists() and next(out.iterdir(), None) is not None:
+            raise UserError(f"{out} is not empty. Choose a new folder for --out.")
+        for name, chosen in split.items():
+            for path in chosen:
+                link = out / name / path.relative_to(folder)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(path.resolve())
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}. Choose a folder that can be written to.") from error
+    return len(split["train"]), len(split["val"])
