@@ -101,13 +101,14 @@ def make_plan(
     for table in tables:
         folder = out / f"{table}-{model['fingerprint'][:12]}"
         benchmark = adapter_of(table)
+        own = (recipes.get(table) or recipes.get("")) if benchmark and benchmark.recipes else None
         place = _data_folder(data, _folders(table, benchmark), len(tables) == 1) if benchmark else None
         if benchmark is None:
             steps.append(Step(table, "leave out", "no adapter here: this project has no evaluation for this table"))
-        elif done := _finished(table, model["fingerprint"], [folder, *records], place):
+        # What a finished record was made by is not known to be the recipe that is named: the run itself knows, and skips.
+        elif own is None and (done := _finished(table, model["fingerprint"], [folder, *records], place)):
             steps.append(Step(table, "skip", f"{done} is complete, of this encoder and protocol", record=done))
         else:
-            own = recipes.get(table) or recipes.get("")
             steps.append(_plan_run(table, benchmark, checkpoint, model, data, place, folder, own, options))
     takers = [step.table for step in steps if recipes.get("") in step.command and step.table not in recipes]
     if len(takers) > 1:

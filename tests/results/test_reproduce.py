@@ -189,6 +189,16 @@ def test_a_record_on_drawn_data_does_not_answer_for_others(make_record, tmp_path
         assert (step.action == "skip", step.record) == (record is not None, record), data
 
 
+def test_a_finished_record_does_not_answer_for_a_recipe_that_is_named(make_record, coco_scores, tmp_path):
+    mine = {"fingerprint": "12" * 32, "architecture": "vit_small", "patch_size": 16}
+    coco = {"benchmark": "coco", "protocol": "coco/mask-rcnn_1x@1", "metrics": coco_scores()}
+    record = make_record(fingerprint=mine["fingerprint"], **coco)
+    done = write_record(record, tmp_path / "out" / f"coco-{mine['fingerprint'][:12]}" / "record.json")
+    for config, found in (([], done), (["coco=mine.py"], None), (["mine.py"], None)):
+        (step,) = make_plan(["coco"], CHECKPOINT, mine, None, tmp_path / "out", config=config)
+        assert step.record == found, config
+
+
 def test_a_checkpoint_that_is_none_is_refused_in_the_loaders_words(tmp_path, cli):
     (tmp_path / "x.pth").write_bytes(b"nothing")
     code, _, err = cli("reproduce", "davis", "--checkpoint", tmp_path / "x.pth", "--data", tmp_path)
