@@ -8,7 +8,7 @@ from eval.quick.trials import Contender, Trial
 from results.escape import as_html
 from results.page import figure_of, list_of, make_page, table_of
 from results.record import Record
-from results.study.outcome import Pair
+from results.study.scores import Pair
 
 ANSWERS = {"better": "yes", "worse": "no", "undecided": "not shown"}  # is yours better?
 

@@ -9,7 +9,7 @@ from eval import evaluate
 from eval.data.synthesize import synthesize
 from results.compare import compare_records
 from results.record import Record
-from results.study.outcome import Pair, correct
+from results.study.scores import Pair, correct
 
 if TYPE_CHECKING:
     from flsl.checkpoint import LoadedEncoder

@@ -1,11 +1,13 @@
 """Compare pretraining methods with equal care: pretrain and evaluate what is missing, and say what it shows.
 
     python -m results study configs/studies/NAME.py --data DIR --out DIR [--plan] [--hours H]
+    python -m results study STUDY.json                       compute a report's tables again from the records in it
 
 A study file declares methods (a recipe and equally many trials each), seeds, pretraining pictures, selection data and test
 data (which must differ), and floors that learned nothing. --data is the folder above all data. What is finished is kept; the
 same command goes on. Writes study.{md,html,json}, curves.png and pictures/ to --out. Exit codes: 0 the study
-is finished, 1 a cell failed, 75 stopped by --hours or a signal (the report says what is missing).
+is finished, 1 a cell failed (or a report says other than its records), 75 stopped by --hours or a signal (the report says what
+is missing).
 """
 
 import argparse
@@ -14,9 +16,11 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument("study", type=Path, metavar="STUDY", help="study file, e.g. configs/studies/small.py")
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder above the data that it names")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="runs, records and report")
+    parser.add_argument(
+        "study", type=Path, metavar="STUDY", help="study file, e.g. configs/studies/small.py, or a report's study.json"
+    )
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder above the data that it names")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="runs, records and report")
     parser.add_argument("--plan", action="store_true", help="say what is to do and how long it takes, and stop")
     parser.add_argument("--report", action="store_true", help="only write the report on what is there")
     parser.add_argument("--hours", type=float, metavar="H", help="stop after so long; the same command goes on")
@@ -33,6 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.hours is not None and not 0 < arguments.hours < 10_000:
         raise UserError(f"--hours is {arguments.hours:g}, but must be above 0 and below 10000")
+    if arguments.study.suffix == ".json":
+        return _recompute(arguments.study)
+    if arguments.data is None or arguments.out is None:
+        raise UserError(
+            "a study file needs --data DIR and --out DIR; only a report (study.json) is computed again without them."
+        )
     study = read_study(arguments.study)
     cells = open_cells(study, Place(arguments.data, arguments.out, arguments.device))
     if arguments.plan:
@@ -49,6 +59,23 @@ def run(arguments: argparse.Namespace) -> int:
     if outcome.failed:
         return 1
     return PREEMPTED if outcome.out_of_time and missing else 0
+
+
+def _recompute(path: Path) -> int:
+    """Print whether a report says what its records do; returns 1 where it does not."""
+    from flsl.runtime.text import printable
+    from results.study.recompute import recompute
+
+    again = recompute(path)
+    for line in again.differences:
+        print(printable(line))
+    found = f"{again.scores} scores and {again.pairs} comparisons, computed again from {again.records} records"
+    print(
+        f"{path}: {found}: {len(again.differences)} values differ"
+        if again.differences
+        else f"{path}: {found}, are as reported"
+    )
+    return 1 if again.differences else 0
 
 
 def _print_plan(cells) -> None:

@@ -1,65 +1,13 @@
-"""What the finished cells of a study say: scores with spread and interval, paired differences, and words."""
+"""What the finished cells of a study say: scores and differences, the care that each method got, and words."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from statistics import mean, stdev
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
 
 from flsl.runtime.errors import UserError
-from results.compare import (
-    LEVEL,
-    RESAMPLES,
-    Comparison,
-    Spread,
-    compare_groups,
-    holm,
-    item_metric,
-    item_scores,
-    spread_of_trainings,
-)
 from results.record import Record
-from results.study.cells import Cells, Pretraining, Scoring
-from results.study.declaration import Evaluation, Study
-
-
-@dataclass(frozen=True)
-class Score:
-    """One cell of the table, in percent: the mean over `seeds`, their standard deviation, and the 95 % interval over
-    items (mean of the seeds' bounds)."""
-
-    value: float
-    spread: float | None
-    interval: tuple[float, float] | None
-    seeds: int
-    items: int
-    item: str
-    of: int  # items that the data hold
-
-    @property
-    def part(self) -> str:
-        """Which part of the data it is about, where not all: "10 of 16 sequences"."""
-        return f"{self.items} of {self.of} {self.item}" if self.items < self.of else ""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A method minus another model on one test; `comparison` has the p-value corrected for all pairs."""
-
-    test: str
-    other: str
-    comparison: Comparison
-
-    @property
-    def word(self) -> str:
-        """The verdict: better, worse or undecided."""
-        if self.comparison.p_holm >= LEVEL:
-            return "undecided"
-        return "better" if self.comparison.difference > 0 else "worse"
-
-
-def correct(pairs: Sequence[Pair]) -> list[Pair]:
-    """Return pairs with p-values that are corrected for all of them by Holm's method."""
-    corrected = holm([pair.comparison for pair in pairs])
-    return [replace(pair, comparison=comparison) for pair, comparison in zip(pairs, corrected)]
+from results.study.cells import Cells, Pretraining
+from results.study.scores import Pair, Scores, compare_all
 
 
 @dataclass(frozen=True)
@@ -78,14 +26,23 @@ class Care:
 
 
 @dataclass(frozen=True)
+class Found:
+    """The record of one cell."""
+
+    model: str
+    test: str
+    record: Record
+
+
+@dataclass(frozen=True)
 class Finding:
     """All of it. `missing` names the cells that are not done."""
 
-    scores: dict[str, dict[str, Score]]  # model -> test -> score
+    scores: Scores
     pairs: list[Pair]
     care: list[Care]
     missing: list[str]
-    records: dict[str, Record]  # folder -> record
+    records: dict[str, Found]  # by folder
 
 
 def find(cells: Cells) -> Finding:
@@ -100,34 +57,17 @@ def find(cells: Cells) -> Finding:
     missing = [f"choose a trial of {name}" for name, run in chosen.items() if run is None]
     missing += [run.name for runs in finals.values() for run in runs if not run.done]
     missing += [scoring.name for scoring, record in read if record is None]
-    models = (*study.methods, *study.floors)
-    records = {(name, test.name): _records(found, name, test) for name in models for test in study.tests}
-    scores = {
-        name: {test.name: _score(mine, test) for test in study.tests if (mine := records[name, test.name])}
-        for name in models
+    of: dict[tuple[str, str], list[Record]] = {
+        (model, test.name): [] for model in (*study.methods, *study.floors) for test in study.tests
     }
-    spreads = {test.name: _spread([records[name, test.name] for name in study.methods], test) for test in study.tests}
-    wanted = [
-        (method, other, test)
-        for method, other in _compared(study)
-        for test in study.tests
-        if records[method, test.name] and records[other, test.name]
-    ]
-    resamples = max(RESAMPLES, 100 * len(wanted))  # or no p-value could be small enough after Holm's correction
-    pairs = [
-        Pair(test.name, other, _compare(records, spreads[test.name], method, other, test, resamples))
-        for method, other, test in wanted
-    ]
-    pairs = correct(pairs)
+    for scoring, record in found:
+        of[scoring.model, scoring.evaluation.name].append(record)
+    scores, pairs = compare_all(study, of)
     care = [_care(cells, name, chosen[name], finals[name]) for name in study.methods]
-    return Finding(scores, pairs, care, missing, {s.folder.name: record for s, record in found})
-
-
-def _compared(study: Study) -> list[tuple[str, str]]:
-    """Return who is compared with whom: the baseline with all others, the other methods with the floors."""
-    others = [name for name in (*study.methods, *study.floors) if name != study.baseline]
-    rest = [name for name in others if name not in study.floors]
-    return [*((study.baseline, name) for name in others), *((name, floor) for name in rest for floor in study.floors)]
+    by_folder = {
+        scoring.folder.name: Found(scoring.model, scoring.evaluation.name, record) for scoring, record in found
+    }
+    return Finding(scores, pairs, care, missing, by_folder)
 
 
 def _require_apart(selection: Sequence[Record | None], tests: Sequence[Record]) -> None:
@@ -141,46 +81,6 @@ def _require_apart(selection: Sequence[Record | None], tests: Sequence[Record]) 
                     f"({', '.join(sorted(shared)[:3])}, ...): {chosen.dataset.name} and {test.dataset.name} hold the same. "
                     "Declare other data for `selection`."
                 )
-
-
-def _records(found: Sequence[tuple[Scoring, Record]], model: str, test: Evaluation) -> list[Record]:
-    return [record for scoring, record in found if (scoring.model, scoring.evaluation) == (model, test)]
-
-
-def _compare(
-    records: Mapping[tuple[str, str], Sequence[Record]],
-    spread: Spread,
-    method: str,
-    other: str,
-    test: Evaluation,
-    resamples: int,
-) -> Comparison:
-    mine, theirs = records[method, test.name], records[other, test.name]
-    compared = compare_groups(mine, theirs, test.metric or None, spread=spread, resamples=resamples)
-    return replace(compared, a=method, b=other)
-
-
-def _spread(methods: Sequence[Sequence[Record]], test: Evaluation) -> Spread:
-    """Return how far the trainings of a study's methods scatter: same data, same budget, so one spread for all."""
-    scored = [records for records in methods if records]
-    if not scored:
-        return Spread(0.0, 0)
-    return spread_of_trainings(item_scores(scored, test.metric or item_metric(scored[0][0])))
-
-
-def _score(records: Sequence[Record], test: Evaluation) -> Score:
-    metrics = [record.metrics[test.metric or record.headline] for record in records]
-    values = [metric.value for metric in metrics if metric.value is not None]
-    bounds = [metric.bounds for metric in metrics if metric.bounds is not None]
-    return Score(
-        value=mean(values),
-        spread=stdev(values) if len(values) > 1 else None,
-        interval=(mean(low for low, _ in bounds), mean(high for _, high in bounds)) if bounds else None,
-        seeds=len(records),
-        items=records[0].dataset.items_evaluated,
-        item=records[0].dataset.item,
-        of=records[0].dataset.items_expected,
-    )
 
 
 def _care(cells: Cells, name: str, chosen: Pretraining | None, finals: Sequence[Pretraining]) -> Care:

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from results.compare import LEVEL
 from results.escape import as_html, as_markdown, markdown_table
 from results.page import figure_of, list_of, make_page, table_of
 from results.record import FEWEST_UNITS
 from results.schema import record_to_plain
 from results.study.declaration import Study
-from results.study.outcome import LEVEL, Care, Finding, Score, say
+from results.study.outcome import Care, Finding, say
+from results.study.scores import Score
 
 Rows = tuple[tuple[str, ...], list[list[str]]]  # headings, cells
 
@@ -26,9 +28,8 @@ def report_data(study: Study, finding: Finding, command: str) -> dict[str, Any]:
         "care": [dataclasses.asdict(care) for care in finding.care],
         "missing": finding.missing,
         "command": command,
-        "records": {
-            name: record_to_plain(dataclasses.replace(record, per_item={})) for name, record in finding.records.items()
-        },
+        "cells": {name: {"model": found.model, "test": found.test} for name, found in finding.records.items()},
+        "records": {name: record_to_plain(found.record) for name, found in finding.records.items()},
     }
 
 

@@ -1,0 +1,85 @@
+"""Whether the scores and comparisons of a study's report follow from the records that it holds.
+
+python -m results study STUDY.json
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flsl.runtime.errors import UserError
+from flsl.runtime.files import read_file
+from flsl.runtime.schema import parse
+from results.record import Record
+from results.store import check_record
+from results.study.declaration import Study
+from results.study.scores import compare_all
+
+LARGEST = 1 << 28  # bytes of a report
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """What was computed again: numbers of records, scores and comparisons, and a line for each that the report says otherwise."""
+
+    records: int
+    scores: int
+    pairs: int
+    differences: list[str]
+
+
+def recompute(path: Path) -> Recomputed:
+    """Compute the tables of `study.json` again from its records, which are held to what every record must satisfy.
+
+    Raises:
+        UserError: the file is no report of a study, is one without items' scores, or holds a record that is not valid.
+    """
+    try:
+        report = json.loads(read_file(path, LARGEST))
+        study = parse(Study, report["study"])
+        of: dict[tuple[str, str], list[Record]] = {
+            (model, test.name): [] for model in (*study.methods, *study.floors) for test in study.tests
+        }
+        found = {name: (cell["model"], cell["test"]) for name, cell in report["cells"].items()}
+        plain = {name: json.dumps(report["records"][name]).encode() for name in found}
+        said = {"scores": report["scores"], "pairs": report["pairs"]}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"{path} is no report whose tables can be computed again ({type(error).__name__}: {error}). Expected the study.json that "
+            "`python -m results study` writes, with the cells and their items' scores in it."
+        ) from None
+    for name, cell in found.items():
+        if cell not in of:
+            raise UserError(f"{path}: cell {name} is of {cell[0]} on {cell[1]}, which the study does not have.")
+        of[cell].append(check_record(plain[name], f"{name} of {path}"))
+    scores, pairs = compare_all(study, of)
+    now = {
+        "scores": {
+            model: {test: dataclasses.asdict(score) for test, score in tests.items()} for model, tests in scores.items()
+        },
+        "pairs": [dataclasses.asdict(pair) | {"word": pair.word} for pair in pairs],
+    }
+    return Recomputed(len(plain), sum(map(len, scores.values())), len(pairs), list(_differences(said, _as_json(now))))
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _differences(said: Any, now: Any, where: str = "") -> Iterator[str]:
+    """Yield a line for each value that differs, numbers by more than rounding."""
+    if isinstance(said, dict) and isinstance(now, dict) and said.keys() == now.keys():
+        for key in said:
+            yield from _differences(said[key], now[key], f"{where}.{key}" if where else key)
+    elif isinstance(said, list) and isinstance(now, list) and len(said) == len(now):
+        for number, (one, other) in enumerate(zip(said, now)):
+            yield from _differences(one, other, f"{where}[{number}]")
+    elif isinstance(said, (int, float)) and isinstance(now, (int, float)):
+        if not math.isclose(said, now, rel_tol=1e-9, abs_tol=1e-9):
+            yield f"{where}: the report says {said:g}, the records {now:g}"
+    elif said != now:
+        yield f"{where}: the report says {str(said)[:80]}, the records {str(now)[:80]}"
