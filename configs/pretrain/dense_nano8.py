@@ -3,8 +3,8 @@
 # Expected (one seed, results/studies/patch8): CamVid val, in-context-hbird_102k, mIoU 44.8 (untrained 25.6, pixels/8 31.5); label propagation
 # on 10 clips of DAVIS 2016 train, J&F 72.5 (60.4, 69.3). Color jitter and rate were chosen on 6 other clips.
 _base_ = ["dense_nano.py"]
-encoder = dict(patch_size=8, image_size=64)
-views = dict(global_size=64, local_size=48, strength=0.3)
+encoder = dict(patch_size=8, image_size=96)
+views = dict(global_size=96, local_size=64, strength=0.3)
 optimizer = dict(lr=4.8e-2)
-training = dict(epochs=6)
+training = dict(epochs=12)
 probe = dict(epochs=2)

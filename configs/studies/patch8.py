@@ -5,7 +5,12 @@
 # Cost: 5 to 15 minutes of one core for the pretraining, with and without bfloat16 units, and 80 for the tests of a network: 3 hours.
 title = "Is what a laptop learns in minutes visible on every frozen benchmark?"
 baseline = "dense"
-methods = dict(dense=dict(recipe="configs/pretrain/dense_nano8.py", set=["training.epochs=7"]))
+methods = dict(
+    dense=dict(
+        recipe="configs/pretrain/dense_nano8.py",
+        set=["encoder.image_size=64", "views.global_size=64", "views.local_size=48", "training.epochs=7"],
+    ),
+)
 floors = dict(random="random:vit_nano/8", pixels="pixels/8")
 seeds = [0]
 pretraining = ["caltech", "imagenet_mini"]
