@@ -2,14 +2,16 @@
 
 python -m pretrain.bench_series FILE -- CONFIG ... -- CONFIG ...
 
-FILE gets the rows of all of them, each as soon as it is measured. One that fails ends none of the others; the exit code is
-the largest of theirs.
+FILE gets the rows of all of them, each as soon as it is measured. One that fails ends none of the others, Ctrl-C all; the exit
+code is the largest of theirs.
 """
 
 import sys
 import traceback
 from itertools import groupby
 from pathlib import Path
+
+INTERRUPTED = 130  # exit code of a command that Ctrl-C ended
 
 
 def main(words: list[str]) -> int:
@@ -26,6 +28,8 @@ def main(words: list[str]) -> int:
         except Exception:  # of one command; the others are told apart by their rows
             traceback.print_exc()
             codes.append(1)
+        if codes[-1] == INTERRUPTED:
+            break
     return max(codes)
 
 

@@ -77,7 +77,12 @@ def run_step(step: Step, seconds: float, work: Path, around: Surroundings) -> St
     result.status = OUT_OF_TIME if late else PASSED if process.returncode == 0 else FAILED
     if late:
         result.reason = f"more than {seconds:.0f} s"
-    _read(step, found, result)
+    try:
+        _read(step, found, result)
+    except (ValueError, SyntaxError) as error:  # no JSON, no XML: written in part, by a command that was killed, say
+        unreadable = f"{found.name} cannot be read ({error})"
+        result.status = result.status if late else FAILED
+        result.reason = f"{result.reason}; {unreadable}" if result.reason else unreadable
     said = printed.read_text(errors="replace").replace(f"{around.root}/", "").strip()
     with open(around.log, "a") as file:  # at once: other commands may run beside this one
         file.write(f"\n$ python -m {' '.join(words)}\n{said}\n")
@@ -98,6 +103,7 @@ def _wait(process: subprocess.Popen, seconds: float, stop: threading.Event) -> b
         _signal(process, signal.SIGINT)  # pytest writes what it has
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
+        _signal(process, signal.SIGKILL)  # whatever is left of it, which would disturb what is timed next
         return True
     finally:
         if process.poll() is None:
@@ -107,7 +113,7 @@ def _wait(process: subprocess.Popen, seconds: float, stop: threading.Event) -> b
 
 def _signal(process: subprocess.Popen, number: int) -> None:
     """Send a signal to a command and all that it started."""
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
 
 
