@@ -12,6 +12,7 @@ Exit codes: 0 nothing that was checked failed, 1 a check failed or ran out of ti
 import argparse
 import contextlib
 import tempfile
+import time
 from pathlib import Path
 
 SHORTEST = 0.1  # minutes
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--out", type=Path, metavar="DIR", help="folder for report and log; those in it are replaced")
     wanted.add_argument("--show", type=Path, metavar="FILE", help="print the table of a report that is there")
-    parser.add_argument("--minutes", type=float, default=11.0, help="for all parts together (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=11.0, help="for all of it, wheels too (default: %(default)s)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these parts")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: %(default)s)")
     parser.add_argument("--wheels", type=Path, metavar="DIR", help="use packages from these wheels (make gpu-wheels)")
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check; returns the exit code."""
+    begin = time.monotonic()  # torch and wheels may take half a minute
     from flsl.gpu_check.parts import all_parts
     from flsl.gpu_check.report import FAILED, read_report, table
     from flsl.gpu_check.run import check, install_wheels
@@ -53,5 +55,5 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.wheels:
             path.append(stack.enter_context(tempfile.TemporaryDirectory(prefix="flsl-wheels-")))
             install_wheels(arguments.wheels, Path(path[0]))
-        report = check(chosen, arguments.out, device=str(device), minutes=arguments.minutes, path=path)
+        report = check(chosen, arguments.out, device=str(device), minutes=arguments.minutes, path=path, begin=begin)
     return 1 if report.status == FAILED else 0

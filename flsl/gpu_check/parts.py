@@ -22,7 +22,7 @@ class Part:
 
     name: str
     title: str
-    seconds: float  # its share of the time, in seconds of a whole run of eleven minutes
+    seconds: float  # its share of the time, in seconds of a whole run of twelve minutes
     packages: tuple[str, ...]
     steps: tuple[Step, ...]
     needs_gpu: bool = False
@@ -37,15 +37,15 @@ def all_parts(device: str, cores: int) -> tuple[Part, ...]:
     most = _tests("tests", device, "tests", "--ignore=tests/gpu", together, "--dist=loadfile")
     masks = _tests("masks", device, "tests/gpu/test_davis.py")
     return (
-        Part("card", "versions, card, attention, float32", 20, ("torch",), (_card(device),)),
-        Part("tests", "tests that only need another device", 120, TESTS, (most,), beside=beside),
-        _of_tests("precision", "fp16 and bf16 steps against float64 on the CPU", 120, device, beside=beside),
-        _of_tests("resume", "3 + 3 steps against 6, twice the same", 120, device, beside=beside),
-        _of_tests("parallel", "two gloo ranks and one NCCL rank against one process", 120, device, beside=beside),
-        _of_tests("waiting", "no waiting for the device in a step", 120, device, needs_gpu=True, beside=beside),
-        Part("masks", "label propagation: the CPU's masks", 120, TESTS, (masks,), needs_gpu=True, beside=beside),
+        Part("card", "versions, card, attention, float32", 30, ("torch",), (_card(device),)),
+        Part("tests", "tests that only need another device", 150, TESTS, (most,), beside=beside),
+        _of_tests("precision", "fp16 and bf16 steps against float64 on the CPU", 150, device, beside=beside),
+        _of_tests("resume", "3 + 3 steps against 6, twice the same", 150, device, beside=beside),
+        _of_tests("parallel", "two gloo ranks and one NCCL rank against one process", 150, device, beside=beside),
+        _of_tests("waiting", "no waiting for the device in a step", 150, device, needs_gpu=True, beside=beside),
+        Part("masks", "label propagation: the CPU's masks", 150, TESTS, (masks,), needs_gpu=True, beside=beside),
         Part(
-            "compiling", "what the next parts run, compiled", 120, BASE, (_compiling(device),), needs_gpu=True,
+            "compiling", "what the next parts run, compiled", 150, BASE, (_compiling(device),), needs_gpu=True,
             beside=beside,
         ),
         Part("compiled", "training steps, compiled", 110, BASE, _compiled(device), needs_gpu=True),

@@ -26,7 +26,15 @@ from flsl.runtime.errors import UserError
 REPORT, LOG = "gpu-check.json", "gpu-check.log"
 
 
-def check(parts: Sequence[Part], out: Path, *, device: str, minutes: float, path: Iterable[str] = ()) -> Report:
+def check(
+    parts: Sequence[Part],
+    out: Path,
+    *,
+    device: str,
+    minutes: float,
+    path: Iterable[str] = (),
+    begin: float | None = None,
+) -> Report:
     """Run the parts; the report is in `out` after every step.
 
     A part's limit is its share, among the parts that can still be run, of the time that is left: what one does not need,
@@ -38,8 +46,9 @@ def check(parts: Sequence[Part], out: Path, *, device: str, minutes: float, path
         device: where they compute, for the report; the parts' commands name it themselves.
         minutes: for all of them.
         path: folders of further packages.
+        begin: when the minutes began, by `time.monotonic`; None is now.
     """
-    begin = time.monotonic()
+    begin = time.monotonic() if begin is None else begin
     out.mkdir(parents=True, exist_ok=True)
     log = out / LOG
     log.write_text("")

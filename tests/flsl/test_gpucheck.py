@@ -1,10 +1,14 @@
 """`python -m flsl gpucheck`: what is reported, whatever the commands of a part do."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
+import time
 from itertools import groupby
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.pretrain_run import RECIPE
@@ -111,6 +115,66 @@ def test_a_job_in_the_background_can_stop_its_commands(tmp_path):
     (step,) = report.parts[0].steps
     assert step.status == "out of time"
     assert step.exit_code != -signal.SIGKILL
+
+
+def test_what_a_command_leaves_behind_ends_with_it(tmp_path):
+    """It would disturb what is timed next, and its output may be half a file."""
+    child = "signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
+    lines = (
+        "file = open('{found}', 'w'); file.write('<half'); file.close()",
+        f"child = subprocess.Popen([sys.executable, '-c', 'import signal, time; {child}'])",
+        f"file = open({str(tmp_path / 'child')!r}, 'w'); file.write(str(child.pid)); file.close()",
+        "time.sleep(60)",
+    )
+    setup = "-simport subprocess, sys, time"
+    step = Step("leaves", ("timeit", "-n1", "-r1", setup, *lines), "tests")
+    report, _ = run(tmp_path, part("slow", step, seconds=2.0), part("quick", PASSES), minutes=0.1)
+    assert [p.status for p in report.parts] == ["out of time", "passed"]
+    assert "leaves.found cannot be read" in report.parts[0].reason
+    status = Path("/proc", (tmp_path / "child").read_text(), "status")
+    assert not status.exists() or "zombie" in status.read_text()
+
+
+def test_what_cannot_be_read_fails_its_part_alone(tmp_path):
+    step = Step(
+        "writes", ("timeit", "-n1", "-r1", "file = open('{found}', 'w'); file.write('[{{'); file.close()"), "rows"
+    )
+    report, _ = run(tmp_path, part("broken", step), part("quick", PASSES))
+    assert [p.status for p in report.parts] == ["failed", "passed"]
+    assert report.parts[0].reason.startswith("writes: writes.found cannot be read (Expecting property name")
+
+
+def test_the_minutes_begin_where_the_command_does(tmp_path, monkeypatch):
+    """Torch and wheels take a while, and whoever limits a command limits all of it."""
+    given = {}
+
+    def note(parts, out, **more):
+        given.update(more)
+        return SimpleNamespace(status="passed")
+
+    monkeypatch.setattr("flsl.gpu_check.run.check", note)
+    monkeypatch.setattr("flsl.gpu_check.run.install_wheels", lambda wheels, folder: time.sleep(0.2))
+    assert main(["gpucheck", "--out", str(tmp_path), "--device", "cpu", "--wheels", "."]) == 0
+    assert time.monotonic() - given["begin"] >= 0.2
+    monkeypatch.undo()
+    early = time.monotonic() - 30
+    report = check([part("slow", SLEEPS)], tmp_path, device="cpu", minutes=0.52, begin=early)
+    assert report.parts[0].limit_seconds <= 1.2
+
+
+def test_no_part_is_left_without_time(monkeypatch):
+    """Nine minutes and a half do for what the parts take where a process needs ten seconds to start (docs/gpu.md)."""
+    text = " ".join((ROOT / "docs/gpu.md").read_text().split())
+    listed = re.search(r"card (\d+) s, those beside each other (\d+), (.*?): nine minutes in all", text)
+    expected = {"card": int(listed[1]), True: int(listed[2])}
+    expected |= {n: int(s) for n, s in re.findall(r"(\w+) (\d+)", re.sub(r"\(.*?\)", "", listed[3]))}
+    groups = [(key, list(ps)) for key, ps in groupby(all_parts("cuda:0", 16), key=lambda p: p.beside or p.name)]
+    assert [key for key, _ in groups] == list(expected)
+    left = 9.5 * 60 - 15  # what torch and wheels take
+    for index, (key, group) in enumerate(groups):
+        limit = left * group[0].seconds / sum(ps[0].seconds for _, ps in groups[index:])
+        assert limit >= 1.1 * expected[key], key
+        left -= expected[key]
 
 
 def test_parts_that_time_nothing_run_beside_each_other(tmp_path):
@@ -236,6 +300,14 @@ def test_a_series_goes_on_after_a_command_that_fails(recipe_file, tmp_path, caps
     rows = json.loads(file.read_text())
     assert [(row["batch"], row["mode"]) for row in rows] == [(2, "one by one"), (3, "one by one")]
     assert "no.such" in capsys.readouterr().err
+
+
+def test_a_series_ends_with_ctrl_c(monkeypatch, tmp_path):
+    """A command says so by its exit code; the next one would only be killed."""
+    ran = []
+    monkeypatch.setattr("pretrain.__main__.main", lambda words: ran.append(words[1]) or 130)
+    assert bench_series.main([str(tmp_path / "rows.json"), "--", "one", "--", "two"]) == 130
+    assert ran == ["one"]
 
 
 def test_steps_are_compiled_beside_each_other(recipe_file, tmp_path, monkeypatch):
