@@ -301,11 +301,14 @@ def held_memory(device: Any) -> float:
     """Return the MiB of a GPU that this process holds, and let the peak begin there; 0 on a CPU.
 
     A recorded step holds its memory between replays too, where it does not count as allocated."""
+    import gc
+
     import torch
 
     from flsl.runtime.stopwatch import peak_device_memory
 
     if device.type == "cuda":
+        gc.collect()  # or an earlier setting ends, and gives its memory to this one, at any time
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     return peak_device_memory(device) or 0.0

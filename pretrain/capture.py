@@ -13,6 +13,7 @@ from flsl.runtime.errors import UserError, is_out_of_memory
 
 T = TypeVar("T")
 Run = Callable[[Sequence[torch.Tensor]], dict[str, torch.Tensor]]
+Keep = Callable[[], Callable[[], None]]
 WARM_UP = 3  # runs that find kernels, allocate states and compile what is compiled
 Record = Callable[[Callable[[], T]], tuple[Callable[[], None], T]]
 
@@ -20,35 +21,33 @@ Record = Callable[[Callable[[], T]], tuple[Callable[[], None], T]]
 class Captured:
     """A function of tensors that changes a state in place, recorded for one shape of inputs at a time."""
 
-    def __init__(self, keep: Callable[[], Callable[[], None]], record: Record):
-        """Nothing is recorded yet.
-
-        Args:
-            keep: copies the state that steps change, and returns the function that puts it back.
-            record: runs a function while recording it; returns the replay and what the function returned.
-        """
-        self.keep, self.record = keep, record
+    def __init__(self, record: Record):
+        """Nothing is recorded yet. `record` runs a function while recording it; returns the replay and what the function
+        returned."""
+        self.record = record
         self.key: Hashable = None
         self.recorded: Any = None
 
-    def __call__(self, inputs: Sequence[torch.Tensor], run: Run, key: Hashable) -> dict[str, torch.Tensor]:
+    def __call__(self, inputs: Sequence[torch.Tensor], run: Run, keep: Keep, key: Hashable) -> dict[str, torch.Tensor]:
         """Return the scalars that `run` returns for some inputs; it is called only where nothing like it is recorded.
 
         Args:
             inputs: tensors on the device.
             run: a function of such tensors, which draws no random numbers and never waits for the device.
+            keep: copies the state that `run` changes, and returns the function that puts it back. Neither stays here: what
+                they belong to may own this, and would keep itself, and all the memory of the recording, for long.
             key: stands for all that the host decides in it.
         """
         key = (key, *((t.shape, t.dtype) for t in inputs))
         if key != self.key:
-            self._record(inputs, run)
+            self._record(inputs, run, keep)
             self.key = key
         static, replay, names, scalars = self.recorded
         torch._foreach_copy_(static, list(inputs))
         replay()
         return dict(zip(names, scalars.clone().unbind()))
 
-    def _record(self, inputs: Sequence[torch.Tensor], run: Run) -> None:
+    def _record(self, inputs: Sequence[torch.Tensor], run: Run, keep: Keep) -> None:
         """Record `run`; the state is afterwards what it was.
 
         Raises:
@@ -56,7 +55,7 @@ class Captured:
         """
         self.recorded = None  # the memory of an earlier recording is free
         static = [t.clone() for t in inputs]
-        put_back = self.keep()
+        put_back = keep()
 
         def compute() -> tuple[list[str], torch.Tensor]:
             scalars = run(static)

@@ -51,7 +51,7 @@ class TrainingStep:
         self.wrapped: Any = wrap(model)
         if record is None and records(recipe, device) and self.wrapped is model:
             record = record_on_gpu
-        self.captured = None if record is None else Captured(self.keep, record)
+        self.captured = None if record is None else Captured(record)
 
     def __call__(self, batches: list[Batch], step: int) -> dict[str, torch.Tensor]:
         """Run step `step` on its micro-batches; returns scalars that are still on the device.
@@ -65,7 +65,9 @@ class TrainingStep:
         if self.captured is None:
             return self.compute(batches, frozen, health=step % self.recipe.runtime.log_every == 0)
         tensors = [t for batch in batches for t in batch.tensors()]
-        return self.captured(tensors, lambda inputs: self.compute(_split(inputs, batches), frozen), key=frozen)
+        return self.captured(
+            tensors, lambda inputs: self.compute(_split(inputs, batches), frozen), self.keep, key=frozen
+        )
 
     def compute(self, batches: list[Batch], frozen: bool, health: bool = True) -> dict[str, torch.Tensor]:
         """Run the step whose rates are set.

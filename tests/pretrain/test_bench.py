@@ -2,10 +2,13 @@
 
 import json
 import re
+import weakref
 
 import pytest
+import torch
 
 from pretrain.__main__ import main
+from pretrain.bench import held_memory
 
 
 def test_bench_prints_every_ratio(recipe_file, images, capsys):
@@ -29,6 +32,21 @@ def test_bench_writes_a_row_for_each_size_and_side(recipe_file, images, tmp_path
     assert all(row["images_per_second"] > 0 and row["precision"] == "float32" for row in steps)
     assert (workers["what"], workers["workers"]) == ("workers", 1)
     assert workers["images_per_second"] > 0
+
+
+def test_an_earlier_settings_memory_is_given_back_before_the_next_ones(monkeypatch):
+    class Setting:
+        pass
+
+    given_back = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append(left()))
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: 3 * 2**20)
+    earlier = Setting()
+    earlier.itself, left = earlier, weakref.ref(earlier)
+    del earlier
+    assert held_memory(torch.device("cuda", 0)) == 3
+    assert given_back == [None]
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """A step that is recorded once and replayed computes what it would compute each time; nothing in it waits for the device."""
 
 import copy
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -83,6 +85,19 @@ def test_a_replay_goes_on_from_a_state():
     for step in range(2, 4):
         second([draw_batch(step)], step)
     assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), second.model.parameters()))
+
+
+def test_a_recording_ends_with_its_step():
+    """A bench or a notebook makes one after the other, and a graph's memory is all that a step takes."""
+    gc.disable()
+    try:
+        step = build("fp32", record_on_tape)
+        step([draw_batch(0)], 0)
+        left = weakref.ref(step.captured)
+        del step
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_no_gradient_is_waited_for_when_recording_begins():
