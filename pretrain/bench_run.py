@@ -4,15 +4,16 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import mean
+from statistics import median
 from typing import Any
 
 COPIES = 1024  # of drawn photographs, as links: an epoch should last
 START = 180  # seconds that a training may take to its first report, and to its last ones
-LEAST = 3  # reports to take a mean of, and the first, which does not count
+LEAST = 3  # reports, of which the first does not count
 
 
 def time_run(config: Path, data: Path, out: Path, *, seconds: float, changes: list[str], device: str) -> dict[str, Any]:
@@ -33,25 +34,29 @@ def time_run(config: Path, data: Path, out: Path, *, seconds: float, changes: li
     words = ["--data", data, "--out", out, "--device", device]
     sets = [word for change in changes for word in ("--set", change)]
     command = [sys.executable, "-m", "pretrain", config, *words, *sets]
-    with subprocess.Popen(
-        [*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as training:
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as told,  # a pipe that nobody reads would fill, and stop it
+        subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=told) as training,
+    ):
         try:
             _wait(lambda: training.poll() is not None or _reports(log) > 0, START)
             end = time.monotonic() + seconds
             _wait(lambda: training.poll() is not None or (time.monotonic() > end and _reports(log) >= LEAST), START)
             training.send_signal(signal.SIGTERM)
-            _, said = training.communicate(timeout=START)
+            training.wait(START)
         finally:
             training.kill()
+        told.seek(0)
+        said = told.read()
     if training.returncode not in (0, 75) or _reports(log) < LEAST:
         raise RuntimeError(f"the training ended with exit code {training.returncode}: {said[-500:]}")
     rows = [json.loads(line) for line in log.read_text().splitlines()]
-    steady = rows[1:]  # the first steps compile and fill the loader
+    # The first steps compile and fill the loader; where the last layer is freed, a step is recorded once more.
+    steady = rows[1:]
     return {
         "steps": rows[-1]["step"] + 1,
-        "images_per_second": mean(row["images_per_second"] for row in steady),
-        "data_wait_share": mean(row["data_wait_share"] for row in steady),
+        "images_per_second": median(row["images_per_second"] for row in steady),
+        "data_wait_share": median(row["data_wait_share"] for row in steady),
         "skipped_steps": rows[-1]["skipped_steps"],
         "loss": rows[-1]["loss"],
         "exit_code": training.returncode,

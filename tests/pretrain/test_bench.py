@@ -2,11 +2,13 @@
 
 import json
 import re
+import sys
 import weakref
 
 import pytest
 import torch
 
+from pretrain import bench_run
 from pretrain.__main__ import main
 from pretrain.bench import held_memory
 
@@ -57,6 +59,34 @@ def test_bench_trains_for_a_while(recipe_file, tmp_path):
     assert row["images_per_second"] > 0
     assert 0 <= row["data_wait_share"] <= 1
     assert row["exit_code"] in (0, 75)
+
+
+TRAINING = """#!{python}
+import json, signal, sys, time
+from pathlib import Path
+
+out = Path(sys.argv[sys.argv.index("--out") + 1])
+out.mkdir()
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+print(2000 * "a warning of many, ", file=sys.stderr, flush=True)
+print(9000 * "a warning of many, ", file=sys.stderr, flush=True)
+for step, rate in enumerate((1.0, 100.0, 10.0, 102.0)):
+    row = dict(step=step, images_per_second=rate, data_wait_share=0.5, skipped_steps=0, loss=7.0)
+    with open(out / "log.jsonl", "a") as log:
+        log.write(json.dumps(row) + "\\n")
+time.sleep(60)
+"""
+
+
+def test_a_training_that_warns_much_is_timed_by_its_usual_steps(tmp_path, monkeypatch):
+    """One report has the second recording of a step in it, which an epoch of ImageNet would not show."""
+    program = tmp_path / "training"
+    program.write_text(TRAINING.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(bench_run, "START", 15)
+    row = bench_run.time_run(tmp_path, tmp_path, tmp_path / "out", seconds=0, changes=[], device="cpu")
+    assert (row["steps"], row["images_per_second"], row["exit_code"]) == (4, 100.0, 75)
 
 
 def test_bench_names_a_key_that_no_recipe_has(recipe_file, capsys):
