@@ -8,6 +8,7 @@ import argparse
 import multiprocessing
 import os
 import time
+import traceback
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ THREADS = "3"  # that each of them compiles kernels with; there are several, bes
 
 
 def main() -> int:
-    """Compile; FILE gets the seconds of each. Returns the exit code."""
+    """Compile; FILE gets the seconds of each. Returns the exit code: 1 where one failed."""
     parser = argparse.ArgumentParser(prog="python -m pretrain.bench_compiling", description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("device")
@@ -33,9 +34,12 @@ def main() -> int:
     with ProcessPoolExecutor(len(arguments.sizes), mp_context=context) as pool:
         done = [pool.submit(compile_step, size, arguments.device, arguments.overrides) for size in arguments.sizes]
         for one in as_completed(done):
-            rows.add(**one.result())
-            print(one.result(), flush=True)
-    return 0
+            try:
+                rows.add(**one.result())
+                print(one.result(), flush=True)
+            except Exception:  # of one size; the others are told apart by their rows
+                traceback.print_exc()
+    return 1 if any(one.exception() for one in done) else 0
 
 
 def compile_step(size: str, device: str, overrides: list[str]) -> dict[str, Any]:
