@@ -7,7 +7,7 @@ import torch
 
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
-from flsl.encoder import Encoder
+from flsl.encoder import Encoder, kept_branches
 from flsl.patches import as_product
 from flsl.runtime.errors import UserError
 from flsl.timm_network import create_network, describe_network
@@ -95,6 +95,13 @@ def test_recomputed_activations_give_the_same_gradients(config):
         gradients.append({name: p.grad for name, p in again.named_parameters() if p.grad is not None})
     assert gradients[0].keys() == gradients[1].keys()
     torch.testing.assert_close(*gradients)
+
+
+def test_branches_that_are_left_out_lie_block_by_block():
+    """What a compiled block gets must begin at a multiple of 16 bytes, or it is copied there."""
+    kept = kept_branches(torch.rand(8, 3, 2), torch.tensor([0.0, 0.25, 0.5])[:, None, None])
+    assert kept.shape == (3, 2, 8)
+    assert all(block.is_contiguous() and block.data_ptr() % 16 == 0 for block in kept)
 
 
 def test_stochastic_depth_reaches_the_last_block():
