@@ -16,6 +16,7 @@ from flsl.sampling import draw_queries
 from pretrain.apply_batched import apply_batched
 from pretrain.batch import Batch
 from pretrain.methods.flsl import Method, Recipe
+from pretrain.optimizer import multiply_alike
 from pretrain.photometric import as_tensor, draw_photometric
 from pretrain.recipe import CentroidOptimizer, Runtime, Training
 from pretrain.schedules import Schedules
@@ -138,6 +139,24 @@ def test_recomputed_activations_leave_out_the_same_branches():
         plain([draw_batch(step)], step)
         recomputed([draw_batch(step)], step)
     assert all(torch.equal(a, b) for a, b in zip(plain.model.parameters(), recomputed.model.parameters()))
+
+
+def test_vectors_of_one_length_are_multiplied_together():
+    """As a GPU clips gradients: a kernel for each length, not for each bias."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(4, 3), (3,), (5,), (3,), (), (3,), (2, 2, 2), (5,)]
+    plain = [torch.randn(shape, generator=generator) for shape in shapes]
+    factors = [torch.rand((), generator=generator) for _ in shapes]
+    fast = [tensor.clone() for tensor in plain]
+    torch._foreach_mul_(plain, factors)
+    with Tape() as tape:
+        multiply_alike(fast, factors)
+    assert all(torch.equal(a, b) for a, b in zip(fast, plain))
+    alone = [arguments[0] for function, arguments, *_ in tape.operations if "_foreach_mul_" in str(function)]
+    assert [[tensor.ndim for tensor in tensors] for tensors in alone] == [[2, 0, 3]]
+    for alike in ([torch.ones(3)], [torch.ones(2, 3)]):
+        multiply_alike(alike, [torch.tensor(2.0)])
+        assert (alike[0] == 2).all()
 
 
 def test_a_wait_is_noticed():
