@@ -11,7 +11,8 @@ from support.layouts import layers, prefixed, training_checkpoint
 from support.plain_vit import plain_features, random_weights
 
 from flsl.__main__ import COMMANDS, main
-from flsl.checkpoint import fingerprint, load_encoder
+from flsl.architecture import EncoderConfig
+from flsl.checkpoint import fingerprint, load_encoder, save_encoder, untrained
 from flsl.runtime.errors import UserError
 from flsl.source import Overrides, join_spec, split_spec
 
@@ -61,6 +62,16 @@ def test_inspect_json_is_what_records_hold(dino, capsys):
         "student.head.* (2)",
         "optimizer",
     ]
+
+
+def test_another_normalization_of_images_is_another_encoder(tmp_path):
+    """Most benchmarks normalize as the encoder says: a result by one mean is none by another."""
+    found = []
+    for mean in (EncoderConfig.image_mean, (0.5, 0.5, 0.5)):
+        made = untrained(EncoderConfig("vit_nano", image_mean=mean)).encoder
+        found.append(load_encoder(save_encoder(made, tmp_path / "e.safetensors", method="m", name="n")))
+    assert fingerprint(found[0].encoder) == fingerprint(found[1].encoder) == found[0].fingerprint
+    assert found[1].fingerprint != found[0].fingerprint
 
 
 def test_heads_override_changes_attention_and_warns(dino):
