@@ -21,6 +21,7 @@ from flsl.confusion import confusion, mean_iou
 from flsl.runtime.errors import UserError
 from results.bootstrap import percentile_interval
 
+TOGETHER = True  # clusters are those of all evaluated images: predictions of a part of them serve no other part
 CHUNK = 100_000  # tokens at once, where not all are needed
 
 
@@ -97,7 +98,6 @@ def predict(task: Task[Overclustering]) -> Iterator[tuple[int, str, np.ndarray]]
         UserError: images or features that cannot be used, or too few tokens.
     """
     protocol = task.protocol
-    # Clusters are those of all evaluated images, also where some have their prediction already.
     tokens = task.store.tokens(square_pictures(task), first=max(task.chosen) + 1)
     with task.watch.phase("standardizing and PCA"):
         points = reduce_tokens(tokens.reshape(-1, tokens.shape[-1]), protocol.components)

@@ -5,6 +5,7 @@ python -m eval segment --checkpoint CHECKPOINT --data DIR --out DIR --protocol N
 A protocol names the module of its method, which has
 
     predict(task)                      yields index, part and numbers (H, W) of each image that is to do
+    TOGETHER                           optional: whether a prediction depends on which other images are evaluated
     score(scored, metrics)             optional: figures of saved predictions that are no classes (`scoring.score_classes`)
     evaluate(encoder, data, run, options)   optional: does everything by itself, as `eval.run` asks
 """
@@ -86,6 +87,8 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> rec
         if state == "done":
             return run.kept()
         todo = predictions.missing([val.names[image] for image in chosen], protocol.parts)
+        if getattr(method, "TOGETHER", False):
+            todo = list(chosen)
         if len(todo) < len(chosen):
             print(f"{len(chosen) - len(todo)} of {len(chosen)} images have their predictions already")
         store = TokenStore(

@@ -1,6 +1,7 @@
 """`python -m eval segment` by linear heads and by overclustering: records, predictions, resuming, scoring again."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -70,6 +71,17 @@ def test_overclustering_writes_clusters_of_every_seed(clustered):
     assert len({mask.tobytes() for mask in numbers}) == 5
     assert "mean over 5 clusterings" in record["warnings"][0]
     assert Image.open(clustered / "sheet.png").size[0] > 500
+
+
+def test_clusters_of_more_images_are_not_those_of_a_part(clustered, drawn, features, tmp_path):
+    """Each of the two images' tokens moves the clusters of both."""
+    shutil.copytree(clustered / "predictions", tmp_path / "out/predictions")
+    shutil.copy(clustered / "run.json", tmp_path / "out")  # a run that was killed before its record
+    words = ("--checkpoint", ENCODER, "--data", drawn, "--features", features, "--protocol", "overclustering-leopart_k21")
+    for out in ("out", "fresh"):
+        assert run(*words, "--out", tmp_path / out, "--limit", 1) == 0
+    one, other = (read_record(tmp_path / out)["metrics"] for out in ("out", "fresh"))
+    assert one == other
 
 
 def test_saved_clusters_give_the_same_score(clustered, drawn, tmp_path):
