@@ -46,7 +46,7 @@ class ListedModel:
 
 def cache_folder() -> Path:
     """Return the folder of downloaded checkpoints: $FLSL_CACHE, or ~/.cache/flsl."""
-    return Path(os.environ.get("FLSL_CACHE") or Path.home() / ".cache" / "flsl").expanduser()
+    return Path(os.path.expanduser(os.environ.get("FLSL_CACHE") or "~/.cache/flsl"))
 
 
 @cache

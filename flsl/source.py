@@ -81,7 +81,7 @@ def join_spec(location: str, overrides: Overrides) -> str:
 
 def stem_of(location: str) -> str:
     """Return the name of a checkpoint's file or folder without its suffix, which names its model in a record."""
-    name = os.path.basename(os.path.abspath(Path(location).expanduser()))
+    name = os.path.basename(os.path.abspath(os.path.expanduser(location)))
     return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.removesuffix(suffix) not in ("", name)), name)
 
 
@@ -93,7 +93,7 @@ def locate(location: str) -> tuple[Path, ListedModel | None]:
     """
     if location.startswith("hf:"):
         return hub.locate(location.removeprefix("hf:")), None
-    path = Path(location).expanduser()
+    path = Path(os.path.expanduser(location))  # pathlib's own raises where there is no such user
     if path.exists():
         return path, None
     if location in listed_models():

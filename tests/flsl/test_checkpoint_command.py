@@ -46,6 +46,12 @@ def test_inspect_prints_the_proof(dino, capsys):
     assert "warning" not in printed
 
 
+def test_the_home_of_nobody_is_no_checkpoint(capsys):
+    """A shell leaves `~NAME` as it is where there is no such user."""
+    assert main(["inspect", "~nobody-of-this-name/encoder.pth"]) == 2
+    assert "checkpoint ~nobody-of-this-name/encoder.pth does not exist" in capsys.readouterr().err
+
+
 def test_inspect_json_is_what_records_hold(dino, capsys):
     assert main(["inspect", str(dino), "--json", "--heads", "4", "--all"]) == 0
     printed = json.loads(capsys.readouterr().out)
