@@ -18,6 +18,7 @@ from flsl.formats.found import Found
 from flsl.formats.own import FORMAT
 from flsl.infer import infer_config
 from flsl.pixels import PixelEncoder
+from flsl.position import is_plain
 from flsl.runtime.errors import UserError
 from flsl.runtime.schema import parse
 from flsl.source import Overrides, locate, split_spec, stem_of
@@ -142,7 +143,7 @@ def load_encoder(
 def _random_encoder(spec: str, seed: int, options: Overrides) -> LoadedEncoder:
     """Build the untrained baseline that `random:vit_small/16` names, with weights fixed by the seed."""
     architecture, _, patch = spec.removeprefix("random:").partition("/")
-    if not patch.isdigit():
+    if not patch.isdecimal():
         raise UserError(f"--checkpoint {spec}: expected random:ARCHITECTURE/PATCH, e.g. random:vit_small/16")
     section = {"architecture": architecture, "patch_size": int(patch)}
     config, warnings = _override(parse(EncoderConfig, section, f"--checkpoint {spec}"), options, spec)
@@ -161,7 +162,7 @@ def untrained(config: EncoderConfig, seed: int = 0, device: str | torch.device =
 def _pixel_encoder(spec: str, options: Overrides) -> LoadedEncoder:
     """Return the baseline without a network that `pixels/16` names."""
     patch = spec.removeprefix("pixels/")
-    if not (patch.isdigit() and 1 <= int(patch) <= 1024) or options != Overrides():
+    if not (patch.isdecimal() and 1 <= int(patch) <= 1024) or options != Overrides():
         raise UserError(f"--checkpoint {spec}: expected pixels/PATCH, e.g. pixels/16, and nothing to override")
     name = f"{spec} (color and place, no network)"
     return LoadedEncoder(PixelEncoder(int(patch)), name, method="pixels", source=spec, format="pixels")
@@ -178,9 +179,13 @@ def _read(location: str, options: Overrides) -> LoadedEncoder:
         if listed is not None:
             found.name, found.method = listed.name, listed.method
             found.pretraining |= {"paper": listed.paper, "license": listed.license}
-    odd = [f"{key} ({value.dtype})" for key, value in found.state.items() if not value.is_floating_point()]
+    odd = [
+        f"{key} ({'no data' if value.is_meta else f'{value.dtype}, {value.layout}'})"
+        for key, value in found.state.items()
+        if not (value.is_floating_point() and is_plain(value))
+    ]
     if odd:
-        raise UserError(f"{file.path}: tensors that are no real numbers: {', '.join(odd[:10])}")
+        raise UserError(f"{file.path}: tensors that are no plain real numbers: {', '.join(odd[:10])}. Save them as float32.")
     state = {key: value.to(torch.float32) for key, value in found.state.items()}
     config, warnings = _describe(found, state, options, str(file.path))
     # Every tensor comes from the file: none is drawn first. (timm's networks also compute some that no file holds.)

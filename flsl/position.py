@@ -87,9 +87,14 @@ def resize_positions(
     return torch.cat([prefix, patches.flatten(2).transpose(1, 2)], dim=1)
 
 
+def is_plain(tensor: torch.Tensor) -> bool:
+    """Tell whether a tensor has its numbers one beside the other in memory: no sparse one, no mere shape."""
+    return tensor.layout == torch.strided and not tensor.is_meta
+
+
 def is_sincos(table: torch.Tensor, prefix_tokens: int = 0) -> bool:
     """Tell whether a position table `(1, prefix_tokens + g * g, D)` is `sincos_table`'s, to float16 precision."""
-    if table.dim() != 3 or table.shape[1] < prefix_tokens:
+    if table.dim() != 3 or table.shape[1] < prefix_tokens or not table.is_floating_point() or not is_plain(table):
         return False
     side = round((table.shape[1] - prefix_tokens) ** 0.5)
     if table.shape[2] % 4 or side**2 + prefix_tokens != table.shape[1]:

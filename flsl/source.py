@@ -64,7 +64,7 @@ def split_spec(spec: str) -> tuple[str, Overrides]:
             raise UserError(unknown_key(f"--checkpoint {spec}: option {key!r}", key, OPTIONS))
         values[OPTIONS[key]] = value
     if "num_heads" in values:
-        if not values["num_heads"].isdigit() or int(values["num_heads"]) < 1:
+        if not values["num_heads"].isdecimal() or int(values["num_heads"]) < 1:
             raise UserError(f"--checkpoint {spec}: heads must be a positive number")
         values["num_heads"] = int(values["num_heads"])
     if values.get("positions", "dino") not in ("dino", "size", "size_plain"):

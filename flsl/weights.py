@@ -226,8 +226,8 @@ def _read_shards(path: Path) -> tuple[dict[str, torch.Tensor], str]:
     """Read every shard that an index names; the digest covers the shards' names and own digests."""
     try:
         names = json.loads(path.read_text())["weight_map"]
-        shards = sorted(set(names.values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        shards = sorted(map(Path, set(names.values())))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"checkpoint {path} is JSON, but no index of safetensors shards (it lacks 'weight_map'). Name the weight "
             "file itself."
@@ -235,8 +235,8 @@ def _read_shards(path: Path) -> tuple[dict[str, torch.Tensor], str]:
     tensors: dict[str, torch.Tensor] = {}
     digest = hashlib.sha256()
     for shard in shards:
-        if Path(shard).name != shard:
-            raise UserError(f"checkpoint {path} names a shard outside of its folder: {shard!r}. It was refused.")
+        if len(shard.parts) != 1:
+            raise UserError(f"checkpoint {path} names a shard outside of its folder: {str(shard)!r}. It was refused.")
         if not (path.parent / shard).is_file():
             raise UserError(f"checkpoint {path} needs the shard {shard}, which is not beside it. Download it too.")
         tensors |= _read_safetensors(path.parent / shard)[0]
@@ -248,13 +248,22 @@ def _read_shards(path: Path) -> tuple[dict[str, torch.Tensor], str]:
 
 
 def _json_beside(path: Path) -> dict[str, Any]:
-    """Return config.json and preprocessor_config.json of the file's folder, merged; nothing where there are none."""
+    """Return config.json and preprocessor_config.json of the file's folder, merged; nothing where there are none.
+
+    Raises UserError for one that cannot be read: without it, heads and normalization would be guessed.
+    """
     merged: dict[str, Any] = {}
     for name in ("preprocessor_config.json", "config.json"):
-        try:
-            content = json.loads((path.parent / name).read_text())
-        except (OSError, ValueError):
+        beside = path.parent / name
+        if not beside.is_file():
             continue
+        try:
+            content = json.loads(beside.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(
+                f"checkpoint {path}: {beside}, which may say what the weights cannot, is no JSON ({error}). Download it again, or "
+                "move it away."
+            ) from error
         merged |= content if isinstance(content, dict) else {}
     return merged
 

@@ -255,3 +255,50 @@ def test_shards(tmp_path):
 def test_missing_file_and_empty_folder(tmp_path):
     refused(tmp_path / "none.pth", "does not exist", "python -m flsl models")
     refused(tmp_path, "folder without any of", "encoder.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "part"),
+    [
+        ("config.json", '{"model_args": {"num_he', "config.json, which may say what the weights cannot, is no JSON"),
+        ("config.json", "[" * 100_000, "is no JSON"),
+        ("preprocessor_config.json", "\0", "preprocessor_config.json"),
+        ("config.json", '{"architecture": "vit_base_patch16_224", "model_args": "depth=2"}', "must be an object"),
+    ],
+)
+def test_a_damaged_description_is_not_taken_for_none(tmp_path, name, content, part):
+    """The usual number of heads would make other features of the same weights."""
+    save_file(random_weights(), tmp_path / "model.safetensors")
+    (tmp_path / name).write_text(content)
+    refused(tmp_path / "model.safetensors", part)
+
+
+def test_a_description_of_too_many_blocks_is_not_built(tmp_path):
+    save_file(random_weights(width=128), tmp_path / "model.safetensors")
+    asked = {"num_heads": 4, "embed_dim": 128, "depth": 10**9}
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "vit_base_patch16_224", "model_args": asked}))
+    assert load_encoder(tmp_path).encoder.num_heads == 4
+
+
+@pytest.mark.parametrize("shard", [1, None, "../model.safetensors", ""])
+def test_shards_that_are_no_names_beside_the_index(tmp_path, shard):
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": dict.fromkeys(random_weights(), shard)}))
+    refused(index)
+
+
+@pytest.mark.parametrize("kind", ["meta", "sparse", "quantized"])
+def test_tensors_that_are_no_plain_numbers(tmp_path, kind):
+    change = {
+        "meta": lambda tensor: tensor.to("meta"),
+        "sparse": torch.Tensor.to_sparse,
+        "quantized": lambda tensor: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8),
+    }[kind]
+    torch.save({key: change(tensor) for key, tensor in random_weights().items()}, tmp_path / "odd.pth")
+    refused(tmp_path / "odd.pth", "patch_embed.proj.weight")
+
+
+@pytest.mark.parametrize("spec", ["random:vit_small/²", "pixels/²", "encoder.pth?heads=²"])
+def test_digits_that_are_no_numbers(spec):
+    with pytest.raises(UserError, match="checkpoint"):
+        load_encoder(spec)
