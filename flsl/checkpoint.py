@@ -185,7 +185,9 @@ def _read(location: str, options: Overrides) -> LoadedEncoder:
         if not (value.is_floating_point() and is_plain(value))
     ]
     if odd:
-        raise UserError(f"{file.path}: tensors that are no plain real numbers: {', '.join(odd[:10])}. Save them as float32.")
+        raise UserError(
+            f"{file.path}: tensors that are no plain real numbers: {', '.join(odd[:10])}. Save them as float32."
+        )
     state = {key: value.to(torch.float32) for key, value in found.state.items()}
     config, warnings = _describe(found, state, options, str(file.path))
     # Every tensor comes from the file: none is drawn first. (timm's networks also compute some that no file holds.)

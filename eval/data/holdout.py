@@ -43,7 +43,9 @@ def hold_out(root: Path, out: Path, every: int) -> tuple[int, int]:
     if stray := next((path for path in paths if path.parent == folder), None):
         raise UserError(f"{stray} lies in no folder of a class. Expected {folder}/CLASS/{stray.name}.")
     if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)):
-        raise UserError(f"--out {out} lies among the pictures of {folder}, which would then count twice. Choose another.")
+        raise UserError(
+            f"--out {out} lies among the pictures of {folder}, which would then count twice. Choose another."
+        )
     split: dict[str, list[Path]] = {"train": [], "val": []}
     for _, found in groupby(paths, lambda path: path.relative_to(folder).parts[0]):
         for number, path in enumerate(found, start=1):

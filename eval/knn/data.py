@@ -1,6 +1,7 @@
 """Images with boxes and classes: ImageNet's official box files, a COCO-format data set, or class folders without boxes."""
 
 import hashlib
+import os
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from eval.knn.protocol import BBOX, IMAGE, Protocol
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import IMAGES, digest_of_files, list_files, sha256_of_file
 from flsl.runtime.marker import read_marker
+from flsl.runtime.names import require_text
 
 XML = "Annotations/CLS-LOC"
 # Training and validation images of the official data; ImageNet has box files for less than half of the former.
@@ -80,6 +82,7 @@ def read_box_data(root: Path) -> BoxData:
             "ILSVRC2012_bbox_val_v3.tgz from image-net.org) nor annotations/instances_train2017.json (COCO), nor both train/ and "
             f"val/ with a folder for each class; found there: {inside}."
         )
+    require_text((str(example.path.relative_to(root)) for example in val), root)
     marker = read_marker(root)
     official = marker is None and (len(train), len(val)) == OFFICIAL.get((protocol, kind))
     name = marker["name"] if marker else kind if official or kind == "class-folders" else f"{kind}-subset"
@@ -176,5 +179,5 @@ def _hash_xml(folder: Path) -> str:
     """Return one hash over all box files of a split."""
     digest = hashlib.sha256()
     for path in list_files(folder, [".xml"]):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        digest.update(os.fsencode(path.name) + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -32,7 +32,9 @@ def _facts(file: WeightFile) -> dict[str, object]:
     facts: dict[str, object] = {"position_interpolation": "size", "norm_eps": 1e-6}
     name, arguments = file.config.get("architecture"), file.config.get("model_args") or {}
     if not isinstance(arguments, dict):
-        raise UserError(f"checkpoint {file.path}: model_args of config.json must be an object, but is {arguments!r:.80}")
+        raise UserError(
+            f"checkpoint {file.path}: model_args of config.json must be an object, but is {arguments!r:.80}"
+        )
     if isinstance(name, str) and timm.is_model(name):
         arguments |= {"depth": 1} if "depth" in arguments else {}  # what is asked is the same in all blocks
         with torch.device("meta"):  # its description is wanted, not its weights

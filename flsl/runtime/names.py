@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from flsl.runtime.errors import UserError
@@ -30,6 +31,17 @@ def safe_name(name: Any, what: str, listed_in: object, *, folders: bool = False)
             f"{', such as folder/name' if folders else ', without folders'}. Correct the file, or get it again."
         )
     return name
+
+
+def require_text(names: Iterable[str], folder: object) -> None:
+    """Raise UserError for the first name of a file that UTF-8 cannot express: a record could not be written in the end."""
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise UserError(
+                f"{folder}: the name {name!a} is not in UTF-8, as the records are that will name this image. Rename it."
+            ) from None
 
 
 def _fault(name: Any, folders: bool) -> str | None:

@@ -13,6 +13,7 @@ from flsl.confusion import VOID
 from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.files import digest_of_files
 from flsl.runtime.images import ImageError, check_image, read_mask, read_rgb
+from flsl.runtime.names import require_text
 
 MOST_CLASSES = VOID  # numbers 0..254
 UNKNOWN = -1  # in a table: no number of this layout's masks
@@ -157,6 +158,7 @@ class SegmentationData:
         """Return a split. Raises UserError: there is none of this name, or its files are not as they should be."""
         if name not in self._opened:
             self._opened[name] = self.open_split(name)
+            require_text(self._opened[name].names if name == self.val else (), self.root)
         return self._opened[name]
 
     def is_official(self, name: str) -> bool:

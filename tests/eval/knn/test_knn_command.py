@@ -1,6 +1,7 @@
 """`python -m eval knn` on all data layouts, and its errors."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -160,6 +161,14 @@ def test_other_labels_to_learn_from_are_another_question(imagenet, tmp_path, cap
     assert "learned from" in capsys.readouterr().err
 
 
+def name_that_no_record_can_hold(root):
+    path = next((root / "val").iterdir())
+    name = os.fsdecode(b"caf\xe9")
+    (root / "Annotations/CLS-LOC/val" / f"{path.stem}.xml").rename(root / "Annotations/CLS-LOC/val" / f"{name}.xml")
+    path.rename(path.with_stem(name))
+    return "is not in UTF-8"
+
+
 def damage_image(root):
     path = next((root / "val").iterdir())
     path.write_bytes(path.read_bytes()[:200])
@@ -210,7 +219,7 @@ def lose_annotations(root):
 
 def test_bad_data(imagenet, tmp_path, capsys):
     damages = (damage_image, damage_xml, lose_image, lose_boxes, lose_images, lose_annotations)
-    damages += (image_of_the_same_name, boxes_of_the_same_name)
+    damages += (name_that_no_record_can_hold, image_of_the_same_name, boxes_of_the_same_name)
     for damage in damages:
         root = shutil.copytree(imagenet, tmp_path / damage.__name__)
         named = damage(root)

@@ -1,6 +1,7 @@
 """The readers of segmentation data: every layout, and what is wrong with a copy."""
 
 import json
+import os
 import pickle
 import struct
 import zlib
@@ -303,6 +304,15 @@ def test_folders_that_lead_into_themselves_are_read_once(tmp_path):
     write_layout("camvid", tmp_path)
     (tmp_path / "val/again").symlink_to(tmp_path / "val")
     assert open_segmentation(tmp_path).split("val").names == ("a",)
+
+
+def test_names_that_no_record_can_hold_are_refused_before_anything_is_computed(tmp_path):
+    write_layout("camvid", tmp_path)
+    for folder in ("val", "valannot"):
+        for path in (tmp_path / folder).iterdir():
+            path.rename(os.fsdecode(os.fsencode(tmp_path / folder) + b"/caf\xe9" + path.suffix.encode()))
+    with pytest.raises(UserError, match=r"caf.*is not in UTF-8"):
+        open_segmentation(tmp_path).split("val")
 
 
 def test_a_class_list_of_other_editors(tmp_path):

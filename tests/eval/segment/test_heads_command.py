@@ -77,7 +77,16 @@ def test_clusters_of_more_images_are_not_those_of_a_part(clustered, drawn, featu
     """Each of the two images' tokens moves the clusters of both."""
     shutil.copytree(clustered / "predictions", tmp_path / "out/predictions")
     shutil.copy(clustered / "run.json", tmp_path / "out")  # a run that was killed before its record
-    words = ("--checkpoint", ENCODER, "--data", drawn, "--features", features, "--protocol", "overclustering-leopart_k21")
+    words = (
+        "--checkpoint",
+        ENCODER,
+        "--data",
+        drawn,
+        "--features",
+        features,
+        "--protocol",
+        "overclustering-leopart_k21",
+    )
     for out in ("out", "fresh"):
         assert run(*words, "--out", tmp_path / out, "--limit", 1) == 0
     one, other = (read_record(tmp_path / out)["metrics"] for out in ("out", "fresh"))
