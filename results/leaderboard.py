@@ -6,7 +6,7 @@ import io
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ RANKS = (
     "Rows share a rank until one is shown to be worse than its first (paired over items, p < 0.05, corrected for the number "
     "of rows). A 95 % interval covers which items were drawn, not another training; below 5 items there is none."
 )
+NO_RESULT = ("seed", "runtime", "probe")  # keys of a pretraining's recipe that make no other model
 NO_COLUMNS = ("metrics", "records", "label", "rank_note")  # of a row, which the CSV file does not have
 
 
@@ -137,7 +138,7 @@ def build_leaderboard(records: Mapping[Path, Record]) -> Leaderboard:
             found = [record for _, record in copies]
             chosen.append(min(found, key=_oldest) if len(found) > 1 else found[0])
         if chosen:
-            rows.append(_row(sorted(chosen, key=lambda record: (record.seed, record.model.fingerprint))))
+            rows.append(_row(_apart(sorted(chosen, key=lambda record: (record.seed, record.model.fingerprint)))))
     return Leaderboard(_rank(rows), sorted(left_out))
 
 
@@ -165,16 +166,24 @@ def _model_key(record: Record) -> tuple[str, ...]:
     """Return what the records of one row share: the encoder, or where the seed alone made it another, what made it."""
     model = record.model
     if "recipe" in model.pretraining:
-        made = json.dumps(_without_seeds(model.pretraining), sort_keys=True)
+        made = json.dumps(_without(NO_RESULT, model.pretraining), sort_keys=True)
     else:
         made = model.source if model.source.startswith("random:") else model.fingerprint
     return model.name, model.method, made, record.config_sha256
 
 
-def _without_seeds(value: Any) -> Any:
+def _without(keys: Collection[str], value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_seeds(item) for key, item in value.items() if key != "seed"}
-    return [_without_seeds(item) for item in value] if isinstance(value, list) else value
+        return {key: _without(keys, item) for key, item in value.items() if key not in keys}
+    return [_without(keys, item) for item in value] if isinstance(value, list) else value
+
+
+def _apart(records: list[Record]) -> list[Record]:
+    """Leave out repetitions that drew nothing: an encoder's equal scores by another seed tell of no other training."""
+    kept: dict[tuple[str, str], Record] = {}
+    for record in records:
+        kept.setdefault((record.model.fingerprint, _scores(record)), record)
+    return [*kept.values()]
 
 
 def _scores(record: Record) -> str:

@@ -118,6 +118,22 @@ def test_encoders_that_only_the_seed_tells_apart_are_one_model(make_record, davi
     assert (rows[0].covers, rows[1].covers) == ("over 30 sequences, mean of 3 seeds", "over 30 sequences, one training")
 
 
+def test_what_changes_no_result_of_a_pretraining_splits_no_row(make_record, davis_scores):
+    def pretrained(seed, workers):
+        recipe = {"training": {"seed": seed}, "runtime": {"workers": workers}, "probe": {"epochs": workers}}
+        return make_record(fingerprint=f"{seed}", pretraining={"recipe": recipe}, metrics=davis_scores(50 + seed, 50))
+
+    assert [row.seeds for row in rows_of([pretrained(0, 0), pretrained(1, 4)]).rows] == [2]
+
+
+def test_an_encoder_scored_again_by_a_seed_that_draws_nothing_is_no_second_training(make_record, davis_scores):
+    again = [make_record(seed=seed, metrics=davis_scores(50, 50)) for seed in range(3)]
+    (row,) = rows_of(again).rows
+    assert (row.seeds, row.seed_std, row.score, row.covers) == (1, None, "50.0", "over 30 sequences, one training")
+    others = [make_record(seed=seed, fingerprint=f"{seed}", metrics=davis_scores(50, 50)) for seed in range(3)]
+    assert [row.seeds for row in rows_of(others).rows] == [1, 1, 1]
+
+
 def test_seeds_become_one_row_with_mean_and_deviation(make_record, davis_scores):
     records = [make_record(seed=seed, metrics=davis_scores(j, j)) for seed, j in enumerate((50.0, 52.0, 54.0))]
     (row,) = rows_of(records).rows
