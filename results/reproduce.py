@@ -23,7 +23,7 @@ from results.published import read_figures, read_published
 from results.record import Record
 from results.store import find_records, load_records
 from results.tables import row_interval
-from results.verdict import SIZES, Verdict, judge
+from results.verdict import Verdict, judge, size_of
 
 INSPECT = (
     "import json, sys; from flsl.checkpoint import load_encoder; "
@@ -146,7 +146,7 @@ def _plan_run(table: str, benchmark: Benchmark, checkpoint, model, data, found, 
         return Step(table, "leave out", f"data in {found}: {fault}")
     recipe: list[str] = []
     if benchmark.recipes:
-        size = f"{SIZES.get(model['architecture'], model['architecture']).lower()}{model['patch_size']}"
+        size = f"{size_of(model['architecture']).lower()}{model['patch_size']}"
         fitting = [config] if config else named_recipes(benchmark.recipes.format(size=size))
         if not fitting:
             return Step(table, "leave out", f"no recipe {benchmark.recipes.format(size=size)}; name one with --config")

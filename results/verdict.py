@@ -1,5 +1,6 @@
 """Is a published figure reproduced? One measured score, its reference if there is one, and the tolerance."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +9,7 @@ from results.leaderboard import Row
 from results.published import Figure, Published, Tolerance
 
 Word = Literal["reproduced", "below", "above", "no reference"]
-SIZES = {"vit_tiny": "T", "vit_small": "S", "vit_base": "B", "vit_large": "L"}
+SIZES = {"vit_tiny": "T", "vit_small": "S", "vit_small_plus": "S+", "vit_base": "B", "vit_large": "L"}
 EXACT = 1e-9  # so that a difference of exactly the tolerance is inside
 
 
@@ -25,9 +26,15 @@ class Verdict:
     reason: str = ""
 
 
+def size_of(architecture: str) -> str:
+    """Return the letter of an architecture's size, also where its name is timm's for DINOv3; others keep their name."""
+    return SIZES.get(re.sub(r"_patch\d+_dinov3.*", "", architecture), architecture)
+
+
 def backbone_of(architecture: str, patch_size: int) -> str:
     """Return an architecture as tables print it: `vit_small`, 16 -> `ViT-S/16`; others keep their name (0: no patches)."""
-    name = f"ViT-{SIZES[architecture]}" if architecture in SIZES else architecture
+    size = size_of(architecture)
+    name = f"ViT-{size}" if size != architecture else architecture
     return f"{name}/{patch_size}" if patch_size else name
 
 

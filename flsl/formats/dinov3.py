@@ -13,7 +13,10 @@ from flsl.runtime.errors import UserError
 from flsl.timm_network import create_network, describe_network
 from flsl.weights import WeightFile
 
-TEMPLATE = "vit_small_patch16_dinov3"
+SIZES = {  # (width, blocks, gated MLP) -> timm's network of these; others are made of the small one's
+    (384, 12, False): "small", (384, 12, True): "small_plus", (768, 12, False): "base", (1024, 24, False): "large",
+    (1280, 32, True): "huge_plus", (4096, 40, True): "7b",
+}  # fmt: skip
 NAMES = {"storage_tokens": "reg_token", "ls1.gamma": "gamma_1", "ls2.gamma": "gamma_2"} | {
     "mlp.w1.": "mlp.fc1_g.", "mlp.w2.": "mlp.fc1_x.", "mlp.w3.": "mlp.fc2."
 }  # fmt: skip
@@ -43,12 +46,14 @@ def rotary_config(state: State, what: str) -> EncoderConfig:
         raise UserError(f"{what}: a DINOv3 encoder is a multiple of 64 wide, not {width}")
     gated = "blocks.0.mlp.fc1_g.weight" in state
     hidden = state["blocks.0.mlp.fc1_g.weight" if gated else "blocks.0.mlp.fc1.weight"].shape[0]
+    depth = len({key.split(".")[1] for key in state if key.startswith("blocks.")})
+    name = f"vit_{SIZES.get((width, depth, gated), 'small')}_patch16_dinov3"
     arguments = {
         "patch_size": patch, "img_size": 14 * patch, "embed_dim": width,
-        "depth": len({key.split(".")[1] for key in state if key.startswith("blocks.")}),
+        "depth": depth,
         "num_heads": width // (128 if width == 4096 else 64), "num_reg_tokens": state["reg_token"].shape[1],
         "qkv_bias": "blocks.0.attn.q_bias" in state, "mlp_ratio": hidden / width,
         "swiglu_mlp": gated, "swiglu_align_to": int(gated),
     }  # fmt: skip
     with torch.device("meta"):  # its sizes are wanted, not its weights
-        return describe_network(create_network(TEMPLATE, **arguments), TEMPLATE, arguments)
+        return describe_network(create_network(name, **arguments), name, arguments)

@@ -9,8 +9,10 @@ from support.layouts import ARGUMENTS, dinov3, hugging_face_dinov2, hugging_face
 from support.plain_vit import check, random_weights
 
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
+from flsl.formats.dinov3 import rotary_config
 from flsl.position import sincos_table
 from flsl.runtime.errors import UserError
+from flsl.timm_network import create_network
 
 
 def with_sines(weights, rows_first=False):
@@ -182,3 +184,12 @@ def test_dinov3(tmp_path, layout, gated):
     assert [tuple(m.shape) for m in maps] == [(1, 128, 2, 3)] * 2
     again = save_encoder(loaded.encoder, tmp_path / "ours.safetensors", method="DINOv3", name="tiny")
     assert fingerprint(load_encoder(again).encoder) == fingerprint(loaded.encoder)
+
+
+@pytest.mark.parametrize(
+    "name", ["vit_small_patch16_dinov3", "vit_small_plus_patch16_dinov3", "vit_base_patch16_dinov3"]
+)
+def test_a_dinov3_of_a_published_size_is_called_by_it(name):
+    with torch.device("meta"):
+        state = create_network(name).state_dict()
+    assert rotary_config(state, "it").name == f"{name}/16"

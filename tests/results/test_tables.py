@@ -82,9 +82,20 @@ def test_names_of_methods_match_in_any_case_and_by_alias(coco_record):
     assert judge(rows_of(coco_record(method="flsl"))[0], "box_AP", PUBLISHED).figure.method == "FLSL"
 
 
+def test_dinov3_stands_beside_its_published_figures(make_record):
+    for architecture, published in (("vit_small_patch16_dinov3", 47.0), ("vit_small_plus_patch16_dinov3", 48.8)):
+        record = make_record(
+            method="DINOv3", architecture=architecture, benchmark="segmentation", protocol="ade20k/linear-dinov3@1",
+            metrics={"mIoU": Metric(47.5)}, per_item={},
+        )  # fmt: skip
+        assert judge(rows_of(record)[0], "mIoU", PUBLISHED).figure.value == published
+
+
 def test_backbones_as_tables_print_them():
     assert backbone_of("vit_small", 16) == "ViT-S/16"
     assert backbone_of("vit_base", 8) == "ViT-B/8"
+    assert backbone_of("vit_small_plus_patch16_dinov3", 16) == "ViT-S+/16"
+    assert backbone_of("vit_large_patch16_dinov3.lvd1689m", 16) == "ViT-L/16"
     assert backbone_of("vit_demo", 8) == "vit_demo/8"
     assert backbone_of("unknown", 0) == "unknown"
 
