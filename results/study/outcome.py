@@ -109,12 +109,12 @@ def _care(cells: Cells, name: str, chosen: Pretraining | None, finals: Sequence[
     )
 
 
-def say(finding: Finding, floors: Sequence[str]) -> list[str]:
+def say(pairs: Sequence[Pair], floors: Sequence[str]) -> list[str]:
     """Return the verdict: for each method, what it is better than."""
-    if not finding.pairs:
+    if not pairs:
         return ["Nothing can be said yet: no test has been scored for the baseline and another model."]
     answers = []
-    for method, of_other in _by_pair(finding).items():
+    for method, of_other in _by_pair(pairs).items():
         for kind, names in (
             ("the floors, which learned nothing", [name for name in of_other if name in floors]),
             ("the other methods", [name for name in of_other if name not in floors]),
@@ -132,7 +132,7 @@ def say(finding: Finding, floors: Sequence[str]) -> list[str]:
 def say_pairs(finding: Finding) -> list[str]:
     """Return a sentence for each pair of models, with all its tests."""
     sentences = []
-    for method, of_other in _by_pair(finding).items():
+    for method, of_other in _by_pair(finding.pairs).items():
         for other, pairs in of_other.items():
             told = [
                 f"{words} on {', '.join(_told(pair) for pair in pairs if pair.word == word)}"
@@ -143,10 +143,10 @@ def say_pairs(finding: Finding) -> list[str]:
     return sentences
 
 
-def _by_pair(finding: Finding) -> dict[str, dict[str, list[Pair]]]:
+def _by_pair(pairs: Sequence[Pair]) -> dict[str, dict[str, list[Pair]]]:
     """Sort the comparisons: method -> the other -> one per test."""
     found: dict[str, dict[str, list[Pair]]] = {}
-    for pair in finding.pairs:
+    for pair in pairs:
         found.setdefault(pair.comparison.a, {}).setdefault(pair.other, []).append(pair)
     return found
 

@@ -1,4 +1,4 @@
-"""Whether the scores and comparisons of a study's report follow from the records that it holds.
+"""Whether the scores, comparisons and verdict of a study's report follow from the records that it holds.
 
 python -m results study STUDY.json
 """
@@ -14,9 +14,11 @@ from typing import Any
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import read_file
 from flsl.runtime.schema import parse
+from results.benchmarks import find_benchmark
 from results.record import Record
 from results.store import check_record
 from results.study.declaration import Study
+from results.study.outcome import say
 from results.study.scores import compare_all
 
 LARGEST = 1 << 28  # bytes of a report
@@ -47,6 +49,7 @@ def recompute(path: Path) -> Recomputed:
         found = {name: (cell["model"], cell["test"]) for name, cell in report["cells"].items()}
         plain = {name: json.dumps(report["records"][name]).encode() for name in found}
         said = {"scores": report["scores"], "pairs": report["pairs"]}
+        verdict = [str(sentence) for sentence in report["verdict"]]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"{path} is no report whose tables can be computed again ({type(error).__name__}: {error}). Expected the study.json that "
@@ -55,14 +58,22 @@ def recompute(path: Path) -> Recomputed:
     for name, cell in found.items():
         if cell not in of:
             raise UserError(f"{path}: cell {name} is of {cell[0]} on {cell[1]}, which the study does not have.")
-        of[cell].append(check_record(plain[name], f"{name} of {path}"))
+        record = check_record(plain[name], f"{name} of {path}")
+        benchmark = next(find_benchmark(test.benchmark).key for test in study.tests if test.name == cell[1])
+        if (record.model.name, record.benchmark) != (cell[0], benchmark):
+            raise UserError(
+                f"{path}: cell {name} is of {cell[0]} on {cell[1]}, but its record of {record.model.name} on {record.benchmark}."
+            )
+        of[cell].append(record)
     scores, pairs = compare_all(study, of)
-    now = {
+    now: dict[str, Any] = {
         "scores": {
             model: {test: dataclasses.asdict(score) for test, score in tests.items()} for model, tests in scores.items()
         },
         "pairs": [dataclasses.asdict(pair) | {"word": pair.word} for pair in pairs],
     }
+    words = say(pairs, [*study.floors])  # the report begins with what is missing
+    said["verdict"], now["verdict"] = verdict[-len(words) :], words
     return Recomputed(len(plain), sum(map(len, scores.values())), len(pairs), list(_differences(said, _as_json(now))))
 
 

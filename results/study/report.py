@@ -45,7 +45,7 @@ def verdict(study: Study, finding: Finding) -> list[str]:
         for care in finding.care
         if care.failed
     ]
-    return unfinished + say(finding, [*study.floors])
+    return unfinished + say(finding.pairs, [*study.floors])
 
 
 def score_rows(study: Study, finding: Finding) -> Rows:
