@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class Comparison:
 
     `p` is the two-sided bootstrap p-value of "no difference", but at least 2 / 2^items: no fewer sign patterns exist, so
     a handful of items that agree prove nothing. `p_holm` is corrected for all comparisons made together. `better` counts
-    the items on which A scores higher.
+    the items on which A is better.
     """
 
     a: str
@@ -64,6 +65,7 @@ def compare_groups(
     metric: str | None = None,
     *,
     spread: Spread | None = None,
+    trained: Sequence[bool] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
@@ -74,6 +76,7 @@ def compare_groups(
         b: those of the other.
         metric: key of the items' scores; default: the headline of `a` (without box_, where items have that).
         spread: how far trainings scatter; default: as those of both sides do (docs/protocols.md, "Uncertainty").
+        trained: for each side, whether its record is one of a method's trainings also where it is the only one.
         resamples: bootstrap resamples of the items, drawn once for both sides (paired); where a side has several
             trainings, their chance is added, so that the interval covers both.
         seed: of the resampling.
@@ -87,7 +90,7 @@ def compare_groups(
     spread = spread or spread_of_trainings(values)
     differences = values[0].mean(axis=0) - values[1].mean(axis=0)  # (items,)
     count = len(differences)
-    means = resampled_means(values, spread, resamples, seed)
+    means = resampled_means(values, spread, resamples, seed, trained)
     moved = means[:, 0] - means[:, 1]
     low, high = np.quantile(moved, [0.025, 0.975])
     p = two_sided_p(moved, count)
@@ -106,7 +109,7 @@ def compare_groups(
         high=float(high),
         p=p,
         p_holm=p,
-        better=int((differences > 0).sum()),
+        better=int(((differences > 0) if is_higher_better(first, metric) else (differences < 0)).sum()),
         note="; ".join(filter(None, notes)),
     )
 
@@ -123,7 +126,9 @@ def spread_of_trainings(models: Sequence[np.ndarray]) -> Spread:
     return Spread(total / freedom if freedom else 0.0, freedom)
 
 
-def resampled_means(models: Sequence[np.ndarray], spread: Spread, resamples: int, seed: int = 0) -> np.ndarray:
+def resampled_means(
+    models: Sequence[np.ndarray], spread: Spread, resamples: int, seed: int = 0, trained: Sequence[bool] = ()
+) -> np.ndarray:
     """Return each model's mean over resamples of the items, (resamples, models); all models share the draws (paired).
 
     To the mean of a model with several trainings comes what other trainings could have given: normal, by a variance that is
@@ -135,6 +140,7 @@ def resampled_means(models: Sequence[np.ndarray], spread: Spread, resamples: int
         spread: of trainings.
         resamples: how many.
         seed: of the resampling.
+        trained: for each model, whether a single training of it counts as one of several.
     """
     scores = np.stack([model.mean(axis=0) for model in models])  # (models, items)
     count = scores.shape[1]
@@ -148,7 +154,8 @@ def resampled_means(models: Sequence[np.ndarray], spread: Spread, resamples: int
     if spread.freedom:
         generator = np.random.default_rng([seed, 1])
         deviation = np.sqrt(spread.variance * spread.freedom / generator.chisquare(spread.freedom, (resamples, 1)))
-        share = np.array([len(model) ** -0.5 if len(model) > 1 else 0.0 for model in models])
+        chance = (len(model) > 1 or single for model, single in zip_longest(models, trained, fillvalue=False))
+        share = np.array([len(model) ** -0.5 if varies else 0.0 for model, varies in zip(models, chance)])
         means += deviation * share * generator.standard_normal(means.shape)
     return means
 
@@ -165,6 +172,12 @@ def item_metric(record: Record) -> str:
     scored = {name for scores in record.per_item.values() for name in scores}
     short = record.headline.removeprefix("box_")
     return short if record.headline not in scored and short in scored else record.headline
+
+
+def is_higher_better(record: Record, metric: str) -> bool:
+    """Tell whether more is better of a score of a record's single items."""
+    declared = record.metrics.get(metric) or record.metrics.get(f"box_{metric}")
+    return declared is None or declared.higher_is_better
 
 
 def item_scores(models: Sequence[Sequence[Record]], metric: str) -> list[np.ndarray]:

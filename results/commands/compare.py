@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from flsl.runtime.errors import UserError
     from flsl.runtime.text import printable
-    from results.compare import LEVEL, compare_records, holm
+    from results.compare import LEVEL, compare_records, holm, is_higher_better
     from results.store import read_record
     from results.terminal import print_rows
 
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     ]  # fmt: skip
     print_rows(("A", "B", "metric", "A - B", "95 % interval", "p", "p (Holm)", "A better on"), rows)
     for c in found:
-        word = "better" if c.difference > 0 else "worse"
+        word = "better" if (c.difference > 0) == is_higher_better(first, c.metric) else "worse"
         sure = f"{word} than" if c.p_holm < LEVEL else "not shown to differ from"
         note = f"; {c.note}" if c.note else ""
         print(printable(f"{c.a} is {sure} {c.b} in {c.metric} (p = {c.p_holm:.4f}){note}"))

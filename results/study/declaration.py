@@ -114,7 +114,12 @@ def read_study(path: Path) -> Study:
         named = evaluation.benchmark
         if named not in commands:
             raise UserError(unknown_key(f"{path}: benchmark {named!r}", named, commands))
-        metrics = {metric.name for protocol in commands[named].protocols for metric in protocol.metrics}
+        metrics = {metric.name: metric for protocol in commands[named].protocols for metric in protocol.metrics}
         if evaluation.metric and evaluation.metric not in metrics:
             raise UserError(unknown_key(f"{path}: metric {evaluation.metric!r} of {named}", evaluation.metric, metrics))
+        if evaluation.metric and not metrics[evaluation.metric].higher_is_better:
+            raise UserError(
+                f"{path}: metric {evaluation.metric!r} of {named} is better where it is lower, but a study takes the highest. Name "
+                "another, or leave `metric` out for the headline."
+            )
     return study

@@ -78,7 +78,7 @@ def compare_all(study: Study, records: Records) -> tuple[Scores, list[Pair]]:
     ]
     resamples = max(RESAMPLES, 100 * len(wanted))  # or no p-value could be small enough after Holm's correction
     pairs = [
-        Pair(test.name, other, _compare(records, spreads[test.name], method, other, test, resamples))
+        Pair(test.name, other, _compare(study, records, spreads[test.name], method, other, test, resamples))
         for method, other, test in wanted
     ]
     return scores, correct(pairs)
@@ -92,6 +92,7 @@ def _compared(study: Study) -> list[tuple[str, str]]:
 
 
 def _compare(
+    study: Study,
     records: Records,
     spread: Spread,
     method: str,
@@ -100,7 +101,9 @@ def _compare(
     resamples: int,
 ) -> Comparison:
     mine, theirs = records[method, test.name], records[other, test.name]
-    compared = compare_groups(mine, theirs, test.metric or None, spread=spread, resamples=resamples)
+    # Where the other trainings of a method, or draws of a floor, are missing, the one that is there is still one of several.
+    trained = [study.floors.get(name, "random:").startswith("random:") for name in (method, other)]
+    compared = compare_groups(mine, theirs, test.metric or None, spread=spread, trained=trained, resamples=resamples)
     return replace(compared, a=method, b=other)
 
 

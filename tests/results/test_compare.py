@@ -5,6 +5,7 @@ import pytest
 
 from flsl.runtime.errors import UserError
 from results.compare import compare_groups, compare_records, holm, item_scores, spread_of_trainings
+from results.record import Metric
 
 
 @pytest.fixture
@@ -70,6 +71,26 @@ def test_several_trainings_that_agree_still_find_a_difference(scored):
     found = compare_groups(*sides, "J")
     assert found.low > 0
     assert found.p < 0.01
+
+
+def test_one_training_of_several_has_their_chance_too(scored):
+    """Two trainings of A lie 2 apart: the only one of B's that is there is as far from B's mean as any of them."""
+    items = np.arange(40.0)
+    sides = [scored(items + 20), scored(items + 22)], [scored(items + 20)]
+    fixed, drawn = (compare_groups(*sides, "J", trained=trained) for trained in ((), (True, True)))
+    assert (drawn.high - drawn.low) / (fixed.high - fixed.low) == pytest.approx(3**0.5, rel=0.1)
+
+
+def test_fewer_is_better_where_the_metric_says_so(scored, make_record, write_records, cli, davis_scores):
+    def decaying(decay, name):
+        metrics = davis_scores(60, 64) | {"J_decay": Metric(decay, "percentage points", higher_is_better=False)}
+        per_item = {f"clip {number}": {"J_decay": decay + number / 10} for number in range(12)}
+        return make_record(name=name, metrics=metrics, headline="J&F", per_item=per_item)
+
+    folder = write_records(decaying(5.0, "steady"), decaying(9.0, "losing"))
+    _, out, _ = cli("compare", folder / "run0", folder / "run1", "--metric", "J_decay")
+    assert "steady is better than losing in J_decay" in out
+    assert "12 of 12 items" in out
 
 
 @pytest.mark.parametrize(("count", "smallest"), [(2, 0.5), (3, 0.25), (5, 0.0625)])

@@ -133,6 +133,15 @@ def check_that_it_can_be_computed_again(report, capsys):
     said = capsys.readouterr().out
     assert "scores.a.davis clips val.value: the report says 73.76, the records 73.75" in said
     assert "pairs[0].comparison.p_holm: the report says 0.04" in said
+    data["verdict"] = ["Is b better than everything? Yes."]
+    report.write_text(json.dumps(data))
+    assert main(["study", str(report)]) == 1
+    assert "verdict: the report says ['Is b better" in capsys.readouterr().out
+    name = next(name for name, cell in data["cells"].items() if cell["model"] == "b")
+    data["cells"][name]["model"] = "a"
+    report.write_text(json.dumps(data))
+    assert main(["study", str(report)]) == 2
+    assert "is of a on davis clips val, but its record of b on davis2017" in capsys.readouterr().err
     del data["cells"]
     report.write_text(json.dumps(data))
     assert main(["study", str(report)]) == 2
@@ -164,7 +173,7 @@ def test_no_difference_is_said_so(tmp_path, place):
     finish_all(cells, a=50.0, b=50.0)
     finding = find(cells)
     assert [pair.word for pair in finding.pairs if pair.other == "b"] == ["undecided"]
-    sentences = say(finding, ["random", "pixels"])
+    sentences = say(finding.pairs, ["random", "pixels"])
     assert "Is a better than the other methods (b)? No: of 1 comparisons 0 better, 1 undecided, 0 worse." in sentences
 
 
@@ -209,6 +218,7 @@ def test_figures_chosen_on_what_they_report_are_refused(tmp_path, place):
         ({"titel": "x"}, "Did you mean 'title'"),
         ({"tests": [DAVIS, DAVIS | {"metric": "J"}]}, "tests has davis clips val twice: give each a `title`"),
         ({"tests": [DAVIS | {"metric": "J&G"}]}, "Did you mean 'J&F'"),
+        ({"tests": [DAVIS | {"metric": "J_decay"}]}, "better where it is lower"),
         ({"pretraining": ["pictures", "pictures"]}, "pretrains on a folder twice"),
         (
             {"methods": {"a": {"recipe": RECIPE, "set": ["training.batch_size=0"]}}, "selection": []},
@@ -278,6 +288,15 @@ def test_pictures_of_two_folders_of_one_name_are_all_seen(tmp_path, place):
             (place.data / name / "train" / f"{number}.jpg").touch()
     cells = open_cells(read_study(study_file(tmp_path, pretraining=["one/train", "other/train"])), place)
     assert len(list(cells.pictures.glob("*/*.jpg"))) == 40
+
+
+def test_a_training_that_is_alone_so_far_is_still_one_of_several(tmp_path, place):
+    cells = open_cells(read_study(study_file(tmp_path)), place)
+    finish_all(cells, a=70.0, b=69.0)
+    (missing,) = [s for s in cells.tests(cells.final(cells.chosen()["b"])[1])]
+    (missing.folder / "record.json").unlink()
+    width = {p.other: p.comparison.high - p.comparison.low for p in find(cells).pairs if p.comparison.a == "a"}
+    assert width["b"] > 1.5 * width["pixels"]  # which no training could change
 
 
 def test_part_of_the_data_is_said(tmp_path, place):
