@@ -15,6 +15,8 @@ from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic, write_text
 from flsl.runtime.text import clock
 
+CUT_SHORT = 2**62  # step of a line that a crash or a full disk cut short
+
 
 class Journal:
     """Collects scalars and writes them every so many steps.
@@ -98,9 +100,9 @@ class Journal:
                 self.board.add_scalar(f"probe/{name}", value, done)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the lines of the log so far."""
+        """Return the lines of the log so far, but for what a full disk cut short."""
         with _said():
-            return [json.loads(line) for line in self.path.read_text().splitlines()]
+            return [json.loads(line) for line in self.path.read_text().splitlines() if _step_of(line) < CUT_SHORT]
         return []
 
     def draw(self, step: int, pictures: Mapping[str, Any]) -> None:
@@ -138,4 +140,4 @@ def _step_of(line: str) -> int:
     try:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError):
-        return 2**62  # a line that a crash cut short
+        return CUT_SHORT

@@ -161,8 +161,8 @@ class Loop:
         with closing(journal) if journal else nullcontext():
             if journal and self.probe:
                 self.probe.begin(self.step.model.encoder, journal, first)
-            if journal and first == 0 and training.epochs >= runtime.pictures_every:
-                self.draw(journal, 0)  # what the later ones are compared with
+            if journal and (training.epochs >= runtime.pictures_every if first == 0 else first % per_epoch == 0):
+                self.draw(journal, first)  # what the later ones are compared with, or what a run ended before
             feed = Feed(self.paths, self.recipe, self.ranks, first)
             saved = time.monotonic()
             for step, (samples, batches) in enumerate(feed, first):

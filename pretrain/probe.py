@@ -58,11 +58,15 @@ class Probe:
         self.labeled = read_labeled(labeled, side, count) if labeled else None
 
     def begin(self, encoder: Encoder, journal: Journal, first_step: int) -> None:
-        """Look at the untrained `encoder`, or read what was found of it where `first_step` steps are done already."""
+        """Look at the untrained `encoder`, or read what was found of it where `first_step` steps are done already; look again
+        where a run ended between their state and its turn."""
         self.encoder, self.journal, self.last = encoder, journal, time.monotonic()
-        self.start = next((row["probe"] for row in journal.rows() if "probe" in row), None)
+        found = {row["step"] + 1: row["probe"] for row in journal.rows() if "probe" in row}
+        self.start = found.get(0)  # None where the probe was off in the beginning
         if not first_step:
             self.look(0)
+        elif first_step not in found:
+            self(first_step)
 
     def __call__(self, done: int) -> None:
         """Measure after `done` steps, if it is time."""
@@ -76,11 +80,13 @@ class Probe:
         """Measure, write down and say what is found."""
         found, self.last = self.measure(), time.monotonic()
         self.journal.note(done, found)
-        start = self.start = self.start or found
-        words = ", ".join(_said(name, value, start.get(name) if done else None) for name, value in found.items())
+        untrained = self.start or {}
+        words = ", ".join(_said(name, value, untrained.get(name)) for name, value in found.items())
         print(f"probe after {done} steps: {words}", flush=True)
         if not done:
+            self.start = found
             return
+        start = self.start or found  # nothing was found to compare with
         rows, advice = self.journal.rows(), Method.advice | find_method(self.recipe).advice
         losses, in_use = ([row[name] for row in rows if name in row] for name in ("loss", "centroids_in_use"))
         for sentence in diagnose(_components(start), _components(found), losses, advice, in_use):

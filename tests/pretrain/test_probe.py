@@ -13,6 +13,7 @@ from flsl import load_encoder
 from flsl.components import Components
 from flsl.pixels import pixel_tokens
 from pretrain.diagnosis import diagnose
+from pretrain.journal import Journal
 from pretrain.labeled import Labeled, read_labeled
 from pretrain.methods.flsl import Method
 from pretrain.probe import in_context_miou
@@ -84,6 +85,47 @@ def test_a_resumed_run_looks_no_second_time_at_the_untrained_network(recipe_file
     longer = options("probe.epochs=1", "probe.images=3", "runtime.workers=0")
     assert run(recipe_file, images, tmp_path / "run", *longer, "--allow-config-change", "training.epochs") == 0
     assert list(probed(tmp_path / "run")) == [0, 3, 6]
+
+
+def test_a_run_that_ended_between_a_state_and_its_turn_looks_when_it_goes_on(recipe_file, images, tmp_path, capsys):
+    out = tmp_path / "run"
+    settings = options(
+        "probe.epochs=1", "probe.images=3", "runtime.workers=0", "runtime.checkpoint_every=3", "runtime.pictures_every=1"
+    )
+    assert run(recipe_file, images, out, *settings) == 0
+    whole = log(out)
+    picture, *later = out / "pictures/step_000003.png", *out.glob("states/step_00000006.*"), out / "encoder.safetensors"
+    drawn = picture.read_bytes()
+    for file in (picture, *later):
+        file.unlink()
+    lines = (out / "log.jsonl").read_text().splitlines(keepends=True)
+    (at,) = (i for i, row in enumerate(whole) if "probe" in row and row["step"] == 2)
+    (out / "log.jsonl").write_text("".join(lines[:at]) + '{"step": 3, "lo')
+    assert run(recipe_file, images, out, *settings) == 0
+    assert "resuming" in capsys.readouterr().out
+    assert log(out) == whole
+    assert picture.read_bytes() == drawn
+
+
+def test_a_probe_that_is_switched_on_later_calls_nothing_untrained(recipe_file, images, tmp_path, capsys):
+    assert run(recipe_file, images, tmp_path / "run", *options("training.epochs=1", "runtime.workers=0")) == 0
+    longer = options("probe.epochs=1", "probe.images=3", "runtime.workers=0")
+    assert run(recipe_file, images, tmp_path / "run", *longer, "--allow-config-change", "training.epochs") == 0
+    said = capsys.readouterr().out
+    assert list(probed(tmp_path / "run")) == [3, 6]
+    assert "probe after 3 steps" in said
+    assert "untrained" not in said
+
+
+def test_a_line_that_a_full_disk_cut_short_ends_no_training(tmp_path):
+    sizes = dict(first_step=0, total_steps=2, steps_per_epoch=1, batch_size=1, terms=())
+    journal = Journal(tmp_path, **sizes)
+    with open(journal.path, "a") as file:
+        file.write('{"step": 0, "lo')
+    journal.note(1, {"rank": 1.0})
+    journal.note(2, {"rank": 2.0})
+    assert [row["probe"]["rank"] for row in journal.rows()] == [2.0]
+    journal.close()
 
 
 @pytest.mark.parametrize(

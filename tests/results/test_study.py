@@ -293,7 +293,7 @@ def test_pictures_of_two_folders_of_one_name_are_all_seen(tmp_path, place):
 def test_a_training_that_is_alone_so_far_is_still_one_of_several(tmp_path, place):
     cells = open_cells(read_study(study_file(tmp_path)), place)
     finish_all(cells, a=70.0, b=69.0)
-    (missing,) = [s for s in cells.tests(cells.final(cells.chosen()["b"])[1])]
+    (missing,) = cells.tests(cells.final(cells.chosen()["b"])[1])
     (missing.folder / "record.json").unlink()
     width = {p.other: p.comparison.high - p.comparison.low for p in find(cells).pairs if p.comparison.a == "a"}
     assert width["b"] > 1.5 * width["pixels"]  # which no training could change
