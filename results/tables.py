@@ -9,7 +9,7 @@ from results.declaration import Column, TableDeclaration
 from results.leaderboard import Row
 from results.paper import TABLES, adapter_of
 from results.published import Figure, Published
-from results.verdict import Verdict, backbone_of, judge, overall
+from results.verdict import Verdict, backbone_of, epochs_of, judge, overall
 
 MARKS = {"verified": "", "quoted": "†"}
 
@@ -49,7 +49,7 @@ class Line:
     origin: Literal["published", "measured"]
     method: str
     backbone: str
-    epochs: int | None
+    epochs: float | None
     cells: dict[tuple[str, str], Cell]
     group: str = ""
     note: str = ""
@@ -148,7 +148,7 @@ def _measured(row: Row, columns: Sequence[Column], published: Published) -> Line
         origin="measured",
         method=method.name if method else row.method,
         backbone=backbone_of(row.architecture, row.patch_size),
-        epochs=row.records[0].model.pretraining.get("epochs"),
+        epochs=epochs_of(row),
         cells={
             column.key: Cell(row.metrics[m], row_interval(row, m), row.spread(m)) for column, m in zip(columns, metrics)
         },

@@ -38,6 +38,14 @@ def backbone_of(architecture: str, patch_size: int) -> str:
     return f"{name}/{patch_size}" if patch_size else name
 
 
+def epochs_of(row: Row) -> float | None:
+    """Return for how many epochs a row's model was pretrained; None where its checkpoint does not say a number."""
+    epochs = row.records[0].model.pretraining.get("epochs")
+    if isinstance(epochs, float) and epochs.is_integer():
+        return int(epochs)
+    return epochs if isinstance(epochs, (int, float)) else None
+
+
 def judge(row: Row, metric: str, published: Published) -> Verdict:
     """Compare one metric of a leaderboard row with the published figure of the same method, backbone and protocol.
 
@@ -58,7 +66,7 @@ def judge(row: Row, metric: str, published: Published) -> Verdict:
     ]
     if not same:
         return Verdict(metric, "no reference", value, reason=f"no published {metric} of {method} {backbone}")
-    epochs = row.records[0].model.pretraining.get("epochs")
+    epochs = epochs_of(row)
     fitting = [figure for figure in same if epochs is None or figure.epochs in (None, epochs)]
     if not fitting:
         reason = f"pretrained for {epochs} epochs, the published model for {same[0].epochs}"

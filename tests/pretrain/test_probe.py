@@ -90,7 +90,11 @@ def test_a_resumed_run_looks_no_second_time_at_the_untrained_network(recipe_file
 def test_a_run_that_ended_between_a_state_and_its_turn_looks_when_it_goes_on(recipe_file, images, tmp_path, capsys):
     out = tmp_path / "run"
     settings = options(
-        "probe.epochs=1", "probe.images=3", "runtime.workers=0", "runtime.checkpoint_every=3", "runtime.pictures_every=1"
+        "probe.epochs=1",
+        "probe.images=3",
+        "runtime.workers=0",
+        "runtime.checkpoint_every=3",
+        "runtime.pictures_every=1",
     )
     assert run(recipe_file, images, out, *settings) == 0
     whole = log(out)

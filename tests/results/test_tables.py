@@ -91,6 +91,13 @@ def test_dinov3_stands_beside_its_published_figures(make_record):
         assert judge(rows_of(record)[0], "mIoU", PUBLISHED).figure.value == published
 
 
+@pytest.mark.parametrize(("epochs", "shown"), [(300.0, "300"), (12.5, "12.5"), ("many", ""), (None, "")])
+def test_epochs_are_printed_as_published_ones_are(coco_record, epochs, shown):
+    table = build_table("coco", rows_of(coco_record(pretraining={"epochs": epochs})), PUBLISHED)
+    (line,) = (line for line in table.lines if line.row)
+    assert render.labels_of(table, line, [])[2] == shown
+
+
 def test_backbones_as_tables_print_them():
     assert backbone_of("vit_small", 16) == "ViT-S/16"
     assert backbone_of("vit_base", 8) == "ViT-B/8"
