@@ -171,7 +171,7 @@ class Scoring:
     def score(self) -> float | None:
         """Return its score in percent, None while it is not done."""
         record = self.record
-        return None if record is None else record.metrics[self.evaluation.metric or record.headline].value
+        return None if record is None else self.evaluation.measured(record).value
 
 
 Cell = Pretraining | Scoring

@@ -11,6 +11,7 @@ from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.names import safe_name
 from flsl.runtime.schema import Count, parse, section
 from results.benchmarks import BENCHMARKS, find_benchmark
+from results.record import Metric, Record
 
 Text = Annotated[str, Field(min_length=1, max_length=300)]
 Seeds = Annotated[tuple[Count, ...], Field(min_length=1)]
@@ -43,6 +44,14 @@ class Evaluation:
         words = [find_benchmark(self.benchmark).command, str(self.options.get("protocol", "")), self.data]
         words.append(str(self.options.get("split", "")))
         return " ".join(filter(None, words))
+
+    def measured(self, record: Record) -> Metric:
+        """Return what a record of it found. Raises UserError where the record does not hold the metric."""
+        name = self.metric or record.headline
+        if name not in record.metrics:
+            what = f"metric {name!r} of {self.name}"
+            raise UserError(unknown_key(what, name, record.metrics, f"metric of {record.protocol}"))
+        return record.metrics[name]
 
     def overlaps(self, other: "Evaluation") -> bool:
         """Whether both may score the same pictures: one folder and split, unless they name different videos. A split that is
@@ -114,7 +123,9 @@ def read_study(path: Path) -> Study:
         named = evaluation.benchmark
         if named not in commands:
             raise UserError(unknown_key(f"{path}: benchmark {named!r}", named, commands))
-        metrics = {metric.name: metric for protocol in commands[named].protocols for metric in protocol.metrics}
+        declared, protocol = commands[named].protocols, evaluation.options.get("protocol", "*")
+        fitting = [one for one in declared if one.covers(f"{one.pattern.partition('/')[0]}/{protocol}")]
+        metrics = {metric.name: metric for one in fitting or declared for metric in one.metrics}
         if evaluation.metric and evaluation.metric not in metrics:
             raise UserError(unknown_key(f"{path}: metric {evaluation.metric!r} of {named}", evaluation.metric, metrics))
         if evaluation.metric and not metrics[evaluation.metric].higher_is_better:

@@ -93,4 +93,4 @@ def _differences(said: Any, now: Any, where: str = "") -> Iterator[str]:
         if not math.isclose(said, now, rel_tol=1e-9, abs_tol=1e-9):
             yield f"{where}: the report says {said:g}, the records {now:g}"
     elif said != now:
-        yield f"{where}: the report says {str(said)[:80]}, the records {str(now)[:80]}"
+        yield f"{where}: the report says {str(said)[:200]}, the records {str(now)[:200]}"

@@ -116,7 +116,7 @@ def _spread(methods: Sequence[Sequence[Record]], test: Evaluation) -> Spread:
 
 
 def _score(records: Sequence[Record], test: Evaluation) -> Score:
-    metrics = [record.metrics[test.metric or record.headline] for record in records]
+    metrics = [test.measured(record) for record in records]
     values = [metric.value for metric in metrics if metric.value is not None]
     bounds = [metric.bounds for metric in metrics if metric.bounds is not None]
     return Score(

@@ -23,6 +23,7 @@ from results.study.report import score_rows, verdict
 
 RECIPE = "configs/pretrain/flsl_demo.py"
 DAVIS = {"benchmark": "davis", "data": "clips", "options": {"split": "val"}}
+LINEAR = {"benchmark": "segment", "data": "clips", "options": {"protocol": "linear-leopart"}}
 SELECTION = {"benchmark": "davis", "data": "clips", "options": {"split": "train"}}
 
 
@@ -219,6 +220,7 @@ def test_figures_chosen_on_what_they_report_are_refused(tmp_path, place):
         ({"tests": [DAVIS, DAVIS | {"metric": "J"}]}, "tests has davis clips val twice: give each a `title`"),
         ({"tests": [DAVIS | {"metric": "J&G"}]}, "Did you mean 'J&F'"),
         ({"tests": [DAVIS | {"metric": "J_decay"}]}, "better where it is lower"),
+        ({"tests": [LINEAR | {"metric": "mIoU_K500"}]}, "Valid: mIoU"),
         ({"pretraining": ["pictures", "pictures"]}, "pretrains on a folder twice"),
         (
             {"methods": {"a": {"recipe": RECIPE, "set": ["training.batch_size=0"]}}, "selection": []},
@@ -297,6 +299,13 @@ def test_a_training_that_is_alone_so_far_is_still_one_of_several(tmp_path, place
     (missing.folder / "record.json").unlink()
     width = {p.other: p.comparison.high - p.comparison.low for p in find(cells).pairs if p.comparison.a == "a"}
     assert width["b"] > 1.5 * width["pixels"]  # which no training could change
+
+
+def test_a_metric_that_the_records_do_not_hold_is_named(tmp_path, place):
+    cells = open_cells(read_study(study_file(tmp_path, tests=[DAVIS | {"metric": "J_recall"}])), place)
+    finish_all(cells)
+    with pytest.raises(UserError, match="metric 'J_recall' of davis clips val is not a known metric of davis2017"):
+        find(cells)
 
 
 def test_part_of_the_data_is_said(tmp_path, place):
