@@ -14,9 +14,10 @@ import torch
 
 from flsl.checkpoint import load_encoder, save_encoder
 from flsl.encoder import Encoder
+from flsl.runtime.config import dump_config
 from flsl.runtime.distributed import Ranks, any_rank, data_parallel, gather, on_main
-from flsl.runtime.errors import SaidElsewhere, UserError
-from flsl.runtime.files import write_tensors
+from flsl.runtime.errors import SaidElsewhere, UserError, is_out_of_memory
+from flsl.runtime.files import write_tensors, write_text
 from flsl.runtime.preemption import Preempted, StopSignal
 from flsl.runtime.run_folder import RunFolder
 from flsl.runtime.stopwatch import peak_device_memory
@@ -32,7 +33,7 @@ from pretrain.schedules import Schedules
 from pretrain.state import Beside, StateFolder, on_host
 from pretrain.step import TrainingStep
 
-ENCODER, STATES = "encoder.safetensors", "states"
+ENCODER, STATES, CONFIG = "encoder.safetensors", "states", "config.py"
 
 
 class Loop:
@@ -80,12 +81,19 @@ class Loop:
                 the encoder could not be written.
             Preempted: a signal asked to stop, and there is a state to go on from.
         """
-        first, has_state = on_main(self.find_state)
+        try:
+            first, has_state = on_main(self.find_state)
+            if has_state or first < self.total_steps:
+                self.build(first if has_state else None)
+        except UserError:
+            if self.folder:  # what is there stays the run's that made it
+                self.folder.put_back()
+            raise
         if first == self.total_steps and not has_state:
             self.say(f"skipped: the encoder in {self.out} has all {self.total_steps} steps")
             on_main(self.mark_finished)
             return
-        self.build(first if has_state else None)
+        on_main(lambda: write_text(self.out / CONFIG, dump_config(self.recipe.to_dict())))
         with self.signal:
             try:
                 if first < self.total_steps:
@@ -133,7 +141,16 @@ class Loop:
         if step is None:
             return
         state = self.states.load(step, self.ranks.device)
-        self.step.load_state_dict(state)
+        try:
+            self.step.load_state_dict(state)
+        except (RuntimeError, ValueError, KeyError) as error:  # what a permitted change of the recipe leads to
+            if is_out_of_memory(error):
+                raise
+            self.refuse(
+                f"the state after step {step} in {self.states.folder} is of another model than the recipe's "
+                f"({' '.join(str(error).split())[:200]}). Give --allow-config-change no key that changes the model, or start over "
+                "with --resume never."
+            )
         self.unreadable, self.skipped = set(state["unreadable"]), state["skipped"]
         self.recent.extend(state["recent"])
         self.say(f"resuming {self.out} after step {step} of {self.total_steps}")

@@ -8,19 +8,18 @@ from typing import Any, Literal
 
 import torch
 
-from flsl.runtime.config import dump_config
 from flsl.runtime.distributed import Ranks, on_main, start_ranks, stop_ranks
 from flsl.runtime.errors import UserError, is_out_of_memory, unknown_key
-from flsl.runtime.files import digest_of_files, write_text
+from flsl.runtime.files import digest_of_files
 from flsl.runtime.precision import choose_dtype, repeatable
 from flsl.runtime.run_folder import PREVIOUS, RunFolder, State
 from pretrain.dataset import check_batch, describe, find_images
-from pretrain.loop import ENCODER, STATES, Loop
+from pretrain.loop import CONFIG, ENCODER, STATES, Loop
 from pretrain.method import find_method
 from pretrain.probe import Probe
 from pretrain.recipe import Recipe, read_recipe
 
-NOTES = ("log.jsonl", "tensorboard", "config.py")
+NOTES = ("log.jsonl", "tensorboard", CONFIG)
 
 
 def run(
@@ -93,8 +92,6 @@ def _run(
                     print(f"starting over; the earlier run is kept in {out / PREVIOUS} until a new state is saved")
                 if state == "resume":
                     folder.reopen()  # a longer run replaces the encoder on its way
-                if state != "done":
-                    write_text(out / "config.py", dump_config(recipe.to_dict()))
                 return state
 
             if on_main(begin) != "done":

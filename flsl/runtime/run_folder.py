@@ -80,6 +80,7 @@ class RunFolder:
         self.identity, self.target = as_json(identity), as_json(target or {})
         self.results, self.outputs, self.notes = list(results), [*results, *outputs], list(notes)
         self.reached: dict[str, Any] | None = None  # the target of the finished run that `begin` found
+        self._found: str | None = None  # what `begin` found and has replaced
         self._lock: int | None = None
 
     def __enter__(self) -> "RunFolder":
@@ -150,6 +151,7 @@ class RunFolder:
         if self.when_exists == "fail":
             raise UserError(f"{self.out} holds a run already. Choose another --out.")
         self.require_same(found["identity"])
+        self._found = (self.out / FILE).read_text()
         whole = all((self.out / name).exists() for name in self.results)
         self.reached = found.get("finished") if whole else None
         if self.reached is not None and _covers(self.reached, self.target):
@@ -184,6 +186,11 @@ class RunFolder:
     def reopen(self) -> None:
         """Write down that the run is not finished: its results were replaced by what does not answer it."""
         self._write(None)
+
+    def put_back(self) -> None:
+        """Write down again what `begin` found: what may differ turned out not to fit what is there."""
+        if self._found is not None:
+            write_text(self.out / FILE, self._found)
 
     def forget_previous(self) -> None:
         """Delete what `overwrite` put aside: there is something new."""

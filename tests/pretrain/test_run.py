@@ -67,6 +67,26 @@ def test_signal_saves_and_exits_75(finished, recipe_file, images, tmp_path):
     assert log(out) == log(finished)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (("training.epochs=3", "encoder.depth=3"), "is of another model than the recipe's"),
+        (("training.epochs=1",), "holds 6 steps, more than the 3 asked for"),
+    ],
+)
+def test_a_permitted_change_that_the_state_does_not_fit_is_refused_and_changes_nothing(
+    finished, recipe_file, images, capsys, settings, words
+):
+    before = {name: (finished / name).read_bytes() for name in ("run.json", "config.py", "encoder.safetensors")}
+    change = [word for setting in settings for word in ("--set", setting)]
+    allowed = [word for key in ("training", "encoder") for word in ("--allow-config-change", key)]
+    assert run(recipe_file, images, finished, *change, *allowed) == 2
+    assert words in capsys.readouterr().err
+    assert {name: (finished / name).read_bytes() for name in before} == before
+    assert run(recipe_file, images, finished) == 0
+    assert "already holds all 6 steps" in capsys.readouterr().out
+
+
 def test_broken_newest_state_falls_back(finished, recipe_file, images, capsys):
     (finished / "encoder.safetensors").unlink()  # or there is nothing to do
     newest = sorted((finished / "states").glob("*.pt"))[-1]
