@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 
 import numpy as np
 
@@ -154,8 +153,8 @@ def resampled_means(
     if spread.freedom:
         generator = np.random.default_rng([seed, 1])
         deviation = np.sqrt(spread.variance * spread.freedom / generator.chisquare(spread.freedom, (resamples, 1)))
-        chance = (len(model) > 1 or single for model, single in zip_longest(models, trained, fillvalue=False))
-        share = np.array([len(model) ** -0.5 if varies else 0.0 for model, varies in zip(models, chance)])
+        alone = [*trained, *[False] * (len(models) - len(trained))]
+        share = np.array([len(m) ** -0.5 if len(m) > 1 or varies else 0.0 for m, varies in zip(models, alone)])
         means += deviation * share * generator.standard_normal(means.shape)
     return means
 
