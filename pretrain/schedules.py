@@ -43,7 +43,7 @@ class Schedules:
     def of(cls, recipe: Recipe, steps_per_epoch: int) -> "Schedules":
         """Build the schedules of a recipe. The learning rate follows the linear rule: lr * global batch / 256."""
         epochs, optimizer = recipe.training.epochs, recipe.optimizer
-        warmup = int(optimizer.warmup_fraction * epochs)
+        warmup = int(optimizer.warmup_fraction * epochs + 1e-9)  # 0.29 of 100 epochs is 28.999999999999996
         peak = optimizer.lr * recipe.training.batch_size / 256
         momentum = None
         if isinstance(optimizer, TeacherOptimizer):

@@ -7,7 +7,7 @@ from support.reference import read_case
 
 from flsl.objective import MeanShift
 from pretrain.methods.flsl import Recipe
-from pretrain.recipe import Training
+from pretrain.recipe import CentroidOptimizer, Training
 from pretrain.schedules import Schedules, cosine_schedule, teacher_temperature_schedule
 
 
@@ -30,6 +30,11 @@ def test_recipe_schedules():
     assert schedules.lr[9] == 5e-4 * 512 / 256  # the last of 2 warm-up epochs
     assert schedules.weight_decay[0] == pytest.approx(0.04)
     assert np.all(schedules.of_method["mixture"] == 1)
+
+
+def test_a_share_of_the_epochs_that_is_whole_stays_whole():
+    recipe = Recipe(optimizer=CentroidOptimizer(warmup_fraction=0.29), training=Training(epochs=100, batch_size=256))
+    assert np.argmax(Schedules.of(recipe, steps_per_epoch=2).lr) == 2 * 29 - 1
 
 
 def test_a_start_of_zero_is_a_value():
