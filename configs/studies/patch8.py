@@ -1,4 +1,4 @@
-# Is what a laptop learns in minutes visible on every frozen benchmark? Dense contrast with patches of 8, 30,044 images seen.
+# Is what a laptop learns in minutes visible on every frozen benchmark? Dense contrast with patches of 8, 30,016 images seen.
 # --data holds what small.py needs, and caltech/, which `python -m eval data prepare images DATA/photographs --out DATA/caltech` makes: every
 # fifth photograph of a class is held out from pretraining and classified. Color jitter, rate, views and epochs were chosen on the 6 clips
 # on which small.py chooses (beside this study); the tests have chosen nothing.

@@ -98,15 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
         report = module.verify(arguments.root, decode=not arguments.quick, **chosen)
         return print_report(report, arguments.limit)
 
-    if arguments.verb == "prepare" and arguments.benchmark == "images":
-        from eval.data.holdout import hold_out
-
-        require_between(2, val_every=arguments.val_every)
-        train, val = hold_out(arguments.root, arguments.out, arguments.val_every)
-        print(f"{arguments.out}: {train:,} pictures in train/, {val:,} in val/, linked")
-        return 0
     if arguments.verb == "prepare":
-        return _run_prepare(arguments)
+        return _hold_out(arguments) if arguments.benchmark == "images" else _convert(arguments)
     sizes = {name: getattr(arguments, name) for name in SIZES[arguments.benchmark]}
     if arguments.benchmark == "uavdt" and arguments.from_gt is not None:
         given = {name: value for name, value in sizes.items() if value is not None and value is not False}
@@ -126,7 +119,17 @@ def _run_from_gt(arguments: argparse.Namespace, given: dict[str, int]) -> int:
     return synthesize_from_gt(arguments.root, arguments.from_gt, arguments.seed, **given)
 
 
-def _run_prepare(arguments: argparse.Namespace) -> int:
+def _hold_out(arguments: argparse.Namespace) -> int:
+    """Link pictures from a train/ and a val/."""
+    from eval.data.holdout import hold_out
+
+    require_between(2, val_every=arguments.val_every)
+    train, val = hold_out(arguments.root, arguments.out, arguments.val_every)
+    print(f"{arguments.out}: {train:,} pictures in train/, {val:,} in val/, linked")
+    return 0
+
+
+def _convert(arguments: argparse.Namespace) -> int:
     """Write the sequences of one official list as a COCO document; ignore regions become crowds."""
     from eval.data.synthesize.folder import write_json
     from eval.uavdt.coco_format import coco_document

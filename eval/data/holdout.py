@@ -6,10 +6,11 @@ python -m eval data prepare images DIR --out DIR [--val-every N]
 import os
 import shutil
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
+from eval.class_folders import read_class_folders
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import IMAGES, list_files
 from flsl.runtime.marker import MARKER, read_marker
 
 UNFINISHED = ".unfinished"
@@ -39,16 +40,14 @@ def hold_out(root: Path, out: Path, every: int) -> tuple[int, int]:
     if (root / "val").is_dir():
         raise UserError(f"{root} has a val/ already: `python -m eval knn --data {root}` takes it as it is.")
     folder = root / "train" if (root / "train").is_dir() else root
-    paths = list_files(folder, IMAGES)
-    if stray := next((path for path in paths if path.parent == folder), None):
-        raise UserError(f"{stray} lies in no folder of a class. Expected {folder}/CLASS/{stray.name}.")
+    pictures = read_class_folders(folder)
     if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)):
         raise UserError(
             f"--out {out} lies among the pictures of {folder}, which would then count twice. Choose another."
         )
     split: dict[str, list[Path]] = {"train": [], "val": []}
-    for _, found in groupby(paths, lambda path: path.relative_to(folder).parts[0]):
-        for number, path in enumerate(found, start=1):
+    for _, found in groupby(pictures, itemgetter(0)):
+        for number, (_, path) in enumerate(found, start=1):
             split["val" if number % every == 0 else "train"].append(path)
     if not split["val"]:
         raise UserError(

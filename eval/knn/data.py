@@ -10,10 +10,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from eval.class_folders import read_class_folders
 from eval.detector.annotations import read_annotations
 from eval.knn.protocol import BBOX, IMAGE, Protocol
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import IMAGES, digest_of_files, list_files, sha256_of_file
+from flsl.runtime.files import digest_of_files, list_files, sha256_of_file
 from flsl.runtime.marker import read_marker
 from flsl.runtime.names import require_text
 
@@ -24,9 +25,8 @@ OFFICIAL = {
     (BBOX, "coco"): (118_287, 5_000),
     (IMAGE, "imagenet"): (1_281_167, 50_000),
 }
-WHOLE = np.array(
-    [(-np.inf, -np.inf, np.inf, np.inf)]
-)  # the box of a picture without one: cut to the crop it is all of it
+# The box of a picture without one: cut to the crop it is all of it.
+WHOLE = np.array([(-np.inf, -np.inf, np.inf, np.inf)])
 
 
 @dataclass(frozen=True)
@@ -107,15 +107,10 @@ def _read_coco_split(root: Path, split: str) -> list[Example]:
 
 def _read_class_folders(folder: Path) -> list[Example]:
     """Return the images of a split whose classes are folders; the whole picture is the box."""
-    paths = list_files(folder, IMAGES)
-    if stray := next((path for path in paths if path.parent == folder), None):
-        raise UserError(
-            f"{stray} lies in no folder of a class, so that its class is not known. Expected {folder}/CLASS/{stray.name}, or box "
-            f"files below {folder.parent / XML}."
-        )
-    if not paths:
+    found = read_class_folders(folder, f", or box files below {folder.parent / XML}")
+    if not found:
         raise UserError(f"{folder} holds no image. Expected {folder}/CLASS/*.jpg, a folder for each class.")
-    return [Example(path, WHOLE, (path.relative_to(folder).parts[0],)) for path in paths]
+    return [Example(path, WHOLE, (name,)) for name, path in found]
 
 
 def _read_xml_split(root: Path, split: str) -> list[Example]:

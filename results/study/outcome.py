@@ -7,7 +7,7 @@ from statistics import mean
 from flsl.runtime.errors import UserError
 from results.record import Record
 from results.study.cells import Cells, Pretraining
-from results.study.scores import Pair, Scores, compare_all
+from results.study.scores import Pair, Scores, compare_all, places_for
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,7 @@ def find(cells: Cells) -> Finding:
     missing = [f"choose a trial of {name}" for name, run in chosen.items() if run is None]
     missing += [run.name for runs in finals.values() for run in runs if not run.done]
     missing += [scoring.name for scoring, record in read if record is None]
-    of: dict[tuple[str, str], list[Record]] = {
-        (model, test.name): [] for model in (*study.methods, *study.floors) for test in study.tests
-    }
+    of = places_for(study)
     for scoring, record in found:
         of[scoring.model, scoring.evaluation.name].append(record)
     scores, pairs = compare_all(study, of)

@@ -3,7 +3,6 @@
 python -m results study STUDY.json
 """
 
-import dataclasses
 import json
 import math
 from collections.abc import Iterator
@@ -13,13 +12,13 @@ from typing import Any
 
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import read_file
+from flsl.runtime.run_folder import as_json
 from flsl.runtime.schema import parse
 from results.benchmarks import find_benchmark
-from results.record import Record
 from results.store import check_record
 from results.study.declaration import Study
 from results.study.outcome import say
-from results.study.scores import compare_all
+from results.study.scores import as_plain, compare_all, places_for
 
 LARGEST = 1 << 28  # bytes of a report
 
@@ -43,9 +42,7 @@ def recompute(path: Path) -> Recomputed:
     try:
         report = json.loads(read_file(path, LARGEST))
         study = parse(Study, report["study"])
-        of: dict[tuple[str, str], list[Record]] = {
-            (model, test.name): [] for model in (*study.methods, *study.floors) for test in study.tests
-        }
+        of = places_for(study)
         found = {name: (cell["model"], cell["test"]) for name, cell in report["cells"].items()}
         plain = {name: json.dumps(report["records"][name]).encode() for name in found}
         said = {"scores": report["scores"], "pairs": report["pairs"]}
@@ -66,19 +63,10 @@ def recompute(path: Path) -> Recomputed:
             )
         of[cell].append(record)
     scores, pairs = compare_all(study, of)
-    now: dict[str, Any] = {
-        "scores": {
-            model: {test: dataclasses.asdict(score) for test, score in tests.items()} for model, tests in scores.items()
-        },
-        "pairs": [dataclasses.asdict(pair) | {"word": pair.word} for pair in pairs],
-    }
+    now = as_plain(scores, pairs)
     words = say(pairs, [*study.floors])  # the report begins with what is missing
     said["verdict"], now["verdict"] = verdict[-len(words) :], words
-    return Recomputed(len(plain), sum(map(len, scores.values())), len(pairs), list(_differences(said, _as_json(now))))
-
-
-def _as_json(value: Any) -> Any:
-    return json.loads(json.dumps(value))
+    return Recomputed(len(plain), sum(map(len, scores.values())), len(pairs), list(_differences(said, as_json(now))))
 
 
 def _differences(said: Any, now: Any, where: str = "") -> Iterator[str]:

@@ -12,7 +12,7 @@ from results.record import FEWEST_UNITS
 from results.schema import record_to_plain
 from results.study.declaration import Study
 from results.study.outcome import Care, Finding, say
-from results.study.scores import Score
+from results.study.scores import Score, as_plain
 
 Rows = tuple[tuple[str, ...], list[list[str]]]  # headings, cells
 
@@ -23,8 +23,7 @@ def report_data(study: Study, finding: Finding, command: str) -> dict[str, Any]:
         "title": study.title,
         "verdict": verdict(study, finding),
         "study": dataclasses.asdict(study),
-        "scores": {m: {t: dataclasses.asdict(s) for t, s in of.items()} for m, of in finding.scores.items()},
-        "pairs": [dataclasses.asdict(pair) | {"word": pair.word} for pair in finding.pairs],
+        **as_plain(finding.scores, finding.pairs),
         "care": [dataclasses.asdict(care) for care in finding.care],
         "missing": finding.missing,
         "command": command,

@@ -1,8 +1,9 @@
 """What records of a study's models say: scores with spread and interval, and paired differences."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import mean, stdev
+from typing import Any
 
 from results.compare import (
     LEVEL,
@@ -61,6 +62,19 @@ def correct(pairs: Sequence[Pair]) -> list[Pair]:
     """Return pairs with p-values that are corrected for all of them by Holm's method."""
     corrected = holm([pair.comparison for pair in pairs])
     return [replace(pair, comparison=comparison) for pair, comparison in zip(pairs, corrected)]
+
+
+def places_for(study: Study) -> dict[tuple[str, str], list[Record]]:
+    """Return an empty list for each model and test of a study."""
+    return {(model, test.name): [] for model in (*study.methods, *study.floors) for test in study.tests}
+
+
+def as_plain(scores: Scores, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Return what `compare_all` found as a report holds it."""
+    return {
+        "scores": {model: {test: asdict(score) for test, score in tests.items()} for model, tests in scores.items()},
+        "pairs": [asdict(pair) | {"word": pair.word} for pair in pairs],
+    }
 
 
 def compare_all(study: Study, records: Records) -> tuple[Scores, list[Pair]]:

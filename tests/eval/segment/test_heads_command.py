@@ -38,21 +38,18 @@ def features(tmp_path_factory):
     return tmp_path_factory.mktemp("features")
 
 
+def overclustering(drawn, features):
+    """The words of a run, but for its --out."""
+    protocol = "overclustering-leopart_k21"
+    return ("--checkpoint", ENCODER, "--data", drawn, "--features", features, "--protocol", protocol)
+
+
 @pytest.fixture(scope="module")
 def clustered(drawn, features, tmp_path_factory):
     """The output of overclustering. Not to be changed."""
     pytest.importorskip("faiss", reason="clustering needs the extra 'segmentation'")
     out = tmp_path_factory.mktemp("clustered") / "out"
-    words = (
-        "--checkpoint",
-        ENCODER,
-        "--data",
-        drawn,
-        "--features",
-        features,
-        "--protocol",
-        "overclustering-leopart_k21",
-    )
+    words = overclustering(drawn, features)
     assert run(*words, "--out", out) == 0
     return out
 
@@ -77,16 +74,7 @@ def test_clusters_of_more_images_are_not_those_of_a_part(clustered, drawn, featu
     """Each of the two images' tokens moves the clusters of both."""
     shutil.copytree(clustered / "predictions", tmp_path / "out/predictions")
     shutil.copy(clustered / "run.json", tmp_path / "out")  # a run that was killed before its record
-    words = (
-        "--checkpoint",
-        ENCODER,
-        "--data",
-        drawn,
-        "--features",
-        features,
-        "--protocol",
-        "overclustering-leopart_k21",
-    )
+    words = overclustering(drawn, features)
     for out in ("out", "fresh"):
         assert run(*words, "--out", tmp_path / out, "--limit", 1) == 0
     one, other = (read_record(tmp_path / out)["metrics"] for out in ("out", "fresh"))
