@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from flsl.architecture import EncoderConfig
-from flsl.attention import EncoderAttention
+from flsl.attention import EncoderAttention, Sizes, split_rows
 from flsl.block import EncoderBlock
 from flsl.patches import embed_patches
 from flsl.position import resize_positions, shifted_sincos, sincos_table
@@ -39,6 +39,7 @@ class Encoder(nn.Module):
         self.patch_size, self.embed_dim = config.patch_size, config.embed_dim
         self.depth, self.num_heads = config.depth, config.num_heads
         self.grad_checkpointing, self.drop_path = False, drop_path
+        self.joins_sizes = False  # `flsl.multi_crop`
         self.compiled_block: Callable[..., torch.Tensor] = _call_block
         self.num_prefix_tokens = int(config.class_token) + config.register_tokens
         if config.timm_model is not None:
@@ -119,15 +120,20 @@ class Encoder(nn.Module):
             self.compiled_block = torch.compile(_call_block, dynamic=False)
 
     def run_block(
-        self, block: nn.Module, tokens: torch.Tensor, kept: torch.Tensor | None = None, compiled: bool = False
+        self,
+        block: nn.Module,
+        tokens: torch.Tensor,
+        kept: torch.Tensor | None = None,
+        compiled: bool = False,
+        sizes: Sizes | None = None,
     ) -> torch.Tensor:
         """Run one of `blocks` on tokens `(B, prefix + N, D)`, with activations recomputed if that is switched on.
 
         `kept` `(2, B)` multiplies its two branches, image by image: stochastic depth that was drawn elsewhere. `compiled` takes
-        the compiled form, where there is one.
+        the compiled form, where there is one. `sizes` is that of `EncoderBlock`.
         """
         call = self.compiled_block if compiled else _call_block
-        inputs = (block, tokens) if kept is None else (block, tokens, kept)
+        inputs = (block, tokens) if kept is None and sizes is None else (block, tokens, kept, sizes)
         if self.grad_checkpointing and self.training:
             # Only what the block draws itself has to be drawn again alike when it is computed again.
             draws = self.drop_path > 0 and kept is None
@@ -189,6 +195,27 @@ class Encoder(nn.Module):
         `kept`, `shift`, `prefix` and `masked` are those of `patch_tokens`.
         """
         return self.patch_tokens(images, kept=kept, shift=shift, prefix=prefix, masked=masked, compiled=True)[0]
+
+    def forward_joined(
+        self,
+        images: Sequence[torch.Tensor],
+        kept: Sequence[torch.Tensor | None],
+        shifts: Sequence[torch.Tensor | None],
+        prefix: bool = False,
+    ) -> list[torch.Tensor]:
+        """Compute what `forward` gives for images of each of several sizes, by blocks that see the tokens of all of them at once;
+        arguments and results are those of `forward`, one a size, and `kept` is given for all or for none."""
+        embedded = [self.embed(part, shift) for part, shift in zip(images, shifts)]
+        sizes = tuple((len(part), part.shape[1]) for part in embedded)
+        rows = torch.cat([part.flatten(0, 1) for part in embedded])  # (R, D)
+        factors = [
+            part[..., None].expand(-1, -1, -1, n).flatten(2) for part, (_, n) in zip(kept, sizes) if part is not None
+        ]
+        each: Any = torch.cat(factors, dim=2) if factors else [None] * self.depth  # (depth, 2, R)
+        for block, of_rows in zip(self.blocks, each):
+            rows = self.run_block(block, rows, of_rows, compiled=True, sizes=sizes)
+        parts = [part.unflatten(0, size) for part, size in zip(split_rows(self.norm(rows), sizes), sizes)]
+        return parts if prefix else [part[:, self.num_prefix_tokens :] for part in parts]
 
     def feature_maps(
         self, images: torch.Tensor, blocks: Sequence[int] | None = None, norm: bool = True

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from typing import ClassVar
 
 import torch
@@ -11,10 +10,11 @@ from torch import nn
 
 from flsl.across_ranks import mean_over_ranks
 from flsl.architecture import EncoderConfig
-from flsl.encoder import Encoder, kept_branches
+from flsl.encoder import Encoder
 from flsl.head import Head
 from flsl.losses import gradient_of_a_part, inter_view_loss, intra_view_loss, mean_assignment, volume_loss
 from flsl.mean_shift import Scalar, attention, mean_shift, mix_attention, sharpened_attention
+from flsl.multi_crop import encode_views
 from flsl.objective import HeadConfig, Loss, Stage, Temperature
 from flsl.places import tokens_at
 
@@ -278,12 +278,8 @@ def encode_student(
     Yields, for views of one size that follow each other: their numbers, their tokens `(views * B, N, D)`, and the indices
     of the queries `(views * B, Q)`.
     """
-    for _, run in groupby(range(1, len(views)), key=lambda i: views[i].shape[-1]):
-        group = list(run)
-        images, chosen = torch.cat([views[i] for i in group]), torch.cat([queries[i - 1] for i in group])
-        kept = kept_branches(torch.cat([paths[i - 1] for i in group]), drop) if paths else None
-        shift = torch.cat([shifts[i] for i in group]) if shifts else None
-        yield group, at_least_float32(encoder(images, kept, shift)), chosen
+    for group, tokens in encode_views(encoder, drop, views[1:], paths, shifts[1:]):
+        yield [i + 1 for i in group], at_least_float32(tokens), torch.cat([queries[i] for i in group])
 
 
 @torch.no_grad()

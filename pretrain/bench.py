@@ -192,7 +192,8 @@ def time_steps(recipe: Any, device: Any, arguments: argparse.Namespace, add: Cal
         start("plain", PlainStep(build_model(recipe).to(device), recipe, schedules), before)
     seconds = {name: value / repeats[name] for name, value in best(sides, arguments.rounds).items()}
     table("training step", seconds, count, "plain")
-    mode = f"{'compiled ' * compiles(recipe, device)}{'one by one' if fast.captured is None else 'graph'}"
+    kind = f"{'compiled ' * compiles(recipe, device)}{'joined ' * recipe.runtime.join_views}"
+    mode = f"{kind}{'one by one' if fast.captured is None else 'graph'}"
     for name, value in seconds.items():
         how = "one by one" if name == "plain" else mode
         add(mode=how, side=name, seconds=value, images_per_second=count / value, device_memory_mib=memory.get(name))

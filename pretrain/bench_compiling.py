@@ -1,7 +1,9 @@
 """Compile what training steps run, for several batch sizes beside each other: the compiler keeps it on disk, where the
 processes that are timed find it.
 
-python -m pretrain.bench_compiling FILE DEVICE CONFIG:BATCH ... [--set KEY=VALUE ...]
+python -m pretrain.bench_compiling FILE DEVICE CONFIG:BATCH[:joined] ... [--set KEY=VALUE ...]
+
+`joined` is runtime.join_views.
 """
 
 import argparse
@@ -21,7 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m pretrain.bench_compiling", description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("device")
-    parser.add_argument("sizes", nargs="+", metavar="CONFIG:BATCH")
+    parser.add_argument("sizes", nargs="+", metavar="CONFIG:BATCH[:joined]")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     arguments = parser.parse_args()
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", THREADS)  # read when torch is imported
@@ -54,8 +56,9 @@ def compile_step(size: str, device: str, overrides: list[str]) -> dict[str, Any]
     from pretrain.step import TrainingStep
 
     begin = time.perf_counter()
-    config, _, batch = size.rpartition(":")
+    config, batch, *joined = size.split(":")
     fixed = ["training.accumulate=1", f"training.batch_size={batch}", "runtime.cuda_graph=False"]
+    fixed.append(f"runtime.join_views={bool(joined)}")
     recipe, where = read_recipe(config, [*overrides, *fixed]), choose_device(device)
     model = build_model(recipe)
     for encoder in model.encoders:
@@ -63,7 +66,8 @@ def compile_step(size: str, device: str, overrides: list[str]) -> dict[str, Any]
     step = TrainingStep(model.to(where), recipe, Schedules.of(recipe, 100), where)
     keep, sample = find_method(recipe).keeps_crops(recipe), draw_sample(recipe, int(batch))
     step([to_device(sample, where, keep, choose_apply(recipe, where))], 1)
-    return {"what": recipe.name, "batch": int(batch), "seconds": time.perf_counter() - begin}
+    what = f"{recipe.name}{', joined' * bool(joined)}"
+    return {"what": what, "batch": int(batch), "seconds": time.perf_counter() - begin}
 
 
 if __name__ == "__main__":

@@ -102,6 +102,7 @@ class Runtime:
     workers: Workers | None = None  # data loading processes of a rank; 0: the training process; None: by the cores
     compile: bool | None = None  # the same computation up to rounding; None: on a GPU, unless training.deterministic
     cuda_graph: bool = True  # on one GPU, a step is recorded once and replayed
+    join_views: bool = False  # views of all sizes go through the linear layers together: the same up to rounding
     activation_checkpointing: bool = False
     log_every: PositiveInt = 10  # steps
     checkpoint_minutes: Positive = 10.0  # between training states, which are written beside the training

@@ -46,6 +46,8 @@ class TrainingStep:
         self.dtype = choose_dtype(recipe.training.precision, device, float16_on_cpu=True)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
         self.rates = Rates(schedules, device, self.parameters[0].dtype)
+        for encoder in model.encoders:
+            encoder.joins_sizes = recipe.runtime.join_views
         if compiles(recipe, device):
             compile_encoders(model)
         self.wrapped: Any = wrap(model)

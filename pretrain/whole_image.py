@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import nn
 from flsl.architecture import EncoderConfig
 from flsl.encoder import Encoder, kept_branches
 from flsl.model import at_least_float32
+from flsl.multi_crop import encode_views
 from flsl.runtime.schema import section
 from pretrain import recipe
 from pretrain.batch import Batch
@@ -55,12 +55,8 @@ class ImageNetwork(nn.Module):
     def summaries(self, views: Sequence[torch.Tensor], paths: Sequence[torch.Tensor] = ()) -> torch.Tensor:
         """Encode views, each `(B, 3, s, s)`, into `(views * B, D)`, view by view; those of one size that follow each other
         share a pass. `paths` are those of `tokens`."""
-        found = []
-        for _, run in groupby(range(len(views)), key=lambda i: views[i].shape[-1]):
-            group = list(run)
-            tokens = self.tokens([views[i] for i in group], [paths[i] for i in group] if paths else ())
-            found.append(tokens[:, 0] if self.backbone.config.class_token else tokens.mean(1))
-        return torch.cat(found)
+        encoded = encode_views(self.backbone, self.drop, views, paths, prefix=True)
+        return torch.cat([t[:, 0] if self.backbone.config.class_token else t.mean(1) for _, t in encoded])
 
     def forward(
         self, views: Sequence[torch.Tensor], paths: Sequence[torch.Tensor] = (), apart: bool = False

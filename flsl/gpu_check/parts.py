@@ -12,7 +12,8 @@ TESTS = ("pytest", "xdist", *BASE)
 DETECTION = ("mmcv", "mmdet", "pycocotools", "faster_coco_eval")
 S16, S8 = "configs/pretrain/flsl_vit-s16_in1k_300e.py", "configs/pretrain/flsl_vit-s8_in1k_300e.py"
 DEMO = "configs/pretrain/flsl_demo.py"
-SIZES = ("512", "256", "64", "16")
+SMALL = ("64", "16")
+SIZES = ("512", "256", *SMALL)
 COMMON = ("training.precision=auto", "runtime.activation_checkpointing=False")
 
 
@@ -48,7 +49,7 @@ def all_parts(device: str, cores: int) -> tuple[Part, ...]:
             "compiling", "what the next parts run, compiled", 150, BASE, (_compiling(device),), needs_gpu=True,
             beside=beside,
         ),
-        Part("compiled", "training steps, compiled", 110, BASE, _compiled(device), needs_gpu=True),
+        Part("compiled", "training steps, compiled", 122, BASE, _compiled(device), needs_gpu=True),
         Part("uncompiled", "training steps, not compiled, and plain ones", 100, BASE, _uncompiled(device), needs_gpu=True),
         _of_tests("busy", "kernels of a step, and how long the GPU is busy", 60, device, needs_gpu=True),
         Part("davis", "label propagation: seconds per frame", 60, BASE, _davis(device), needs_gpu=True),
@@ -81,14 +82,24 @@ def _bench(name: str, device: str, *words: str) -> Step:
 
 def _compiling(device: str) -> Step:
     sizes = [f"{recipe}:{batch}" for recipe, batches in ((S16, SIZES), (S8, ("64",))) for batch in batches]
+    sizes += [f"{S16}:{batch}:joined" for batch in SMALL]
     sets = (word for change in COMMON for word in ("--set", change))
     return Step("compiling", ("pretrain.bench_compiling", "{found}", device, *sizes, *sets), "rows")
 
 
 def _compiled(device: str) -> tuple[Step, ...]:
     """What was never measured, or is a goal, comes first; a batch size that is not compiled yet takes half a minute."""
-    sizes = (S8, ("64",), ()), (S16, ("64", "16", "512", "256"), ()), (S16, ("64",), ("runtime.cuda_graph=False",))
-    return (_series("compiled", device, *sizes),)
+    return (
+        _series(
+            "compiled",
+            device,
+            (S8, ("64",), ()),
+            (S16, SMALL, ()),
+            (S16, SMALL, ("runtime.join_views=True",)),
+            (S16, ("512", "256"), ()),
+            (S16, ("64",), ("runtime.cuda_graph=False",)),
+        ),
+    )
 
 
 def _uncompiled(device: str) -> tuple[Step, ...]:
@@ -98,10 +109,10 @@ def _uncompiled(device: str) -> tuple[Step, ...]:
         _series(
             "uncompiled",
             device,
-            (S16, ("64", "16"), eager, *plain),
+            (S16, SMALL, eager, *plain),
             (S8, ("64",), eager, *plain),
             (S8, ("64",), graph),
-            (S16, ("64", "16", "512", "256"), graph),
+            (S16, (*SMALL, "512", "256"), graph),
             (S16, ("512",), eager),
             (S16, ("256",), eager, *plain),
         ),

@@ -286,8 +286,10 @@ def test_what_is_timed_compiled_is_compiled_before():
     sizes, changes = set(), set()
     for command in [list(c) for is_one, c in groupby(timed.words[2:], lambda word: word != "--") if is_one]:
         asked = bench.build_parser().parse_args(command)
-        sizes |= {f"{asked.config}:{batch}" for batch in asked.batch}
-        changes |= {change for change in asked.overrides if not change.startswith("runtime.cuda_graph")}
+        form = ":joined" * ("runtime.join_views=True" in asked.overrides)
+        sizes |= {f"{asked.config}:{batch}{form}" for batch in asked.batch}
+        apart = ("runtime.cuda_graph", "runtime.join_views")
+        changes |= {change for change in asked.overrides if not change.startswith(apart)}
     assert sizes == {word for word in before.words if word.startswith("configs/")}
     assert set(changes) == {word for word in before.words if "=" in word}
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from flsl.architecture import EncoderConfig
+from flsl.encoder import Encoder
+from flsl.multi_crop import encode_views
 from flsl.objective import HeadConfig
 from flsl.sampling import draw_queries
 from pretrain.batch import Batch
@@ -37,10 +39,12 @@ def draw_batch(seed, dtype=torch.float64, batch=3, device="cpu"):
     return Batch([view.to(device) for view in views], {"queries": [places.to(device) for places in queries]})
 
 
+@pytest.mark.parametrize("join", [False, True], ids=["apart", "joined"])
 @pytest.mark.parametrize("shift", [0, 64])
-def test_fast_step_equals_plain_step(device, shift):
+def test_fast_step_equals_plain_step(device, shift, join):
     torch.manual_seed(0)
     recipe, schedules = setting()
+    recipe = replace(recipe, runtime=replace(recipe.runtime, join_views=join))
     if device.type == "cuda":  # whose optimizer has its learning rate in float32: both sides get such a one
         schedules.lr[:] = schedules.lr.astype(np.float32)
     model = Method(ENCODER, HeadConfig(16, 32, 16)).double().to(device)
@@ -97,6 +101,30 @@ def test_activation_checkpointing_gives_equal_gradients():
     assert all(torch.equal(a, b) for a, b in zip(*gradients))
 
 
+@pytest.mark.parametrize("recomputed", [False, True])
+@pytest.mark.parametrize("prefix", [False, True])
+def test_joined_views_have_the_tokens_and_gradients_of_separate_ones(prefix, recomputed):
+    """With class and register tokens, positions of their own, and stochastic depth that was drawn."""
+    torch.manual_seed(0)
+    config = replace(ENCODER, class_token=True, register_tokens=2)
+    encoder = Encoder(config, drop_path=0.5).double()
+    encoder.set_grad_checkpointing(recomputed)
+    views = draw_batch(0).views
+    paths = [torch.rand(len(view), 2, 2, dtype=torch.float64) for view in views]
+    shifts = [torch.rand(len(view), 2, dtype=torch.float64) for view in views]
+    drop = torch.tensor([0.3, 0.5], dtype=torch.float64)[:, None, None]
+    found = []
+    for encoder.joins_sizes in (False, True):
+        encoder.zero_grad()
+        encoded = encode_views(encoder, drop, views, paths, shifts, prefix)
+        torch.cat([tokens.flatten(0, 1) for _, tokens in encoded])[::3].pow(2).mean().backward()
+        tokens, gradients = (tokens for _, tokens in encoded), (p.grad for p in encoder.parameters() if p.requires_grad)
+        found.append([[group for group, _ in encoded], *tokens, *gradients])
+    assert found[0][0] == found[1][0] == [[0, 1], [2, 3]]
+    for ours, theirs in zip(found[1][1:], found[0][1:], strict=True):
+        assert torch.allclose(ours, theirs, rtol=0, atol=1e-12)
+
+
 def test_empty_centroids_stay_finite():
     model = Method(ENCODER, HeadConfig(16, 32, 16))
     with torch.no_grad():  # student assignments so sharp that probabilities underflow to 0
@@ -125,17 +153,19 @@ def test_explicit_attention_equals_the_fused_one():
 
 
 @pytest.mark.slow
-def test_compiled_step_equals_plain_step(device):
+@pytest.mark.parametrize("join", [False, True], ids=["apart", "joined"])
+def test_compiled_step_equals_plain_step(device, join):
     """torch.compile needs a C++ compiler on a CPU. Blocks are compiled once for all; pictures of other sizes are not."""
     if device.type == "cpu" and not shutil.which("g++"):
         pytest.skip("no g++")
     from torch._dynamo.utils import counters
 
+    torch.compiler.reset()
     counters.clear()
     torch.manual_seed(0)
     recipe, schedules = setting()
     model = Method(ENCODER, HeadConfig(16, 32, 16)).to(device)
-    compiled = replace(recipe, runtime=replace(recipe.runtime, compile=True))
+    compiled = replace(recipe, runtime=replace(recipe.runtime, compile=True, join_views=join))
     fast = TrainingStep(copy.deepcopy(model), compiled, schedules, device)
     plain = PlainStep(copy.deepcopy(model), recipe, schedules)
     for step in range(3):
@@ -143,6 +173,6 @@ def test_compiled_step_equals_plain_step(device):
         assert float(ours["loss"]) == pytest.approx(theirs["loss"], rel=1e-4), step
     assert list(fast.model.state_dict()) == list(model.state_dict())
     graphs = counters["stats"]["unique_graphs"]
-    assert graphs == 3  # of the teacher, and of the student's two sizes
+    assert graphs == 3 - join  # of the teacher, and of the student's two sizes
     fast.model.teacher.backbone.feature_maps(torch.randn(1, 3, 64, 40, device=device))
     assert counters["stats"]["unique_graphs"] == graphs
