@@ -230,10 +230,11 @@ def _check_same(a: Record, b: Record) -> None:
         ("protocol", a.protocol, b.protocol),
         ("data set", f"{a.dataset.name} {a.dataset.split}", f"{b.dataset.name} {b.dataset.split}"),
         ("annotations", a.dataset.annotation_sha256, b.dataset.annotation_sha256),
+        ("training data", a.dataset.train_sha256, b.dataset.train_sha256),
     ):
         if one != other:
             raise UserError(
-                f"{a.model.name} and {b.model.name} cannot be compared: the {what} differs ({one} and {other}). "
+                f"{a.model.name} and {b.model.name} cannot be compared: the {what} differs ({one or 'unknown'} and {other or 'unknown'}). "
                 "Give records of one protocol on the same data."
             )
 

@@ -5,7 +5,7 @@ import dataclasses
 import io
 import json
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Row:
     split: str
     official: bool
     annotation_sha256: str
+    train_sha256: str
     rank: int
     model: str
     method: str
@@ -95,13 +96,30 @@ class Leaderboard:
 
 
 def board_of(record: Record) -> tuple[str, ...]:
-    """Return the ranking that a record belongs to: benchmark, protocol with version, data set, split, headline."""
+    """Return the ranking that a record belongs to: benchmark, protocol with version, data set, split, what is learned from,
+    headline."""
     data = record.dataset
-    part = (data.name, data.split, data.annotation_sha256 or "", str(data.official), str(data.items_expected))
+    digests = (data.annotation_sha256 or "", data.train_sha256 or "")
+    part = (data.name, data.split, *digests, str(data.official), str(data.items_expected))
     return (record.benchmark, record.protocol, *part, record.headline)
 
 
-def title_of(row: Row) -> str:
+def titles_of(rows: Iterable[Row]) -> dict[tuple[str, ...], str]:
+    """Return the title of each ranking by its board; where two of a protocol would read alike, what their data are known by."""
+    boards = {row.board: row for row in rows}
+    alike = Counter((_title(row), row.protocol) for row in boards.values())
+    return {
+        board: _title(row) + (_digests(row) if alike[_title(row), row.protocol] > 1 else "")
+        for board, row in boards.items()
+    }
+
+
+def _digests(row: Row) -> str:
+    learned = f", learned from {row.train_sha256[:8]}" if row.train_sha256 else ""
+    return f", annotations {row.annotation_sha256[:8] or 'unknown'}{learned}"
+
+
+def _title(row: Row) -> str:
     """Return the title of a row's ranking: benchmark, data and how much of it."""
     benchmark = BENCHMARKS[row.benchmark].title if row.benchmark in BENCHMARKS else row.benchmark
     named = row.dataset.lower() in benchmark.lower().replace(" ", "")
@@ -210,6 +228,7 @@ def _row(records: list[Record]) -> Row:
         split=data.split,
         official=data.official,
         annotation_sha256=data.annotation_sha256 or "",
+        train_sha256=data.train_sha256 or "",
         rank=0,
         model=model.name,
         method=model.method,

@@ -1,14 +1,12 @@
 """The leaderboard as one self-contained page: overview, measured and published rows, scatter plot, every record."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 
 from results.benchmarks import METRIC_COLUMNS
 from results.escape import as_html
-from results.leaderboard import RANKS, Leaderboard, Row, title_of
+from results.leaderboard import RANKS, Leaderboard, Row, titles_of
 from results.page import make_page
 from results.paper import TABLES, adapter_of
 from results.published import Figure, Published
@@ -36,12 +34,9 @@ def leaderboard_page(board: Leaderboard, published: Published) -> str:
     boards: dict[tuple, dict[str, Any]] = {}
     rows: list[dict[str, Any]] = []  # `board` is the key of one until all are known
     records: list[dict[str, Any]] = []
-    rankings = [list(members) for _, members in groupby(board.rows, key=lambda row: row.board)]
-    titles = Counter((title_of(of[0]), of[0].protocol) for of in rankings)
+    titles = titles_of(board.rows)
     for row in board.rows:
-        title = title_of(row)
-        if titles[title, row.protocol] > 1:
-            title += f", annotations {row.annotation_sha256[:8] or 'unknown'}"
+        title = titles[row.board]
         boards.setdefault(row.board, _board(row.protocol, row.headline, title, row.official, measured=True))
         rows.append({"board": row.board, **_measured(row, len(records), published)})
         records += [_details(record) for record in row.records]

@@ -125,6 +125,7 @@ class Dataset:
     items_evaluated: Count
     item: str = "images"
     annotation_sha256: str | None = None
+    train_sha256: str | None = None  # of what is learned from, where the protocol leaves that to the data
 
 
 @section_of_a_record

@@ -128,6 +128,7 @@ def _evidence(record: Mapping[str, Any], path: Path) -> str:
         "data": f"{data['name']} {data['split']}, {data['items_evaluated']} of {data['items_expected']} {data['item']}",
         "official data": "yes" if data["official"] else "no",
         "annotations sha256": data["annotation_sha256"],
+        "learned from sha256": data["train_sha256"],
         "recipe sha256": record["config_sha256"],
         "seed": record["seed"],
         "code": f"commit {record['code'].get('commit')}, changed: {record['code'].get('dirty')}",

@@ -51,7 +51,8 @@ def sensitivities(rows: Sequence[Row]) -> list[Sensitivity]:
     """
     groups: dict[tuple, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[row.benchmark, row.dataset, row.split, row.annotation_sha256, row.items].append(row)
+        digests = row.annotation_sha256, row.train_sha256
+        groups[row.benchmark, row.dataset, row.split, digests, row.items].append(row)
     tables = [_sensitivity(members) for members in groups.values()]
     return [table for table in tables if table.agreements]
 

@@ -153,11 +153,12 @@ def store_path(record: Record) -> Path:
     A part of the data (`--videos`) is data of its own.
     """
     data, model = record.dataset, record.model
+    digests = "".join(f".{digest[:8]}" for digest in (data.annotation_sha256, data.train_sha256) if digest)
     part = "" if record.status == "complete" else f".part-{config_hash({'items': sorted(record.per_item)})[:8]}"
     parts = (
         record.benchmark,
         record.protocol.replace("/", "."),
-        f"{data.name}.{data.split}" + (f".{data.annotation_sha256[:8]}" if data.annotation_sha256 else "") + part,
+        f"{data.name}.{data.split}{digests}{part}",
         f"{model.name}.{model.fingerprint[:12]}.{record.config_sha256[:8]}",
         f"seed{record.seed}",
     )

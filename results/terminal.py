@@ -11,7 +11,7 @@ from rich.text import Text
 
 from flsl.runtime.text import printable
 from results.benchmarks import METRIC_COLUMNS
-from results.leaderboard import RANKS, Row, title_of
+from results.leaderboard import RANKS, Row, titles_of
 
 ROWS_SHOWN = 25  # of each ranking; the CSV file has all
 ALWAYS = 4  # columns of a ranking that no terminal is too narrow for: rank, model, headline, interval
@@ -26,11 +26,11 @@ def console() -> Console:
 
 def print_leaderboard(rows: list[Row]) -> None:
     """Print one table per ranking, best first: rank, model, headline and its interval, then what the terminal has room for."""
-    out = console()
-    for _, members in groupby(rows, key=lambda row: row.board):
+    out, titles = console(), titles_of(rows)
+    for board, members in groupby(rows, key=lambda row: row.board):
         group = list(members)
         first, shown = group[0], group[:ROWS_SHOWN]
-        out.print(Text(printable(f"{title_of(first)} ({first.protocol})"), style="bold"))
+        out.print(Text(printable(f"{titles[board]} ({first.protocol})"), style="bold"))
         others = [name for name in METRIC_COLUMNS if name in first.metrics and name != first.headline]
         columns = [
             _Column("rank", [str(row.rank) for row in shown], right=True),

@@ -76,6 +76,7 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
                 items_evaluated=classified,
                 item=run.benchmark.item,
                 annotation_sha256=boxes.annotation_sha256,
+                train_sha256=boxes.train_sha256,
             ),
             values=values,
             intervals=intervals,

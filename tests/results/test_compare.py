@@ -126,6 +126,7 @@ def test_holm_as_in_the_textbook(scored):
         ({"protocol": "davis2017/dino@2"}, "protocol differs"),
         ({"split": "mini"}, "data set differs"),
         ({"annotation_sha256": "00"}, "annotations differs"),
+        ({"train_sha256": "00"}, r"training data differs \(unknown and 00\)"),
     ],
 )
 def test_other_protocols_and_data_are_refused(scored, change, words):

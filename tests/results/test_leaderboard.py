@@ -159,6 +159,7 @@ def test_equal_copies_count_once_and_contradictions_are_left_out(make_record, da
         {"split": "mini"},
         {"official": False},
         {"annotation_sha256": "00" * 32},
+        {"train_sha256": "00" * 32},
         {"items_expected": 29, "items_evaluated": 29},
     ],
 )
@@ -171,6 +172,20 @@ def test_other_protocols_and_data_have_their_own_ranking(make_record, davis_scor
     else:
         other = make_record(**{"name": "b", **change})
     assert [row.rank for row in rows_of([make_record(), other]).rows] == [1, 1]
+
+
+def test_rankings_that_read_alike_say_what_their_data_are_known_by(make_record, write_records, cli, tmp_path):
+    records = [make_record(train_sha256=digest * 32) for digest in ("12", "34")]
+    code, out, _ = cli("leaderboard", "--records", write_records(*records), "--out", tmp_path / "l.csv")
+    assert code == 0
+    titles = [
+        f"DAVIS 2017 val, 30 sequences, annotations cdcdcdcd, learned from {digest * 4}" for digest in ("12", "34")
+    ]
+    assert [line for line in out.splitlines() if "30 sequences, a" in line] == [
+        f"{t} (davis2017/dino@1)" for t in titles
+    ]
+    page = (tmp_path / "l.html").read_text()
+    assert all(page.count(f'"{title}"') == 1 for title in titles)
 
 
 def test_one_encoder_fine_tuned_in_two_ways_has_two_rows(make_record, write_records, davis_scores, cli, tmp_path):
@@ -211,7 +226,7 @@ def test_columns_are_fixed(make_record, write_records, cli, tmp_path):
     cli("leaderboard", "--records", write_records(make_record()), "--out", tmp_path / "l.csv")
     header = (tmp_path / "l.csv").read_text().splitlines()[0]
     assert header == (
-        "benchmark,protocol,dataset,split,official,annotation_sha256,rank,model,method,architecture,patch_size,"
+        "benchmark,protocol,dataset,split,official,annotation_sha256,train_sha256,rank,model,method,architecture,patch_size,"
         "parameters,fingerprint,recipe,headline,value,interval_low,interval_high,seeds,seed_std,items,item,"
         "J&F,J,F,box_AP,box_AP50,box_AP75,mask_AP,mask_AP50,mask_AP75,AP,AP50,AP75,mIoU,mIoU_K500"
     )

@@ -202,6 +202,7 @@ def test_store_paths_keep_units_apart_and_stay_inside(make_record):
         {"fingerprint": "cd" * 32},
         {"protocol": "davis2017/dino@2"},
         {"annotation_sha256": "ef" * 32},
+        {"train_sha256": "ef" * 32},
         {"config_sha256": "12345678"},
         {"name": "../../etc"},
         {"name": ".."},

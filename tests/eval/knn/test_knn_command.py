@@ -10,7 +10,11 @@ import torch
 from PIL import Image
 
 from eval.__main__ import COMMANDS, main
+from flsl.runtime.errors import UserError
 from pretrain.dataset import find_images
+from results.compare import compare_records
+from results.leaderboard import build_leaderboard
+from results.store import load_records
 
 ENCODER = "random:vit_micro/16"
 COLORS = {"n01440764": (250, 30, 30), "n01443537": (30, 250, 30), "n02123045": (30, 30, 250)}
@@ -159,6 +163,14 @@ def test_other_labels_to_learn_from_are_another_question(imagenet, tmp_path, cap
         path.write_text(path.read_text().replace("<name>other", "<name>another"))
     assert run_knn("--checkpoint", ENCODER, "--data", data, "--out", tmp_path / "out") == 2
     assert "learned from" in capsys.readouterr().err
+    # Their results are neither ranked together nor compared.
+    assert run_knn("--checkpoint", ENCODER, "--data", data, "--out", tmp_path / "other", "--name", "b") == 0
+    records = load_records([tmp_path / "out", tmp_path / "other"]).records
+    first, second = (record.dataset for record in records.values())
+    assert (first.annotation_sha256, first.items_expected) == (second.annotation_sha256, second.items_expected)
+    assert len({row.board for row in build_leaderboard(records).rows}) == 2
+    with pytest.raises(UserError, match=r"training data differs \(.{64} and .{64}\)"):
+        compare_records(*records.values())
 
 
 def name_that_no_record_can_hold(root):
