@@ -125,13 +125,13 @@ class EncoderConfig:
 
     def beyond_weights(self) -> dict[str, Any]:
         """Return what makes another function of the same tensors, where it is not the usual: heads of 64, positions as DINO's,
-        images normalized as ImageNet's."""
+        images normalized as ImageNet's, norms of a plain ViT with epsilon 1e-6 (a network of timm's has its own by its name)."""
         found: dict[str, Any] = {}
         if self.architecture == "custom" and self.embed_dim % 64 == 0 and self.num_heads != self.embed_dim // 64:
             found["num_heads"] = self.num_heads
         if self.position_interpolation != "dino":
             found["position_interpolation"] = self.position_interpolation
-        for name in ("image_mean", "image_std"):
+        for name in ("image_mean", "image_std", *(("norm_eps",) if self.timm_model is None else ())):
             if getattr(self, name) != getattr(EncoderConfig, name):
                 found[name] = getattr(self, name)
         return found

@@ -44,7 +44,7 @@ class LoadedEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """What tells this encoder from others, taken once: the `fingerprint` of its tensors, and, where it is not the usual,
-        what else makes its features (heads, how positions are resized, how images are normalized)."""
+        what else makes its features (heads, how positions are resized, how images are normalized, the norms' epsilon)."""
         proof, more = fingerprint(self.encoder), self.encoder.config.beyond_weights()
         return hashlib.sha256(f"{proof} {json.dumps(more)}".encode()).hexdigest() if more else proof
 

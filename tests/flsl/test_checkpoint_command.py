@@ -63,11 +63,12 @@ def test_inspect_json_is_what_records_hold(dino, capsys):
     ]
 
 
-def test_another_normalization_of_images_is_another_encoder(tmp_path):
-    """Most benchmarks normalize as the encoder says: a result by one mean is none by another."""
+@pytest.mark.parametrize("change", [{"image_mean": (0.5, 0.5, 0.5)}, {"norm_eps": 1e-5}, {"norm_eps": 1e-12}])
+def test_another_normalization_is_another_encoder(tmp_path, change):
+    """Most benchmarks normalize as the encoder says: a result by one mean is none by another, nor by another epsilon."""
     found = []
-    for mean in (EncoderConfig.image_mean, (0.5, 0.5, 0.5)):
-        made = untrained(EncoderConfig("vit_nano", image_mean=mean)).encoder
+    for fields in ({}, change):
+        made = untrained(EncoderConfig("vit_nano", **fields)).encoder
         found.append(load_encoder(save_encoder(made, tmp_path / "e.safetensors", method="m", name="n")))
     assert fingerprint(found[0].encoder) == fingerprint(found[1].encoder) == found[0].fingerprint
     assert found[1].fingerprint != found[0].fingerprint

@@ -184,6 +184,8 @@ def test_dinov3(tmp_path, layout, gated):
     assert [tuple(m.shape) for m in maps] == [(1, 128, 2, 3)] * 2
     again = save_encoder(loaded.encoder, tmp_path / "ours.safetensors", method="DINOv3", name="tiny")
     assert fingerprint(load_encoder(again).encoder) == fingerprint(loaded.encoder)
+    # Its epsilon follows from the network's name: no reason for another fingerprint.
+    assert loaded.encoder.config.beyond_weights() == {"position_interpolation": "size"}
 
 
 @pytest.mark.parametrize(
