@@ -15,7 +15,8 @@ from flsl.runtime.errors import UserError
 from flsl.timm_network import create_network, describe_network, is_plain
 from flsl.weights import WeightFile, read_weights
 
-METHODS = {"dinov3": "DINOv3", "lvd1689m": "DINOv3", "dinov2": "DINOv2", "lvd142m": "DINOv2"} | {
+METHODS = {  # the first that is part of a name
+    "dinov3": "DINOv3", "lvd1689m": "DINOv3", "reg4_dinov2": "DINOv2 with registers", "dinov2": "DINOv2", "lvd142m": "DINOv2",
     "dino": "DINO", "mae": "MAE", "siglip": "SigLIP", "clip": "CLIP", "beit": "BEiT", "eva": "EVA", "mim": "EVA",
 }  # fmt: skip
 # What a name says of a plain ViT; the rest comes from the file. A file of another size then does not fit, key by key.

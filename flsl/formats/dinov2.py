@@ -21,9 +21,9 @@ def read(file: WeightFile, branch: str | None) -> Found | None:
     own = "mask_token" in state or "register_tokens" in state
     if not own or "blocks.0.ls1.gamma" not in state or "pos_embed" not in state:
         return None
-    resize = "size" if "register_tokens" in state else "dino"
+    method, resize = ("DINOv2 with registers", "size") if "register_tokens" in state else ("DINOv2", "dino")
     state, unused = drop(state, ("mask_token",))
     facts = {"position_interpolation": resize, "norm_eps": 1e-6}
     layout = "DINOv2 training checkpoint" if side else "DINOv2 backbone"
     run = run_arguments(file.tree)
-    return Found(layout, "DINOv2", rename(state, NAMES), facts, unused + others, run, branch=side)
+    return Found(layout, method, rename(state, NAMES), facts, unused + others, run, branch=side)

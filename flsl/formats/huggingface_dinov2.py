@@ -34,6 +34,7 @@ def read(file: WeightFile, branch: str | None) -> Found | None:
         return None
     state, dropped = drop(state, ("embeddings.mask_token", "classifier."))
     dropped += [key for key in everything if not key.startswith(prefix)]
-    resize = "size" if "embeddings.register_tokens" in state else "size_plain"
+    registers = "embeddings.register_tokens" in state
+    method, resize = ("DINOv2 with registers", "size") if registers else ("DINOv2", "size_plain")
     facts = {"position_interpolation": resize, "norm_eps": 1e-6} | config_facts(file)
-    return Found("Hugging Face DINOv2", "DINOv2", join_qkv(rename(state, NAMES)), facts, dropped)
+    return Found("Hugging Face DINOv2", method, join_qkv(rename(state, NAMES)), facts, dropped)

@@ -14,6 +14,8 @@ from flsl.position import sincos_table
 from flsl.runtime.errors import UserError
 from flsl.timm_network import create_network
 
+DINOV2 = {0: "DINOv2", 4: "DINOv2 with registers"}  # by the number of registers
+
 
 def with_sines(weights, rows_first=False):
     """Put the fixed table with a zero row for the class token into the weights; MoCo's halves change places."""
@@ -127,7 +129,7 @@ def test_dinov2(tmp_path, registers, layout):
         state = {"teacher": prefixed(state, "backbone.") | layers("dino_head.last_layer")}
     torch.save(state, tmp_path / "dinov2.pth")
     loaded = check(tmp_path / "dinov2.pth", weights, heads=1, positions="size" if registers else "dino")
-    assert (loaded.method, loaded.encoder.config.register_tokens) == ("DINOv2", registers)
+    assert (loaded.method, loaded.encoder.config.register_tokens) == (DINOV2[registers], registers)
     assert "mask_token" in loaded.dropped
 
 
@@ -169,7 +171,7 @@ def test_hugging_face_dinov2(tmp_path, registers):
     weights = random_weights(layer_scale=True, registers=registers)
     save_file(hugging_face_dinov2(weights) | {"embeddings.mask_token": torch.zeros(1, 64)}, tmp_path / "m.safetensors")
     positions = "size" if registers else "size_plain"
-    assert check(tmp_path / "m.safetensors", weights, heads=1, positions=positions).method == "DINOv2"
+    assert check(tmp_path / "m.safetensors", weights, heads=1, positions=positions).method == DINOV2[registers]
 
 
 @pytest.mark.parametrize("gated", [False, True])

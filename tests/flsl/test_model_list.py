@@ -57,6 +57,7 @@ def test_entries_are_well_formed():
         assert model.checksum is None or re.fullmatch(r"(sha256|md5):[0-9a-f]{6,64}", model.checksum)
         assert model.architecture in ARCHITECTURES or model.method == "DINOv3"
         assert model.paper.startswith("arXiv:")
+        assert (model.method == "DINOv2 with registers") == ("_reg4" in model.name)
 
 
 def test_published_scores_exist():

@@ -52,6 +52,11 @@ def test_features_are_timms(tmp_path, cache, name, plain):
         loaded.encoder(torch.zeros(1, 3, 3 * patch, 4 * patch + 1))
 
 
+def test_dinov2_with_registers_is_called_so(cache):
+    timm_network("vit_small_patch14_reg4_dinov2", cache, img_size=28)
+    assert load_encoder("timm:vit_small_patch14_reg4_dinov2").method == "DINOv2 with registers"
+
+
 def test_absent_weights_say_where_to_get_them_and_put_them(cache, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(cache / "none"))
     with pytest.raises(UserError, match=r"huggingface\.co/timm/vit_small_patch16_dinov3\.lvd1689m") as error:
