@@ -1,5 +1,6 @@
 """Networks that timm has and that are no plain ViT: rotary positions (DINOv3, EVA-02), relative ones (BEiT), CLIP, ..."""
 
+import difflib
 from typing import Any, Literal
 
 import timm
@@ -20,7 +21,7 @@ def create_network(name: str, **arguments: Any) -> Any:
         UserError: timm does not know the name (near ones are given), or it is no ViT.
     """
     if not timm.is_model(name.split(".")[0]):
-        near = timm.list_models(f"*{name.split('.')[0].split('_patch')[0]}*")[:8]
+        near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3)
         raise UserError(
             f"timm {timm.__version__} has no network {name!r}. "
             f"{'Near names: ' + ', '.join(near) if near else 'See timm.list_models()'}."

@@ -5,7 +5,6 @@ the position table follows from their number. A timm config.json beside the file
 epsilon and the image normalization are then its own.
 """
 
-import timm
 import torch
 
 from flsl.formats.found import Found, drop, is_vit, rename, run_arguments, tensors_of
@@ -35,13 +34,19 @@ def _facts(file: WeightFile) -> dict[str, object]:
         raise UserError(
             f"checkpoint {file.path}: model_args of config.json must be an object, but is {arguments!r:.80}"
         )
-    if isinstance(name, str) and timm.is_model(name):
+    if name is not None:
         arguments |= {"depth": 1} if "depth" in arguments else {}  # what is asked is the same in all blocks
-        with torch.device("meta"):  # its description is wanted, not its weights
-            network = create_network(name, **arguments)
+        try:
+            with torch.device("meta"):  # its description is wanted, not its weights
+                network = create_network(str(name), **arguments)
+        except UserError as error:
+            raise UserError(
+                f"{file.path.with_name('config.json')}: architecture must be a ViT that timm can build, but is {name!r:.80}: "
+                f"{error} Correct it, or move the file away: heads of 64 and an epsilon of 1e-6 are then taken."
+            ) from error
         if not is_plain(network):
             raise UserError(f"checkpoint {file.path}: config.json names timm's {name}, no plain ViT. Use timm:{name}.")
-        facts |= {key: getattr(describe_network(network, name), key) for key in ("num_heads", "norm_eps")}
+        facts |= {key: getattr(describe_network(network, str(name)), key) for key in ("num_heads", "norm_eps")}
     pretrained = file.config.get("pretrained_cfg")
     for field, key in (("image_mean", "mean"), ("image_std", "std")):
         if isinstance(pretrained, dict) and isinstance(pretrained.get(key), list) and len(pretrained[key]) == 3:

@@ -273,6 +273,21 @@ def test_a_damaged_description_is_not_taken_for_none(tmp_path, name, content, pa
     refused(tmp_path / "model.safetensors", part)
 
 
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("vit_samll_patch16_224", ["has no network 'vit_samll_patch16_224'", "Near names: vit_small_patch16_224"]),
+        ("vit_base_patch16_224.nobodys", ["cannot build 'vit_base_patch16_224.nobodys'"]),
+        ("resnet18", ["is no vision transformer"]),
+        (["vit"], ["but is ['vit']"]),
+    ],
+)
+def test_a_network_that_timm_does_not_know_is_not_taken_for_the_usual(tmp_path, name, parts):
+    save_file(random_weights(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": name}))
+    refused(tmp_path, f"{tmp_path / 'config.json'}: architecture must be", *parts, "move the file away")
+
+
 def test_a_description_of_too_many_blocks_is_not_built(tmp_path):
     save_file(random_weights(width=128), tmp_path / "model.safetensors")
     asked = {"num_heads": 4, "embed_dim": 128, "depth": 10**9}

@@ -101,7 +101,7 @@ def test_sharded_safetensors_folder(tmp_path):
     }
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     pretrained = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
-    (tmp_path / "config.json").write_text(json.dumps({"architecture": "vit", "pretrained_cfg": pretrained}))
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": pretrained}))
     loaded = check(tmp_path, weights, heads=1, positions="size")
     assert loaded.encoder.config.image_std == (0.5, 0.5, 0.5)
     assert "not ImageNet's" in loaded.warnings[0]
