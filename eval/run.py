@@ -248,6 +248,7 @@ class Run:
         values: Mapping[str, float | None],
         intervals: Mapping[str, Interval | None],
         items: int,
+        headline: str | None = None,
         config: Mapping[str, Any] | None = None,
         per_item: dict[str, dict[str, float]] | None = None,
         files: dict[str, str] | None = None,
@@ -267,6 +268,7 @@ class Run:
             values: scores by the names that the benchmark declares.
             intervals: of some of them.
             items: evaluated in all, for the throughput.
+            headline: the metric that ranks, where the protocol's constants name it; None takes the declared one.
             config: resolved recipe or constants; its hash tells recipes apart on a leaderboard.
             per_item: scores of single items.
             files: what else was written -> path relative to `out`.
@@ -277,7 +279,7 @@ class Run:
         Raises:
             UserError: a metric that the benchmark does not declare, an impossible value, or the disk refuses.
         """
-        headline = self.benchmark.headline_of(protocol)
+        headline = headline or self.benchmark.headline_of(protocol)
         record = Record(
             model=Model(**model),
             benchmark=self.benchmark.key,

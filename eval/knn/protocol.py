@@ -21,6 +21,11 @@ class Protocol:
     headline_neighbors: int = 20
 
     @property
+    def headline(self) -> str:
+        """The metric that ranks, and the score of single images: the one that `results.benchmarks` declares."""
+        return f"vote_k{self.headline_neighbors}"
+
+    @property
     def tokens(self) -> int:
         """Tokens of an image."""
         return self.grid**2

@@ -61,12 +61,12 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
         with run.watch.phase("scoring"):
             values, intervals = knn_scores(predictions)
         classified = len(predictions["truth"])
-        headline = run.benchmark.headline_of(protocol.name)
-        column = protocol.neighbors.index(int(headline.removeprefix("vote_k")))
+        column = protocol.neighbors.index(protocol.headline_neighbors)
         right = predictions["vote_prediction"][:, column] == predictions["truth"]
         return run.finish(
             model=model.model,
             protocol=protocol.name,
+            headline=protocol.headline,
             dataset=Dataset(
                 name=boxes.name,
                 split="val",
@@ -82,7 +82,9 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
             intervals=intervals,
             items=classified,
             config=dataclasses.asdict(protocol),
-            per_item={str(name): {headline: 100.0 * hit} for name, hit in zip(predictions["image"], right.tolist())},
+            per_item={
+                str(name): {protocol.headline: 100.0 * hit} for name, hit in zip(predictions["image"], right.tolist())
+            },
             files={"predictions": PREDICTIONS},
             warnings=model.warnings + warnings,
         )

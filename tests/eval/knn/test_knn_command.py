@@ -1,5 +1,6 @@
 """`python -m eval knn` on all data layouts, and its errors."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -10,11 +11,13 @@ import torch
 from PIL import Image
 
 from eval.__main__ import COMMANDS, main
+from eval.knn.protocol import BBOX, IMAGE
 from flsl.runtime.errors import UserError
 from pretrain.dataset import find_images
+from results.benchmarks import BENCHMARKS
 from results.compare import compare_records
 from results.leaderboard import build_leaderboard
-from results.store import load_records
+from results.store import load_records, read_record
 
 ENCODER = "random:vit_micro/16"
 COLORS = {"n01440764": (250, 30, 30), "n01443537": (30, 250, 30), "n02123045": (30, 30, 250)}
@@ -71,6 +74,18 @@ def test_imagenet_layout(imagenet, tmp_path, capsys):
     capsys.readouterr()
     assert run_knn("--checkpoint", ENCODER, "--data", imagenet, "--out", tmp_path) == 0
     assert "skipped" in capsys.readouterr().out
+
+
+def test_the_protocol_says_which_number_of_neighbors_ranks(imagenet, tmp_path, monkeypatch):
+    """It is hashed with the constants, so that a record of another is of another recipe."""
+    assert all(BENCHMARKS["knn"].headline_of(protocol.name) == protocol.headline for protocol in (BBOX, IMAGE))
+    monkeypatch.setattr("eval.knn.data.BBOX", dataclasses.replace(BBOX, headline_neighbors=100))
+    assert run_knn("--checkpoint", ENCODER, "--data", imagenet, "--out", tmp_path) == 0
+    record = read_record(tmp_path / "record.json")
+    scores = [score for scores in record.per_item.values() for score in scores.items()]
+    assert record.headline == "vote_k100"
+    assert {name for name, _ in scores} == {"vote_k100"}
+    assert np.mean([score for _, score in scores]) == pytest.approx(record.metrics["vote_k100"].value)
 
 
 def test_limit_gives_a_partial_record(imagenet, tmp_path):
