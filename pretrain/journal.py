@@ -15,8 +15,6 @@ from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic, write_text
 from flsl.runtime.text import clock
 
-CUT_SHORT = 2**62  # step of a line that a crash or a full disk cut short
-
 
 class Journal:
     """Collects scalars and writes them every so many steps.
@@ -52,8 +50,8 @@ class Journal:
         self.steps_per_epoch, self.batch_size = steps_per_epoch, batch_size
         self.start = self.last_time = time.perf_counter()
         self.last_step = first_step
-        lines = self.path.read_text().splitlines() if self.path.exists() and first_step else []
-        write_text(self.path, "".join(line + "\n" for line in lines if _step_of(line) < first_step))
+        found = _rows(self.path) if self.path.exists() and first_step else ()
+        write_text(self.path, "".join(line + "\n" for line, row in found if int(row["step"]) < first_step))
         from torch.utils.tensorboard import SummaryWriter
 
         if mirror:
@@ -102,7 +100,7 @@ class Journal:
     def rows(self) -> list[dict[str, Any]]:
         """Return the lines of the log so far, but for what a full disk cut short."""
         with _said():
-            return [json.loads(line) for line in self.path.read_text().splitlines() if _step_of(line) < CUT_SHORT]
+            return [row for _, row in _rows(self.path)]
         return []
 
     def draw(self, step: int, pictures: Mapping[str, Any]) -> None:
@@ -136,8 +134,12 @@ def _start_wandb(out: Path) -> None:
     wandb.init(project="flsl", name=out.name, dir=str(out), sync_tensorboard=True, resume="allow")
 
 
-def _step_of(line: str) -> int:
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError):
-        return CUT_SHORT
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the lines of a log and what they say, but for those that a crash or a full disk cut short."""
+    for line in path.read_text().splitlines():
+        try:
+            row = json.loads(line)
+            int(row["step"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        yield line, row

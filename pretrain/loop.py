@@ -96,12 +96,12 @@ class Loop:
         on_main(lambda: write_text(self.out / CONFIG, dump_config(self.recipe.to_dict())))
         with self.signal:
             try:
-                if first < self.total_steps:
-                    self.steps(first)
-                else:
-                    on_main(self.finish)
+                if first == self.total_steps:  # the encoder may lack
+                    on_main(self.write_last)
+                self.steps(first)
             finally:
                 self.beside.wait()
+        on_main(self.mark_finished)  # with the last look and drawing: a finished run is not gone on with
 
     def find_state(self) -> tuple[int, bool]:
         """Return how many steps are done, and whether there is a state of them; for the main rank.
@@ -156,7 +156,7 @@ class Loop:
         self.say(f"resuming {self.out} after step {step} of {self.total_steps}")
 
     def steps(self, first: int) -> None:
-        """Take the steps from `first` to the last; see `run`."""
+        """Take the steps from `first` to the last, if any are left, and look and draw on the way; see `run`."""
         training, runtime = self.recipe.training, self.recipe.runtime
         if self.skipped > runtime.max_skipped_steps:  # the limit was lowered since
             self.refuse(
@@ -191,7 +191,7 @@ class Loop:
                 if step % runtime.log_every == 0 or done == self.total_steps:
                     self.report(step, journal, feed)
                 if done == self.total_steps:
-                    on_main(self.finish)
+                    on_main(self.write_last)
                 elif any_rank(self.signal.requested):
                     kept = on_main(partial(self.stop, done))
                     words = f"stopped by a signal after step {done}; run the same command again to continue"
@@ -300,8 +300,8 @@ class Loop:
             )
         return kept[0]
 
-    def finish(self) -> None:
-        """Save the last state and encoder, and write down that the run is finished. For the main rank.
+    def write_last(self) -> None:
+        """Save the last state and encoder. For the main rank.
 
         Raises:
             UserError: something could not be written.
@@ -312,7 +312,6 @@ class Loop:
                 f"all {self.total_steps} steps are done, but not all is written: {' '.join(failed)} Make room, and run the "
                 "same command again: it continues from what is on disk."
             )
-        self.mark_finished()
 
     def mark_finished(self) -> None:
         """Write down that nothing is left to do."""

@@ -1,6 +1,7 @@
 """The online probe: what it writes, when it looks, and that it says in words what goes wrong."""
 
 import dataclasses
+import json
 import math
 
 import numpy as np
@@ -16,7 +17,7 @@ from pretrain.diagnosis import diagnose
 from pretrain.journal import Journal
 from pretrain.labeled import Labeled, read_labeled
 from pretrain.methods.flsl import Method
-from pretrain.probe import in_context_miou
+from pretrain.probe import Probe, in_context_miou
 
 START = Components(rank=11.5, between_images=0.19, place=0.13, color=0.56, attended=0.6)
 OLD_SCALES = ("mean_shift.scale_sa=0.0072", "mean_shift.scale_ca=0.0144")
@@ -111,6 +112,37 @@ def test_a_run_that_ended_between_a_state_and_its_turn_looks_when_it_goes_on(rec
     assert picture.read_bytes() == drawn
 
 
+def test_a_run_that_was_killed_before_its_last_look_takes_it_when_it_goes_on(
+    recipe_file, images, tmp_path, capsys, monkeypatch
+):
+    """All steps are done and the encoder is written: what follows is not lost with the process."""
+    settings = options("probe.epochs=1", "probe.images=3", "runtime.workers=0", "runtime.pictures_every=1")
+    assert run(recipe_file, images, tmp_path / "whole", *settings) == 0
+    out, look = tmp_path / "run", Probe.look
+
+    class Killed(BaseException):
+        pass
+
+    def killed(self, done):
+        if done == 6:
+            raise Killed
+        look(self, done)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Probe, "look", killed)
+        with pytest.raises(Killed):
+            run(recipe_file, images, out, *settings)
+    made = (out / "encoder.safetensors").read_bytes()
+    assert run(recipe_file, images, out, *settings) == 0
+    assert log(out) == log(tmp_path / "whole")
+    assert list(probed(out)) == [0, 3, 6]
+    assert (out / "pictures/step_000006.png").is_file()
+    assert (out / "encoder.safetensors").read_bytes() == made
+    capsys.readouterr()
+    assert run(recipe_file, images, out, *settings) == 0
+    assert "already holds all 6 steps" in capsys.readouterr().out
+
+
 def test_a_probe_that_is_switched_on_later_calls_nothing_untrained(recipe_file, images, tmp_path, capsys):
     assert run(recipe_file, images, tmp_path / "run", *options("training.epochs=1", "runtime.workers=0")) == 0
     longer = options("probe.epochs=1", "probe.images=3", "runtime.workers=0")
@@ -121,14 +153,18 @@ def test_a_probe_that_is_switched_on_later_calls_nothing_untrained(recipe_file, 
     assert "untrained" not in said
 
 
-def test_a_line_that_a_full_disk_cut_short_ends_no_training(tmp_path):
+def test_a_line_that_a_full_disk_cut_short_ends_no_training(tmp_path, monkeypatch):
     sizes = dict(first_step=0, total_steps=2, steps_per_epoch=1, batch_size=1, terms=())
     journal = Journal(tmp_path, **sizes)
     with open(journal.path, "a") as file:
         file.write('{"step": 0, "lo')
     journal.note(1, {"rank": 1.0})
     journal.note(2, {"rank": 2.0})
-    assert [row["probe"]["rank"] for row in journal.rows()] == [2.0]
+    with monkeypatch.context() as patch:
+        parsed, parse = [], json.loads
+        patch.setattr(json, "loads", lambda text: parsed.append(text) or parse(text))
+        assert [row["probe"]["rank"] for row in journal.rows()] == [2.0]
+    assert len(parsed) == 2  # each line once: the log of a long run has many
     journal.close()
 
 
