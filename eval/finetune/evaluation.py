@@ -60,7 +60,7 @@ def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, option
         else:
             checkpoint = str(on_main(lambda: _spec(encoder, loaded, run)))
             with run.watch.phase("training"):
-                train(task, checkpoint, seed=run.seed, device=run.device)
+                train(task, checkpoint, loaded=loaded, seed=run.seed, device=run.device)
         # Predictions come whole or not at all, after the weights: a resumed run need not make them again.
         found = on_main(task.saved) if state == "resume" and not test_only else None
         if found is None:

@@ -20,7 +20,7 @@ from eval.finetune.states import average_of, unwrapped
 from eval.finetune.task import Task
 from eval.finetune.weights import write_model
 from flsl.architecture import EncoderConfig
-from flsl.checkpoint import fingerprint, load_encoder
+from flsl.checkpoint import LoadedEncoder, fingerprint, load_encoder, load_strictly
 from flsl.runtime.config import dump_config
 from flsl.runtime.distributed import is_main, share, start_ranks, wait, world_size
 from flsl.runtime.files import write_text
@@ -31,7 +31,13 @@ BYTES_KEPT = 58
 
 
 def train(
-    task: Task, checkpoint: str, *, seed: int = 0, device: torch.device | None = None, hooks: Sequence[Hook] = ()
+    task: Task,
+    checkpoint: str,
+    *,
+    loaded: LoadedEncoder | None = None,
+    seed: int = 0,
+    device: torch.device | None = None,
+    hooks: Sequence[Hook] = (),
 ) -> Path:
     """Fine-tune the task's model on the encoder of `checkpoint`.
 
@@ -40,6 +46,7 @@ def train(
             weights are written there at the end; `mmdet_config.py` (the resolved configuration, named after the library),
             `train/train.log` and resumable states in `train/` on the way.
         checkpoint: what `flsl.checkpoint.load_encoder` takes.
+        loaded: what was loaded from it, if it was.
         seed: of weights, order and augmentation.
         device: where to train; the CPU if not given. Under torchrun every process calls this function.
         hooks: further mmengine hooks, such as one that measures.
@@ -53,7 +60,7 @@ def train(
     """
     device, out, recipe = device or torch.device("cpu"), task.out, task.recipe
     finished = task.weights
-    loaded = load_encoder(checkpoint, seed=seed)
+    loaded = loaded or load_encoder(checkpoint, seed=seed)
     check_encoder(recipe.model, loaded.encoder.config)
     identity: dict[str, Any] = {
         "recipe": {
@@ -88,8 +95,11 @@ def train(
         wait()
         loader = _loader(dataset, recipe, seed, device)
         torch.manual_seed(seed)  # the Runner does so after the model is built
+        # The configuration on disk names the checkpoint; what it holds is in memory already.
+        built = build_model(ConfigDict(model | {"backbone": model["backbone"] | {"init_cfg": None}}))
+        load_strictly(built.backbone.encoder, loaded.encoder.state_dict(), checkpoint)
         runner = QuietRunner(
-            model=build_model(ConfigDict(model)),
+            model=built,
             train_dataloader=loader,
             experiment_name=f"{task.kind}-{out.resolve()}".replace("/", "-"),
             device=device,

@@ -12,6 +12,7 @@ import torch
 
 from eval.__main__ import main
 from eval.data.synthesize import synthesize
+from flsl import weights
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
 from flsl.encoder import Encoder
@@ -133,6 +134,14 @@ def test_test_only_uses_the_trained_detector(run, finished, tmp_path, capsys):
     assert run(tmp_path, "--test-only") == 0
     assert "train " not in capsys.readouterr().out
     assert read_record(tmp_path / "record.json").metrics == before.metrics
+
+
+def test_a_run_reads_its_checkpoint_once(run, checkpoint, tmp_path, monkeypatch):
+    """A large one takes a minute from a network's disk, and its memory, each time."""
+    read, paths = weights.read_weights, []
+    monkeypatch.setattr("flsl.checkpoint.read_weights", lambda path: paths.append(Path(path)) or read(path))
+    assert run(tmp_path / "out") == 0
+    assert paths == [checkpoint]
 
 
 def test_a_slurm_job_does_the_same_run(data, checkpoint, tmp_path):
