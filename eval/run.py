@@ -114,6 +114,7 @@ class Run:
     when_exists: WhenExists = "skip"
     command: str = ""  # that repeats the run, for the record
     watch: Stopwatch = field(default_factory=Stopwatch)
+    earlier: Record | None = None  # of the run that is tested or scored again here: what it cost is kept
 
     def choose_device(self) -> "torch.device":
         """Return the device that was named, or that is there; torch is imported only now."""
@@ -304,13 +305,16 @@ class Run:
         return record
 
     def _timing(self, items: int) -> Timing:
-        wall = self.watch.seconds
+        before = self.earlier.timing if self.earlier else Timing(wall_seconds=0)
+        kept = {name: seconds for name, seconds in before.phases.items() if name not in self.watch.phases}
+        wall = self.watch.seconds + sum(kept.values())
+        on_device = max(before.peak_device_memory_mib or 0, peak_device_memory(self.watch.device) or 0)
         return Timing(
             wall_seconds=wall,
             items_per_second=items / wall,
-            peak_memory_mib=peak_memory(),
-            peak_device_memory_mib=peak_device_memory(self.watch.device),
-            phases=dict(self.watch.phases),
+            peak_memory_mib=max(before.peak_memory_mib or 0, peak_memory()),
+            peak_device_memory_mib=on_device or None,
+            phases=kept | self.watch.phases,
         )
 
     def _environment(self) -> dict[str, Any]:

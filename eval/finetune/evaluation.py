@@ -8,14 +8,15 @@ from eval.finetune.config import check_encoder
 from eval.finetune.recipe import identity_of
 from eval.finetune.task import Task
 from eval.finetune.weights import read_metadata
-from eval.run import AnyEncoder, Predictor, Run, load, predictor
+from eval.run import RECORD, AnyEncoder, Predictor, Run, load, predictor
 from flsl.checkpoint import save_encoder
 from flsl.runtime.config import dump_config
 from flsl.runtime.distributed import is_main, on_main, start_ranks, wait
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_text
-from flsl.runtime.run_folder import as_json, differences
+from flsl.runtime.run_folder import RunFolder, as_json, differences
 from results.record import Record
+from results.store import read_record
 
 if TYPE_CHECKING:
     from flsl.checkpoint import LoadedEncoder
@@ -36,11 +37,11 @@ def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, option
     loaded = load(encoder, seed=run.seed)
     check_encoder(task.recipe.model, loaded.encoder.config)
     test_only = task.options.test_only
-    trained_on = "not read" if test_only else on_main(lambda: task.identity("train"))
+    trained_on = on_main(lambda: _take_over(task, loaded, config, run) if test_only else task.identity("train"))
     data_identity = {"train": trained_on, **on_main(lambda: task.identity("test"))}
     made_of = {"encoder": loaded.fingerprint, "recipe": config, "data": data_identity}
     trained = () if test_only else (task.weights.name, "train", "config.py", f"{task.package}_config.py")
-    allowed = ("recipe", "data") if test_only else ()
+    allowed = ("recipe", "data") if test_only and run.earlier is None else ()  # a result answers no other question
     outputs = (*task.tables, *task.made, *trained)
     with run.claim(made_of, outputs=outputs, allowed=allowed, rescore=test_only) as state:
         if state == "done":
@@ -55,9 +56,7 @@ def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, option
 
         if is_main():
             write_text(run.out / "config.py", dump_config(config | {"runtime": vars(task.recipe.runtime)}))
-        if test_only:
-            _require_training(task, loaded, config)
-        else:
+        if not test_only:
             checkpoint = str(on_main(lambda: _spec(encoder, loaded, run)))
             with run.watch.phase("training"):
                 train(task, checkpoint, loaded=loaded, seed=run.seed, device=run.device)
@@ -86,7 +85,9 @@ def score(
     with run.watch.phase("reading"):
         found = task.read(path)
     model = predictor(run, encoder, path, task.files(path), task.kind)
-    files = {task.words[2]: path.name} if path.parent.resolve() == run.out.resolve() else {}
+    files = {}
+    if path.parent.resolve() == run.out.resolve():
+        files, run.earlier = {task.words[2]: path.name}, model.record
     config = model.record.config if model.record is not None else task.outside_config()
     with run.claim_scoring(path, model, {"data": task.identity("test")}, outputs=task.tables):
         return task.score(run, found, model, None, _about(model, config, files))
@@ -94,6 +95,18 @@ def score(
 
 def _about(model: Predictor, config: Mapping[str, Any], files: dict[str, str]) -> dict[str, Any]:
     return {"model": model.model, "config": config, "files": files, "warnings": list(model.warnings)}
+
+
+def _take_over(task: Task, loaded: "LoadedEncoder", config: Mapping[str, Any], run: Run) -> Any:
+    """Return the identity of the data that the weights in the folder were trained on, as far as it is known; what their run
+    recorded stays in this one's record. Raises UserError: see `_require_training`."""
+    _require_training(task, loaded, config)
+    if (run.out / RECORD).is_file():
+        run.earlier = read_record(run.out / RECORD)
+        if run.when_exists != "overwrite":  # it is the same question
+            run.command = run.earlier.command
+    folder = RunFolder(run.out, {}, results=[RECORD])
+    return folder.identity.get("data", {}).get("train", "not read") if folder.adopt() else "not read"
 
 
 def _require_training(task: Task, loaded: "LoadedEncoder", config: Mapping[str, Any]) -> None:

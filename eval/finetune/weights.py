@@ -30,7 +30,8 @@ def read_model(path: Path, kind: str, weights: bool = True) -> tuple[dict[str, A
     """
     if not path.is_file():
         raise UserError(
-            f"there is no trained {kind} {path}. Run the same command without --test-only to train one first."
+            f"there is no trained {kind} {path}. Run the same command without --test-only to train one first, "
+            "or copy one there."
         )
     try:
         with safe_open(path, framework="pt") as file:

@@ -15,6 +15,7 @@ from eval.finetune import evaluation
 from eval.finetune.pyramid import default_blocks
 from eval.finetune.recipe import read_recipe
 from eval.finetune.task import Part, Task
+from eval.finetune.weights import read_metadata
 from eval.run import Predictor, Run
 from eval.segment.datasets import SegmentationData, Split, open_segmentation
 from eval.segment.fine_tuned.config import TAPS, segmentor_config, test_pipeline, train_pipeline
@@ -70,10 +71,12 @@ class FineTuning(Task):
         return (f"{self.opened.name}/{self.recipe.protocol.partition('/')[2]}",)
 
     def check(self) -> None:
-        """Raise UserError where something is chosen that only frozen features have."""
+        """Raise UserError where something is chosen that only frozen features have, or a segmentor of other classes is there."""
         for name in ("limit", "batch_size", "features"):
             if getattr(self.options, name) is not None:
                 raise UserError(f"{name} is an option of frozen features; {self.protocol.name} trains a network")
+        if self.options.test_only:
+            self.check_categories(read_metadata(self.weights, self.kind)["categories"])
 
     def split(self, part: Part) -> Split:
         """Return one part of the data."""

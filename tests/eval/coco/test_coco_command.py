@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +135,38 @@ def test_test_only_uses_the_trained_detector(run, finished, tmp_path, capsys):
     assert run(tmp_path, "--test-only") == 0
     assert "train " not in capsys.readouterr().out
     assert read_record(tmp_path / "record.json").metrics == before.metrics
+
+
+def test_testing_or_scoring_again_keeps_what_the_training_cost_and_whose_folder_it_is(run, finished, tmp_path, capsys):
+    out = shutil.copytree(finished, tmp_path / "out")
+    before = read_record(finished / "record.json")
+    for words, source in (["--test-only"], {}), (["--score-only"], {"checkpoint": None}):
+        assert run(out, *words, **source) == 0
+        after = read_record(out / "record.json")
+        assert after.timing.phases.keys() >= before.timing.phases.keys()
+        assert after.timing.phases["training"] == before.timing.phases["training"] < after.timing.wall_seconds
+        assert after.timing.peak_memory_mib >= before.timing.peak_memory_mib
+        assert (after.metrics, after.model, after.config) == (before.metrics, before.model, before.config)
+        if words == ["--test-only"]:
+            assert after.command == before.command  # repeats the run; without its training, nothing would
+        capsys.readouterr()
+        assert run(out) == 0  # the folder still is the training's
+        assert "skipped" in capsys.readouterr().out
+
+    # What is refused, for the weights' sake or the result's, changes nothing; a result is replaced at the user's word only.
+    names = ("record.json", "run.json", "config.py", "detections.json")
+    there = {name: (out / name).read_bytes() for name in names}
+    for change, words in (
+        ({"training.weight_decay": 0.1}, "trained otherwise: training.weight_decay: 0.05 -> 0.1"),
+        ({"images.test_short_side": 64}, "holds another run: recipe.images.test_short_side: 96 -> 64"),
+    ):
+        assert run(out, "--test-only", **change) == 2
+        assert words in capsys.readouterr().err
+        assert {name: (out / name).read_bytes() for name in names} == there
+    assert run(out, "--test-only", "--when-exists", "overwrite", **{"images.test_short_side": 64}) == 0
+    after = read_record(out / "record.json")
+    assert after.config["images"]["test_short_side"] == 64
+    assert after.timing.phases["training"] == before.timing.phases["training"]
 
 
 def test_a_run_reads_its_checkpoint_once(run, checkpoint, tmp_path, monkeypatch):
