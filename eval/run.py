@@ -131,6 +131,7 @@ class Run:
         outputs: Sequence[str] = (),
         allowed: Iterable[str] = (),
         rescore: bool = False,
+        together: bool = False,
     ) -> Iterator[State]:
         """Own the output folder while inside; afterwards the run counts as finished, unless an error came out.
 
@@ -143,6 +144,7 @@ class Run:
             outputs: names that the run makes besides its record.
             allowed: dotted keys of the identity that may differ from what is in the folder.
             rescore: compute the metrics again also where the run is finished.
+            together: predictions of one part serve no other: all of them are made again.
 
         Raises:
             UserError: the folder holds another run, is in use, or holds the whole result where a part is asked for.
@@ -163,6 +165,8 @@ class Run:
                 state = folder.begin()
                 if state == "resume":
                     self._keep_whole(folder, part)
+                    if together:
+                        folder.start_over()
                 return "resume" if rescore and state == "done" else state
 
             state = on_main(begin)

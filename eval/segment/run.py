@@ -83,12 +83,11 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> rec
     chosen = range(len(val))[: options.limit]
     predictions = Predictions(run.out / PREDICTIONS)
     part = [val.names[image] for image in chosen] if len(chosen) < len(val) else None
-    with run.claim(identity, part=part, outputs=[PREDICTIONS, *getattr(method, "OUTPUTS", ()), *TABLES]) as state:
+    outputs, together = [PREDICTIONS, *getattr(method, "OUTPUTS", ()), *TABLES], getattr(method, "TOGETHER", False)
+    with run.claim(identity, part=part, outputs=outputs, together=together) as state:
         if state == "done":
             return run.kept()
-        todo = predictions.missing([val.names[image] for image in chosen], protocol.parts)
-        if getattr(method, "TOGETHER", False):
-            todo = list(chosen)
+        todo = list(chosen) if together else predictions.missing([val.names[i] for i in chosen], protocol.parts)
         if len(todo) < len(chosen):
             print(f"{len(chosen) - len(todo)} of {len(chosen)} images have their predictions already")
         store = TokenStore(
@@ -111,7 +110,7 @@ def score(
     """Score saved predictions, anyone's: `NAME.png` with the class as number, at the protocol's size.
 
     Raises:
-        UserError: data or predictions are missing or malformed.
+        UserError: data or predictions are missing or malformed, or others than are to be scored were made together.
     """
     predictions = run.saved(predictions, PREDICTIONS, "one PNG per image")
     protocol = get_protocol(options.protocol)
@@ -127,6 +126,12 @@ def score(
         raise UserError(
             f"{predictions} was made by {model.record.protocol}, not by {protocol.key(opened.name)}. Name its protocol "
             "(--protocol), and the data that it was made on."
+        )
+    made = len(chosen) if model.record is None else model.record.dataset.items_evaluated
+    if made != len(chosen) and getattr(import_module(protocol.method), "TOGETHER", False):
+        raise UserError(
+            f"{predictions} was made of {made} images together, and stands for no other number of them than that. Score "
+            f"these ({'without --limit' if made == len(val) else f'--limit {made}'}), or predict in another --out."
         )
     identity = {"protocol": protocol.name, "data": {"annotations": val.digest()}}
     part = [val.names[image] for image in chosen] if len(chosen) < len(val) else None

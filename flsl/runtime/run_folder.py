@@ -183,6 +183,13 @@ class RunFolder:
         self._write(self.target)
         self.forget_previous()
 
+    def start_over(self) -> None:
+        """Put a result that is there aside with all that the run made, until there is a new one: none of it is of use."""
+        if all((self.out / name).exists() for name in self.results):
+            print(f"the result in {self.out} is kept in {self.out / PREVIOUS} until there is another")
+            self._put_aside(name for name in self.outputs if (self.out / name).exists())
+        self._write(None)
+
     def reopen(self) -> None:
         """Write down that the run is not finished: its results were replaced by what does not answer it."""
         self._write(None)

@@ -1,7 +1,9 @@
 """`python -m eval segment` by linear heads and by overclustering: records, predictions, resuming, scoring again."""
 
 import json
+import os
 import shutil
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image
 from eval import evaluate
 from eval.__main__ import main
 from eval.segment import protocols
+from eval.segment.predictions import Predictions
 from flsl.runtime.errors import UserError
 
 ENCODER = "random:vit_micro/16"
@@ -79,6 +82,42 @@ def test_clusters_of_more_images_are_not_those_of_a_part(clustered, drawn, featu
         assert run(*words, "--out", tmp_path / out, "--limit", 1) == 0
     one, other = (read_record(tmp_path / out)["metrics"] for out in ("out", "fresh"))
     assert one == other
+
+
+def test_clusters_of_other_images_are_not_scored(clustered, drawn, features, tmp_path, capsys):
+    """Neither those that a smaller run has left, nor the whole ones for a part."""
+    out, words = tmp_path / "out", overclustering(drawn, features)
+    score = ("--score-only", "--data", drawn, "--protocol", "overclustering-leopart_k21", "--out")
+    shutil.copytree(clustered / "predictions", out / "predictions")
+    shutil.copy(clustered / "run.json", out)  # a run that was killed before its record
+    assert run(*words, "--out", out, "--limit", 1) == 0
+    one = (out / "record.json").read_bytes()
+    assert run(*score, out) == 2
+    assert "was made of 1 images together" in capsys.readouterr().err
+    assert (out / "record.json").read_bytes() == one
+    assert run(*score, tmp_path / "new", "--predictions", clustered / "predictions", "--limit", 1) == 2
+    assert "was made of 2 images together" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_leaves_no_mixture_to_be_scored(clustered, drawn, features, tmp_path, capsys, monkeypatch):
+    out, words = tmp_path / "out", overclustering(drawn, features)
+    score = ("--score-only", "--data", drawn, "--protocol", "overclustering-leopart_k21", "--out", out, "--limit", 1)
+    assert run(*words, "--out", out, "--limit", 1) == 0
+    one, write = (out / "record.json").read_bytes(), Predictions.write
+
+    def stop_at_once(*what):
+        write(*what)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Predictions, "write", stop_at_once)
+        assert run(*words, "--out", out) == 75
+    assert run(*score) == 2  # one image has the first seed's clusters of two images, and the others' of one
+    assert "run its command again" in capsys.readouterr().err
+    assert (out / ".previous/record.json").read_bytes() == one  # nothing computed is lost before there is a new result
+    assert run(*words, "--out", out) == 0
+    assert read_record(out)["metrics"] == read_record(clustered)["metrics"]
+    assert not (out / ".previous").exists()
 
 
 def test_saved_clusters_give_the_same_score(clustered, drawn, tmp_path):
