@@ -13,9 +13,7 @@ from typing import Any
 from flsl.commands.arguments import add_overrides, overrides
 from flsl.runtime.distributed import is_main, world_size
 from flsl.runtime.errors import UserError, require_seed
-from flsl.runtime.schema import parse
 from flsl.runtime.slurm import add_launcher, adopt_ranks, submit
-from flsl.source import join_spec
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -156,6 +154,8 @@ def _plain(arguments: argparse.Namespace, options: Iterable[str]) -> dict[str, A
 
 def _checkpoint(arguments: argparse.Namespace) -> str | None:
     """Return the one string that names the encoder, with what overrides it."""
+    from flsl.source import join_spec  # it loads pydantic, which the help need not wait for
+
     return arguments.checkpoint and join_spec(arguments.checkpoint, overrides(arguments))
 
 
@@ -197,6 +197,7 @@ def evaluate_fine_tuned(arguments: argparse.Namespace, options: Sequence[str]) -
 
 def _measure(arguments: argparse.Namespace, options: Iterable[str]) -> None:
     from eval.finetune import probe
+    from flsl.runtime.schema import parse
 
     chosen = parse(import_module(f"eval.{arguments.command}.run").Options, _plain(arguments, options))
     task = import_module(arguments.task).FineTuning(arguments.data, Path(), chosen)

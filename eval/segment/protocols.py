@@ -7,11 +7,14 @@ docs/protocols.md, "Segmentation".
 import math
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from flsl.confusion import Absent
 from flsl.runtime.errors import UserError, unknown_key
+
+if TYPE_CHECKING:  # the command's help reads this module, and needs no arrays
+    import numpy as np
+
+    from flsl.confusion import Absent
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Protocol:
     method: str
     version: int = 1
     mask_side: int | None = None
-    absent: Absent = "zero"
+    absent: "Absent" = "zero"
     parts: tuple[str, ...] = ("",)
 
     def key(self, data: str) -> str:
@@ -47,7 +50,7 @@ class Protocol:
         """Return height and width in pixels at which a mask of a shape is evaluated."""
         return shape if self.mask_side is None else (self.mask_side, self.mask_side)
 
-    def truth(self, mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    def truth(self, mask: "np.ndarray", shape: tuple[int, int]) -> "np.ndarray":
         """Return a mask (H, W) at the evaluated size, by torch's nearest neighbor (corners of pixels)."""
         from eval.segment.crops import shrink_mask  # torch is not needed to know what there is
 
@@ -96,7 +99,7 @@ class Squares(Frozen):
     side: int = 448
     mask_side: int = 100  # the same checkpoint scored 41.8 or 47.7 for this number alone (Franca, issue 2)
 
-    def truth(self, mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    def truth(self, mask: "np.ndarray", shape: tuple[int, int]) -> "np.ndarray":
         """Return a mask as Leopart evaluates it: squashed to the encoded square by Pillow, then shrunk by torch."""
         from eval.segment.crops import small_truth
 
@@ -172,7 +175,7 @@ class LinearDinoV3(Linear):
     batch_size: int = 16
     learning_rate: float = 1e-3
     weight_decay: float = 1e-3
-    absent: Absent = "left out"
+    absent: "Absent" = "left out"
     iterations: int = 40_000
     warm_up: int = 1500
     warm_up_ratio: float = 1e-6
@@ -200,7 +203,7 @@ class FineTuned(Protocol):
     """
 
     method: str = "eval.segment.fine_tuned.task"
-    absent: Absent = "left out"
+    absent: "Absent" = "left out"
     recipe: str = ""  # followed where no other is named
 
     def made(self, recorded: str, data: str) -> bool:
