@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", action="append", required=True, metavar="CHECKPOINT", help="repeat to compare")
     parser.add_argument("--label", action="append", metavar="TEXT", dest="labels",
                         help="what a row is called; as many as checkpoints (default: their names)")  # fmt: skip
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the sheets go")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR",
+                        help="where the sheets go, named after the pictures; one of that name is replaced")  # fmt: skip
     parser.add_argument("--point", action="append", type=_point, metavar="X,Y", dest="points",
                         help="fractions of width and height, e.g. 0.5,0.5; repeat (default: three points)")  # fmt: skip
     parser.add_argument("--clusters", type=int, default=6, metavar="K", help="2 to 10 (default: %(default)s)")

@@ -81,6 +81,13 @@ def test_command_draws_a_sheet_of_several_checkpoints(tmp_path, picture, capsys)
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 50
 
 
+def test_help_says_that_a_sheet_is_replaced(capsys):
+    """As the report of `gpucheck`: a sheet is drawn again in seconds, and a study draws its own anew."""
+    with pytest.raises(SystemExit):
+        main(["show", "--help"])
+    assert "one of that name is replaced" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
