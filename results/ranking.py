@@ -54,7 +54,7 @@ class _Paired:
                 self.columns[index] = len(scores)
                 scores.append(np.array([[item[name] for name in self.items] for item in found]))
         if len(scores) > 1:
-            self.whole = [score.mean() for score in scores]
+            self.scores = [score.mean(axis=0) for score in scores]  # (items,) each
             resamples = max(RESAMPLES // 5, min(RESAMPLES, DRAWS // len(self.items)))
             self.means = resampled_means(scores, spread_of_trainings(scores), resamples)
 
@@ -63,8 +63,9 @@ class _Paired:
         if first not in self.columns or other not in self.columns:
             return None, ""
         a, b = self.columns[first], self.columns[other]
-        p = two_sided_p(self.means[:, a] - self.means[:, b], len(self.items))
-        worse = (self.whole[a] > self.whole[b]) == higher
+        differences = self.scores[a] - self.scores[b]
+        p = two_sided_p(self.means[:, a] - self.means[:, b], differences)
+        worse = (differences.mean() > 0) == higher
         corrected = min(1.0, p * LEVEL / self.level)
         return worse and p < self.level, f"p = {corrected:.2f}, paired over {len(self.items)} items"
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from flsl.runtime.errors import UserError
 from results.compare import compare_groups, compare_records, holm, item_scores, spread_of_trainings
@@ -98,6 +99,55 @@ def test_a_handful_of_items_that_agree_proves_nothing(scored, count, smallest):
     found = compare_records(scored(np.arange(count) + 50.0), scored(np.arange(count)), "J")
     assert found.p == smallest
     assert f"only {count} items" in found.note
+
+
+@pytest.mark.parametrize("count", [6, 10, 16, 24])
+def test_p_of_equal_models_on_few_items_is_as_rarely_small_as_it_says(scored, count):
+    """Percentiles of plain resamples were below 0.05 in 14, 10 and 8 of 100 cases on 6, 10 and 16 items."""
+    generator = np.random.default_rng(6)
+    ps = []
+    for _ in range(400):
+        base = generator.uniform(20, 80, count)
+        ps.append(compare_records(scored(base + generator.normal(0, 3, count)), scored(base), "J", resamples=400).p)
+    assert np.mean(np.array(ps) < 0.05) <= 0.07
+    assert np.mean(np.array(ps) < 0.2) == pytest.approx(0.2, abs=0.06)
+
+
+@pytest.mark.parametrize("count", [6, 10])
+def test_intervals_over_few_items_cover_as_often_as_they_say(scored, count):
+    """Plain percentiles cover 86 and 89 of 100 on 6 and 10 items."""
+    generator = np.random.default_rng(7)
+    found = []
+    for _ in range(1000):
+        base = generator.uniform(20, 80, count)
+        found.append(compare_records(scored(base + generator.normal(1, 3, count)), scored(base), "J", resamples=400))
+    assert np.mean([one.low <= 1 <= one.high for one in found]) == pytest.approx(0.95, abs=0.02)
+
+
+def test_p_on_few_items_is_that_of_all_patterns_of_signs(scored):
+    """Checked against scipy's permutation test; ties count as being as far."""
+    differences = np.array([12.0, 9.0, 7.0, 17.0, 3.0, 5.0, -2.0, 0.0, 8.0, -2.0])
+    exact = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
+    )
+    found = compare_records(scored(differences + 50), scored(np.full(10, 50.0)), "J")
+    assert found.p == pytest.approx(exact.pvalue)
+
+
+def test_right_and_wrong_answers_are_compared_as_by_mcnemar(scored):
+    """Of 127 images 8 are told apart, 3 and 5: the others hold no evidence, however many."""
+    a, b = np.full(127, 100.0), np.full(127, 100.0)
+    a[:3], b[3:8] = 0, 0
+    assert compare_records(scored(a), scored(b), "J").p == pytest.approx(stats.binomtest(3, 8).pvalue)
+
+
+def test_the_benchmarks_own_score_is_said_with_several_trainings_too(scored, davis_scores):
+    base = np.arange(12.0)
+    sides = (
+        [scored(base + shift + seed, metrics=davis_scores(whole + seed)) for seed in range(3)]
+        for shift, whole in ((60, 66.0), (50, 55.0))
+    )
+    assert "differs by +11.00" in compare_groups(*sides, "J").note
 
 
 def test_swapping_the_records_turns_the_sign(scored):
