@@ -6,8 +6,8 @@
 A study file declares methods (a recipe and equally many trials each), seeds, pretraining pictures, selection data and test
 data (which must differ), and floors that learned nothing. --data is the folder above all data. What is finished is kept; the
 same command goes on. Writes study.{md,html,json}, curves.png and pictures/ to --out. Exit codes: 0 the study
-is finished, 1 a cell failed (or a report says other than its records), 75 stopped by --hours or a signal (the report says what
-is missing).
+is finished, 1 a cell failed (or a report says other than its records, or more than they tell), 75 stopped by --hours or a signal
+(the report says what is missing).
 """
 
 import argparse
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _recompute(path: Path) -> int:
-    """Print whether a report says what its records do; returns 1 where it does not."""
+    """Print whether a report says what its records do; returns 1 where it does not, or they do not tell all of it."""
     from flsl.runtime.text import printable
     from results.study.recompute import recompute
 
@@ -75,7 +75,12 @@ def _recompute(path: Path) -> int:
         if again.differences
         else f"{path}: {found}, are as reported"
     )
-    return 1 if again.differences else 0
+    for test, names in again.lacking.items():
+        print(
+            f"comparisons on {test} cannot be computed again (their p-values' correction and words were): no scores of single items in "
+            f"the record{'s' if len(names) > 1 else ''} of {', '.join(map(printable, names))}"
+        )
+    return 1 if again.differences or again.lacking else 0
 
 
 def _print_plan(cells) -> None:

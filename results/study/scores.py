@@ -77,13 +77,24 @@ def as_plain(scores: Scores, pairs: Sequence[Pair]) -> dict[str, Any]:
     }
 
 
-def compare_all(study: Study, records: Records) -> tuple[Scores, list[Pair]]:
-    """Score every model on every test that has records, and compare the pairs of which both have; p-values are corrected for all."""
+def compare_all(study: Study, records: Records, told: Sequence[Pair] = ()) -> tuple[Scores, list[Pair]]:
+    """Score every model on every test that has records, and compare the pairs of which both have; p-values are corrected for all.
+
+    Args:
+        study: what is compared.
+        records: of each model on each test.
+        told: comparisons to take as they are, of tests whose records hold no scores of single items.
+    """
     scores: Scores = {
         name: {test.name: _score(mine, test) for test in study.tests if (mine := records[name, test.name])}
         for name in (*study.methods, *study.floors)
     }
-    spreads = {test.name: _spread([records[name, test.name] for name in study.methods], test) for test in study.tests}
+    known = {(pair.comparison.a, pair.other, pair.test): pair.comparison for pair in told}
+    spreads = {
+        test.name: _spread([records[name, test.name] for name in study.methods], test)
+        for test in study.tests
+        if test.name not in {pair.test for pair in told}
+    }
     wanted = [
         (method, other, test)
         for method, other in _compared(study)
@@ -92,7 +103,12 @@ def compare_all(study: Study, records: Records) -> tuple[Scores, list[Pair]]:
     ]
     resamples = max(RESAMPLES, 100 * len(wanted))  # or no p-value could be small enough after Holm's correction
     pairs = [
-        Pair(test.name, other, _compare(study, records, spreads[test.name], method, other, test, resamples))
+        Pair(
+            test.name,
+            other,
+            known.get((method, other, test.name))
+            or _compare(study, records, spreads.get(test.name), method, other, test, resamples),
+        )
         for method, other, test in wanted
     ]
     return scores, correct(pairs)
@@ -108,7 +124,7 @@ def _compared(study: Study) -> list[tuple[str, str]]:
 def _compare(
     study: Study,
     records: Records,
-    spread: Spread,
+    spread: Spread | None,
     method: str,
     other: str,
     test: Evaluation,

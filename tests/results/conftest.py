@@ -8,6 +8,7 @@ from support.records import coco_metrics, davis_metrics, record
 
 from results.record import Record
 from results.store import write_record
+from results.study.cells import Place
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +63,13 @@ def cli(capsys):
         return code, out, err
 
     return run
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Where a study of `support.studies` runs: 40 pictures, and clips."""
+    for name in ("pictures", "clips"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    for number in range(40):
+        (tmp_path / f"data/pictures/{number}.jpg").touch()
+    return Place(tmp_path / "data", tmp_path / "out")

@@ -1,97 +1,22 @@
 """Studies: what a study file may declare, which cells follow, how trials are chosen, and what the report says."""
 
 import json
-import struct
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.records import record
+from support.studies import DAVIS, LINEAR, RECIPE, finish, finish_all, study_file
 
 from flsl.checkpoint import load_encoder
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_text
 from pretrain.recipe import read_recipe
 from results.__main__ import main
-from results.record import Metric
 from results.store import write_record
-from results.study.cells import Place, open_cells
+from results.study.cells import open_cells
 from results.study.declaration import read_study
 from results.study.outcome import find, say
-from results.study.recompute import recompute
 from results.study.report import score_rows, verdict
-
-RECIPE = "configs/pretrain/flsl_demo.py"
-DAVIS = {"benchmark": "davis", "data": "clips", "options": {"split": "val"}}
-LINEAR = {"benchmark": "segment", "data": "clips", "options": {"protocol": "linear-leopart"}}
-SELECTION = {"benchmark": "davis", "data": "clips", "options": {"split": "train"}}
-
-
-def study_file(folder, **changes) -> Path:
-    values = {
-        "title": "Is A better than B?",
-        "baseline": "a",
-        "methods": {
-            name: {"recipe": RECIPE, "trials": [["optimizer.lr=1e-3"], ["optimizer.lr=2e-3"]]} for name in ("a", "b")
-        },
-        "floors": {"random": "random:vit_micro/16", "pixels": "pixels/16"},
-        "seeds": [0, 1],
-        "pretraining": ["pictures"],
-        "selection": [SELECTION],
-        "tests": [DAVIS],
-    }
-    path = folder / "study.py"
-    path.write_text("".join(f"{key} = {value!r}\n" for key, value in (values | changes).items()))
-    return path
-
-
-@pytest.fixture
-def place(tmp_path):
-    for name in ("pictures", "clips"):
-        (tmp_path / "data" / name).mkdir(parents=True)
-    for number in range(40):
-        (tmp_path / f"data/pictures/{number}.jpg").touch()
-    return Place(tmp_path / "data", tmp_path / "out")
-
-
-def finish(cell, values, annotations="cd" * 32):
-    """Put what a finished cell leaves into its folder: items' scores for an evaluation, nothing for a pretraining."""
-    cell.folder.mkdir(parents=True, exist_ok=True)
-    if values is None:
-        (cell.folder / "run.json").write_text(json.dumps({"finished": {"steps": 4}}))
-        lines = [{"step": step, "loss": 4.0 - step, "images_per_second": 8.0} for step in (1, 3)]
-        lines += [{"step": 3, "probe": {"effective_rank": 3.0}}]
-        (cell.folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        facts = {"__metadata__": {"pretraining": json.dumps({"steps": 4, "batch_size": 8, "flops_per_image": 1e9})}}
-        header = json.dumps(facts).encode()
-        Path(cell.checkpoint).write_bytes(struct.pack("<Q", len(header)) + header)
-        return
-    mean = sum(values) / len(values)
-    found = record(
-        name=cell.model,
-        annotation_sha256=annotations,
-        metrics={name: Metric(mean) for name in ("J&F", "J", "F")},
-        per_item={f"clip{number}": {"J&F": value, "J": value} for number, value in enumerate(values)},
-        seed=cell.seed,
-        items_expected=len(values),
-        items_evaluated=len(values),
-    )
-    write_record(found, cell.folder / "record.json")
-
-
-def finish_all(cells, a=70.0, b=50.0):
-    """Finish every cell; the second trial is the better one of both methods."""
-    for trial in cells.trials():
-        finish(trial, None)
-    for scoring in cells.selecting():
-        finish(scoring, [40.0 + scoring.made_by.trial + n for n in range(8)], annotations="ef" * 32)
-    for scoring in cells.floors():
-        finish(scoring, [30.0 + n for n in range(8)])
-    for chosen in cells.chosen().values():
-        for run in cells.final(chosen):
-            finish(run, None)
-            for scoring in cells.tests(run):
-                finish(scoring, [{"a": a, "b": b}[run.method] + run.seed / 2 + n for n in range(8)])
 
 
 def test_trials_are_chosen_on_the_selection_and_reported_on_the_tests(tmp_path, place, capsys):
@@ -119,36 +44,6 @@ def test_trials_are_chosen_on_the_selection_and_reported_on_the_tests(tmp_path, 
     assert care["selection"] == {"davis clips train": [43.5, 44.5]}
     assert (place.out / "curves.png").stat().st_size > 1000
     assert "Yes" in capsys.readouterr().out
-    check_that_it_can_be_computed_again(place.out / "study.json", capsys)
-
-
-def check_that_it_can_be_computed_again(report, capsys):
-    """A reviewer needs neither data nor runs to see whether a report's numbers are those of its records."""
-    assert main(["study", str(report)]) == 0
-    assert "computed again from 7 records, are as reported" in capsys.readouterr().out
-    data = json.loads(report.read_text())
-    data["scores"]["a"]["davis clips val"]["value"] += 0.01
-    data["pairs"][0]["comparison"]["p_holm"] = 0.04
-    report.write_text(json.dumps(data))
-    assert main(["study", str(report)]) == 1
-    said = capsys.readouterr().out
-    assert "scores.a.davis clips val.value: the report says 73.76, the records 73.75" in said
-    assert "pairs[0].comparison.p_holm: the report says 0.04" in said
-    data["verdict"] = ["Is b better than everything? Yes."]
-    report.write_text(json.dumps(data))
-    assert main(["study", str(report)]) == 1
-    assert "verdict: the report says ['Is b better" in capsys.readouterr().out
-    name = next(name for name, cell in data["cells"].items() if cell["model"] == "b")
-    data["cells"][name]["model"] = "a"
-    report.write_text(json.dumps(data))
-    assert main(["study", str(report)]) == 2
-    assert "is of a on davis clips val, but its record of b on davis2017" in capsys.readouterr().err
-    del data["cells"]
-    report.write_text(json.dumps(data))
-    assert main(["study", str(report)]) == 2
-    assert "no report whose tables can be computed again" in capsys.readouterr().err
-    assert main(["study", "configs/studies/small.py"]) == 2
-    assert "needs --data DIR and --out DIR" in capsys.readouterr().err
 
 
 def test_a_trial_that_fails_is_no_choice_and_the_study_goes_on(tmp_path, place):
@@ -368,15 +263,3 @@ def test_studies_of_the_repository_are_valid(path):
     assert len(seen) == 1
     for checkpoint in study.floors.values():
         load_encoder(checkpoint)
-
-
-@pytest.mark.parametrize(
-    "path", sorted(Path("results/studies").glob("*/study.json")), ids=lambda path: path.parent.name
-)
-def test_reports_of_the_repository_follow_from_their_records(path):
-    report = json.loads(path.read_text())
-    if path.parent.name in ("small", "longer"):  # of before items' scores were kept
-        assert "cells" not in report
-        return
-    again = recompute(path)
-    assert (again.differences, again.records) == ([], len(report["records"]))
