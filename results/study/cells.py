@@ -18,6 +18,7 @@ from flsl.runtime.errors import UserError
 from flsl.runtime.files import IMAGES, list_files
 from results.record import Record
 from results.store import read_record
+from results.study.apart import require_videos_apart
 from results.study.declaration import Evaluation, Method, Study
 from results.study.made_of import require_same
 
@@ -246,8 +247,8 @@ def open_cells(study: Study, place: Place) -> Cells:
     """Find the data of a study, link its pretraining pictures into one folder, and hold that methods see equally many.
 
     Raises:
-        UserError: a folder, recipe or picture is missing or another than it was, or methods would see different numbers of
-            images.
+        UserError: a folder, recipe or picture is missing or another than it was, a video would choose trials and be reported, or
+            methods would see different numbers of images.
     """
     for evaluation in (*study.selection, *study.tests):
         if not (place.data / evaluation.data).is_dir():
@@ -255,6 +256,7 @@ def open_cells(study: Study, place: Place) -> Cells:
     for picture in study.pictures:
         if not (place.data / picture).is_file():
             raise UserError(f"{place.data / picture} is not there: the study shows it.")
+    require_videos_apart(study, place.data)
     folders = [(place.data / name).resolve() for name in study.pretraining]
     for folder in folders:
         if not folder.is_dir():

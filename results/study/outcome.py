@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from flsl.runtime.errors import UserError
 from results.record import Record
+from results.study.apart import require_items_apart
 from results.study.cells import Cells, Pretraining
 from results.study.scores import Pair, Scores, compare_all, places_for
 
@@ -53,7 +53,7 @@ def find(cells: Cells) -> Finding:
     scorings = [*cells.floors(), *(s for runs in finals.values() for run in runs for s in cells.tests(run))]
     read = [(scoring, scoring.record) for scoring in scorings]
     found = [(scoring, record) for scoring, record in read if record]
-    _require_apart([s.record for s in cells.selecting()], [record for _, record in found])
+    require_items_apart([s.record for s in cells.selecting()], [record for _, record in found])
     missing = [f"choose a trial of {name}" for name, run in chosen.items() if run is None]
     missing += [run.name for runs in finals.values() for run in runs if not run.done]
     missing += [scoring.name for scoring, record in read if record is None]
@@ -66,19 +66,6 @@ def find(cells: Cells) -> Finding:
         scoring.folder.name: Found(scoring.model, scoring.evaluation.name, record) for scoring, record in found
     }
     return Finding(scores, pairs, care, missing, by_folder)
-
-
-def _require_apart(selection: Sequence[Record | None], tests: Sequence[Record]) -> None:
-    """Raise UserError where settings were chosen on what is reported: the files say so, whatever the study declares."""
-    for chosen in filter(None, selection):
-        for test in tests:
-            same = chosen.dataset.annotation_sha256 == test.dataset.annotation_sha256
-            if same and (shared := chosen.per_item.keys() & test.per_item.keys()):
-                raise UserError(
-                    f"the trials were chosen on {len(shared)} of the {test.dataset.item} that the tests report "
-                    f"({', '.join(sorted(shared)[:3])}, ...): {chosen.dataset.name} and {test.dataset.name} hold the same. "
-                    "Declare other data for `selection`."
-                )
 
 
 def _care(cells: Cells, name: str, chosen: Pretraining | None, finals: Sequence[Pretraining]) -> Care:

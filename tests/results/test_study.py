@@ -4,7 +4,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from support.studies import DAVIS, LINEAR, RECIPE, finish, finish_all, study_file
 
 from flsl.checkpoint import load_encoder
@@ -128,6 +130,56 @@ def test_a_study_that_cannot_be_trusted_is_refused(tmp_path, place, capsys, chan
     study = study_file(tmp_path, **changes)
     assert main(["study", str(study), "--data", str(place.data), "--out", str(place.out), "--plan"]) == 2
     assert message in capsys.readouterr().err
+
+
+def write_clips(folder, split, names, seed, size=(64, 36)):
+    """Write a list of videos, as DAVIS 2017's or, with a frame a line, as those of DAVIS 2016, and their first frames."""
+    frames = [f"/JPEGImages/480p/{name}/00000.jpg" for name in names]
+    lines = [f"{frame} {frame.replace('JPEGImages', 'Annotations')[:-3]}png" for frame in frames]
+    of_2016 = "2016" in folder.name
+    path = folder / "ImageSets" / ("480p" if of_2016 else "2017") / f"{split}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines if of_2016 else names))
+    for name, frame in zip(names, frames):
+        path = folder / frame[1:]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng([seed, *name.encode()]).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST).save(path)
+
+
+@pytest.mark.parametrize(
+    ("split", "names", "seed", "options", "shared"),
+    [
+        ("val", ["india", "blackswan", "camel", "dog", "goat"], 0, {}, "blackswan, camel, dog and 1 more"),
+        ("val", ["india", "blackswan"], 1, {}, None),  # drawn clips of one name
+        ("train", ["bear", "boat"], 0, {}, None),
+        ("val", ["india", "goat"], 0, {}, "goat"),
+        ("val", ["india", "goat"], 0, {"videos": ["india"]}, None),
+        ("val", ["india", "goat"], 0, {"limit": 1}, None),
+    ],
+)
+def test_trials_are_not_chosen_on_videos_of_another_edition_that_are_reported(
+    tmp_path, place, capsys, split, names, seed, options, shared
+):
+    """DAVIS 2016 val is part of DAVIS 2017 val, with other annotations and lists: neither declaration nor hashes tell."""
+    write_clips(place.data / "davis2016", "val", ["blackswan", "camel", "dog", "goat"], 0)
+    write_clips(place.data / "davis2017", split, names, seed, (96, 54))
+    chosen = DAVIS | {"data": "davis2016", "options": {"split": "val"}}
+    reported = DAVIS | {"data": "davis2017", "options": {"split": split} | options}
+    study = study_file(tmp_path, selection=[chosen], tests=[reported])
+    assert main(["study", str(study), "--data", str(place.data), "--out", str(place.out), "--report"]) == (
+        2 if shared else 0
+    )
+    said = capsys.readouterr().err
+    if shared:
+        assert f"davis davis2016 val and davis davis2017 val both hold {shared}." in said
+
+
+def test_another_list_of_the_same_videos_is_noticed(tmp_path, place):
+    for split, names in (("train", ["dog", "camel"]), ("val", ["camel"])):
+        write_clips(place.data / "clips", split, names, 0)
+    with pytest.raises(UserError, match="davis clips train and davis clips val both hold camel"):
+        open_cells(read_study(study_file(tmp_path)), place)
 
 
 def test_videos_may_be_shared_between_selection_and_tests(tmp_path, place):
