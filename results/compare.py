@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flsl.runtime.errors import UserError, unknown_key
+from results.pretrained import differing_pretraining
 from results.record import FEWEST_UNITS, Record
 
 LEVEL = 0.05  # a p-value below it decides
@@ -38,6 +39,20 @@ class Comparison:
     p_holm: float
     better: int
     note: str = ""
+    pretrained: tuple[str, ...] = ()  # what differs, and that of A and B (`results.pretrained`)
+
+    @property
+    def notes(self) -> str:
+        """All that has to be said beside it, in words: `note`, and what A and B were pretrained on where that differs."""
+        return "; ".join(filter(None, [self.note, self.pretraining]))
+
+    @property
+    def pretraining(self) -> str:
+        """What A and B were pretrained on, in words; empty where nothing tells that it differs."""
+        if not self.pretrained:
+            return ""
+        what, of_a, of_b = self.pretrained
+        return f"{what}: {self.a} on {of_a}, {self.b} on {of_b}"
 
     @property
     def interval(self) -> str:
@@ -111,6 +126,7 @@ def compare_groups(
         p_holm=p,
         better=int(((differences > 0) if is_higher_better(first, metric) else (differences < 0)).sum()),
         note="; ".join(filter(None, notes)),
+        pretrained=differing_pretraining(first, b[0]),
     )
 
 

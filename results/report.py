@@ -39,7 +39,7 @@ def report_data(
         "model": dict(model),
         "steps": [dataclasses.asdict(step) | {"record": str(step.record or "")} for step in steps],
         "claims": [_claim(claim) for claim in claims],
-        "comparisons": [dataclasses.asdict(c) | {"interval": c.interval} for c in comparisons],
+        "comparisons": [dataclasses.asdict(c) | {"interval": c.interval, "note": c.notes} for c in comparisons],
         "records": {
             str(path): record_to_plain(dataclasses.replace(record, per_item={})) for path, record in records.items()
         },

@@ -59,6 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
     for c in found:
         word = "better" if (c.difference > 0) == is_higher_better(first, c.metric) else "worse"
         sure = f"{word} than" if c.p_holm < LEVEL else "not shown to differ from"
-        note = f"; {c.note}" if c.note else ""
+        note = f"; {c.notes}" if c.notes else ""
         print(printable(f"{c.a} is {sure} {c.b} in {c.metric} (p = {c.p_holm:.4f}){note}"))
     return 0

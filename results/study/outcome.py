@@ -111,6 +111,8 @@ def say(pairs: Sequence[Pair], floors: Sequence[str]) -> list[str]:
                 answers.append(
                     f"Is {method} better than {kind} ({', '.join(names)})? {answer}: of {len(every)} comparisons {counts}."
                 )
+                told = (pair.comparison.pretraining for name in names for pair in of_other[name])
+                answers += dict.fromkeys(f"They were {words}." for words in told if words)
     return answers
 
 

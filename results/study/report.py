@@ -74,7 +74,7 @@ def pair_rows(finding: Finding) -> Rows:
         c = pair.comparison
         words = "no difference shown" if pair.word == "undecided" else f"{c.a} is {pair.word}"
         interval, p, better = f"{c.low:+.2f} to {c.high:+.2f}", f"{c.p_holm:.4f}", f"{c.better} of {c.items}"
-        rows.append([pair.test, f"{c.a} - {c.b}", f"{c.difference:+.2f}", interval, p, better, words, c.note])
+        rows.append([pair.test, f"{c.a} - {c.b}", f"{c.difference:+.2f}", interval, p, better, words, c.notes])
     difference = "mean difference over items"
     return ("test", "pair", difference, "95 % interval", "p (Holm)", "items better", "in words", "note"), rows
 

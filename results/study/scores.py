@@ -73,8 +73,15 @@ def as_plain(scores: Scores, pairs: Sequence[Pair]) -> dict[str, Any]:
     """Return what `compare_all` found as a report holds it."""
     return {
         "scores": {model: {test: asdict(score) for test, score in tests.items()} for model, tests in scores.items()},
-        "pairs": [asdict(pair) | {"word": pair.word} for pair in pairs],
+        "pairs": [_plain(pair) for pair in pairs],
     }
+
+
+def _plain(pair: Pair) -> dict[str, Any]:
+    plain = asdict(pair) | {"word": pair.word}
+    if not pair.comparison.pretrained:  # as in reports of before it was told
+        del plain["comparison"]["pretrained"]
+    return plain
 
 
 def compare_all(study: Study, records: Records, told: Sequence[Pair] = ()) -> tuple[Scores, list[Pair]]:

@@ -211,6 +211,46 @@ def test_command_corrects_for_several_and_says_it_in_words(scored, write_records
     assert "30 of 30" in out
 
 
+OURS = {"data": "photographs", "images": 5060, "steps": 474, "batch_size": 32, "format": "own"}
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (
+            OURS | {"data": "in1k", "images": 1281167},
+            "pretrained on other data: a on photographs (5,060 images, 15,168 seen), b on in1k (1,281,167 images, 15,168 seen)",
+        ),
+        ({"data": "in1k"}, "pretrained on other data: a on photographs (5,060 images, 15,168 seen), b on in1k\n"),
+        (OURS | {"images": 4292}, "pretrained on other data"),
+        (
+            OURS | {"steps": 948},
+            "pretrained by other numbers of images: a on photographs (5,060 images, 15,168 seen), b on ph",
+        ),
+        (
+            {"format": "dino"},
+            "perhaps pretrained on other data: a on photographs (5,060 images, 15,168 seen), b on what its",
+        ),
+        (OURS | {"steps": 475}, None),
+        (OURS, None),
+        ({"format": "random"}, None),
+        ({"format": "pixels"}, None),
+    ],
+)
+def test_other_pretraining_data_are_said_beside_the_verdict(scored, write_records, cli, other, words):
+    """What is better by more or other data is not said to be better without that."""
+    base = np.arange(30.0)
+    folder = write_records(scored(base + 5, "a", pretraining=OURS), scored(base, "b", pretraining=other))
+    _, out, _ = cli("compare", folder / "run0", folder / "run1", "--metric", "J")
+    assert "a is better than b in J (p = 0.0002)" in out
+    assert words in out if words else "pretrained" not in out
+
+
+def test_nothing_is_said_of_pretraining_that_nobody_knows(scored):
+    records = [scored(np.arange(12.0), name, pretraining={"format": "dino"}) for name in "ab"]
+    assert compare_records(*records, "J").notes == ""
+
+
 def test_records_of_one_name_are_told_apart_by_their_files(scored, write_records, cli):
     folder = write_records(scored(range(12)), scored(range(1, 13), seed=1))
     _, out, _ = cli("compare", folder / "run0", folder / "run1", "--metric", "J")

@@ -1,12 +1,14 @@
 """Reports of studies, computed again from the records in them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.studies import finish_all, study_file
 
 from results.__main__ import main
+from results.store import write_record
 from results.study.cells import open_cells
 from results.study.declaration import read_study
 from results.study.recompute import recompute
@@ -73,6 +75,25 @@ def test_comparisons_that_no_record_tells_are_named_and_their_correction_compute
     report.write_text(json.dumps(data))
     assert main(["study", str(report)]) == 2
     assert "has no scores of single items" in capsys.readouterr().err
+
+
+def test_a_floor_that_was_pretrained_on_other_data_is_said_in_the_verdict(tmp_path, place, capsys):
+    study = study_file(tmp_path)
+    cells = open_cells(read_study(study), place)
+    finish_all(cells)
+    for scoring in cells.floors():
+        found = scoring.record
+        about = {"data": "photographs", "images": 5060} if scoring.model == "random" else {"format": "pixels"}
+        (scoring.folder / "record.json").unlink()
+        write_record(replace(found, model=replace(found.model, pretraining=about)), scoring.folder / "record.json")
+    assert main(["study", str(study), "--data", str(place.data), "--out", str(place.out), "--report"]) == 0
+    sentence = "They were pretrained on other data: a on in1k, random on photographs (5,060 images)."
+    said = capsys.readouterr().out
+    assert said.count(sentence) == 1
+    assert "pixels on" not in said
+    for kind in ("md", "html", "json"):
+        assert sentence in (place.out / f"study.{kind}").read_text()
+    assert main(["study", str(place.out / "study.json")]) == 0
 
 
 @pytest.mark.parametrize(
