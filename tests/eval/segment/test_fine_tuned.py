@@ -326,7 +326,6 @@ def test_two_processes_train_one_segmentor(data, encoder, tmp_path):
     root = CONFIGS.parents[1]
     done = subprocess.run(command, cwd=root, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "predict 2/2" in done.stdout
     record = read_record(tmp_path / "out" / "record.json")
     assert (record.status, record.dataset.items_evaluated) == ("complete", 4)
     assert len(list((tmp_path / "out" / "predictions").iterdir())) == 4
