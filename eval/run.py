@@ -11,8 +11,6 @@ An adapter is a folder `eval/<command>/` whose `run.py` has
 """
 
 import contextlib
-import dataclasses
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -164,7 +162,7 @@ class Run:
                 stack.enter_context(folder)
                 state = folder.begin()
                 if state == "resume":
-                    self._keep_whole(folder, part)
+                    self.keep_whole(folder, part)
                     if together:
                         folder.start_over()
                 return "resume" if rescore and state == "done" else state
@@ -174,51 +172,7 @@ class Run:
             if state != "done" and is_main():
                 folder.finish()
 
-    @contextlib.contextmanager
-    def claim_scoring(
-        self,
-        predictions: Path,
-        maker: "Predictor",
-        identity: Mapping[str, Any],
-        *,
-        part: Sequence[str] | None = None,
-        outputs: Sequence[str],
-    ) -> Iterator[None]:
-        """Own the output folder while predictions that are there are scored, always anew.
-
-        Predictions that a run made in this folder stay that run's; it counts as finished afterwards only if they were
-        scored on its data. Others, from wherever, have an identity of their own, and never replace a run's results.
-
-        Args:
-            predictions: what is scored.
-            maker: who made them.
-            identity: what they are scored on (`data`, with its `annotations`) and as what.
-            part: see `claim`.
-            outputs: see `claim`; what scoring writes.
-
-        Raises:
-            UserError: see `claim`.
-        """
-        target = {"items": "all" if part is None else sorted(part), "extras": False}
-        folder = RunFolder(self.out, {}, target=target, results=[RECORD])
-        inside = predictions.resolve().is_relative_to(self.out.resolve())
-        if not (inside and folder.adopt()):
-            made_of = {"predictions": maker.identity, **identity}
-            with self.claim(made_of, part=part, outputs=outputs, rescore=True):
-                yield
-            return
-        if "encoder" in folder.identity and (maker.record is None or folder.identity["encoder"] != maker.identity):
-            raise UserError(
-                f"{predictions} is not what a record in {self.out} calls the predictions of the run there. If that run was "
-                "interrupted, run its command again: it goes on, and scores them. Score others with another --out."
-            )
-        with folder:
-            self._keep_whole(folder, part)
-            yield
-            same = folder.identity.get("data", {}).get("annotations") == identity["data"]["annotations"]
-            folder.finish() if same else folder.reopen()
-
-    def _keep_whole(self, folder: RunFolder, part: Sequence[str] | None) -> None:
+    def keep_whole(self, folder: RunFolder, part: Sequence[str] | None) -> None:
         """Raise UserError where a part of the items would replace the result over all of them."""
         if part is not None and (folder.reached or {}).get("items") == "all":
             raise UserError(
@@ -328,66 +282,6 @@ class Run:
 
             environment["gpu"] = torch.cuda.get_device_name(self.device)
         return environment
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """Who made saved predictions: fields of the record's model, its warnings, and the record beside them, if any."""
-
-    model: dict[str, Any]
-    warnings: list[str]
-    record: Record | None = None  # of the run that made them here
-    outside: bool = False  # nobody says who
-
-    @property
-    def identity(self) -> str:
-        """What tells one maker of predictions from another."""
-        return self.model["fingerprint"]
-
-
-def load_predictor(run: Run, encoder: AnyEncoder, device: Any = "cpu") -> "tuple[LoadedEncoder, Predictor]":
-    """Return an encoder on a device, and what a record says of it. Raises UserError: see `load`."""
-    loaded = load(encoder, device, run.seed)
-    return loaded, Predictor(loaded.model_fields(run.name), list(loaded.warnings))
-
-
-def predictor(run: Run, encoder: "AnyEncoder | None", predictions: Path, files: Iterable[Path], kind: str) -> Predictor:
-    """Say who made saved predictions: the model of the record beside them, if this program made them; else the encoder that
-    the user names; else an outside method, named by --name or the folder and known by the hash of its files.
-
-    Args:
-        run: the evaluation; its name replaces the model's own, and it takes over the seed of what this program made.
-        encoder: what the user says made them.
-        predictions: a file, or the folder of the files.
-        files: the predictions; one that is not there counts as empty.
-        kind: "detector" or "method".
-
-    Raises:
-        UserError: see `load`; the user names another encoder than the record.
-    """
-    beside = predictions.resolve().parent / RECORD
-    record = read_record(beside) if beside.is_file() else None
-    if record is not None and predictions.name in record.files.values():
-        run.seed = record.seed  # random weights depend on it too
-        model = dataclasses.asdict(record.model)
-        if encoder is not None and load(encoder, seed=run.seed).fingerprint != model["fingerprint"]:
-            raise UserError(f"{predictions} was made by {model['name']}, says {beside}, not by --checkpoint {encoder}.")
-        return Predictor(model | {"name": run.name or model["name"]}, list(record.warnings), record)
-    if encoder is not None:
-        return load_predictor(run, encoder)[1]
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update((path.read_bytes() if path.is_file() else b"") + b"\0")
-    model = {
-        "name": run.name or predictions.resolve().stem,
-        "method": f"outside {kind}",
-        "architecture": "unknown",
-        "patch_size": 0,
-        "parameters": 0,
-        "fingerprint": digest.hexdigest(),
-        "source": "scored from saved predictions",
-    }
-    return Predictor(model, [], outside=True)
 
 
 def _show(metric: Metric | None) -> str:

@@ -18,7 +18,8 @@ from eval.detector.task import Detection, DetectorOptions, Split
 from eval.finetune import evaluation
 from eval.finetune.recipe import identity_of, read_recipe
 from eval.finetune.task import Part
-from eval.run import Predictor, Run
+from eval.predictor import Predictor
+from eval.run import Run
 from flsl.runtime.errors import UserError
 from flsl.runtime.schema import section
 from results.record import Record

@@ -12,8 +12,9 @@ from eval.davis.dataset import Dataset, Video, open_dataset
 from eval.davis.overlay import object_rows, write_animation, write_sheet
 from eval.davis.protocol import get_protocol
 from eval.davis.scoring import VideoScore, global_score, global_scores, score_videos, sums_over_objects, write_objects
+from eval.predictor import Predictor, claim_scoring, load_predictor, predictor
 from eval.progress import tracked
-from eval.run import AnyEncoder, Predictor, Run, load_predictor, predictor
+from eval.run import AnyEncoder, Run
 from flsl.runtime.config import dump_config
 from flsl.runtime.files import digest_of_files, write_text
 from flsl.runtime.schema import PositiveInt, section
@@ -109,7 +110,7 @@ def score(
     elif encoder is not None:
         protocol = get_protocol(options.protocol).key(dataset.edition.name)
     identity = {"data": _data_identity(dataset, frames=False)}
-    with run.claim_scoring(predictions, model, identity, part=_part(dataset, videos), outputs=TABLES):
+    with claim_scoring(run, predictions, model, identity, part=_part(dataset, videos), outputs=TABLES):
         if not (run.out / "config.py").is_file():
             write_text(run.out / "config.py", dump_config(config))
         return _score(run, options, dataset, videos, predictions, protocol, model, config)

@@ -8,7 +8,8 @@ from eval.finetune.config import check_encoder
 from eval.finetune.recipe import identity_of
 from eval.finetune.task import Task
 from eval.finetune.weights import read_metadata
-from eval.run import RECORD, AnyEncoder, Predictor, Run, load, predictor
+from eval.predictor import Predictor, claim_scoring, predictor
+from eval.run import RECORD, AnyEncoder, Run, load
 from flsl.checkpoint import save_encoder
 from flsl.runtime.config import dump_config
 from flsl.runtime.distributed import is_main, on_main, start_ranks, wait
@@ -89,7 +90,7 @@ def score(
     if path.parent.resolve() == run.out.resolve():
         files, run.earlier = {task.words[2]: path.name}, model.record
     config = model.record.config if model.record is not None else task.outside_config()
-    with run.claim_scoring(path, model, {"data": task.identity("test")}, outputs=task.tables):
+    with claim_scoring(run, path, model, {"data": task.identity("test")}, outputs=task.tables):
         return task.score(run, found, model, None, _about(model, config, files))
 
 

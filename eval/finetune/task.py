@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from typing_extensions import Self
 
 from eval.finetune.recipe import FinetuneRecipe
-from eval.run import Predictor, Run
+from eval.predictor import Predictor
+from eval.run import Run
 from flsl.runtime.schema import section
 from flsl.runtime.stopwatch import Stopwatch
 from results.record import Record

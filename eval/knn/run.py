@@ -14,7 +14,8 @@ from eval.knn.data import BoxData, read_box_data
 from eval.knn.features import extract
 from eval.knn.protocol import BBOX
 from eval.knn.vote import classify
-from eval.run import AnyEncoder, Run, load_predictor
+from eval.predictor import load_predictor
+from eval.run import AnyEncoder, Run
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import digest_of_files, write_atomic
 from flsl.runtime.schema import PositiveInt, section

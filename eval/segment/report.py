@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from eval.run import Predictor, Run
+from eval.predictor import Predictor
+from eval.run import Run
 from eval.segment.datasets import SegmentationData
 from eval.segment.pictures import write_sheet
 from eval.segment.scoring import Scored, class_rows, score_classes

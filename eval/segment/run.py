@@ -14,7 +14,8 @@ import dataclasses
 from importlib import import_module
 from pathlib import Path
 
-from eval.run import AnyEncoder, Run, load_predictor, predictor
+from eval.predictor import claim_scoring, load_predictor, predictor
+from eval.run import AnyEncoder, Run
 from eval.segment.datasets import open_segmentation
 from eval.segment.predictions import Predictions
 from eval.segment.protocols import Frozen, get_protocol
@@ -135,7 +136,7 @@ def score(
         )
     identity = {"protocol": protocol.name, "data": {"annotations": val.digest()}}
     part = [val.names[image] for image in chosen] if len(chosen) < len(val) else None
-    with run.claim_scoring(predictions, model, identity, part=part, outputs=TABLES):
+    with claim_scoring(run, predictions, model, identity, part=part, outputs=TABLES):
         patch_size = model.model["patch_size"]
         scored = Scored(saved, val, chosen, opened.classes, protocol, patch_size, run.seed)
         return write_report(run, opened, scored, key, model, config)

@@ -17,7 +17,8 @@ from eval.detector.task import Detection, DetectorOptions, Split
 from eval.finetune import evaluation
 from eval.finetune.recipe import read_recipe
 from eval.finetune.task import Part
-from eval.run import Predictor, Run
+from eval.predictor import Predictor
+from eval.run import Run
 from eval.uavdt.coco_format import coco_document
 from eval.uavdt.files import SequenceDetections, write_detections
 from eval.uavdt.layout import Layout, open_layout

@@ -16,7 +16,8 @@ from eval.finetune.pyramid import default_blocks
 from eval.finetune.recipe import read_recipe
 from eval.finetune.task import Part, Task
 from eval.finetune.weights import read_metadata
-from eval.run import Predictor, Run
+from eval.predictor import Predictor
+from eval.run import Run
 from eval.segment.datasets import SegmentationData, Split, open_segmentation
 from eval.segment.fine_tuned.config import TAPS, segmentor_config, test_pipeline, train_pipeline
 from eval.segment.fine_tuned.recipe import Recipe
