@@ -59,8 +59,8 @@ def verdicts(look: Look) -> list[str]:
                 )
         if told:
             sentences.append(f"{trial.title}, better {'; '.join(told)}")
-    told = [pair.comparison.pretraining for pair in look.pairs]
-    return [*sentences, *dict.fromkeys(filter(None, told))]
+    pretraining = (pair.comparison.pretraining for pair in look.pairs)
+    return [*sentences, *dict.fromkeys(filter(None, pretraining))]
 
 
 COVERS = (
