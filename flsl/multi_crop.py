@@ -20,7 +20,7 @@ def encode_views(
 
     Args:
         encoder: with `joins_sizes`, the linear layers and norms of its blocks see the tokens of all views at once. That is the
-            same up to rounding, and fewer and larger operations.
+            same up to rounding, and fewer and larger operations. A network of timm's encodes size by size in any case.
         drop: `(depth, 1, 1)`, the share of its branches that stochastic depth leaves out of a block.
         views: those of one size that follow each other share a pass.
         paths: for each view draws `(B, depth, 2)` in 0..1 that decide stochastic depth; without them blocks draw by themselves.
@@ -37,7 +37,8 @@ def encode_views(
 
     images = [torch.cat([views[i] for i in group]) for group in groups]
     kept = [None if draws is None else kept_branches(draws, drop) for draws in joined(paths)]
-    if encoder.joins_sizes and len(groups) > 1 and (paths or not encoder.drop_path):
+    joins = encoder.joins_sizes and encoder.config.timm_model is None
+    if joins and len(groups) > 1 and (paths or not encoder.drop_path):
         return list(zip(groups, encoder.forward_joined(images, kept, joined(shifts), prefix)))
     each = zip(groups, images, kept, joined(shifts))
     return [(group, encoder(part, factors, shift, prefix)) for group, part, factors, shift in each]

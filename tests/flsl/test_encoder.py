@@ -8,6 +8,7 @@ import torch
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
 from flsl.encoder import Encoder, kept_branches
+from flsl.multi_crop import encode_views
 from flsl.patches import as_product
 from flsl.runtime.errors import UserError
 from flsl.timm_network import create_network, describe_network
@@ -141,3 +142,12 @@ def test_patches_by_a_product_equal_those_of_the_convolution(device):
     assert results[0][0].shape == (3, 4, 5, 32)
     for one, other in zip(*results):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_a_network_of_timms_encodes_size_by_size():
+    encoder = drawn(rotary()).eval()
+    views, found = [torch.randn(1, 3, side, side) for side in (56, 28)], []
+    for encoder.joins_sizes in (False, True):
+        found.append(encode_views(encoder, torch.zeros(2, 1, 1), views))
+    assert [group for group, _ in found[1]] == [[0], [1]]
+    assert all(torch.equal(ours, theirs) for (_, ours), (_, theirs) in zip(*found))
