@@ -7,7 +7,7 @@ docs/protocols.md, "Segmentation".
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from flsl.runtime.errors import UserError, unknown_key
 
@@ -29,8 +29,10 @@ class Protocol:
             they are.
         absent: what a class counts that is neither in the truth nor predicted.
         parts: folders of predictions, where an image has several.
+        learns: whether predictions depend on the training images' masks.
     """
 
+    learns: ClassVar[bool] = True
     name: str
     method: str
     version: int = 1
@@ -110,6 +112,7 @@ class Squares(Frozen):
 class Overclustering(Squares):
     """k-means on the tokens of the evaluated images (Leopart 840e365, `sup_overcluster.py` and `cluster`)."""
 
+    learns: ClassVar[bool] = False
     method: str = "eval.segment.overclustering"
     clusters: int = 500
     components: int = 50  # of the PCA of standardized tokens

@@ -123,7 +123,12 @@ class Split:
 
     @cached_property
     def _digest(self) -> str:
-        return f"{digest_of_files(self.root, self.images, contents=False)[:32]}{self.truth.digest()[:32]}"
+        return f"{digest_of_files(self.root, self.images, contents=False)[:32]}{self.truth_digest[:32]}"
+
+    @cached_property
+    def truth_digest(self) -> str:
+        """Hexadecimal sha256 of the masks alone, which are read for it once."""
+        return self.truth.digest()
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def test_overclustering_writes_clusters_of_every_seed(clustered):
     assert score["interval"]["low"] <= score["value"] <= score["interval"]["high"]
     assert record["metrics"]["mIoU_K21_spread"]["value"] > 0
     assert set(record["per_item"]) == {"000000", "000001"}
+    assert record["dataset"]["train_sha256"] is None  # it learns from no mask
     numbers = [np.array(Image.open(clustered / f"predictions/seed{seed}/000000.png")) for seed in range(5)]
     assert {mask.shape for mask in numbers} == {(100, 100)}
     assert 5 < len(np.unique(numbers[0])) <= 21

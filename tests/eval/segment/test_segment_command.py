@@ -121,6 +121,20 @@ def test_a_prediction_that_is_asked_to_stop_goes_on(data, out, capsys, monkeypat
     assert all((before[name] == mask).all() for name, mask in masks_of(out).items())
 
 
+def test_results_that_learned_from_other_masks_are_not_compared(data, finished, tmp_path):
+    """The same images are evaluated; what is known of them comes from others."""
+    other = shutil.copytree(data, tmp_path / "data")
+    mask = next((other / "masks/train").iterdir())
+    Image.fromarray(np.asarray(Image.open(mask))[:, ::-1].copy()).save(mask)
+    mine, its = read_record(finished / "record.json"), evaluate(ENCODER, "segment", other, tmp_path / "out")
+    assert mine.dataset.annotation_sha256 == its.dataset.annotation_sha256
+    with pytest.raises(UserError, match="training data differs"):
+        compare_records(mine, its)
+    main(["segment", "--score-only", "--data", str(other), "--out", str(tmp_path / "out")])
+    scored = read_record(tmp_path / "out/record.json")  # what predictions learned from does not change by scoring
+    assert scored.dataset.train_sha256 == its.dataset.train_sha256
+
+
 def test_another_protocol_and_folder_encode_nothing(data, finished, tmp_path):
     options = {"features": str(finished / "features"), "protocol": "in-context-hbird_102k"}
     record = evaluate(ENCODER, "segment", data, tmp_path / "out", **options)
