@@ -126,10 +126,32 @@ def change_colors(image: torch.Tensor, random: np.random.Generator) -> torch.Ten
     if random.random() < 0.5:
         image = functional.adjust_saturation(image, random.uniform(0.5, 1.5))
     if random.random() < 0.5:
-        image = functional.adjust_hue(image, random.uniform(-0.5, 0.5))
+        image = adjust_hue(image, random.uniform(-0.5, 0.5))
     if not contrast_first and random.random() < 0.5:
         image = scaled(image, random.uniform(0.5, 1.5), 0.0)
     return image.float()
+
+
+def adjust_hue(image: torch.Tensor, turn: float) -> torch.Tensor:
+    """Turn the hue of `(3, H, W)` uint8 by a share of the circle, -0.5..0.5: the same bytes as torchvision's
+    function of this name, in less than half of its time, which was half of a crop's.
+    """
+    x = image.float() / 255
+    most, least = x.amax(0), x.amin(0)
+    spread = most - least
+    gray = spread == 0
+    red, green, blue = (most - x) / spread.masked_fill(gray, 1)  # how far each is below the largest, 0..1
+    hue = torch.where(x[1] == most, 2 + red - blue, 4 + green - red)
+    hue = torch.where(x[0] == most, blue - green, hue)
+    hue = ((hue / 6 + 1).fmod_(1) + turn).remainder_(1) * 6
+    sector = hue.floor()
+    saturation, part = spread / most.masked_fill(gray, 1), hue - sector
+    lowest, falling, rising = (most * (1 - saturation * share) for share in (1, part, 1 - part))
+    values = torch.stack((most, falling, lowest, rising)).clamp_(0, 1).mul_(256 - 1e-3).to(torch.uint8)
+    of_sector = torch.tensor(
+        [[0, 1, 2, 2, 3, 0], [3, 0, 0, 1, 2, 2], [2, 2, 3, 0, 0, 1]]
+    )  # which value R, G and B take
+    return values.gather(0, of_sector[:, sector.to(torch.int64) % 6])
 
 
 def pad(image: torch.Tensor, labels: torch.Tensor, side: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.functional import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation
+from torchvision.transforms.functional import adjust_brightness, adjust_contrast, adjust_saturation
 
 from eval.progress import Progress
 from eval.search import Index
-from eval.segment.crops import shrink_mask, squash
+from eval.segment.crops import adjust_hue, shrink_mask, squash
 from eval.segment.memory import Memory, lengths_of, patch_classes, sample_order
 from eval.segment.protocols import InContext
 from eval.segment.squares import normalize, square_identity, square_pictures

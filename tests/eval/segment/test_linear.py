@@ -9,8 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from torchvision.transforms import functional
 
-from eval.segment.crops import change_colors, resized_crop, scaled_crop, small_truth, squash
+from eval.segment.crops import adjust_hue, change_colors, resized_crop, scaled_crop, small_truth, squash
 from eval.segment.datasets import open_segmentation
 from eval.segment.linear_head import LinearHead, predict_sliding, predict_squashed, token_map, windows
 from eval.segment.linear_training import HEAD, STATE, HeadTraining, backward
@@ -200,6 +201,13 @@ def test_colors_change_within_bounds_and_in_half_of_the_draws():
     assert all(one.min() >= 0 and one.max() <= 255 and (one == one.round()).all() for one in changed)
     untouched = sum(torch.equal(one, image.float()) for one in changed)
     assert 0 < untouched < 10  # 1 in 16
+
+
+@pytest.mark.parametrize("turn", [-0.5, -1 / 6, 0.0, 0.123, 1 / 3, 0.5])
+def test_hue_is_turned_to_the_bytes_of_torchvision(turn):
+    levels = torch.cat([torch.arange(0, 256, 5), torch.tensor([1, 2, 3, 127, 128, 254])]).to(torch.uint8)
+    image = torch.stack(torch.meshgrid(levels, levels, levels, indexing="ij")).reshape(3, len(levels), -1)
+    assert torch.equal(adjust_hue(image, turn), functional.adjust_hue(image, turn))
 
 
 def test_features_and_losses_that_are_no_numbers_stop_it(encoder, data, tmp_path):
