@@ -6,10 +6,10 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 
+from eval.box_files import read_box_file
 from eval.class_folders import read_class_folders
 from eval.detector.annotations import read_annotations
 from eval.knn.protocol import BBOX, IMAGE, Protocol
@@ -143,31 +143,12 @@ def _by_name(files: list[Path], wanted: Collection[str] | None = None) -> dict[s
     return found
 
 
-def _text(entry: ElementTree.Element, path: str) -> str:
-    """Return what stands at a place below an XML element; ValueError if there is nothing."""
-    text = entry.findtext(path)
-    if not text:
-        raise ValueError(f"an <{entry.tag}> lacks {path}")
-    return text.strip()
-
-
 def _read_xml(file: Path, images: dict[str, Path], folder: Path) -> Example:
-    """Return the image of one box file. Its own <size> is not used: it is wrong for some images."""
-    corners = ("xmin", "ymin", "xmax", "ymax")
-    try:
-        objects = ElementTree.parse(file).getroot().findall("object")
-        boxes = [[float(_text(entry, f"bndbox/{corner}")) for corner in corners] for entry in objects]
-        if not np.isfinite(np.array(boxes)).all():
-            raise ValueError("a corner is no finite number")
-        classes = tuple(_text(entry, "name") for entry in objects)
-    except (ElementTree.ParseError, ValueError) as error:
-        raise UserError(
-            f"{file} is not a box file: expected <object> elements with <name> and <bndbox> {', '.join(corners)} "
-            f"({error}). Unpack the official archive again."
-        ) from error
+    """Return the image of one box file."""
+    boxes, classes = read_box_file(file)
     if file.stem not in images:
         raise UserError(f"{file} has boxes for {file.stem}, but {folder} holds no such image. Unpack the images again.")
-    return Example(images[file.stem], np.array(boxes).reshape(-1, 4), classes)
+    return Example(images[file.stem], boxes, classes)
 
 
 def _hash_xml(folder: Path) -> str:

@@ -14,12 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.functional import adjust_brightness, adjust_contrast, adjust_saturation
 
+from eval.normalization import normalize
 from eval.progress import Progress
 from eval.search import Index
 from eval.segment.crops import adjust_hue, shrink_mask, squash
 from eval.segment.memory import Memory, lengths_of, patch_classes, sample_order
 from eval.segment.protocols import InContext
-from eval.segment.squares import normalize, square_identity, square_pictures
+from eval.segment.squares import square_identity, square_pictures
 from eval.segment.task import Task
 from eval.segment.tokens import Pictures
 from flsl.random_crop import Box, draw_box

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from eval.normalization import normalize
 from eval.segment.crops import pad, resized_crop, scaled_crop, short_side, squash
 from eval.segment.protocols import Linear, LinearDinoV3, LinearLeopart
-from eval.segment.squares import normalize
 from flsl.confusion import VOID
 from flsl.encoder import Encoder
 from flsl.finite import require_finite

@@ -2,21 +2,13 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from eval.normalization import Channels, normalize
 from eval.segment.crops import squash
 from eval.segment.datasets import Split
 from eval.segment.task import Task
 from eval.segment.tokens import Pictures
-
-Channels = tuple[float, float, float]  # RGB, of values in 0..1
-
-
-def normalize(image: Tensor, mean: Channels, std: Channels) -> Tensor:
-    """Return `(..., 3, H, W)` in 0..255 as float32 with a mean and a standard deviation taken out."""
-    center, scale = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
-    return (image.float() / 255 - center) / scale
 
 
 def square_identity(split: Split, side: int, mean: Channels, std: Channels) -> dict[str, Any]:

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms import functional
 
+from eval.normalization import normalize
 from eval.segment.crops import adjust_hue, change_colors, resized_crop, scaled_crop, small_truth, squash
 from eval.segment.datasets import open_segmentation
 from eval.segment.linear_head import LinearHead, predict_sliding, predict_squashed, token_map, windows
 from eval.segment.linear_training import HEAD, STATE, HeadTraining, backward
 from eval.segment.protocols import get_protocol
-from eval.segment.squares import normalize
 from flsl.checkpoint import load_encoder
 from flsl.runtime.errors import UserError
 from flsl.runtime.preemption import Preempted
