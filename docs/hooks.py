@@ -37,7 +37,7 @@ MODULES = {
     "flsl.source flsl.weights flsl.formats flsl.formats.found flsl.hub flsl.runtime.config flsl.runtime.schema flsl.runtime.recipes "
     "flsl.runtime.run_folder flsl.runtime.errors",
     "pretrain": "pretrain pretrain.recipe",
-    "eval": "eval eval.run eval.predictor eval.davis.run eval.coco.run eval.uavdt.run eval.knn.run eval.segment.run",
+    "eval": "eval eval.run eval.predictor eval.davis.run eval.coco.run eval.uavdt.run eval.knn.run eval.segment.run eval.discovery.run",
     "results": "results.record results.store results.declaration results.leaderboard results.compare results.bootstrap "
     "results.tables results.published results.frame",
 }

@@ -57,8 +57,14 @@ def choose(pictures: Sequence[Picture]) -> list[Picture]:
     return ranked if len(ranked) <= WORST + BEST else ranked[:WORST] + ranked[-BEST:]
 
 
-def write_sheet(path: Path, pictures: Sequence[Picture], title: str, legend: Mapping[str, Color]) -> Path:
-    """Write the sheet (PNG) of the pictures, in their order; `legend` names the colors."""
+def write_sheet(
+    path: Path,
+    pictures: Sequence[Picture],
+    title: str,
+    legend: Mapping[str, Color],
+    score: str = "{:.0f} % of its objects found",
+) -> Path:
+    """Write the sheet (PNG) of the pictures, in their order; `legend` names the colors, `score` a picture's in percent."""
     columns = min(COLUMNS, len(pictures))
     cells = [_draw(picture) for picture in pictures]
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
@@ -76,7 +82,7 @@ def write_sheet(path: Path, pictures: Sequence[Picture], title: str, legend: Map
     for row, height in zip(rows, heights):
         for column, cell in enumerate(row):
             picture, left = next(waiting), GAP + column * (WIDTH + GAP)
-            pen.text((left, top), f"{picture.name}: {100 * picture.score:.0f} % of its objects found", INK, font=font)
+            pen.text((left, top), f"{picture.name}: {score.format(100 * picture.score)}", INK, font=font)
             sheet.paste(cell, (left, top + TEXT + 5))
         top += height
     return write_atomic(path, lambda temporary: sheet.save(temporary, format="png"))

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from timm.layers import Mlp, SwiGLUPacked
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
@@ -181,6 +182,32 @@ class Encoder(nn.Module):
                 tap = self.norm(tokens) if norm else tokens
                 taps.append(tap if prefix else tap[:, self.num_prefix_tokens :])
         return taps
+
+    def patch_keys(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the keys `(B, N, D)` of the patches in the last block's attention, all heads side by side, in raster order.
+
+        `images` are those of `patch_tokens`, and so are the errors; raises UserError, too, for a network of timm's whose
+        attention has no layer for them.
+        """
+        attention: Any = getattr(self.parts.blocks[-1], "attn", None)
+        fused, own = getattr(attention, "qkv", None), getattr(attention, "k_proj", None)
+        if isinstance(fused, nn.Linear):
+            # BEiT and EVA add biases to queries and values from outside; their keys have none.
+            weight, bias = fused.weight.chunk(3)[1], None if fused.bias is None else fused.bias.chunk(3)[1]
+        elif isinstance(own, nn.Linear):
+            weight, bias = own.weight, own.bias
+        else:
+            raise UserError(
+                f"the attention keys of {self.config.name} cannot be read: its last block has neither `attn.qkv` nor "
+                "`attn.k_proj`. What works on tokens (label propagation, segmentation, k-NN) can be evaluated."
+            )
+        entering: list[torch.Tensor] = []
+        hook = attention.register_forward_pre_hook(lambda _, inputs: entering.append(inputs[0]))
+        try:
+            tokens = self.patch_tokens(images)[0]
+        finally:
+            hook.remove()
+        return F.linear(entering[0], weight, bias)[:, -tokens.shape[1] :]
 
     def forward(
         self,

@@ -50,6 +50,10 @@ class PixelEncoder(Encoder):
         check_sides(images, self.patch_size)
         return [pixel_tokens(images, self.patch_size)]
 
+    def patch_keys(self, images: torch.Tensor) -> torch.Tensor:
+        """Return color and place alone `(B, N, 5)`, in the place of keys: with the constant no two would point away from each other."""
+        return self.patch_tokens(images)[0][..., :-1]
+
 
 def pixel_tokens(images: torch.Tensor, patch_size: int) -> torch.Tensor:
     """Return mean color, place and a constant of each patch, `(B, N, 6)`, of normalized images `(B, 3, H, W)`."""

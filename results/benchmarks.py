@@ -62,6 +62,8 @@ KNN_METRICS = tuple(
     for k in (10, 20, 100, 200)
 )
 
+CORLOC = _detail("CorLoc", "CorLoc")
+
 MIOU = MetricDeclaration("mIoU", "mIoU")
 # As the public tool prints it: predicted classes are matched to the true ones first, one to one.
 MIOU_MATCHED = MetricDeclaration("mIoU_matched", "mIoU, matched", column=False)
@@ -214,6 +216,37 @@ BENCHMARKS: dict[str, Benchmark] = {
                     costs=Costs(gpu="a day", cpu="months"),
                     data_folders=("ade20k", "ADEChallengeData2016"),
                     epochs=True,
+                ),
+            ),
+        ),
+        Benchmark(
+            key="discovery",
+            command="discovery",
+            title="Object discovery",
+            summary="the main object of a picture, found by LOST or TokenCut in the last keys (frozen features, no training)",
+            protocols=(ProtocolDeclaration("*/*", "CorLoc", (CORLOC,)),),
+            item="images",
+            data_folders=("voc2007", "VOC2007", "VOCdevkit", "voc2012", "VOC2012"),
+            # LOST on VOC 2007.
+            costs=Costs(gpu="minutes", cpu="half an hour"),
+            verified=False,
+            tables=(
+                TableDeclaration(
+                    name="discovery",
+                    title="Object discovery in single images, CorLoc",
+                    columns=across(
+                        CORLOC,
+                        {
+                            f"{data}/{method.lower()}@1": f"{title}, {method}"
+                            for data, title in (
+                                ("voc2007", "VOC 2007"),
+                                ("voc2012", "VOC 2012"),
+                                ("coco20k", "COCO 20k"),
+                            )
+                            for method in ("LOST", "TokenCut")
+                        },
+                    ),
+                    arguments=("--protocol", "lost"),
                 ),
             ),
         ),

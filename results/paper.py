@@ -18,14 +18,6 @@ WITHOUT_ADAPTER = (
         ),
     ),
     TableDeclaration(
-        name="discovery",
-        title="Object discovery in single images, CorLoc",
-        columns=across(
-            MetricDeclaration("CorLoc", "CorLoc"),
-            {"voc2007/corloc": "VOC 2007", "voc2012/corloc": "VOC 2012", "coco20k/corloc": "COCO 20k"},
-        ),
-    ),
-    TableDeclaration(
         name="video",
         title="Label propagation in videos by other protocols",
         columns=(

@@ -1,0 +1,201 @@
+"""LOST and TokenCut: the public implementations' cases, plain computations, and the keys that they look at."""
+
+from collections import deque
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import eig
+from support.reference import read_case, reference_files
+
+from eval.discovery import lost, tokencut
+from eval.discovery.component import box_around
+from eval.discovery.protocols import PROTOCOLS
+from eval.discovery.tokencut import second_vector, second_vector_plain
+from flsl.architecture import EncoderConfig
+from flsl.checkpoint import load_encoder
+from flsl.encoder import Encoder
+from flsl.runtime.errors import UserError
+from flsl.timm_network import create_network, describe_network
+
+GRID = (7, 9)
+
+
+def blobs(seed, grid=GRID, width=12):
+    """Keys (h w, D) of a noisy ground with a blob of another direction in it."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[: grid[0], : grid[1]]
+    center, radius = random.uniform(0.2, 0.8, 2) * grid, random.uniform(1.0, 2.6)
+    inside = np.hypot(rows - center[0], columns - center[1]) < radius
+    directions = random.normal(size=(2, width))
+    keys = directions[inside.astype(int)] + random.normal(0, 0.8, (*grid, width))
+    return torch.from_numpy(keys.reshape(-1, width).astype(np.float32))
+
+
+def part_of(marked, seed, grid):
+    """The tokens that one reaches from the seed by steps up, down, left and right on marked ones."""
+    reached, waiting = {divmod(seed, grid[1])}, deque([divmod(seed, grid[1])])
+    while waiting:
+        row, column = waiting.popleft()
+        for place in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
+            inside = 0 <= place[0] < grid[0] and 0 <= place[1] < grid[1]
+            if inside and place not in reached and marked[place[0] * grid[1] + place[1]]:
+                reached.add(place)
+                waiting.append(place)
+    found = np.zeros(grid, bool)
+    found[tuple(zip(*reached))] = True
+    return found
+
+
+def lost_plainly(keys, grid, patches):
+    keys = keys.double().numpy()
+    count = len(keys)
+    degree = [sum(keys[i] @ keys[j] > 0 for j in range(count) if j != i) for i in range(count)]
+    ordered = sorted(range(count), key=degree.__getitem__)
+    assert degree[ordered[0]] < degree[ordered[1]]  # else the seed is a matter of taste
+    assert patches == count or degree[ordered[patches - 1]] < degree[ordered[patches]]
+    voters = [j for j in ordered[:patches] if keys[ordered[0]] @ keys[j] > 0]
+    marked = [sum(keys[j] @ keys[i] for j in voters) > 0 for i in range(count)]
+    return part_of(marked, ordered[0], grid)
+
+
+def tokencut_plainly(keys, grid, threshold, weak):
+    keys = keys.double().numpy()
+    keys /= np.linalg.norm(keys, axis=1, keepdims=True)
+    weights = np.array([[1.0 if a @ b > threshold else weak for b in keys] for a in keys])
+    laplacian = np.eye(len(keys)) - weights / weights.sum(axis=1, keepdims=True)
+    values, vectors = eig(laplacian)
+    vector = vectors[:, np.argsort(values.real)[1]].real
+    seed = int(np.argmax(np.abs(vector)))
+    vector = vector * np.sign(vector[seed])
+    return part_of(vector > vector.mean(), seed, grid)
+
+
+@pytest.mark.parametrize("path", reference_files("discovery/*.npz"))
+def test_discovery_reference(path, device):
+    arrays, config = read_case(path)
+    constants = {
+        "lost": {"patches": config["k_patches"]},
+        "tokencut": {"threshold": config["tau"], "weak": config["eps"]},
+    }
+    for index, case in enumerate(config["cases"]):
+        keys, grid = torch.from_numpy(arrays[f"{index}/features"]).float().to(device), tuple(case["grid"])
+        for name, values in constants.items():
+            protocol = PROTOCOLS[name]
+            assert {key: getattr(protocol, key) for key in values} == values
+            found = protocol.find(keys, grid)
+            assert list(box_around(found, config["patch_size"], case["image"])) == case[f"{name}_box"], (index, name)
+            if f"{index}/expect/{name}_mask" in arrays:
+                assert (found == arrays[f"{index}/expect/{name}_mask"]).all()
+            if name == "tokencut":
+                expected = arrays[f"{index}/expect/tokencut_eigenvector"].ravel()
+                directions = torch.nn.functional.normalize(keys, dim=1)
+                weights = np.where((directions @ directions.T > config["tau"]).cpu().numpy(), 1.0, config["eps"])
+                mine = second_vector(weights)
+                mine *= np.linalg.norm(expected) / np.linalg.norm(mine) * np.sign(mine @ expected)
+                np.testing.assert_allclose(mine, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3, 4, 5])  # whose seed token has no equal
+def test_both_find_what_plain_computations_find(seed, device):
+    keys = blobs(seed)
+    votes = next(k for k in range(10, 64) if _cuts_no_tie(keys, k))
+    assert (lost.find_object(keys.to(device), GRID, votes) == lost_plainly(keys, GRID, votes)).all()
+    found = tokencut.find_object(keys.to(device), GRID, 0.2, 1e-5)
+    assert (found == tokencut_plainly(keys, GRID, 0.2, 1e-5)).all()
+    assert 0 < found.sum() < found.size
+
+
+def _cuts_no_tie(keys, patches):
+    degree = np.sort(((keys @ keys.T) > 0).sum(1).numpy())
+    return patches == len(degree) or degree[patches - 1] < degree[patches]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_fast_cut_is_the_plain_one(seed):
+    directions = torch.nn.functional.normalize(blobs(seed, (12, 14)), dim=1)
+    weights = np.where((directions @ directions.T > 0.2).numpy(), 1.0, 1e-5)
+    fast, plain = second_vector(weights), second_vector_plain(weights)
+    fast *= np.linalg.norm(plain) / np.linalg.norm(fast) * np.sign(fast @ plain)
+    np.testing.assert_allclose(fast, plain, rtol=0, atol=1e-10 * np.abs(plain).max())
+
+
+def test_two_parts_that_hardly_hang_together_are_cut_apart():
+    weights = np.full((40, 40), 1e-5)
+    weights[:13, :13] = weights[13:, 13:] = 1.0
+    side = second_vector(weights) > 0
+    assert len(set(side[:13])) == len(set(side[13:])) == 1
+    assert side[0] != side[-1]
+
+
+def test_a_graph_without_a_single_second_vector_is_cut_as_the_published_code_cuts_it():
+    """All tokens alike: any vector would do, and one computation gives one."""
+    weights = np.ones((30, 30))
+    np.testing.assert_array_equal(second_vector(weights), second_vector_plain(weights))
+
+
+def test_pictures_of_one_or_two_patches():
+    for grid in ((1, 1), (1, 2)):
+        for protocol in PROTOCOLS.values():
+            assert box_around(protocol.find(torch.ones(grid[0] * grid[1], 4), grid), 16, (10, 30))[:2] == (0, 0)
+
+
+def test_a_box_ends_where_the_picture_does():
+    tokens = np.zeros((3, 4), bool)
+    tokens[1:, 2:] = True
+    assert box_around(tokens, 16, (40, 60)) == (32, 16, 60, 40)
+    tokens[2, :] = tokens[:, 3] = False
+    assert box_around(tokens, 16, (40, 60)) == (32, 16, 48, 32)
+
+
+@pytest.mark.parametrize("tokens", [{}, {"class_token": True}, {"class_token": True, "register_tokens": 3}])
+def test_keys_are_those_of_the_last_block(tokens, device):
+    config = EncoderConfig("custom", patch_size=8, image_size=32, embed_dim=24, depth=3, num_heads=3, **tokens)
+    torch.manual_seed(0)
+    encoder = Encoder(config).to(device).eval()
+    images = torch.randn(2, 3, 24, 40, device=device)
+    with torch.no_grad():
+        entering = encoder.patch_tokens(images, blocks=[1], norm=False, prefix=True)[0]
+        block = encoder.blocks[2]
+        rows = block.norm1(entering) @ block.attn.qkv.weight.T + block.attn.qkv.bias
+        keys = encoder.patch_keys(images)
+    assert keys.shape == (2, 15, 24)
+    torch.testing.assert_close(keys, rows[:, encoder.num_prefix_tokens :, 24:48], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["eva02_tiny_patch14_224", "eva02_base_patch14_224", "beit_base_patch16_224"])
+def test_keys_of_networks_that_stay_timms(name):
+    """What the softmax of their own attention sees, up to rotation: one head's keys have the lengths of what is attended to."""
+    sizes = {"depth": 2, "img_size": 56} if name.startswith("eva") else {"depth": 2, "img_size": 32}
+    torch.manual_seed(0)
+    encoder = Encoder(describe_network(create_network(name, **sizes), name, sizes)).eval()
+    attention, patch = encoder.network.blocks[-1].attn, encoder.patch_size
+    seen = []
+    used = torch.nn.functional.scaled_dot_product_attention
+
+    def attend(query, key, value, *args, **kwargs):
+        seen.append(key)
+        return used(query, key, value, *args, **kwargs)
+
+    images = torch.randn(1, 3, sizes["img_size"], sizes["img_size"])
+    attention.fused_attn = True
+    with pytest.MonkeyPatch.context() as patched, torch.no_grad():
+        patched.setattr(torch.nn.functional, "scaled_dot_product_attention", attend)
+        keys = encoder.patch_keys(images)
+    count = (sizes["img_size"] // patch) ** 2
+    assert keys.shape == (1, count, encoder.embed_dim)
+    heads = keys.unflatten(2, (encoder.num_heads, -1)).transpose(1, 2)  # (1, heads, N, d)
+    torch.testing.assert_close(heads.norm(dim=3), seen[-1][:, :, -count:].norm(dim=3), rtol=1e-4, atol=1e-5)
+
+
+def test_pixels_have_color_and_place_for_keys():
+    images = torch.randn(1, 3, 32, 48)
+    pixels = load_encoder("pixels/16").encoder
+    torch.testing.assert_close(pixels.patch_keys(images), pixels.patch_tokens(images)[0][..., :5])
+
+
+def test_an_encoder_without_such_keys_says_so():
+    encoder = load_encoder("random:vit_micro/16").encoder
+    encoder.blocks[-1].attn.qkv = None
+    with pytest.raises(UserError, match=r"keys of .* cannot be read"):
+        encoder.patch_keys(torch.randn(1, 3, 32, 32))
