@@ -86,7 +86,7 @@ def report_page(data: Mapping[str, Any]) -> str:
         table = step["table"]
         parts.append(f"<section><h2>{as_html(TABLES[table].title)}</h2>")
         parts.append(f"<p class=quiet>{as_html(step['action'])}: {as_html(step['reason'])}</p>")
-        claims = [claim for claim in data["claims"] if claim["table"] == table]
+        claims = [claim for claim in data["claims"] if claim["record"] == step["record"]]
         if claims:
             parts.append(_claims_table(claims))
         record = data["records"].get(step["record"])

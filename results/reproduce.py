@@ -95,9 +95,9 @@ def make_plan(
         options: passed on to `python -m eval`, such as `--device cuda`.
 
     Raises:
-        UserError: a recipe for a table that takes none, or one that could be for several.
+        UserError: a recipe for a table that takes none or is not asked for, or one that could be for several.
     """
-    steps, recipes = [], _recipes(config)
+    steps, recipes = [], _recipes(config, tables)
     for table in tables:
         folder = out / f"{table}-{model['fingerprint'][:12]}"
         benchmark = adapter_of(table)
@@ -107,7 +107,9 @@ def make_plan(
             steps.append(Step(table, "leave out", "no adapter here: this project has no evaluation for this table"))
         # What a finished record was made by is not known to be the recipe that is named: the run itself knows, and skips.
         elif own is None and (done := _finished(table, model["fingerprint"], [folder, *records], place)):
-            steps.append(Step(table, "skip", f"{done} is complete, of this encoder and protocol", record=done))
+            steps += [
+                Step(table, "skip", f"{path} is complete, of this encoder and protocol", record=path) for path in done
+            ]
         else:
             steps.append(_plan_run(table, benchmark, checkpoint, model, data, place, folder, own, options))
     takers = [step.table for step in steps if recipes.get("") in step.command and step.table not in recipes]
@@ -117,13 +119,20 @@ def make_plan(
     return steps
 
 
-def _recipes(config: Sequence[str]) -> dict[str, str]:
+def _recipes(config: Sequence[str], tables: Sequence[str]) -> dict[str, str]:
     """Return table -> recipe; the key is empty for one that names no table."""
     recipes = {}
     for text in config:
         table, _, file = text.rpartition("=")
-        if table and not ((adapter := adapter_of(table_names(table)[0])) and adapter.recipes):
-            raise UserError(f"--config {text}: the table {table} is measured without a recipe; leave it out")
+        named = table_names(table) if table else tables
+        if not any((adapter := adapter_of(name)) and adapter.recipes for name in named):
+            raise UserError(
+                f"--config {text}: the table {' or '.join(named)} is measured without a recipe; leave it out"
+            )
+        if table and table not in tables:
+            raise UserError(
+                f"--config {text}: {table} is none of the tables asked for ({', '.join(tables)}); leave it out"
+            )
         recipes[table] = file
     return recipes
 
@@ -174,8 +183,8 @@ def _machine() -> list[Check]:
     return examine()
 
 
-def _finished(table: str, fingerprint: str, folders: Sequence[Path], data: Path | None) -> Path | None:
-    """Return a complete record of the encoder by the table's protocols, on the official data if there is one.
+def _finished(table: str, fingerprint: str, folders: Sequence[Path], data: Path | None) -> list[Path]:
+    """Return a complete record of the encoder by each of the table's protocols that has one, on the official data if it can be.
 
     One on drawn data answers for no others than `data`, if those are there.
     """
@@ -183,22 +192,23 @@ def _finished(table: str, fingerprint: str, folders: Sequence[Path], data: Path 
         marker = read_marker(data) if data else None
     except UserError:  # the run, or verifying its data, says so
         marker = None
-    fitting = []
+    fitting: dict[str, list[tuple[bool, Path]]] = {}
     for folder in folders:
         if folder.exists():
             try:
                 found = load_records(find_records(folder)).records
             except UserError:
                 continue
-            fitting += [
-                (not record.dataset.official, path)
-                for path, record in found.items()
-                if record.model.fingerprint == fingerprint
-                and record.protocol in TABLES[table].protocols
-                and record.status == "complete"
-                and (record.dataset.official or not data or (marker and record.dataset.name.startswith(marker["name"])))
-            ]
-    return min(fitting)[1] if fitting else None
+            for path, record in found.items():
+                theirs = record.dataset
+                if (
+                    record.model.fingerprint == fingerprint
+                    and record.protocol in TABLES[table].protocols
+                    and record.status == "complete"
+                    and (theirs.official or not data or (marker and theirs.name.startswith(marker["name"])))
+                ):
+                    fitting.setdefault(record.protocol, []).append((not theirs.official, path))
+    return [min(of_protocol)[1] for of_protocol in fitting.values()]
 
 
 def _data_folder(data: Path | None, names: Sequence[str], alone: bool) -> Path | None:
@@ -257,13 +267,14 @@ def summary(steps: Sequence[Step], claims: Sequence[Claim]) -> list[str]:
         words = Counter(claim.verdict.word for claim in claims if claim.table == table and claim.holds is not None)
         told = ", ".join(f"{count} {word}" for word, count in words.items())
         sentences.append(f"Checked: {sum(words.values())} figures of {TABLES[table].title} ({table}): {told}.")
-    for step in steps:
+    of_table = {step.table: step for step in steps}
+    for step in of_table.values():
         mine = [claim for claim in claims if claim.table == step.table]
         if any(claim.holds is not None for claim in mine):
             continue
         reasons = dict.fromkeys(claim.verdict.reason for claim in mine) or [step.reason]
         sentences.append(f"Not checked: {TABLES[step.table].title} ({step.table}): {'; '.join(reasons)}.")
-    without = [table for table in TABLES if adapter_of(table) is None and table not in {step.table for step in steps}]
-    if len(steps) > 1 and without:
+    without = [table for table in TABLES if adapter_of(table) is None and table not in of_table]
+    if len(of_table) > 1 and without:
         sentences.append(f"Not measured by this project, so no part of it: {', '.join(without)}.")
     return sentences

@@ -40,8 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Plan, run, judge and report; returns 0, 1 or 2 as said above."""
+    import dataclasses
     import json
     import shlex
+    import sys
 
     from flsl.runtime.errors import UserError
     from flsl.runtime.files import write_text
@@ -55,7 +57,16 @@ def run(arguments: argparse.Namespace) -> int:
     tables = tables_of(arguments.table)
     if arguments.data and not arguments.data.is_dir():
         raise UserError(f"--data {arguments.data} is not a folder. Give the benchmark's folder, or one above several.")
+    if missing := [folder for folder in arguments.records if not folder.exists()]:
+        raise UserError(f"--records {missing[0]} does not exist. Give a folder with finished records, or leave it out.")
     against = [read_record(path) for path in arguments.against]
+    protocols = {protocol for table in tables for protocol in TABLES[table].protocols}
+    for path, other in zip(arguments.against, against):
+        if other.protocol not in protocols:
+            raise UserError(
+                f"--against {path} is by {other.protocol}, but {', '.join(tables)} by {', '.join(sorted(protocols))}. "
+                "Give records of these, or leave it out."
+            )
     model = inspect_checkpoint(arguments.checkpoint)
     steps = make_plan(
         tables,
@@ -74,14 +85,19 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.plan:
         return 0
     records, claims, comparisons = {}, [], []
-    for step in steps:
+    for index, step in enumerate(steps):
         if step.action == "run" and run_step(step) != 0:
             print(f"{step.table}: the evaluation failed; its own message is above")
+            steps[index] = dataclasses.replace(step, reason="the evaluation failed")
             continue  # what may be there answered another question
         if step.record and step.record.exists():
             record = records[step.record] = read_record(step.record)
             claims += judge_claims(step.table, step.record, record)
-            comparisons += [compare_records(record, other) for other in against if other.protocol == record.protocol]
+            for other in (other for other in against if other.protocol == record.protocol):
+                try:
+                    comparisons.append(compare_records(record, other))
+                except UserError as error:  # a report after days of evaluation is not lost to it
+                    print(f"not compared: {printable(error)}", file=sys.stderr)
     code = exit_code(steps, claims)
     data = report_data(model, steps, claims, records, holm(comparisons), code)
     write_text(arguments.out / "reproduction.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")

@@ -13,6 +13,7 @@ from results.benchmarks import BENCHMARKS
 from results.compare import compare_records, holm
 from results.doctor import CORE, Check, abilities, examine, largest_gpu
 from results.paper import TABLES, adapter_of
+from results.record import Metric
 from results.report import report_data, report_page
 from results.reproduce import Step, exit_code, judge_claims, make_plan, summary, tables_of
 from results.store import read_record, write_record
@@ -99,11 +100,83 @@ def test_all_are_the_tables_that_are_measured_here():
 
 
 @pytest.mark.parametrize(
-    ("config", "words"), [(["davis=x.py"], "measured without a recipe"), (["cocoo=x.py"], "Did you mean 'coco'")]
+    ("config", "words", "tables"),
+    [
+        (["davis=x.py"], "measured without a recipe", ["davis", "coco"]),
+        (["cocoo=x.py"], "Did you mean 'coco'", ["davis", "coco"]),
+        (["x.py"], "davis or ablations is measured without a recipe", ["davis", "ablations"]),
+        (["coco=x.py"], "coco is none of the tables asked for", ["davis", "uavdt"]),
+    ],
 )
-def test_a_recipe_for_a_table_that_takes_none_is_refused(tmp_path, config, words):
+def test_a_recipe_for_a_table_that_takes_none_is_refused(tmp_path, config, words, tables):
     with pytest.raises(UserError, match=words):
-        make_plan(["davis", "coco"], CHECKPOINT, {"fingerprint": "12" * 32}, None, tmp_path, config=config)
+        make_plan(tables, CHECKPOINT, {"fingerprint": "12" * 32}, None, tmp_path, config=config)
+
+
+@pytest.fixture
+def finished(make_record, tmp_path, monkeypatch, cli):
+    """Reproduce a table on records that are there; returns (exit code, output, messages, report)."""
+    model = {"name": "x", "method": "Leopart", "architecture": "vit_small", "patch_size": 16, "fingerprint": "ab" * 32}
+    monkeypatch.setattr("results.reproduce.inspect_checkpoint", lambda checkpoint: model)
+    monkeypatch.setattr("results.reproduce.run_step", lambda step: 1)
+
+    def run(table, *arguments):
+        words = ["reproduce", table, "--checkpoint", "x.pth", "--out", tmp_path / "out", *arguments]
+        code, out, err = cli(*words)
+        report = tmp_path / "out" / "reproduction.json"
+        return code, out, err, json.loads(report.read_text()) if report.exists() else None
+
+    return run
+
+
+def test_each_protocol_of_a_table_that_has_a_record_is_judged(make_record, write_records, finished, tmp_path):
+    """One of them was, so that a claim by another protocol held whatever its record said."""
+    linear = make_record(
+        method="Leopart", benchmark="segmentation", protocol="voc2012/linear-leopart@1", metrics={"mIoU": Metric(69.4)}
+    )
+    clusters = replace(
+        linear,
+        protocol="voc2012/overclustering-leopart@1",
+        metrics={"mIoU_K500": Metric(20.0)},
+        headline="mIoU_K500",
+    )
+    code, _, _, report = finished("segmentation", "--records", write_records(linear, clusters))
+    assert [(claim["metric"], claim["verdict"]) for claim in report["claims"]] == [
+        ("mIoU", "reproduced"),
+        ("mIoU_K500", "below"),
+    ]
+    assert code == 1
+    page = (tmp_path / "out" / "reproduction.html").read_text()
+    assert page.count(">mIoU</th>") == 1
+    assert len(report["summary"]) == 1
+
+
+def test_other_models_that_cannot_be_compared_are_named_and_the_report_is_written(make_record, write_records, finished):
+    mine = write_records(make_record(method="DINO"))
+    other = write_record(make_record(name="other", annotation_sha256="ee" * 32), mine.parent / "other.json")
+    code, _, err, report = finished("davis", "--records", mine, "--against", other)
+    assert (code, len(report["claims"]), report["comparisons"]) == (0, 3, [])
+    assert "not compared: " in err
+    assert "other" in err
+
+
+def test_arguments_that_would_change_nothing_are_refused(make_record, write_records, finished):
+    records = write_records(make_record(), make_record(protocol="davis2017/dinov3@1"))
+    for words, said in (
+        (["--records", records / "nothing"], "nothing does not exist"),
+        (["--against", records / "run1" / "record.json"], "is by davis2017/dinov3@1, but davis by davis2017/dino@1"),
+    ):
+        code, _, err, report = finished("davis", *words)
+        assert (code, said in err, report) == (2, True, None), err
+
+
+def test_an_evaluation_that_failed_is_said_so_in_the_report(finished, tmp_path, monkeypatch):
+    command = ("python", "-m", "eval", "davis")
+    step = Step("davis", "run", "no finished record yet", command, tmp_path / "out" / "record.json")
+    monkeypatch.setattr("results.reproduce.make_plan", lambda *_, **__: [step])
+    code, _, _, report = finished("davis")
+    assert (code, report["steps"][0]["reason"]) == (2, "the evaluation failed")
+    assert report["summary"][0].endswith("the evaluation failed.")
 
 
 @pytest.mark.parametrize("code", [0, 1, 2])
