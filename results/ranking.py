@@ -55,7 +55,8 @@ class _Paired:
                 scores.append(np.array([[item[name] for name in self.items] for item in found]))
         if len(scores) > 1:
             self.scores = [score.mean(axis=0) for score in scores]  # (items,) each
-            resamples = max(RESAMPLES // 5, min(RESAMPLES, DRAWS // len(self.items)))
+            # With fewer than 40 for each model no p-value could be below the corrected level.
+            resamples = max(RESAMPLES // 5, min(RESAMPLES, DRAWS // len(self.items)), 50 * len(scores))
             self.means = resampled_means(scores, spread_of_trainings(scores), resamples)
 
     def apart(self, first: int, other: int, higher: bool) -> tuple[bool | None, str]:

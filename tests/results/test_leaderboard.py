@@ -102,6 +102,15 @@ def test_a_rank_is_shared_until_the_paired_comparison_decides(make_record):
     assert rows[2].rank_note == ""
 
 
+def test_models_far_apart_never_share_a_rank_however_many_there_are(make_record):
+    """No p-value of 10,000 resamples is below the level of 250 comparisons: 20 shared the rank of 60."""
+    noise = np.random.default_rng(0).normal(size=(260, 20))
+    records = [scored(make_record, 60 - 40 * (i % 2) + noise[i], f"{i}", fingerprint=f"{i:064}") for i in range(260)]
+    rows = rows_of(records).rows
+    assert [row.rank for row in rows[:130]] == [1] * 130
+    assert min(row.rank for row in rows[130:]) > 130
+
+
 def test_nothing_decides_over_a_handful_of_items_without_intervals(make_record):
     rows = rows_of([scored(make_record, [80.0] * 4, "a"), scored(make_record, [10.0] * 4, "b")]).rows
     assert [row.rank for row in rows] == [1, 1]
