@@ -11,6 +11,8 @@ from pathlib import Path
 
 from flsl.commands.arguments import add_checkpoint, overrides
 
+PICKLED = (".pth", ".pt", ".bin", ".ckpt")  # as this project reads them again
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
@@ -26,7 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     from flsl.runtime.errors import UserError
 
     folder = arguments.to in ("timm", "hf")
-    if folder == bool(arguments.out.suffix) or (folder and arguments.out.is_file()):
+    suffix = arguments.out.suffix
+    if (suffix or arguments.out.is_file()) if folder else suffix not in PICKLED:
         kind = "a folder: a name without suffix" if folder else "a file: a name such as encoder.pth"
         raise UserError(f"--to {arguments.to} writes {kind}, but OUT is {arguments.out}")
     loaded = load_encoder(arguments.checkpoint, overrides=overrides(arguments))

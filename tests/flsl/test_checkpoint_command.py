@@ -152,9 +152,10 @@ def test_export(dino, tmp_path, capsys, target, out):
     assert main(["export", str(dino), "--to", target, str(tmp_path / out)]) == 0
     assert str(tmp_path / out) in capsys.readouterr().out
     assert load_encoder(tmp_path / out).encoder.embed_dim == 128
-    wrong = "file.pth" if target in ("timm", "hf") else "folder"
-    assert main(["export", str(dino), "--to", target, str(tmp_path / wrong)]) == 2
-    assert f"--to {target} writes" in capsys.readouterr().err
+    for wrong in ["file.pth"] if target in ("timm", "hf") else ["folder", "ours.safetensors"]:
+        assert main(["export", str(dino), "--to", target, str(tmp_path / wrong)]) == 2
+        assert f"--to {target} writes" in capsys.readouterr().err
+        assert not (tmp_path / wrong).exists()
 
 
 def test_eval_takes_the_overrides(dino):
