@@ -14,36 +14,44 @@ from results.record import Record
 if TYPE_CHECKING:
     import pandas
 
+COLUMNS = [
+    "benchmark", "protocol", "dataset", "split", "official", "status", "model", "method", "architecture", "patch_size",
+    "fingerprint", "recipe", "seed", "items_evaluated", "items_expected", "wall_seconds", "created", "path", "metric", "headline",
+    "value", "low", "high",
+]  # fmt: skip
+
 
 def to_frame(records: Mapping[Path, Record]) -> "pandas.DataFrame":
     """Return one line a (record, metric), in the order of the records: scores in percent, NaN where there is none."""
     import pandas
 
-    lines = []
-    for path, record in records.items():
-        common = {
-            "benchmark": record.benchmark,
-            "protocol": record.protocol,
-            "dataset": record.dataset.name,
-            "split": record.dataset.split,
-            "official": record.dataset.official,
-            "status": record.status,
-            "model": record.model.name,
-            "method": record.model.method,
-            "architecture": record.model.architecture,
-            "patch_size": record.model.patch_size,
-            "fingerprint": record.model.fingerprint,
-            "recipe": record.config_sha256[:8],
-            "seed": record.seed,
-            "items_evaluated": record.dataset.items_evaluated,
-            "items_expected": record.dataset.items_expected,
-            "wall_seconds": record.timing.wall_seconds,
-            "created": record.created,
-            "path": str(path),
-        }
-        for name, metric in record.metrics.items():
-            bounds = metric.interval
-            score = {"metric": name, "headline": name == record.headline, "value": metric.value}
-            limits = {"low": bounds.low if bounds else None, "high": bounds.high if bounds else None}
-            lines.append(common | score | limits)
-    return pandas.DataFrame(lines)
+    lines = [
+        (
+            record.benchmark,
+            record.protocol,
+            record.dataset.name,
+            record.dataset.split,
+            record.dataset.official,
+            record.status,
+            record.model.name,
+            record.model.method,
+            record.model.architecture,
+            record.model.patch_size,
+            record.model.fingerprint,
+            record.config_sha256[:8],
+            record.seed,
+            record.dataset.items_evaluated,
+            record.dataset.items_expected,
+            record.timing.wall_seconds,
+            record.created,
+            str(path),
+            name,
+            name == record.headline,
+            metric.value,
+            metric.interval.low if metric.interval else None,
+            metric.interval.high if metric.interval else None,
+        )
+        for path, record in records.items()
+        for name, metric in record.metrics.items()
+    ]
+    return pandas.DataFrame(lines, columns=COLUMNS)

@@ -130,10 +130,10 @@ class Loaded:
     broken: dict[Path, str]
 
 
-def load_records(folders: str | Path | Iterable[str | Path]) -> Loaded:
+def look_through(folders: str | Path | Iterable[str | Path]) -> Loaded:
     """Read every record under the folders; a broken one is reported by name and does not stop the rest.
 
-    Raises UserError if a folder does not exist, holds no record, or no valid one.
+    Raises UserError if a folder does not exist, or holds no record.
     """
     records, broken = {}, {}
     for path in find_records(folders):
@@ -141,10 +141,17 @@ def load_records(folders: str | Path | Iterable[str | Path]) -> Loaded:
             records[path] = read_record(path)
         except UserError as error:
             broken[path] = str(error)
-    if not records:
-        more = f" And {len(broken) - 3} more." if len(broken) > 3 else ""
-        raise UserError("no valid record is left. " + " ".join(list(broken.values())[:3]) + more)
     return Loaded(records, broken)
+
+
+def load_records(folders: str | Path | Iterable[str | Path]) -> Loaded:
+    """Look through folders for records to work with. Raises UserError as `look_through`, or if no valid one is left."""
+    loaded = look_through(folders)
+    if not loaded.records:
+        broken = list(loaded.broken.values())
+        more = f" And {len(broken) - 3} more." if len(broken) > 3 else ""
+        raise UserError("no valid record is left. " + " ".join(broken[:3]) + more)
+    return loaded
 
 
 def store_path(record: Record) -> Path:

@@ -17,9 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one line a broken record and a count; returns 2 if there is any."""
-    from results.store import load_records
+    from results.store import look_through
 
-    loaded = load_records(arguments.records)
+    loaded = look_through(arguments.records)
     report_broken(loaded)
     print(f"{len(loaded.records)} valid, {len(loaded.broken)} broken")
     return 2 if loaded.broken else 0

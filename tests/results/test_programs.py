@@ -79,6 +79,11 @@ def test_validate_counts_and_names_broken_records(make_record, write_records, cl
     assert (code, out) == (2, "2 valid, 1 broken\n")
     assert "record_x.json" in err
     assert "lacks the keys" in err
+    for name in "abcde":
+        (folder / "others" / name).mkdir(parents=True)
+        (folder / "others" / name / "record.json").write_text("{}")
+    code, out, err = cli("validate", "--records", folder / "others")
+    assert (code, out, err.count("lacks the keys")) == (2, "0 valid, 5 broken\n", 5)
 
 
 def test_list_filters_and_writes_every_metric(make_record, write_records, cli, tmp_path):
@@ -90,6 +95,9 @@ def test_list_filters_and_writes_every_metric(make_record, write_records, cli, t
     assert "1 of 2 records" in out
     lines = list(csv.DictReader((tmp_path / "l.csv").open()))
     assert [line["metric"] for line in lines] == ["F", "J", "J&F"]
+    head = (tmp_path / "l.csv").read_text().splitlines()[0]
+    assert cli("list", "--records", folder, "--status", "failed", "--out", tmp_path / "l.csv")[0] == 0
+    assert (tmp_path / "l.csv").read_text().splitlines() == [head]  # no lines, but a table
     code, _, err = cli("list", "--records", folder, "--benchmark", "davis")
     assert code == 2
     assert "Did you mean 'davis2017'" in err
