@@ -7,7 +7,7 @@ from itertools import groupby
 
 from results.declaration import Column
 from results.escape import as_csv, as_html, as_markdown, markdown_table
-from results.tables import MARKS, Cell, Line, Table
+from results.tables import MARKS, Cell, Line, Table, row_interval
 from results.verdict import backbone_of
 
 OTHERS = "Other results: not the official data or not this protocol, so not comparable with the table above"
@@ -112,10 +112,10 @@ def to_csv(tables: Sequence[Table]) -> str:
             model = {
                 "method": row.method,
                 "backbone": backbone_of(row.architecture, row.patch_size),
-                "model": row.model,
+                "model": row.label,
             }
             score = {"metric": row.headline, "value": f"{row.value:.4f}", "verdict": "no reference"}
-            write(place | data | model | score)
+            write(place | data | model | score | _csv_interval(row_interval(row, row.headline)))
     return buffer.getvalue()
 
 
@@ -127,15 +127,17 @@ def _csv_line(table: Table, line: Line, column: Column) -> dict[str, str]:
         return cells | {"value": f"{cell.value:g}", "status": cell.figure.status, "source": cell.figure.source}
     row, verdict = line.row, next(verdict for verdict in line.verdicts if verdict.metric == metric)
     assert row is not None  # a line is published or measured
-    cells |= {"model": row.model, "dataset": row.dataset, "split": row.split, "value": f"{cell.value:.4f}"}
-    cells |= {"verdict": verdict.word, "reason": verdict.reason}
-    if cell.interval:
-        cells |= {"interval_low": f"{cell.interval[0]:.4f}", "interval_high": f"{cell.interval[1]:.4f}"}
+    cells |= {"model": row.label, "dataset": row.dataset, "split": row.split, "value": f"{cell.value:.4f}"}
+    cells |= {"verdict": verdict.word, "reason": verdict.reason, **_csv_interval(cell.interval)}
     if verdict.difference is not None:
         cells["difference"] = f"{verdict.difference:.4f}"
     if verdict.tolerance:
         cells["tolerance"] = f"{verdict.tolerance.value:g}"
     return cells
+
+
+def _csv_interval(interval: tuple[float, float] | None) -> dict[str, str]:
+    return {"interval_low": f"{interval[0]:.4f}", "interval_high": f"{interval[1]:.4f}"} if interval else {}
 
 
 def to_html(tables: Sequence[Table]) -> str:

@@ -236,6 +236,17 @@ def test_csv_is_one_line_a_number_with_everything(all_tables):
     assert (other["model"], other["verdict"], other["difference"]) == ("demo", "no reference", "")
 
 
+def test_csv_tells_recipes_of_one_model_apart_and_has_every_interval(make_record, davis_scores):
+    encoder = {"name": "ours", "metrics": davis_scores()}
+    rows = rows_of(*(make_record(**encoder, official=o, config_sha256=64 * k) for o in (True, False) for k in "ab"))
+    lines = csv.DictReader(io.StringIO(render.to_csv([build_table("davis", rows, PUBLISHED)])))
+    found = [line for line in lines if line["model"] and line["metric"] == "J&F"]
+    assert [line["section"] for line in found] == ["measured"] * 2 + ["not comparable"] * 2
+    assert {re.sub("recipe .{8}", "recipe", line["model"]) for line in found} == {"ours (recipe)"}
+    assert len({line["model"] for line in found}) == 2
+    assert {(line["interval_low"], line["interval_high"]) for line in found} == {("60.0000", "64.0000")}
+
+
 def test_html_is_well_formed_and_escapes_names(all_tables):
     class Checker(HTMLParser):
         def __init__(self):
