@@ -79,9 +79,13 @@ def _gather(records: Mapping[Path, Record]) -> dict[str, bytes]:
 
 def _add(entries: dict[str, bytes], name: str, data: bytes, source: Path) -> None:
     if entries.setdefault(name, data) != data:
+        twice = (
+            "two reports of one name"
+            if name.startswith(f"{REPORTS}/")
+            else "one model, recipe, protocol, data and seed twice"
+        )
         raise UserError(
-            f"{source} and another file are both the bundle's {name}, but differ: the same model, recipe, protocol, data "
-            "and seed twice. Leave one of them out."
+            f"{source} and another file are both the bundle's {name}, but differ: {twice}. Leave one of them out."
         )
 
 

@@ -153,6 +153,15 @@ def test_a_bundle_of_contradicting_records_is_refused(runs, make_record, davis_s
     assert not (tmp_path / "r.zip").exists()
 
 
+def test_reports_of_one_name_are_called_so(runs, tmp_path, cli):
+    reports = [tmp_path / name / "study.md" for name in "ab"]
+    for report in reports:
+        report.parent.mkdir()
+        report.write_text(str(report))
+    code, _, err = cli("bundle", "--records", runs, "--out", tmp_path / "r.zip", "--reports", *reports)
+    assert (code, "two reports of one name" in err, "seed" in err) == (2, True, False)
+
+
 def test_import_of_a_folder_reports_broken_records_and_takes_the_rest(runs, tmp_path, cli):
     (runs / "a" / "record_broken.json").write_text("{")
     code, out, err = cli("import", runs, "--store", tmp_path / "store")
