@@ -103,7 +103,9 @@ class Pretraining:
         return epochs * (pictures // self.batch_size) * self.batch_size
 
     def facts(self) -> dict[str, Any]:
-        """Return what the finished encoder says of its pretraining, from the header of its file."""
+        """Return what the finished encoder says of its pretraining, from the header of its file; nothing if it was deleted."""
+        if not Path(self.checkpoint).is_file():
+            return {}
         with safe_open(self.checkpoint, framework="numpy") as file:
             return json.loads(file.metadata()["pretraining"])
 

@@ -14,6 +14,7 @@ from results.benchmarks import BENCHMARKS, find_benchmark
 from results.record import Metric, Record
 
 Text = Annotated[str, Field(min_length=1, max_length=300)]
+GIVEN = {"checkpoint", "data", "out", "name", "seed", "device"}  # arguments of an evaluation that its cell has
 Seeds = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
@@ -36,6 +37,13 @@ class Evaluation:
     metric: str = ""  # default: the headline
     title: str = ""  # how reports call it, where its benchmark, protocol, data and split do not tell it from others
 
+    def __post_init__(self):
+        videos = self.options.get("videos", ())
+        if not isinstance(videos, (list, tuple)) or not all(isinstance(name, str) for name in videos):
+            raise ValueError(f"options.videos must be a list of names, but is {videos!r}")
+        if given := sorted(self.options.keys() & GIVEN):
+            raise ValueError(f"options has {', '.join(given)}, which the study gives each evaluation: leave it out")
+
     @property
     def name(self) -> str:
         """How reports call it."""
@@ -57,7 +65,8 @@ class Evaluation:
         """Whether both may score the same pictures: one folder and split, unless they name different videos. A split that is
         left out is val, as every benchmark takes it."""
         mine, others = ({*evaluation.options.get("videos", ())} for evaluation in (self, other))
-        if (self.data, self.options.get("split", "val")) != (other.data, other.options.get("split", "val")):
+        here, there = ((Path(one.data), one.options.get("split", "val")) for one in (self, other))  # clips/ is clips
+        if here != there:
             return False
         return not (mine and others) or bool(mine & others)
 

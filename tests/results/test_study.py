@@ -75,6 +75,15 @@ def test_no_difference_is_said_so(tmp_path, place):
     assert "Is a better than the other methods (b)? No: of 1 comparisons 0 better, 1 undecided, 0 worse." in sentences
 
 
+def test_a_report_is_written_where_encoders_were_deleted_to_save_space(tmp_path, place):
+    cells = open_cells(read_study(study_file(tmp_path)), place)
+    finish_all(cells)
+    for encoder in place.out.glob("pretrain/*/encoder.safetensors"):
+        encoder.unlink()
+    found = find(cells)
+    assert ([care.images for care in found.care], found.missing) == ([None, None], [])
+
+
 def test_what_is_missing_is_listed(tmp_path, place, capsys):
     study = study_file(tmp_path)
     cells = open_cells(read_study(study), place)
@@ -115,6 +124,10 @@ def test_figures_chosen_on_what_they_report_are_refused(tmp_path, place):
         ({"methods": {"../a": {"recipe": RECIPE}}, "baseline": "../a"}, "cannot be the name of a method"),
         ({"titel": "x"}, "Did you mean 'title'"),
         ({"tests": [DAVIS, DAVIS | {"metric": "J"}]}, "tests has davis clips val twice: give each a `title`"),
+        ({"selection": [DAVIS | {"data": "./clips/"}]}, "selection and tests both use davis ./clips/ val"),
+        ({"tests": [DAVIS | {"options": {"videos": "dog"}}]}, "videos must be a list of names, but is 'dog'"),
+        ({"tests": [DAVIS | {"options": {"videos": 5}}]}, "videos must be a list of names, but is 5"),
+        ({"tests": [DAVIS | {"options": {"seed": 3}}]}, "options has seed, which the study gives"),
         ({"tests": [DAVIS | {"metric": "J&G"}]}, "Did you mean 'J&F'"),
         ({"tests": [DAVIS | {"metric": "J_decay"}]}, "better where it is lower"),
         ({"tests": [LINEAR | {"metric": "mIoU_K500"}]}, "Valid: mIoU"),
