@@ -12,13 +12,15 @@ from typing import Any
 
 from results.benchmarks import BENCHMARKS, METRIC_COLUMNS
 from results.escape import as_csv
+from results.pretrained import pretrained_on
 from results.ranking import shared_ranks
 from results.record import Record
 from results.schema import record_to_plain
 
 RANKS = (
     "Rows share a rank until one is shown to be worse than its first (paired over items, p < 0.05, corrected for the number "
-    "of rows). A 95 % interval covers which items were drawn, not another training; below 5 items there is none."
+    "of rows). A 95 % interval covers which items were drawn, not another training; below 5 items there is none. Where models were "
+    "not pretrained on the same data or by as many images, a column says on what."
 )
 NO_RESULT = ("seed", "runtime", "probe")  # keys of a pretraining's recipe that make no other model
 NO_COLUMNS = ("metrics", "records", "label", "rank_note")  # of a row, which the CSV file does not have
@@ -77,6 +79,11 @@ class Row:
         """Return the standard deviation of a metric over seeds; None with a single one."""
         found = [record.metrics[metric].value for record in self.records]
         return statistics.stdev(value for value in found if value is not None) if len(found) > 1 else None
+
+    @property
+    def pretrained(self) -> str:
+        """What its encoder was pretrained on, in words; empty where it learned nothing."""
+        return pretrained_on(self.records[0])
 
     @property
     def covers(self) -> str:

@@ -84,6 +84,7 @@ def _measured(row: Row, first_record: int, published: Published) -> dict[str, An
         "model": row.model,
         "key": f"{row.model} {row.fingerprint}",
         "method": row.method,
+        "pretrained": row.pretrained,
         **_split(backbone_of(row.architecture, row.patch_size)),
         "parameters": row.parameters,
         "scores": {name: round(value, 4) for name, value in row.metrics.items()},

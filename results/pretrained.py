@@ -27,6 +27,14 @@ def differing_pretraining(a: Record, b: Record) -> tuple[str, ...]:
     return ()
 
 
+def pretrained_on(record: Record) -> str:
+    """Return what an encoder was pretrained on, in words; empty where it learned nothing."""
+    if record.model.pretraining.get("format") in LEARNED_NOTHING:
+        return ""
+    told = _told(record.model)
+    return _words(told) if any(told.values()) else "not stated"
+
+
 def _told(model: Model) -> dict[str, Any]:
     """Return data, number of images and of images seen, None for what the checkpoint did not say."""
     held = model.pretraining

@@ -31,6 +31,7 @@ def print_leaderboard(rows: list[Row]) -> None:
         group = list(members)
         first, shown = group[0], group[:ROWS_SHOWN]
         out.print(Text(printable(f"{titles[board]} ({first.protocol})"), style="bold"))
+        pretrained = [row.pretrained for row in shown]
         others = [name for name in METRIC_COLUMNS if name in first.metrics and name != first.headline]
         columns = [
             _Column("rank", [str(row.rank) for row in shown], right=True),
@@ -39,6 +40,7 @@ def print_leaderboard(rows: list[Row]) -> None:
             _Column("95 % interval", ["" if row.interval_low is None else f"{row.interval_low:.1f} to {row.interval_high:.1f}" for row in shown]),
             _Column("seeds", [str(row.seeds) for row in shown], right=True),
             *(_Column(name, [f"{row.metrics[name]:.1f}" if name in row.metrics else "" for row in shown], right=True) for name in others),
+            *([_Column("pretrained on", pretrained)] if len({*filter(None, pretrained)}) > 1 else []),
             _Column("method", [row.method for row in shown]),
             _Column("architecture", [row.architecture for row in shown]),
             _Column("patch", [str(row.patch_size) for row in shown], right=True),

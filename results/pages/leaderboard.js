@@ -100,6 +100,7 @@ function columnsOf(board, rows) {
     { ...plain("name", "Model", (row) => row.name), fixed: true },
     plain("method", "Method", (row) => row.method),
     plain("backbone", "Backbone", backboneOf),
+    ...(new Set(rows.map((row) => row.pretrained).filter(Boolean)).size > 1 ? [plain("pretrained", "Pretrained on", (row) => row.pretrained ?? "")] : []),
     { ...plain("parameters", "Parameters (M)", million), value: (row) => row.parameters, number: true, descends: true },
     { ...metrics[0], fixed: true },
     { key: "interval", label: "95 % interval", text: null, cell: (row) => intervalBar(row, board.headline, range) },

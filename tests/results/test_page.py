@@ -174,6 +174,21 @@ def test_page_works_in_a_browser(page, tab):
     assert seen["png"] > 1000
 
 
+def test_a_ranking_says_what_its_models_were_pretrained_on_where_that_differs(make_record, write_records, cli, tab):
+    trained = [{"data": "in1k", "images": 1_281_167}, {"data": "photographs", "images": 5060}, {}]
+    records = [make_record(name=f"m{i}", fingerprint=f"{i}", pretraining=told) for i, told in enumerate(trained)]
+    records += [make_record(name="drawn", fingerprint="r", pretraining={"format": "random"})]
+    records += [make_record(name="alone", split="test", pretraining=trained[0])]
+    folder = write_records(*records)
+    words = ["in1k (1,281,167 images)", "photographs (5,060 images)", "not stated", ""]
+    out = cli("leaderboard", "--records", folder, "--out", folder / "l.csv")[1]
+    assert [out.count(text) for text in ("┃ pretrained on", *words[:2])] == [1, 1, 1]
+    tab.open(folder / "l.html")
+    column = """[...document.querySelectorAll("tr.measured td[data-label='Pretrained on']")].map((cell) => cell.textContent)"""
+    assert sorted(tab.run(column)) == sorted(words)
+    assert tab.errors == []
+
+
 @pytest.fixture(scope="module")
 def report(make_record, davis_scores, tmp_path_factory):
     """A reproduction report with a claim that does not hold, open evidence and a comparison."""
