@@ -44,7 +44,8 @@ class Sensitivity:
 
 
 def sensitivities(rows: Sequence[Row]) -> list[Sensitivity]:
-    """Return one table per benchmark and data set on which at least two protocols scored two checkpoints in common.
+    """Return one table per benchmark and data set on which at least two protocols scored two checkpoints in common, or might
+    have if nothing were left out.
 
     Rows come from `build_leaderboard`, so none is partial. A checkpoint that one protocol scored several times (by other
     recipes) is left out of that protocol, since nothing says which score is meant.
@@ -54,7 +55,7 @@ def sensitivities(rows: Sequence[Row]) -> list[Sensitivity]:
         digests = row.annotation_sha256, row.train_sha256
         groups[row.benchmark, row.dataset, row.split, digests, row.items].append(row)
     tables = [_sensitivity(members) for members in groups.values()]
-    return [table for table in tables if table.agreements]
+    return [table for table in tables if table.agreements or table.left_out]
 
 
 def _sensitivity(rows: Sequence[Row]) -> Sensitivity:

@@ -36,8 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out and arguments.format == "terminal":
         raise UserError("--out takes --format md or csv: a table of the terminal is no file")
     board, _ = load_board(arguments.records)
-    tables = sensitivities(board.rows)
-    report_left_out(sentence for table in tables for sentence in table.left_out)
+    found = sensitivities(board.rows)
+    report_left_out(sentence for table in found for sentence in table.left_out)
+    tables = [table for table in found if table.agreements]
     if not tables:
         raise UserError(
             "nothing to compare: expected are complete records of at least two checkpoints, each by at least two protocols "

@@ -59,14 +59,14 @@ def _listed(names: Sequence[str]) -> str:
 def _videos(evaluation: Evaluation, data: Path) -> Mapping[str, Path]:
     """Return the videos that an evaluation scores, name -> folder of frames; none where the data are not laid out as DAVIS's.
 
-    Lists hold a name a line, or a frame and its mask (DAVIS 2016).
+    Lists hold names, or a frame and its mask a line (DAVIS 2016).
     """
     root, options = data / evaluation.data, evaluation.options
     names: dict[str, None] = {}
     for path in sorted(root.glob(f"ImageSets/*/{options.get('split', 'val')}.txt")):
         for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-            first = line.split()[:1]
-            names |= {Path(word).parent.name if word.endswith(".jpg") else word: None for word in first}
+            words = [word for word in line.split() if not word.endswith(".png")]
+            names |= {Path(word).parent.name if word.endswith(".jpg") else word: None for word in words}
     only, limit = options.get("videos"), options.get("limit")
     kept = [name for name in names if only is None or name in only][: limit if isinstance(limit, int) else None]
     sizes = sorted(root.glob("JPEGImages/*"))

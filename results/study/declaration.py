@@ -54,11 +54,16 @@ class Evaluation:
         return " ".join(filter(None, words))
 
     def measured(self, record: Record) -> Metric:
-        """Return what a record of it found. Raises UserError where the record does not hold the metric."""
+        """Return what a record of it found. Raises UserError where the record does not hold the metric, or no value of it."""
         name = self.metric or record.headline
         if name not in record.metrics:
             what = f"metric {name!r} of {self.name}"
             raise UserError(unknown_key(what, name, record.metrics, f"metric of {record.protocol}"))
+        if record.metrics[name].value is None:
+            raise UserError(
+                f"{self.name}: {name} of {record.model.name} has no value: the data hold nothing to measure it on. "
+                "Name another `metric`, or leave it out for the headline."
+            )
         return record.metrics[name]
 
     def overlaps(self, other: "Evaluation") -> bool:

@@ -101,3 +101,12 @@ def test_nothing_to_compare_is_explained(tmp_path, capsys):
     write_record(record(), tmp_path / "record.json")
     assert main(["sensitivity", "--records", str(tmp_path)]) == 2
     assert "at least two protocols" in capsys.readouterr().err
+
+
+def test_what_was_left_out_is_said_where_nothing_remains(tmp_path, capsys):
+    made = [one for one in records() if one.model.name in "ab"]
+    twice = [replace(one, config=one.config | {"again": True}) for one in made]
+    for number, one in enumerate([*made, *twice]):
+        write_record(one, tmp_path / str(number) / "record.json")
+    assert main(["sensitivity", "--records", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("2 recipes, so none is compared") == 6

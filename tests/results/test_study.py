@@ -14,7 +14,8 @@ from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_text
 from pretrain.recipe import read_recipe
 from results.__main__ import main
-from results.store import write_record
+from results.record import Metric
+from results.store import read_record, write_record
 from results.study.cells import open_cells
 from results.study.declaration import read_study
 from results.study.outcome import find, say
@@ -195,6 +196,14 @@ def test_another_list_of_the_same_videos_is_noticed(tmp_path, place):
         open_cells(read_study(study_file(tmp_path)), place)
 
 
+def test_a_list_of_several_videos_a_line_is_read_as_the_benchmark_reads_it(tmp_path, place):
+    for split, names in (("train", ["dog", "camel"]), ("val", ["camel"])):
+        write_clips(place.data / "clips", split, names, 0)
+    (place.data / "clips" / "ImageSets" / "2017" / "train.txt").write_text("dog camel\n")
+    with pytest.raises(UserError, match="both hold camel"):
+        open_cells(read_study(study_file(tmp_path)), place)
+
+
 def test_videos_may_be_shared_between_selection_and_tests(tmp_path, place):
     parts = [DAVIS | {"options": {"split": "train", "videos": [name]}} for name in ("dog", "camel")]
     read_study(study_file(tmp_path, selection=parts[:1], tests=parts[1:]))
@@ -265,6 +274,16 @@ def test_a_metric_that_the_records_do_not_hold_is_named(tmp_path, place):
     cells = open_cells(read_study(study_file(tmp_path, tests=[DAVIS | {"metric": "J_recall"}])), place)
     finish_all(cells)
     with pytest.raises(UserError, match="metric 'J_recall' of davis clips val is not a known metric of davis2017"):
+        find(cells)
+
+
+def test_a_metric_that_the_data_cannot_be_measured_by_is_named(tmp_path, place):
+    cells = open_cells(read_study(study_file(tmp_path, tests=[DAVIS | {"metric": "J_recall"}])), place)
+    finish_all(cells)
+    for path in place.out.glob("eval/*/record.json"):
+        found = read_record(path)
+        write_record(replace(found, metrics=found.metrics | {"J_recall": Metric(None)}), path)
+    with pytest.raises(UserError, match="davis clips val: J_recall of a has no value"):
         find(cells)
 
 
