@@ -47,9 +47,9 @@ def recompute(path: Path) -> Recomputed:
     """
     try:
         report = json.loads(read_file(path, LARGEST))
-        study = parse(Study, report["study"])
+        study = parse(Study, report["study"], f"{path}: study")
         of = places_for(study)
-        found = {name: (cell["model"], cell["test"]) for name, cell in report["cells"].items()}
+        found = {name: (str(cell["model"]), str(cell["test"])) for name, cell in report["cells"].items()}
         plain = {name: json.dumps(report["records"][name]).encode() for name in found}
         said = {"scores": report["scores"], "pairs": [*report["pairs"]]}
         pairs_of = [(pair["test"], pair["other"], pair["comparison"]) for pair in said["pairs"]]

@@ -45,6 +45,13 @@ def test_a_report_is_computed_again_from_its_records(tmp_path, place, capsys):
     report.write_text(json.dumps(data))
     assert main(["study", str(report)]) == 2
     assert "is of a on davis clips val, but its record of b on davis2017" in capsys.readouterr().err
+    data["cells"][name]["model"] = ["b"]
+    report.write_text(json.dumps(data))
+    assert main(["study", str(report)]) == 2
+    assert "is of ['b'] on davis clips val, which the study does not have" in capsys.readouterr().err
+    report.write_text(json.dumps(data | {"study": data["study"] | {"seeds": []}}))
+    assert main(["study", str(report)]) == 2
+    assert f"{report}: study.seeds must be" in capsys.readouterr().err
     del data["cells"]
     report.write_text(json.dumps(data))
     assert main(["study", str(report)]) == 2
