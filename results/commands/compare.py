@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "records", type=Path, nargs="+", metavar="RECORD", help="record files, the one in question first"
     )
     parser.add_argument("--metric", help="score of the items to compare (default: the headline)")
-    parser.add_argument("--resamples", type=int, default=10_000, help="default: %(default)s")
+    parser.add_argument("--resamples", type=int, help="default: 10000, or 100 for each comparison if more")
     parser.add_argument("--seed", type=int, default=0, help="of the resampling (default: %(default)s)")
 
 
@@ -28,14 +28,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     from flsl.runtime.errors import UserError
     from flsl.runtime.text import printable
-    from results.compare import LEVEL, compare_records, holm, is_higher_better
+    from results.compare import LEVEL, RESAMPLES, compare_records, holm, is_higher_better
     from results.store import read_record
     from results.terminal import print_rows
 
     if len(arguments.records) < 2:
         raise UserError("compare needs at least two records: python -m results compare A/record.json B/record.json")
-    if not FEWEST <= arguments.resamples <= MOST:
-        raise UserError(f"--resamples is {arguments.resamples}, but must be {FEWEST} (for a 95 % interval) to {MOST}.")
+    fewest = FEWEST * (len(arguments.records) - 1)
+    resamples = max(RESAMPLES, fewest) if arguments.resamples is None else arguments.resamples
+    if not fewest <= resamples <= MOST:
+        why = "100 for each comparison, or no p-value could be small enough after Holm's correction"
+        raise UserError(f"--resamples is {resamples}, but must be {fewest} ({why}) to {MOST}.")
     if arguments.seed < 0:
         raise UserError(f"--seed is {arguments.seed}, but must be 0 or more.")
     records = [read_record(path / "record.json" if path.is_dir() else path) for path in arguments.records]
@@ -45,10 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
             records[index] = dataclasses.replace(record, model=model)
     first, *others = records
     found = holm(
-        [
-            compare_records(first, other, arguments.metric, resamples=arguments.resamples, seed=arguments.seed)
-            for other in others
-        ]
+        [compare_records(first, other, arguments.metric, resamples=resamples, seed=arguments.seed) for other in others]
     )
     rows = [
         [c.a, c.b, c.metric, f"{c.difference:+.2f}", c.interval, f"{c.p:.4f}", f"{c.p_holm:.4f}",

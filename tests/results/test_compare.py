@@ -211,6 +211,16 @@ def test_command_corrects_for_several_and_says_it_in_words(scored, write_records
     assert "30 of 30" in out
 
 
+def test_too_few_resamples_for_so_many_comparisons_are_refused(scored, write_records, cli):
+    """With 100 no p-value is below 0.05 after the correction of three: a model 20 points better was not shown to be."""
+    base = np.random.default_rng(4).uniform(20, 60, 30)
+    folder = write_records(scored(base + 20, "best"), *(scored(base, f"other {i}") for i in range(3)))
+    runs = [folder / f"run{i}" for i in range(4)]
+    code, _, err = cli("compare", *runs, "--metric", "J", "--resamples", 100)
+    assert (code, "--resamples is 100, but must be 300" in err) == (2, True)
+    assert cli("compare", *runs, "--metric", "J", "--resamples", 300)[1].count("best is better than") == 3
+
+
 OURS = {"data": "photographs", "images": 5060, "steps": 474, "batch_size": 32, "format": "own"}
 
 
