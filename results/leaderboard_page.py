@@ -74,7 +74,8 @@ def _split(backbone: str) -> dict[str, str]:
 
 
 def _measured(row: Row, first_record: int, published: Published) -> dict[str, Any]:
-    verdict = judge(row, row.headline, published)
+    verdicts = [judge(row, metric, published) for metric in (row.headline, *row.metrics)]
+    verdict = next((found for found in verdicts if found.word != "no reference"), verdicts[0])
     away = "" if verdict.word == "no reference" else f" ({verdict.difference:+.1f})".replace("-", "−")
     return {
         "origin": "measured",
@@ -94,7 +95,7 @@ def _measured(row: Row, first_record: int, published: Published) -> dict[str, An
         "high": row.interval_high and round(row.interval_high, 4),
         "seeds": row.seeds,
         "verdict": verdict.word + away,
-        "why": verdict.reason,
+        "why": verdict.reason or verdict.metric,
         "records": list(range(first_record, first_record + len(row.records))),
     }
 

@@ -12,6 +12,7 @@ from PIL import Image
 from support.browser import browser
 
 from results.compare import compare_records
+from results.record import Metric
 from results.report import report_data, report_page
 from results.reproduce import Step, judge_claims
 
@@ -121,6 +122,21 @@ def test_page_is_one_file_that_fetches_nothing(page):
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S).group(1))
     assert {row["origin"] for row in data["rows"]} == {"measured", "published"}
     assert "half" not in [row["name"] for row in data["rows"]]
+
+
+def test_a_figure_is_held_against_what_is_published_of_it_also_where_the_headline_is_another(
+    make_record, write_records, cli, tmp_path
+):
+    hummingbird = make_record(
+        method="DINO",
+        benchmark="segmentation",
+        protocol="voc2012/in-context-hbird@1",
+        metrics={"mIoU": Metric(40.0), "mIoU_matched": Metric(46.5)},
+    )
+    cli("leaderboard", "--records", write_records(hummingbird), "--out", tmp_path / "l.csv")
+    text = (tmp_path / "l.html").read_text()
+    rows = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S).group(1))["rows"]
+    assert [(row["verdict"], row["why"]) for row in rows if "why" in row] == [("reproduced (−0.1)", "mIoU_matched")]
 
 
 def test_page_works_in_a_browser(page, tab):
