@@ -111,6 +111,20 @@ def board_of(record: Record) -> tuple[str, ...]:
     return (record.benchmark, record.protocol, *part, record.headline)
 
 
+def trainings_of(rows: Iterable[Row]) -> dict[tuple[str, str], set[str]]:
+    """Return (model, fingerprint) of each row -> the fingerprints of its checkpoint's trainings, as all rows tell them.
+
+    Rows of one name are one checkpoint where they share a training: one protocol may have scored more seeds than another.
+    """
+    keys = dict.fromkeys((row.model, row.fingerprint) for row in rows)
+    of_name: dict[str, list[set[str]]] = defaultdict(list)
+    for model, fingerprint in keys:
+        marks, others = {*fingerprint.split()}, of_name[model]
+        of_name[model] = [other for other in others if not other & marks]
+        of_name[model].append(marks.union(*(other for other in others if other & marks)))
+    return {(name, prints): next(m for m in of_name[name] if m & {*prints.split()}) for name, prints in keys}
+
+
 def titles_of(rows: Iterable[Row]) -> dict[tuple[str, ...], str]:
     """Return the title of each ranking by its board; where two of a protocol would read alike, what their data are known by."""
     boards = {row.board: row for row in rows}

@@ -6,7 +6,7 @@ from typing import Any
 
 from results.benchmarks import METRIC_COLUMNS
 from results.escape import as_html
-from results.leaderboard import RANKS, Leaderboard, Row, titles_of
+from results.leaderboard import RANKS, Leaderboard, Row, titles_of, trainings_of
 from results.page import make_page
 from results.paper import TABLES, adapter_of
 from results.published import Figure, Published
@@ -34,11 +34,12 @@ def leaderboard_page(board: Leaderboard, published: Published) -> str:
     boards: dict[tuple, dict[str, Any]] = {}
     rows: list[dict[str, Any]] = []  # `board` is the key of one until all are known
     records: list[dict[str, Any]] = []
-    titles = titles_of(board.rows)
+    titles, trainings = titles_of(board.rows), trainings_of(board.rows)
     for row in board.rows:
         title = titles[row.board]
         boards.setdefault(row.board, _board(row.protocol, row.headline, title, row.official, measured=True))
-        rows.append({"board": row.board, **_measured(row, len(records), published)})
+        key = " ".join([row.model, *sorted(trainings[row.model, row.fingerprint])])
+        rows.append({"board": row.board, "key": key, **_measured(row, len(records), published)})
         records += [_details(record) for record in row.records]
     for table in TABLES.values():
         kind = "nothing measured yet" if adapter_of(table.name) else "no adapter here"
@@ -83,7 +84,6 @@ def _measured(row: Row, first_record: int, published: Published) -> dict[str, An
         "rankNote": row.rank_note,
         "name": row.label,
         "model": row.model,
-        "key": f"{row.model} {row.fingerprint}",
         "method": row.method,
         "pretrained": row.pretrained,
         **_split(backbone_of(row.architecture, row.patch_size)),

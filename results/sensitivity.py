@@ -1,11 +1,11 @@
 """Do protocols agree on which checkpoint is better? The same checkpoints under every protocol, and Kendall's tau."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from results.leaderboard import Row
+from results.leaderboard import Row, trainings_of
 
 EXPLANATION = (
     "Each column is the headline of one protocol, each row one checkpoint; tau compares the orders that two protocols put "
@@ -79,21 +79,10 @@ def _sensitivity(rows: Sequence[Row]) -> Sensitivity:
 
 
 def _names(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
-    """Return a name for each row's checkpoint, with the beginning of a fingerprint where names are not enough.
-
-    Rows of one name are one checkpoint where they share a training: one protocol may have scored more seeds than another.
-    """
-    of_name: dict[str, list[set[str]]] = defaultdict(list)
-    for row in rows:
-        marks, others = {*row.fingerprint.split()}, of_name[row.model]
-        of_name[row.model] = [other for other in others if not other & marks]
-        of_name[row.model].append(marks.union(*(other for other in others if other & marks)))
-    names = {}
-    for row in rows:
-        (marks,) = (found for found in of_name[row.model] if found & {*row.fingerprint.split()})
-        alone = len(of_name[row.model]) == 1
-        names[row.model, row.fingerprint] = row.model if alone else f"{row.model} ({min(marks)[:8]})"
-    return names
+    """Return a name for each row's checkpoint, with the beginning of a fingerprint where names are not enough."""
+    first = {key: min(marks) for key, marks in trainings_of(rows).items()}
+    several = Counter(model for model, _ in {(model, mark) for (model, _), mark in first.items()})
+    return {key: key[0] if several[key[0]] == 1 else f"{key[0]} ({mark[:8]})" for key, mark in first.items()}
 
 
 def _mean_rank(model: str, rows: dict[tuple[str, str], Row]) -> float:

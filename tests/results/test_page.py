@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support.browser import browser
+from support.records import davis_metrics
 
 from results.compare import compare_records
 from results.record import Metric
@@ -137,6 +138,21 @@ def test_a_figure_is_held_against_what_is_published_of_it_also_where_the_headlin
     text = (tmp_path / "l.html").read_text()
     rows = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S).group(1))["rows"]
     assert [(row["verdict"], row["why"]) for row in rows if "why" in row] == [("reproduced (−0.1)", "mIoU_matched")]
+
+
+def test_a_model_of_which_one_benchmark_scored_more_seeds_is_one_in_the_overview(
+    make_record, write_records, coco_scores, cli, tmp_path
+):
+    coco = {"benchmark": "coco", "protocol": "coco/mask-rcnn_1x@1", "metrics": coco_scores()}
+    changes = [(0, {}), (1, {"metrics": davis_metrics(61.0)}), (0, coco)]
+    pretraining = {"data": "in1k", "recipe": {"training": {"epochs": 1}}}
+    records = [
+        make_record(seed=s, fingerprint="ab"[s], name="m", pretraining=pretraining, **more) for s, more in changes
+    ]
+    cli("leaderboard", "--records", write_records(*records), "--out", tmp_path / "l.csv")
+    text = (tmp_path / "l.html").read_text()
+    rows = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S).group(1))["rows"]
+    assert [row["key"] for row in rows if row["origin"] == "measured"] == ["m a b", "m a b"]
 
 
 def test_page_works_in_a_browser(page, tab):
