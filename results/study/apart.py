@@ -57,10 +57,12 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _videos(evaluation: Evaluation, data: Path) -> Mapping[str, Path]:
-    """Return the videos that an evaluation scores, name -> folder of frames; none where the data are not laid out as DAVIS's.
+    """Return the videos that an evaluation scores, name -> folder of frames; none of a benchmark of pictures.
 
     Lists hold names, or a frame and its mask a line (DAVIS 2016).
     """
+    if evaluation.benchmark != "davis":
+        return {}
     root, options = data / evaluation.data, evaluation.options
     names: dict[str, None] = {}
     for path in sorted(root.glob(f"ImageSets/*/{options.get('split', 'val')}.txt")):

@@ -204,6 +204,16 @@ def test_a_list_of_several_videos_a_line_is_read_as_the_benchmark_reads_it(tmp_p
         open_cells(read_study(study_file(tmp_path)), place)
 
 
+def test_lists_of_pictures_are_not_taken_for_videos(tmp_path, place):
+    """Those of PASCAL VOC's actions have the number of a person behind each picture."""
+    for split in ("train", "val"):
+        path = place.data / "clips" / "ImageSets" / "Action" / f"{split}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"2010_{split}  1\n")
+    selection = LINEAR | {"options": LINEAR["options"] | {"split": "train"}}
+    open_cells(read_study(study_file(tmp_path, selection=[selection], tests=[LINEAR])), place)
+
+
 def test_videos_may_be_shared_between_selection_and_tests(tmp_path, place):
     parts = [DAVIS | {"options": {"split": "train", "videos": [name]}} for name in ("dog", "camel")]
     read_study(study_file(tmp_path, selection=parts[:1], tests=parts[1:]))
