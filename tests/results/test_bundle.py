@@ -154,7 +154,7 @@ def test_a_bundle_of_contradicting_records_is_refused(runs, make_record, davis_s
 
 
 def test_reports_of_one_name_are_called_so(runs, tmp_path, cli):
-    reports = [tmp_path / name / "study.md" for name in "ab"]
+    reports = [tmp_path / name / "study.html" for name in "ab"]
     for report in reports:
         report.parent.mkdir()
         report.write_text(str(report))
