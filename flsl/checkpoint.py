@@ -126,10 +126,13 @@ def load_encoder(
         The encoder in eval mode, float32, on `device`, with what is known of its origin.
 
     Raises:
-        UserError: no such file, not a checkpoint of a known kind, or keys that do not fit (all are listed).
+        UserError: no such file, not a checkpoint of a known kind, keys that do not fit (all are listed), or an option that it
+            cannot follow.
     """
     location, options = split_spec(str(spec))
     options = options.over(overrides)
+    if location.startswith(("random:", "timm:")) and (options.branch or options.prefix):
+        raise UserError(f"--checkpoint {location} is one network: it has neither a branch nor a prefix to choose")
     if location.startswith("random:"):
         loaded = _random_encoder(location, seed, options)
     elif location.startswith("pixels/") and not Path(location).exists():
@@ -190,8 +193,10 @@ def _read(location: str, options: Overrides) -> LoadedEncoder:
         )
     state = {key: value.to(torch.float32) for key, value in found.state.items()}
     config, warnings = _describe(found, state, options, str(file.path))
-    # Every tensor comes from the file: none is drawn first. (timm's networks also compute some that no file holds.)
-    with torch.device("cpu" if config.timm_model else "meta"):
+    with torch.device("meta"):  # every tensor comes from the file: none is drawn first
+        encoder = Encoder(config)
+    if config.timm_model is not None:  # it also computes some that no file holds
+        require_fit(encoder, state, str(file.path))  # or a description alone could ask for all memory
         encoder = Encoder(config)
     load_strictly(encoder, state, str(file.path))
     bad = [key for key, value in state.items() if not value.isfinite().all()]

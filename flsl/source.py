@@ -31,7 +31,7 @@ class Overrides:
         """Return the fields of `config` that these overrides change.
 
         Raises:
-            UserError: an unknown architecture.
+            UserError: an unknown architecture, or positions of a network that stays timm's.
         """
         wanted: dict[str, Any] = {}
         if self.architecture is not None:
@@ -42,6 +42,8 @@ class Overrides:
         if self.num_heads is not None:
             wanted["num_heads"] = self.num_heads
         if self.positions is not None:
+            if config.timm_model is not None:
+                raise UserError(f"--positions {self.positions}: {config.name} gives its tokens positions in timm's way")
             wanted["position_interpolation"] = self.positions
         return {key: value for key, value in wanted.items() if getattr(config, key) != value}
 

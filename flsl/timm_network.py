@@ -97,7 +97,7 @@ def describe_network(network: Any, name: str, arguments: dict[str, Any] | None =
 def require_described(network: Any, config: EncoderConfig) -> None:
     """Raise UserError where a timm network is not of the sizes that its description says."""
     found = describe_network(network, str(config.timm_model))
-    for key in ("patch_size", "embed_dim", "depth"):
+    for key in ("patch_size", "embed_dim", "depth", "num_heads"):
         if getattr(found, key) != getattr(config, key):
             raise UserError(
                 f"encoder.{key} must be {getattr(found, key)}, as in timm's {config.timm_model}, "

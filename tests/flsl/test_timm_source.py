@@ -79,3 +79,18 @@ def test_weights_of_another_size_are_refused(cache):
     save_file(network.state_dict(), cache / "test_vit.r160_in1k.safetensors")
     with pytest.raises(UserError, match="weights do not fit the encoder: cls_token has shape"):
         load_encoder("timm:test_vit")
+
+
+@pytest.mark.parametrize("option", ["heads=1", "positions=dino"])
+def test_options_that_a_network_of_timms_cannot_follow_are_refused(cache, option):
+    timm_network("eva02_tiny_patch14_224", cache)
+    with pytest.raises(UserError, match="eva02_tiny_patch14_224"):
+        load_encoder(f"timm:eva02_tiny_patch14_224?{option}")
+
+
+@pytest.mark.parametrize("spec", ["timm:test_vit", "random:vit_nano/16"])
+@pytest.mark.parametrize("option", ["branch=student", "prefix=net"])
+def test_a_single_network_has_neither_branch_nor_prefix(cache, spec, option):
+    timm_network("test_vit", cache)
+    with pytest.raises(UserError, match=f"{spec}.* one network"):
+        load_encoder(f"{spec}?{option}")
