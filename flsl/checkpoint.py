@@ -243,11 +243,14 @@ def _override(config: EncoderConfig, options: Overrides, what: str) -> tuple[Enc
 
 
 def load_strictly(module: nn.Module, state: dict[str, torch.Tensor], what: str) -> None:
-    """Load a state dict whose keys and shapes must match exactly.
+    """Load a state dict whose keys and shapes must match exactly; raises what `require_fit` does."""
+    require_fit(module, state, what)
+    on_meta = any(tensor.is_meta for tensor in module.state_dict().values())
+    module.load_state_dict(state, strict=True, assign=on_meta)
 
-    Raises:
-        UserError: lists every missing, unexpected and mis-shaped key.
-    """
+
+def require_fit(module: nn.Module, state: dict[str, torch.Tensor], what: str) -> None:
+    """Raise UserError, listing every missing, unexpected and mis-shaped key, unless a state dict is a module's."""
     own = module.state_dict()
     problems = [f"missing {key}" for key in own if key not in state]
     problems += [f"unexpected {key}" for key in state if key not in own]
@@ -259,5 +262,3 @@ def load_strictly(module: nn.Module, state: dict[str, torch.Tensor], what: str) 
     if problems:
         shown = "; ".join(problems[:20]) + (f"; and {len(problems) - 20} more" if len(problems) > 20 else "")
         raise UserError(f"{what}: the weights do not fit the encoder: {shown}")
-    on_meta = any(tensor.is_meta for tensor in own.values())
-    module.load_state_dict(state, strict=True, assign=on_meta)

@@ -55,7 +55,7 @@ class Encoder(nn.Module):
         self.position_prefix = int(config.class_token) if config.position_prefix is None else config.position_prefix
         rows = self.position_prefix + config.grid**2
         self.pos_embed = nn.Parameter(torch.empty(1, rows, config.embed_dim))
-        if config.position_embedding == "sincos":
+        if config.position_embedding == "sincos" and not self.pos_embed.is_meta:
             self.pos_embed.data.copy_(sincos_table(config.embed_dim, config.grid, self.position_prefix))
         else:
             nn.init.trunc_normal_(self.pos_embed, std=0.02)

@@ -4,6 +4,8 @@ Positions are rotary and go into every block, so the encoder is timm's. The key 
 in the original and therefore left out. Heads are 64 wide, in the 7B model 128.
 """
 
+from typing import Any
+
 import torch
 
 from flsl.architecture import EncoderConfig
@@ -40,18 +42,26 @@ def read(file: WeightFile, branch: str | None) -> Found | None:
 
 
 def rotary_config(state: State, what: str) -> EncoderConfig:
-    """Return the description of the timm network whose tensors (timm's names) these are."""
-    width, _, patch, _ = state["patch_embed.proj.weight"].shape
+    """Return the description of the timm network whose tensors (timm's names) these are.
+
+    Raises:
+        UserError: what tells its sizes is missing or has an impossible shape.
+    """
+    gated = "blocks.0.mlp.fc1_g.weight" in state
+    names = ["patch_embed.proj.weight", f"blocks.0.mlp.fc1{'_g' * gated}.weight", "reg_token"]
+    shapes: list[Any] = [tuple(state[name].shape) if name in state else () for name in names]
+    if [len(shape) for shape in shapes] != [4, 2, 3] or any(0 in shape for shape in shapes):
+        found = ", ".join(f"{name} {shape}" for name, shape in zip(names, shapes))
+        raise UserError(f"{what}: a DINOv3 encoder has no tensors of such shapes, or lacks one (): {found}")
+    (width, _, patch, _), (hidden, _), (_, registers, _) = shapes
     if width % 64:
         raise UserError(f"{what}: a DINOv3 encoder is a multiple of 64 wide, not {width}")
-    gated = "blocks.0.mlp.fc1_g.weight" in state
-    hidden = state["blocks.0.mlp.fc1_g.weight" if gated else "blocks.0.mlp.fc1.weight"].shape[0]
     depth = len({key.split(".")[1] for key in state if key.startswith("blocks.")})
     name = f"vit_{SIZES.get((width, depth, gated), 'small')}_patch16_dinov3"
     arguments = {
         "patch_size": patch, "img_size": 14 * patch, "embed_dim": width,
         "depth": depth,
-        "num_heads": width // (128 if width == 4096 else 64), "num_reg_tokens": state["reg_token"].shape[1],
+        "num_heads": width // (128 if width == 4096 else 64), "num_reg_tokens": registers,
         "qkv_bias": "blocks.0.attn.q_bias" in state, "mlp_ratio": hidden / width,
         "swiglu_mlp": gated, "swiglu_align_to": int(gated),
     }  # fmt: skip

@@ -1,7 +1,5 @@
 """Hugging Face's DINOv3ViT: `embeddings.`, `layer.` and separate projections, turned into timm's names."""
 
-import torch
-
 from flsl.formats.dinov3 import rotary_config
 from flsl.formats.found import Found, drop, join_qkv, rename, tensors_of
 from flsl.weights import WeightFile
@@ -32,7 +30,7 @@ def read(file: WeightFile, branch: str | None) -> Found | None:
     state = rename(state, NAMES | {"mlp.up_proj": "mlp.fc1_x" if gated else "mlp.fc1"})
     for name, ours in (("q_proj", "q_bias"), ("v_proj", "v_bias")):  # keys have no bias
         state = rename(state, {f"attn.{name}.bias": f"attn.{ours}"})
-    state = join_qkv({key: value.to(torch.float32) for key, value in state.items()}, "q_proj", "k_proj", "v_proj")
+    state = join_qkv(state, "q_proj", "k_proj", "v_proj")
     config = rotary_config(state, str(file.path))
     weights = {f"network.{key}": value for key, value in state.items()}
     return Found("Hugging Face DINOv3", "DINOv3", weights, dropped=dropped, config=config)

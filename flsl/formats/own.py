@@ -28,7 +28,7 @@ def read(file: WeightFile, branch: str | None) -> Found | None:
             state = {key.removeprefix("backbone.encoder."): value for key, value in state.items()}
         else:
             return None
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise UserError(f"checkpoint {file.path}: its description is damaged ({error}). Write it again.") from error
     if not isinstance(pretraining, dict):
         raise UserError(f"checkpoint {file.path}: its origin is no dictionary, but {pretraining!r}")

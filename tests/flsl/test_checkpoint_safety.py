@@ -295,6 +295,23 @@ def test_a_description_of_too_many_blocks_is_not_built(tmp_path):
     assert load_encoder(tmp_path).encoder.num_heads == 4
 
 
+@pytest.mark.parametrize(
+    ("encoder", "part"),
+    [
+        ("[" * 100_000, "description is damaged"),
+        ('{"architecture": "custom", "embed_dim": 65536, "depth": 2, "num_heads": 1024, "patch_size": 1, "image_size": 32767}',
+         "weights do not fit"),
+        ('{"architecture": "custom", "embed_dim": 65536, "depth": 2, "num_heads": 1024, "timm_model": "vit_small_patch16_dinov3", '
+         '"timm_arguments": {"embed_dim": 65536, "depth": 2, "num_heads": 1024}}', "weights do not fit"),
+    ],
+    ids=["nested", "plain", "timm"],
+)  # fmt: skip
+def test_a_description_of_our_own_that_asks_for_all_memory(tmp_path, encoder, part):
+    about = {"format": "flsl-encoder", "encoder": encoder, "pretraining": "{}", "name": "huge", "method": "none"}
+    save_file({"pos_embed": torch.ones(1)}, tmp_path / "huge.safetensors", about)
+    refused(tmp_path / "huge.safetensors", part)
+
+
 @pytest.mark.parametrize("shard", [1, None, "../model.safetensors", ""])
 def test_shards_that_are_no_names_beside_the_index(tmp_path, shard):
     index = tmp_path / "model.safetensors.index.json"

@@ -190,6 +190,21 @@ def test_dinov3(tmp_path, layout, gated):
     assert loaded.encoder.config.beyond_weights() == {"position_interpolation": "size"}
 
 
+@pytest.mark.parametrize("layout", ["meta", "hugging face"])
+@pytest.mark.parametrize("damage", [None, torch.tensor(1.0), torch.ones(3, 5), torch.ones(0, 3, 4, 4)])
+@pytest.mark.parametrize("part", ["patch_embed", "register", "up_proj"])
+def test_a_damaged_dinov3_is_explained(tmp_path, layout, damage, part):
+    weights = random_weights(width=128, registers=4, layer_scale=True, rope=True)
+    state = dinov3(weights, layout, False)
+    wanted = {"register": ("storage", "register"), "up_proj": ("mlp.fc1", "up_proj")}.get(part, ("patch_embed",))
+    for key in [key for key in state if key.endswith(("weight", "tokens")) and any(name in key for name in wanted)]:
+        state.pop(key)
+        state |= {} if damage is None else {key: damage}
+    torch.save(state, tmp_path / "damaged.pth")
+    with pytest.raises(UserError, match=r"damaged\.pth"):
+        load_encoder(tmp_path / "damaged.pth")
+
+
 @pytest.mark.parametrize(
     "name", ["vit_small_patch16_dinov3", "vit_small_plus_patch16_dinov3", "vit_base_patch16_dinov3"]
 )
