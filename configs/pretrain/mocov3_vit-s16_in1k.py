@@ -2,8 +2,9 @@
 # Source: Chen, Xie, He, ICCV 2021, arXiv 2104.02057, and facebookresearch/moco-v3 (its page of configurations, ViT-Small, 300 epochs).
 # Published: linear 73.2 on ImageNet (README; the paper's table has 72.5), not verified here. COCO Mask R-CNN 1x box AP 39.8, quoted.
 # Cost: the authors used 32 GPUs (batch 1024); here 300 epochs of two views of 224 pixels, 3 passes of the encoder each.
-# Differs: their encoder draws its initial weights in other ranges (Xavier for queries, keys and values), and scales views
-# bilinearly; here timm's ranges and bicubic, as for every method.
+# Differs: their encoder has 12 heads of width 32, draws its initial weights in other ranges (Xavier for queries, keys and values),
+# scales views bilinearly, and their AdamW decays biases and norms too; here 6 heads, timm's ranges, bicubic and decay of matrices
+# alone, as for every method.
 name, method = "MoCo v3 ViT-S/16", "mocov3"
 encoder = dict(architecture="vit_small", patch_size=16, class_token=True, position_embedding="sincos")
 views = dict(global_size=224, global_scale=(0.08, 1.0))

@@ -3,6 +3,7 @@
 # Source: Chen et al., ICML 2020, arXiv 2002.05709 (method); Chen, Xie, He, arXiv 2104.02057, Table 4 (ViT).
 # Published: linear 69.0 on ImageNet (that table), not verified here.
 # Cost: not published; 300 epochs of two views of 224 pixels. The width of the projection head's middle is not published for ViT.
+# Differs: in what mocov3_vit-s16_in1k.py says of the encoder (12 heads there), its initial weights, views and decay.
 name, method = "SimCLR ViT-S/16", "simclr"
 encoder = dict(architecture="vit_small", patch_size=16, class_token=True, position_embedding="sincos")
 views = dict(global_size=224, global_scale=(0.08, 1.0))
