@@ -36,7 +36,9 @@ def draw_pictures(encoder: Encoder, paths: list[Path], side: int, device: torch.
     if not read:
         return {}
     images = torch.cat([F.interpolate(i, (side, side), mode="bilinear", antialias=True) for i in read])
-    (features,) = encoder.feature_maps(normalize(images.to(device)))
+    training = encoder.training
+    (features,) = encoder.eval().feature_maps(normalize(images.to(device)))  # without stochastic depth
+    encoder.train(training)
     maps = list(features.float().cpu())
     colors = torch.rand(CLUSTERS, 3, generator=torch.Generator().manual_seed(0))
     rows = {

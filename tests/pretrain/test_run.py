@@ -8,7 +8,10 @@ import torch
 from support.help_text import help_of
 from support.pretrain_run import log, run, start
 
+from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_encoder
+from flsl.encoder import Encoder
+from pretrain.pictures import draw_pictures
 from pretrain.step import TrainingStep
 
 
@@ -96,6 +99,14 @@ def test_broken_newest_state_falls_back(finished, recipe_file, images, capsys):
     assert "resuming" in captured.out
     assert load_encoder(finished / "encoder.safetensors").pretraining["steps"] == 6
     assert len(newest.read_bytes()) == len(whole)  # written anew
+
+
+def test_pictures_are_of_the_whole_network(images):
+    """The encoder that SimCLR, VICReg and MoCo v3 keep is the trained one, which leaves branches out by chance."""
+    encoder = Encoder(EncoderConfig("vit_nano", image_size=32), drop_path=0.9).train()
+    first, second = (draw_pictures(encoder, sorted(images.rglob("*.jpg"))[:2], 32, torch.device("cpu")) for _ in "ab")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert encoder.training
 
 
 def test_tensorboard_has_scalars_and_pictures(recipe_file, images, tmp_path):
