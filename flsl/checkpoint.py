@@ -43,10 +43,8 @@ class LoadedEncoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells this encoder from others, taken once: the `fingerprint` of its tensors, and, where it is not the usual,
-        what else makes its features (heads, how positions are resized, how images are normalized, the norms' epsilon)."""
-        proof, more = fingerprint(self.encoder), self.encoder.config.beyond_weights()
-        return hashlib.sha256(f"{proof} {json.dumps(more)}".encode()).hexdigest() if more else proof
+        """What tells this encoder from others, taken once: `identify`."""
+        return identify(self.encoder)
 
     def model_fields(self, name: str | None = None) -> dict[str, Any]:
         """Return the fields of a record's model section; `name` replaces the checkpoint's own."""
@@ -72,6 +70,13 @@ def fingerprint(weights: nn.Module | dict[str, torch.Tensor]) -> str:
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
+
+
+def identify(encoder: Encoder) -> str:
+    """Return what tells an encoder from others: the `fingerprint` of its tensors, and, where it is not the usual, what else
+    makes its features (heads, how positions are resized, how images are normalized, the norms' epsilon)."""
+    proof, more = fingerprint(encoder), encoder.config.beyond_weights()
+    return hashlib.sha256(f"{proof} {json.dumps(more)}".encode()).hexdigest() if more else proof
 
 
 def summarize(keys: list[str]) -> list[str]:

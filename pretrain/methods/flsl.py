@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 
 from flsl.across_ranks import mean_over_ranks
-from flsl.checkpoint import fingerprint, load_encoder
+from flsl.checkpoint import identify, load_encoder
 from flsl.model import FLSL, EarlierStage, StepValues, follow
 from flsl.objective import HeadConfig, Loss, MeanShift, Stage, Temperature
 from flsl.places import places_in_teacher
@@ -122,11 +122,11 @@ class Method(FLSL, method.Method):
 
     @classmethod
     def identify(cls, chosen: dict[str, Any], given: EarlierStage | None) -> None:
-        """Name the earlier stage by its weights, not by where they lie; runs from before there was a choice go on."""
+        """Name the earlier stage by its fingerprint, not by where it lies; runs from before there was a choice go on."""
         if chosen["mean_shift"]["teacher_from"] == "query":
             del chosen["mean_shift"]["teacher_from"]
         if given is not None:
-            chosen["stage"]["checkpoint"] = fingerprint(given.encoder)[:16]
+            chosen["stage"]["checkpoint"] = identify(given.encoder)[:16]
 
     @classmethod
     def build(cls, recipe: Recipe, given: EarlierStage | None) -> "Method":
