@@ -2,11 +2,19 @@
 
 from typing import Any
 
+import torch
+
 from flsl.architecture import ARCHITECTURES, EncoderConfig, named
 from flsl.formats.found import State, is_square, position_rows
 from flsl.position import is_sincos
 from flsl.runtime.errors import UserError
 from flsl.runtime.schema import parse
+from flsl.timm_network import create_network, describe_network
+
+ROTARY = {  # (width, blocks, gated MLP) -> timm's network of these; others are made of the small one's
+    (384, 12, False): "small", (384, 12, True): "small_plus", (768, 12, False): "base", (1024, 24, False): "large",
+    (1280, 32, True): "huge_plus", (4096, 40, True): "7b",
+}  # fmt: skip
 
 
 def infer_config(state: State, facts: dict[str, Any], what: str, heads: int | None = None) -> EncoderConfig:
@@ -59,6 +67,34 @@ def infer_config(state: State, facts: dict[str, Any], what: str, heads: int | No
         "layer_scale": "blocks.0.ls1.gamma" in state,
     }
     return parse(EncoderConfig, inferred | facts, f"{what}: encoder")
+
+
+def rotary_config(state: State, what: str) -> EncoderConfig:
+    """Return the description of the timm network whose tensors (timm's names) these are.
+
+    Raises:
+        UserError: what tells its sizes is missing or has an impossible shape.
+    """
+    gated = "blocks.0.mlp.fc1_g.weight" in state
+    names = ["patch_embed.proj.weight", f"blocks.0.mlp.fc1{'_g' * gated}.weight", "reg_token"]
+    shapes: list[Any] = [tuple(state[name].shape) if name in state else () for name in names]
+    if [len(shape) for shape in shapes] != [4, 2, 3] or any(0 in shape for shape in shapes):
+        found = ", ".join(f"{name} {shape}" for name, shape in zip(names, shapes))
+        raise UserError(f"{what}: a DINOv3 encoder has no tensors of such shapes, or lacks one (): {found}")
+    (width, _, patch, _), (hidden, _), (_, registers, _) = shapes
+    if width % 64:
+        raise UserError(f"{what}: a DINOv3 encoder is a multiple of 64 wide, not {width}")
+    depth = len({key.split(".")[1] for key in state if key.startswith("blocks.")})
+    name = f"vit_{ROTARY.get((width, depth, gated), 'small')}_patch16_dinov3"
+    arguments = {
+        "patch_size": patch, "img_size": 14 * patch, "embed_dim": width,
+        "depth": depth,
+        "num_heads": width // (128 if width == 4096 else 64), "num_reg_tokens": registers,
+        "qkv_bias": "blocks.0.attn.q_bias" in state, "mlp_ratio": hidden / width,
+        "swiglu_mlp": gated, "swiglu_align_to": int(gated),
+    }  # fmt: skip
+    with torch.device("meta"):  # its sizes are wanted, not its weights
+        return describe_network(create_network(name, **arguments), name, arguments)
 
 
 def _depth(state: State, what: str) -> int:

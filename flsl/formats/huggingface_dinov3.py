@@ -1,7 +1,7 @@
 """Hugging Face's DINOv3ViT: `embeddings.`, `layer.` and separate projections, turned into timm's names."""
 
-from flsl.formats.dinov3 import rotary_config
 from flsl.formats.found import Found, drop, join_qkv, rename, tensors_of
+from flsl.infer import rotary_config
 from flsl.weights import WeightFile
 
 NAMES = {

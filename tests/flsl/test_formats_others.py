@@ -9,7 +9,7 @@ from support.layouts import ARGUMENTS, dinov3, hugging_face_dinov2, hugging_face
 from support.plain_vit import check, random_weights
 
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder
-from flsl.formats.dinov3 import rotary_config
+from flsl.infer import rotary_config
 from flsl.position import sincos_table
 from flsl.runtime.errors import UserError
 from flsl.timm_network import create_network
@@ -192,15 +192,14 @@ def test_dinov3(tmp_path, layout, gated):
 
 @pytest.mark.parametrize("layout", ["meta", "hugging face"])
 @pytest.mark.parametrize("damage", [None, torch.tensor(1.0), torch.ones(3, 5), torch.ones(0, 3, 4, 4)])
-@pytest.mark.parametrize("part", ["patch_embed", "register", "up_proj"])
-def test_a_damaged_dinov3_is_explained(tmp_path, layout, damage, part):
+@pytest.mark.parametrize(
+    "names", [("patch_embed",), ("storage", "register"), ("fc1.weight", "up_proj.weight"), ("qkv.bias", "q_proj.bias")]
+)
+def test_a_damaged_dinov3_is_explained(tmp_path, layout, damage, names):
     weights = random_weights(width=128, registers=4, layer_scale=True, rope=True)
     state = dinov3(weights, layout, False)
-    wanted = {"register": ("storage", "register"), "up_proj": ("mlp.fc1", "up_proj")}.get(part, ("patch_embed",))
-    for key in [key for key in state if key.endswith(("weight", "tokens")) and any(name in key for name in wanted)]:
-        state.pop(key)
-        state |= {} if damage is None else {key: damage}
-    torch.save(state, tmp_path / "damaged.pth")
+    del state[key := next(key for key in state if any(name in key for name in names))]
+    torch.save(state if damage is None else state | {key: damage}, tmp_path / "damaged.pth")
     with pytest.raises(UserError, match=r"damaged\.pth"):
         load_encoder(tmp_path / "damaged.pth")
 
