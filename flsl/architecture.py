@@ -127,7 +127,7 @@ class EncoderConfig:
         """Return what makes another function of the same tensors, where it is not the usual: heads of 64, positions as DINO's,
         images normalized as ImageNet's, norms of a plain ViT with epsilon 1e-6 (a network of timm's has its own by its name)."""
         found: dict[str, Any] = {}
-        if self.architecture == "custom" and self.embed_dim % 64 == 0 and self.num_heads != self.embed_dim // 64:
+        if self.architecture == "custom" and self.num_heads != max(self.embed_dim // 64, 1):
             found["num_heads"] = self.num_heads
         if self.position_interpolation != "dino":
             found["position_interpolation"] = self.position_interpolation

@@ -101,7 +101,9 @@ def test_width_that_leaves_heads_open_asks_for_them(tmp_path):
     torch.save(random_weights(width=96), tmp_path / "narrow.pth")
     with pytest.raises(UserError, match="Say --heads N"):
         load_encoder(tmp_path / "narrow.pth")
-    assert load_encoder(tmp_path / "narrow.pth", overrides=Overrides(num_heads=3)).encoder.num_heads == 3
+    loaded, other = (load_encoder(tmp_path / "narrow.pth", overrides=Overrides(num_heads=heads)) for heads in (3, 2))
+    assert loaded.encoder.num_heads == 3
+    assert loaded.fingerprint != other.fingerprint
     with pytest.raises(UserError, match="96 is no multiple of num_heads 7"):
         load_encoder(tmp_path / "narrow.pth?heads=7")
 

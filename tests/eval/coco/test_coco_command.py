@@ -15,7 +15,7 @@ from eval.__main__ import main
 from eval.data.synthesize import synthesize
 from flsl import weights
 from flsl.architecture import EncoderConfig
-from flsl.checkpoint import fingerprint, load_encoder, save_encoder
+from flsl.checkpoint import load_encoder, save_encoder
 from flsl.encoder import Encoder
 from results.compare import compare_records
 from results.store import read_record
@@ -80,7 +80,7 @@ def test_a_run_leaves_a_complete_record(finished, checkpoint):
         4,
     )
     assert record.dataset.split == "val2017"
-    assert record.model.fingerprint == fingerprint(load_encoder(checkpoint).encoder)
+    assert record.model.fingerprint == load_encoder(checkpoint).fingerprint
     names = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
     assert set(record.metrics) == {f"{kind}_{name}" for kind in ("box", "mask") for name in names}
     assert record.metrics["box_AP"].interval.unit == "images"

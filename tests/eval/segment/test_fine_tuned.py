@@ -186,9 +186,10 @@ def test_the_record_says_what_was_made_of_what(finished, encoder):
     masks = [np.asarray(Image.open(path)) for path in sorted((finished / "predictions").iterdir())]
     assert {mask.shape for mask in masks} == {(96, 128)}
     # The encoder that was trained was the checkpoint's.
-    proof, log = fingerprint(load_encoder(encoder).encoder), (finished / "train" / "train.log").read_text()
+    loaded = load_encoder(encoder)
+    proof, log = fingerprint(loaded.encoder), (finished / "train" / "train.log").read_text()
     assert f"encoder fingerprint: checkpoint {proof}, segmentor {proof}" in log
-    assert read_metadata(finished / "segmentor.safetensors", "segmentor")["training"]["encoder"] == proof
+    assert read_metadata(finished / "segmentor.safetensors", "segmentor")["training"]["encoder"] == loaded.fingerprint
 
 
 def test_a_finished_run_is_kept_completed_scored_and_tested_again(run, out, capsys, monkeypatch):
