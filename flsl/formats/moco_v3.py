@@ -20,11 +20,11 @@ def read(file: WeightFile, branch: str | None) -> Found | None:
     if not any(is_vit(side) for side in sides.values()):
         return None
     chosen = branch or next(name for name, side in sides.items() if side)
-    if not sides.get(chosen):
-        raise UserError(f"checkpoint {file.path} has no branch {chosen!r}; choose from {', '.join(BRANCHES)}")
+    if not is_vit(sides.get(chosen, {})):
+        raise UserError(f"checkpoint {file.path} has no ViT as branch {chosen!r}; choose from {', '.join(BRANCHES)}")
     state, unused = drop(sides[chosen], ("head.",))
     unused = [f"{chosen}.{key}" for key in unused] + [key for key in everything if not key.startswith(f"{chosen}.")]
-    width, run = state["patch_embed.proj.weight"].shape[0], run_arguments(file.tree)
+    width, run = next(iter(state["patch_embed.proj.weight"].shape), 0), run_arguments(file.tree)
     if isinstance(file.tree.get("arch"), str):
         run["arch"] = file.tree["arch"]
     small = width == 384 or (run.get("arch") == "vit_small" and width % 64 and width % 12 == 0)

@@ -43,6 +43,15 @@ def test_moco_v3(tmp_path, branch):
     assert not loaded.encoder.pos_embed.requires_grad
 
 
+@pytest.mark.parametrize("damage", [None, torch.tensor(1.0)])
+def test_a_damaged_moco_v3_is_explained(tmp_path, damage):
+    sides = prefixed(random_weights(), "module.base_encoder.") | prefixed(random_weights(), "module.momentum_encoder.")
+    del sides[key := "module.base_encoder.patch_embed.proj.weight"]
+    torch.save({"state_dict": sides if damage is None else sides | {key: damage}}, tmp_path / "damaged.pth")
+    with pytest.raises(UserError, match=r"damaged\.pth"):
+        load_encoder(tmp_path / "damaged.pth")
+
+
 def test_moco_v3_small_has_twelve_heads(tmp_path):
     weights = with_sines(random_weights(width=384, depth=1), True)
     torch.save({"arch": "vit_small", "state_dict": prefixed(weights, "module.base_encoder.")}, tmp_path / "moco.pth")
