@@ -136,7 +136,7 @@ def _start_wandb(out: Path) -> None:
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the lines of a log and what they say, but for those that a crash or a full disk cut short."""
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").splitlines():
         try:
             row = json.loads(line)
             int(row["step"])

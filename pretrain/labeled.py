@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from flsl.confusion import VOID
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import list_files
 from flsl.runtime.images import ImageError, read_mask, read_rgb
@@ -32,13 +33,17 @@ def read_labeled(root: Path, side: int, count: int) -> Labeled:
     """Read `count` images spread over the training split in order of their names, squashed to squares.
 
     Raises:
-        UserError: no such layout, fewer than two images, an image without a mask, or a file that cannot be read.
+        UserError: no such layout, no classes or too many, fewer than two images, an image without a mask, or a file that cannot be read.
     """
     if (root / "trainannot").is_dir():
         folders, classes = (root / "train", root / "trainannot"), CAMVID_CLASSES
     elif (root / "masks" / "train").is_dir() and (root / "classes.txt").is_file():
         folders = (root / "images" / "train", root / "masks" / "train")
-        classes = len((root / "classes.txt").read_text(encoding="utf-8").rstrip().splitlines())
+        classes = len((root / "classes.txt").read_bytes().rstrip().splitlines())
+        if not 1 <= classes <= VOID:
+            raise UserError(
+                f"--probe-data: {root / 'classes.txt'} lists {classes} classes; a mask of bytes holds 1 to {VOID} and void"
+            )
     else:
         raise UserError(f"--probe-data {root} has no layout that the probe reads: expected is {EXPECTED}")
     paths = list_files(folders[0], SUFFIXES) if folders[0].is_dir() else []

@@ -13,6 +13,7 @@ from support.pretrain_run import log, run
 from flsl import load_encoder
 from flsl.components import Components
 from flsl.pixels import pixel_tokens
+from flsl.runtime.errors import UserError
 from pretrain.diagnosis import diagnose
 from pretrain.journal import Journal
 from pretrain.labeled import Labeled, read_labeled
@@ -105,7 +106,7 @@ def test_a_run_that_ended_between_a_state_and_its_turn_looks_when_it_goes_on(rec
         file.unlink()
     lines = (out / "log.jsonl").read_text().splitlines(keepends=True)
     (at,) = (i for i, row in enumerate(whole) if "probe" in row and row["step"] == 2)
-    (out / "log.jsonl").write_text("".join(lines[:at]) + '{"step": 3, "lo')
+    (out / "log.jsonl").write_bytes("".join(lines[:at]).encode() + b'{"step": 3, "lo\xff')
     assert run(recipe_file, images, out, *settings) == 0
     assert "resuming" in capsys.readouterr().out
     assert log(out) == whole
@@ -226,3 +227,16 @@ def test_a_mask_that_is_missing_is_named(labeled):
     (labeled / "trainannot" / "0.png").unlink()
     with pytest.raises(Exception, match=r"0\.png"):
         read_labeled(labeled, 32, 3)
+
+
+@pytest.mark.parametrize(("listed", "classes"), [(b"", None), (b"caf\xe9\nroad\n", 2)])
+def test_a_list_of_classes_is_counted_in_any_encoding_but_may_not_be_empty(labeled, tmp_path, listed, classes):
+    for ours, theirs in (("train", "images"), ("trainannot", "masks")):
+        (tmp_path / "plain" / theirs).mkdir(parents=True)
+        (labeled / ours).rename(tmp_path / "plain" / theirs / "train")
+    (tmp_path / "plain" / "classes.txt").write_bytes(listed)
+    if classes:
+        assert read_labeled(tmp_path / "plain", 32, 3).classes == classes
+        return
+    with pytest.raises(UserError, match=r"classes\.txt lists 0 classes"):
+        read_labeled(tmp_path / "plain", 32, 3)
