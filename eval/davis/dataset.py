@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from eval.davis.edition import DAVIS_2017, FRAMES, MASKS, Edition, find_edition
+from eval.davis.edition import DAVIS_2017, FRAMES, MASKS, Edition, find_edition, numbered_files
 from flsl.runtime.errors import UserError, unknown_key
+from flsl.runtime.images import read_header
 from flsl.runtime.marker import read_marker
 
 
@@ -122,8 +121,8 @@ def _open_video(
     root: Path, edition: Edition, name: str, listed: tuple[int, ...] | None, listed_in: Path, need_frames: bool
 ) -> Video:
     """Find one sequence and check it; `listed` are the frames that count, None for all."""
-    masks = _numbered(root / MASKS / name, "png", listed)
-    frames = _numbered(root / FRAMES / name, "jpg", listed)
+    masks = numbered_files(root / MASKS / name, "png", listed)
+    frames = numbered_files(root / FRAMES / name, "jpg", listed)
     hint = f"`python -m eval data verify davis {root}` lists all that is wrong."
     for kind, files in (("frames", frames), ("annotations", masks)):
         if not files and (kind == "annotations" or need_frames):
@@ -149,22 +148,12 @@ def _open_video(
     return Video(name, tuple(masks.values()), tuple(frames.values()), size, edition)
 
 
-def _numbered(folder: Path, suffix: str, listed: tuple[int, ...] | None) -> dict[int, Path]:
-    """The files whose names are frame numbers, by number; only those that are listed, if a list says which."""
-    files = {int(path.stem): path for path in sorted(folder.glob(f"*.{suffix}")) if path.stem.isdecimal()}
-    return {number: files[number] for number in sorted(files) if listed is None or number in listed}
-
-
 def _check_pictures(frames: list[Path], masks: list[Path], edition: Edition) -> tuple[int, int]:
     """Check kinds and sizes by the files' headers; returns (height, width)."""
     mode = "L" if edition.one_object else "P"
     expected: tuple[int, int] | None = None
     for path in [*frames, *masks]:
-        try:
-            with Image.open(path) as image:
-                size, found = image.size, image.mode
-        except OSError as error:
-            raise UserError(f"{path} cannot be read ({error}). Replace the file.") from error
+        size, found = read_header(path)
         if path.suffix == ".png" and found != mode:
             raise UserError(
                 f"{path} is a picture of mode {found}, not a "

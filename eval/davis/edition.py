@@ -19,6 +19,7 @@ from flsl.runtime.names import safe_name
 
 FRAMES, MASKS = "JPEGImages/480p", "Annotations/480p"
 Listed = dict[str, "tuple[int, ...] | None"]  # sequence -> the frames that count; None: all that are there
+_NUMBER = re.compile(r"[0-9]{5}")
 _PAIR = re.compile(
     rf"/?{FRAMES}/(?P<sequence>[^/\s]+)/(?P<number>\d{{5}})\.jpg\s+/?{MASKS}/(?P=sequence)/(?P=number)\.png"
 )
@@ -161,3 +162,9 @@ def find_edition(root: Path) -> Edition:
             "differ. Keep each in its own folder."
         )
     return found[0] if found else DAVIS_2017
+
+
+def numbered_files(folder: Path, suffix: str, listed: tuple[int, ...] | None) -> dict[int, Path]:
+    """Return the files whose names are frame numbers of five digits, by number, in order; of a list only those that it names."""
+    found = {int(path.stem): path for path in sorted(folder.glob(f"*.{suffix}")) if _NUMBER.fullmatch(path.stem)}
+    return {number: path for number, path in found.items() if listed is None or number in listed}

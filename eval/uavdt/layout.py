@@ -21,7 +21,7 @@ from flsl.runtime.marker import read_marker
 FRAMES = "UAV-benchmark-M"
 TRUTH = "UAV-benchmark-MOTD_v1.0/GT"
 
-_FRAME = re.compile(r"img(\d+)\.jpe?g")
+_FRAME = re.compile(r"img([0-9]{6})\.jpe?g")
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,20 @@ def read_mask(path: str | Path, modes: tuple[str, ...] = ("P", "L")) -> np.ndarr
     return np.asarray(image)
 
 
+def read_header(path: str | Path) -> tuple[tuple[int, int], str]:
+    """Return (width, height) and Pillow's mode of an image by its header alone; the rest is taken on trust.
+
+    Raises:
+        ImageError: as `read_rgb`.
+    """
+    try:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")  # of strange but harmless EXIF blocks
+            return image.size, image.mode
+    except Exception as error:  # a damaged file can make Pillow raise anything
+        raise ImageError.of(path, _explain(path, error)) from error
+
+
 def check_image(path: str | Path, whole: bool = True) -> tuple[int, int]:
     """Return (width, height) of an image, all of whose data are there; several times as fast as decoding it.
 
@@ -101,12 +115,7 @@ def check_image(path: str | Path, whole: bool = True) -> tuple[int, int]:
         ImageError: as `read_rgb`.
     """
     if not whole:
-        try:
-            with warnings.catch_warnings(), Image.open(path) as image:
-                warnings.simplefilter("ignore")  # of strange but harmless EXIF blocks
-                return image.size
-        except Exception as error:  # a damaged file can make Pillow raise anything
-            raise ImageError.of(path, _explain(path, error)) from error
+        return read_header(path)[0]
     data = _read(path)
     # An eighth of the picture is computed, but the whole of the entropy-coded data is read.
     if _decode_jpeg(data, path, "GRAY", min_factor=8) is not None:

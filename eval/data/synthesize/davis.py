@@ -46,6 +46,8 @@ def draw(
             write_mask(root / f"{MASKS}/{name}/{time:05d}.png", labels, colors)
 
     for split, names in splits.items():
+        if not names:
+            continue  # a list of nothing is a broken one
         write_bytes(root / DAVIS_2017.lists / f"{split}.txt", "".join(f"{name}\n" for name in names).encode())
     draw_all(draw_one, [name for names in splits.values() for name in names])
     return {"sequences": splits}

@@ -1,6 +1,5 @@
 """Check a copy of DAVIS 2017 or 2016 (docs/protocols.md, "DAVIS 2017"): lists, frame numbers, sizes, masks, object ids."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ import numpy as np
 
 from eval.data.verify.files import Picture, read_all, read_picture
 from eval.data.verify.report import Report, open_report
-from eval.davis.edition import FRAMES, MASKS, Edition, find_edition
+from eval.davis.edition import FRAMES, MASKS, Edition, find_edition, numbered_files
 from flsl.runtime import images
 from flsl.runtime.errors import UserError
 
@@ -47,7 +46,15 @@ def verify(root: Path, decode: bool = True) -> Report:
     for split, official in edition.official.items():
         path = root / edition.lists / f"{split}.txt"
         if path.is_file():
-            listed = [_find_sequence(root, *item, split) for item in _read_list(report, edition, path, get)]
+            listed = [
+                Sequence(
+                    name,
+                    split,
+                    numbered_files(root / FRAMES / name, "jpg", numbers),
+                    numbered_files(root / MASKS / name, "png", numbers),
+                )
+                for name, numbers in _read_list(report, edition, path, get)
+            ]
             report.count(f"{split} sequences", len(listed), official.sequences)
             report.count(f"{split} frames", sum(len(s.frames) for s in listed), official.frames)
             sequences += listed
@@ -102,16 +109,6 @@ def _read_list(report: Report, edition: Edition, path: Path, get: str) -> Iterab
     except UserError as error:
         report.problem(path, str(error), get)
         return []
-
-
-def _find_sequence(root: Path, name: str, listed: tuple[int, ...] | None, split: str) -> Sequence:
-    """Return a sequence with the files whose names are five-digit frame numbers, of those that are listed."""
-
-    def numbered(folder: Path, suffix: str) -> dict[int, Path]:
-        found = (path for path in sorted(folder.glob(f"*{suffix}")) if re.fullmatch(r"\d{5}", path.stem))
-        return {int(path.stem): path for path in found if listed is None or int(path.stem) in listed}
-
-    return Sequence(name, split, numbered(root / FRAMES / name, ".jpg"), numbered(root / MASKS / name, ".png"))
 
 
 def _read_files(sequences: list[Sequence], edition: Edition, decode: bool) -> None:

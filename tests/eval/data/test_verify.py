@@ -253,6 +253,12 @@ def test_wrong_folders(benchmark, drawn, data_command, tmp_path, capsys):
     assert f"Did you mean {tmp_path / 'parent' / 'inner'}" in capsys.readouterr().err
 
 
+def test_drawn_clips_without_a_training_split_are_fine(data_command, draw_small, tmp_path, capsys):
+    """The list of nothing that was written for it was called broken."""
+    assert draw_small("davis", tmp_path / "clips", "--train-sequences", 0) == 0
+    assert data_command("verify", "davis", tmp_path / "clips") == 0, capsys.readouterr().out
+
+
 def test_real_copies(data_dir, data_command, capsys):
     checks = {
         ("davis", "davis2017"): 0,

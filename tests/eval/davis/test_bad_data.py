@@ -2,12 +2,15 @@
 
 import importlib.util
 import shutil
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from eval.__main__ import main
+from eval.davis.dataset import open_dataset
 
 FRAMES, MASKS = "JPEGImages/480p/drawn-01", "Annotations/480p/drawn-01"
 
@@ -36,6 +39,16 @@ def halve(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def huge(path):
+    """A few bytes that announce 3.6 thousand million pixels."""
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 3, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"0")))
+
+
 def empty_mask(path):
     with Image.open(path) as image:
         blank = Image.new("P", image.size)
@@ -54,6 +67,8 @@ DAMAGE = {
     "mask of another size": (f"{MASKS}/00001.png", shrink, "80x60"),
     "frame of another size": (f"{FRAMES}/00003.jpg", shrink, "80x60"),
     "RGB mask": (f"{MASKS}/00001.png", recolor, "palette"),
+    "huge mask": (f"{MASKS}/00001.png", huge, "pixels"),
+    "huge frame": (f"{FRAMES}/00001.jpg", huge, "pixels"),
     "no object": (f"{MASKS}/00000.png", empty_mask, "no object"),
     "no list": ("ImageSets/2017/val.txt", lambda path: path.unlink(), "lists the sequences"),
     "empty list": ("ImageSets/2017/val.txt", lambda path: path.write_text("\n"), "no sequence"),
@@ -66,6 +81,15 @@ def test_damaged_data(name, damage, reason, copy, tmp_path, capsys):
     message = fails(capsys, copy, tmp_path / "out", "--videos", "drawn-01")
     assert str(copy / name) in message
     assert reason in message
+
+
+def test_files_with_other_names_than_frames_have_are_none(copy, drawn):
+    """00001.jpg and 1.jpg are not two of one number: the later one was taken without a word."""
+    for folder, suffix in ((FRAMES, "jpg"), (MASKS, "png")):
+        shutil.copy(copy / folder / f"00003.{suffix}", copy / folder / f"1.{suffix}")
+    ours, theirs = (open_dataset(root).videos[1] for root in (copy, drawn))
+    assert [path.name for path in ours.frames] == [path.name for path in theirs.frames]
+    assert [path.name for path in ours.masks] == [path.name for path in theirs.masks]
 
 
 def test_wrong_and_empty_folders(tmp_path, capsys):

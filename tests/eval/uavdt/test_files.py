@@ -175,6 +175,9 @@ def test_layout_reads_frames_and_truth(make_copy):
     assert layout.sequences("test") == ["M0203"]
     assert layout.length("M0203") == 4
     assert [path.name for path in layout.frames("M0101")] == [f"img00000{i}.jpg" for i in (1, 2, 3)]
+    for name in ("img1.jpg", "img02.jpg", "img0000003.jpg"):  # a frame's number has six digits
+        shutil.copy(layout.frames("M0203")[3], layout.root / FRAMES / "M0101" / name)
+    assert [path.name for path in layout.frames("M0101")] == [f"img00000{i}.jpg" for i in (1, 2, 3)]
     truths = [layout.read_truth("M0203")]
     assert (layout.is_official(truths), layout.name(truths)) == (False, "uavdt-changed")
 
