@@ -1,5 +1,6 @@
 """The evaluation of a fine-tuned model: train it, predict, score; or score predictions that are there."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ from results.store import read_record
 
 if TYPE_CHECKING:
     from flsl.checkpoint import LoadedEncoder
+
+TESTED = re.compile(r"\.(test|val)_")  # in a recipe's keys: read by testing alone
 
 
 def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, options: Any) -> Record:
@@ -101,29 +104,36 @@ def _about(model: Predictor, config: Mapping[str, Any], files: dict[str, str]) -
 def _take_over(task: Task, loaded: "LoadedEncoder", config: Mapping[str, Any], run: Run) -> Any:
     """Return the identity of the data that the weights in the folder were trained on, as far as it is known; what their run
     recorded stays in this one's record. Raises UserError: see `_require_training`."""
-    _require_training(task, loaded, config)
+    run.seed = _require_training(task, loaded, config)["seed"]  # what the options say drew nothing
     if (run.out / RECORD).is_file():
-        run.earlier = read_record(run.out / RECORD)
-        if run.when_exists != "overwrite":  # it is the same question
-            run.command = run.earlier.command
+        try:
+            run.earlier = read_record(run.out / RECORD)
+        except UserError:
+            if run.when_exists != "overwrite":
+                raise
+    if run.earlier is not None and run.when_exists != "overwrite":  # it is the same question
+        run.command = run.earlier.command
     folder = RunFolder(run.out, {}, results=[RECORD])
     return folder.identity.get("data", {}).get("train", "not read") if folder.adopt() else "not read"
 
 
-def _require_training(task: Task, loaded: "LoadedEncoder", config: Mapping[str, Any]) -> None:
-    """Raise UserError where weights are of another encoder or training than the record would say."""
+def _require_training(task: Task, loaded: "LoadedEncoder", config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the weights say of their training. Raises UserError where it has another encoder or recipe than the record
+    would say."""
     training = read_metadata(task.weights, task.kind)["training"]
     if training["encoder"] != loaded.fingerprint:
         raise UserError(
             f"{task.weights} was trained on another encoder (fingerprint {training['encoder'][:12]}, not "
             f"{loaded.fingerprint[:12]}). Name the checkpoint that it was trained on, or train in another --out."
         )
-    there, asked = ({name: recipe[name] for name in ("model", "training")} for recipe in (training["recipe"], config))
-    if changed := [line for line in differences(there, as_json(asked)) if ".test_" not in line.split(":")[0]]:
+    there = {name: part for name, part in training["recipe"].items() if name in config}
+    changed = differences(there, as_json({name: config[name] for name in there}))
+    if changed := [line for line in changed if not TESTED.search(line.split(":")[0])]:
         raise UserError(
             f"{task.weights} was trained otherwise: {'; '.join(changed)} (there -> asked for). Give the recipe that it was "
-            "trained by (config.py beside it, where it is); only what testing reads may differ."
+            "trained by (config.py beside it, where it is); only what testing alone reads may differ."
         )
+    return training
 
 
 def _spec(encoder: AnyEncoder, loaded: "LoadedEncoder", run: Run) -> str | Path:

@@ -1,7 +1,6 @@
 """Train a task's model with mmengine's Runner; interrupted runs go on where they stopped."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from eval.finetune.config import backbone_config, check_encoder, training_config
 from eval.finetune.hooks import FingerprintHook, PreemptionHook, ProgressHook
-from eval.finetune.recipe import FinetuneRecipe
+from eval.finetune.recipe import FinetuneRecipe, identity_of
 from eval.finetune.runner import QuietRunner, attention_of_any_size, open_library, quiet
 from eval.finetune.sampling import EndlessAspectSampler, SeededDataset
 from eval.finetune.states import average_of, unwrapped
@@ -63,9 +62,7 @@ def train(
     loaded = loaded or load_encoder(checkpoint, seed=seed)
     check_encoder(recipe.model, loaded.encoder.config)
     identity: dict[str, Any] = {
-        "recipe": {
-            name: asdict(part) for name, part in vars(recipe).items() if name in ("model", "images", "training")
-        },
+        "recipe": {k: part for k, part in identity_of(recipe).items() if k not in ("protocol", "testing")},
         "encoder": loaded.fingerprint,
         "annotations": task.trained_on,
         "seed": seed,

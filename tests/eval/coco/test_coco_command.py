@@ -130,11 +130,19 @@ def test_test_only_uses_the_trained_detector(run, finished, tmp_path, capsys):
     assert "there is no trained detector" in capsys.readouterr().err
     before = read_record(finished / "record.json")
     (tmp_path / "detector.safetensors").write_bytes((finished / "detector.safetensors").read_bytes())
-    assert run(tmp_path, "--test-only", **{"training.weight_decay": 0.1}) == 2  # the record would say so
-    assert "trained otherwise: training.weight_decay: 0.05 -> 0.1" in capsys.readouterr().err
-    assert run(tmp_path, "--test-only") == 0
+    for key, before_and_asked, asked in (  # the record would say so
+        ("training.weight_decay", "0.05 -> 0.1", 0.1),
+        ("images.flip", "0.5 -> 0.25", 0.25),
+        ("images.longest_side", "128 -> 160", 160),
+        ("data.train_images", "train2017 -> val2017", "val2017"),
+    ):
+        assert run(tmp_path, "--test-only", **{key: asked}) == 2
+        assert f"trained otherwise: {key}: {before_and_asked}" in capsys.readouterr().err
+    assert run(tmp_path, "--test-only", "--seed", "1") == 0
     assert "train " not in capsys.readouterr().out
-    assert read_record(tmp_path / "record.json").metrics == before.metrics
+    record = read_record(tmp_path / "record.json")
+    assert record.metrics == before.metrics
+    assert record.seed == before.seed == 0  # of the training: it is no second one
 
 
 def test_testing_or_scoring_again_keeps_what_the_training_cost_and_whose_folder_it_is(run, finished, tmp_path, capsys):
@@ -167,6 +175,13 @@ def test_testing_or_scoring_again_keeps_what_the_training_cost_and_whose_folder_
     after = read_record(out / "record.json")
     assert after.config["images"]["test_short_side"] == 64
     assert after.timing.phases["training"] == before.timing.phases["training"]
+
+    # A record that nobody can read keeps nobody from writing another.
+    (out / "record.json").write_text("{")
+    assert run(out, "--test-only") == 2
+    assert "is not valid" in capsys.readouterr().err
+    assert run(out, "--test-only", "--when-exists", "overwrite") == 0
+    assert read_record(out / "record.json").metrics == before.metrics
 
 
 def test_a_run_reads_its_checkpoint_once(run, checkpoint, tmp_path, monkeypatch):
