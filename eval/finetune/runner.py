@@ -5,6 +5,7 @@ import errno
 import logging
 import re
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -29,10 +30,15 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # the disk, or wh
 class QuietRunner(Runner):
     """A Runner that logs to its file only, runs on the device that it is told, and resumes from states of ours."""
 
-    def __init__(self, *args: Any, device: torch.device, console: TextIO, **kwargs: Any):
-        """Take mmengine's arguments, the device and where to say what concerns the user."""
-        self.device, self.console = device, console
+    def __init__(self, *args: Any, device: torch.device, console: TextIO, started: float, **kwargs: Any):
+        """Take mmengine's arguments, the device, where to say what concerns the user, and when the training began."""
+        self.device, self.console, self.started = device, console, started
         super().__init__(*args, **kwargs)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the training has taken, in all processes that it went through."""
+        return time.perf_counter() - self.started
 
     def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> MMLogger:
         """Build mmengine's logger without its console handler, into the file that `quiet` writes to."""

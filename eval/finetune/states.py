@@ -4,6 +4,7 @@ A state holds no random numbers: every iteration and every image starts its own,
 uninterrupted one to the bit.
 """
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from flsl.weights import read_weights
 
 KEEP = 2  # should the newer one be damaged
 NAME = re.compile(r"iter_([0-9]{1,15})\.pth")
-KEYS = {"iteration", "model", "optimizer", "schedulers", "average"}
+KEYS = {"iteration", "model", "optimizer", "schedulers", "average"}  # and, but in the first ones, "seconds"
 
 
 @HOOKS.register_module()
@@ -70,6 +71,7 @@ def save_state(runner: Runner, iteration: int) -> None:
         "optimizer": runner.optim_wrapper.state_dict(),
         "schedulers": [scheduler.state_dict() for scheduler in runner.param_schedulers],
         "average": average and dict(average.state_dict()),
+        "seconds": runner.seconds,
     }
     write_tensors(folder / f"iter_{iteration}.pth", state)
     kept = [number for number in _saved(folder) if number <= iteration][:KEEP]
@@ -122,13 +124,16 @@ def resume(runner: Runner) -> list[str]:
             "Choose another --out, or start over with --when-exists overwrite."
         ) from error
     runner.train_loop._iter = number
+    runner.started -= state["seconds"]
     return complaints
 
 
 def _read(folder: Path, number: int, most: int) -> dict[str, Any]:
     path = folder / f"iter_{number}.pth"
     state = read_weights(path).tree
-    if state.keys() != KEYS or not isinstance(state["iteration"], int) or not state["iteration"] == number <= most:
+    seconds = state.setdefault("seconds", 0.0)
+    sound = state.keys() - {"seconds"} == KEYS and isinstance(seconds, float) and 0 <= seconds < math.inf
+    if not sound or not isinstance(state["iteration"], int) or not state["iteration"] == number <= most:
         raise UserError(f"{path} is no state of this training.")
     return state
 

@@ -1,5 +1,6 @@
 """Train a task's model with mmengine's Runner; interrupted runs go on where they stopped."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def train(
         UserError: data that cannot be used; a recipe for another encoder; out of memory; a loss that is not finite.
         Preempted: a signal asked to stop; the state is saved.
     """
+    started = time.perf_counter()
     device, out, recipe = device or torch.device("cpu"), task.out, task.recipe
     finished = task.weights
     loaded = loaded or load_encoder(checkpoint, seed=seed)
@@ -101,6 +103,7 @@ def train(
             experiment_name=f"{task.kind}-{out.resolve()}".replace("/", "-"),
             device=device,
             console=console,
+            started=started,
             **config,
         )
         shown = [ProgressHook(console)] if is_main() else []
@@ -119,6 +122,7 @@ def train(
             "categories": dataset.categories,
             "images": dataset.listed,
             "iterations": runner.iter,
+            "seconds": runner.seconds,
             "warnings": loaded.warnings + dataset.warnings,
         }
         average: Any = average_of(runner)  # where the recipe averages

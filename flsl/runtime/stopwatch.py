@@ -39,6 +39,12 @@ class Stopwatch:
         """Add seconds that were measured elsewhere to the phase `name`."""
         self.phases[name] = self.phases.get(name, 0.0) + seconds
 
+    def reach(self, name: str, seconds: float) -> None:
+        """Let the phase `name` have taken so many seconds in all, what this watch has not seen of them in earlier processes."""
+        earlier = max(seconds - self.phases.get(name, 0.0), 0.0)
+        self.start -= earlier
+        self.add(name, earlier)
+
 
 def wait_for(device: "torch.device | None") -> None:
     """Wait until a GPU has done all that it was given; a CPU always has."""

@@ -184,6 +184,14 @@ def test_testing_or_scoring_again_keeps_what_the_training_cost_and_whose_folder_
     assert read_record(out / "record.json").metrics == before.metrics
 
 
+def test_a_run_that_ended_after_its_training_records_what_that_cost(run, finished, tmp_path):
+    out = shutil.copytree(finished, tmp_path / "out")
+    (out / "record.json").unlink()
+    assert run(out) == 0
+    before, after = (read_record(folder / "record.json").timing for folder in (finished, out))
+    assert before.phases["training"] * 0.5 < after.phases["training"] < after.wall_seconds
+
+
 def test_a_run_reads_its_checkpoint_once(run, checkpoint, tmp_path, monkeypatch):
     """A large one takes a minute from a network's disk, and its memory, each time."""
     read, paths = weights.read_weights, []

@@ -113,6 +113,14 @@ def test_a_damaged_state_is_passed_by_and_nothing_is_executed(train, folder, tmp
     assert saved(folder) == ["iter_4.pth", "iter_6.pth"]
 
 
+def test_a_state_from_before_it_held_its_seconds_is_resumed(train, folder, capsys):
+    state = torch.load(folder / "iter_4.pth", weights_only=True)
+    del state["seconds"]
+    torch.save(state, folder / "iter_4.pth")
+    train(*SIX)
+    assert "resuming at iteration 4 of 6" in capsys.readouterr().out
+
+
 def test_a_state_newer_than_the_training_is_passed_by_and_deleted(train, folder, capsys):
     shutil.copy(folder / "iter_4.pth", folder / "iter_99.pth")
     train(*SIX)

@@ -126,8 +126,10 @@ def test_a_signal_saves_the_state_and_stops(train, tmp_path, capsys, workers):
     with pytest.raises(Preempted, match="after iteration 3 of 5; run the same command again"):
         train(*overrides, hooks=[Sender()])
     assert signal.getsignal(signal.SIGUSR1) is before
-    assert (tmp_path / "out" / "train" / "iter_3.pth").is_file()
-    assert read_metadata(train(*overrides), "detector")["iterations"] == 5
+    spent = torch.load(tmp_path / "out" / "train" / "iter_3.pth", weights_only=True)["seconds"]
+    metadata = read_metadata(train(*overrides), "detector")
+    assert metadata["iterations"] == 5
+    assert metadata["seconds"] > spent > 0  # of both processes
     assert "resuming at iteration 3 of 5" in capsys.readouterr().out
 
 
