@@ -44,7 +44,8 @@ def predictor(run: Run, encoder: "AnyEncoder | None", predictions: Path, files: 
     the user names; else an outside method, named by --name or the folder and known by the hash of its files.
 
     Args:
-        run: the evaluation; its name replaces the model's own, and it takes over the seed of what this program made.
+        run: the evaluation; its name replaces the model's own, and it takes over the seed of what this program made, and in
+            the same folder what that cost.
         encoder: what the user says made them.
         predictions: a file, or the folder of the files.
         files: the predictions; one that is not there counts as empty.
@@ -57,6 +58,8 @@ def predictor(run: Run, encoder: "AnyEncoder | None", predictions: Path, files: 
     record = read_record(beside) if beside.is_file() else None
     if record is not None and predictions.name in record.files.values():
         run.seed = record.seed  # random weights depend on it too
+        if beside.parent == run.out.resolve():
+            run.earlier = record
         model = dataclasses.asdict(record.model)
         if encoder is not None and load(encoder, seed=run.seed).fingerprint != model["fingerprint"]:
             raise UserError(f"{predictions} was made by {model['name']}, says {beside}, not by --checkpoint {encoder}.")

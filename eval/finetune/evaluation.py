@@ -93,7 +93,7 @@ def score(
     model = predictor(run, encoder, path, task.files(path), task.kind)
     files = {}
     if path.parent.resolve() == run.out.resolve():
-        files, run.earlier = {task.words[2]: path.name}, model.record
+        files[task.words[2]] = path.name
     config = model.record.config if model.record is not None else task.outside_config()
     with claim_scoring(run, path, model, {"data": task.identity("test")}, outputs=task.tables):
         return task.score(run, found, model, None, _about(model, config, files))

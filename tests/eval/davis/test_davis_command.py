@@ -139,6 +139,14 @@ def test_saved_masks_score_as_they_did(drawn, finished, tmp_path):
     assert (ours.model, ours.protocol) == (record.model, record.protocol)
 
 
+def test_scoring_again_keeps_what_the_masks_cost(drawn, finished, tmp_path):
+    out = shutil.copytree(finished, tmp_path / "out")
+    assert main(["davis", "--score-only", "--data", str(drawn), "--out", str(out)]) == 0
+    before, after = (read_record(folder / "record.json").timing for folder in (finished, out))
+    assert after.phases.keys() == before.phases.keys()
+    assert after.phases["encoder"] == before.phases["encoder"] < after.wall_seconds
+
+
 def test_masks_of_an_outside_method(drawn, finished, tmp_path):
     shutil.copytree(finished / "predictions", tmp_path / "theirs")
     for end in ("00000.png", "00003.png"):  # first and last frame are not scored and may be absent
