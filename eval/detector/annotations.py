@@ -125,9 +125,10 @@ def read_json(path: Path) -> Any:
 def _check_files(path: Path, images: Path, names: Iterable[str]) -> None:
     if not images.is_dir():
         raise UserError(f"image folder {images} does not exist; {path.name} names images in it.")
-    present = {entry.name for entry in os.scandir(images) if entry.is_file()}
-    if not present:
+    entries = list(os.scandir(images))
+    if not entries:
         raise UserError(f"image folder {images} is empty; {path.name} names images in it.")
+    present = {entry.name for entry in entries if entry.is_file()}  # faster than to ask for each
     missing = [name for name in names if name not in present and not (images / name).is_file()]
     if missing:
         raise UserError(

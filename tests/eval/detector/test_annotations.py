@@ -52,6 +52,15 @@ def test_categories_with_gaps_become_labels_by_id(files):
     assert content.warnings == []
 
 
+def test_images_may_all_lie_in_folders(files):
+    """As UAVDT's do: its folder holds no file of its own, and was called empty."""
+    (files[1] / "clip").mkdir()
+    for image in files[2]["images"]:
+        (files[1] / image["file_name"]).rename(files[1] / "clip" / image["file_name"])
+        image["file_name"] = f"clip/{image['file_name']}"
+    assert len(read(files).images) == 2
+
+
 def test_boxes_without_area_are_counted_not_refused(files):
     files[2]["annotations"][0]["bbox"] = [1, 1, 0, 5]
     assert "1 boxes without area" in read(files).warnings[0]
