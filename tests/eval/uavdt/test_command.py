@@ -198,6 +198,16 @@ def test_training_to_records(make_copy, evaluate, tmp_path):
     assert "train " not in printed
     assert read_record(out / "record.json").metrics == record.metrics
 
+    # Testing alone needs no training data, and says what the detector was trained on, not what is there.
+    tested = shutil.copytree(data, tmp_path / "tested", ignore=shutil.ignore_patterns("M0101*", "dataset.json"))
+    shutil.copytree(out, tmp_path / "moved")
+    code, printed, moved = evaluate(
+        tested, *arguments, "--test-only", "--when-exists", "overwrite", out=tmp_path / "moved"
+    )
+    assert code == 0, printed
+    warnings = read_record(moved / "record.json").warnings
+    assert "trained on 3 frames, not on the 24143 of the official training sequences" in warnings
+
     code, printed, planned = evaluate(data, *arguments, "--plan", out=tmp_path / "planned")
     assert code == 0, printed
     for words in ("train   3 images", "detect  4 images", "s a step", "Nothing was started"):
