@@ -24,7 +24,7 @@ def read_box_file(file: Path) -> tuple[np.ndarray, tuple[str, ...]]:
         if not np.isfinite(boxes).all():
             raise ValueError("a corner is no finite number")
         classes = tuple(_text(entry, "name") for entry in objects)
-    except (OSError, ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError, LookupError, OSError) as error:
         raise UserError(
             f"{file} is not a box file: expected <object> elements with <name> and <bndbox> {', '.join(CORNERS)} "
             f"({error}). Unpack the official archive again."

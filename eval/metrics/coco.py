@@ -17,6 +17,7 @@ AREAS = ("all", "small", "medium", "large")
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 MAX_DETECTIONS = 100  # of an image and category
+RESULT = ("image_id", "category_id", "bbox", "score", "segmentation")  # what a result is scored by
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def evaluate(
         ground, found = COCO(), COCO()
         ground.dataset = truth.document()
         ground.createIndex()
-        results = [dict(detection) for detection in detections]  # loadRes adds fields to what it is given
+        # loadRes adds keys to what it is given, and takes a result with a key such as `caption` for another task's.
+        results = [{key: entry[key] for key in RESULT if key in entry} for entry in detections]
         if kind == "mask" and backend == "pycocotools":
             for result in results:
                 result.pop("bbox")  # else a mask's size would be taken from its box

@@ -91,6 +91,19 @@ def test_both_evaluators_give_the_same_twelve_numbers(case, kind):
 
 @pytest.mark.parametrize("kind", ["box", "mask"])
 @pytest.mark.parametrize("backend", ["faster", "pycocotools"])
+def test_further_keys_of_results_change_nothing(case, kind, backend):
+    """With `caption` COCO's tools took results for another task's, whose sizes they do not look at."""
+    truth, detections = case
+    more = {"caption": "a", "keypoints": [], "area": 1e6, "iscrowd": 1, "ignore": 1, "id": 3}
+    changed = [detection | more for detection in detections]
+    assert evaluate(truth, changed, kind, backend).scores == evaluate(truth, detections, kind, backend).scores
+    others = {image: [entry | {"ignore": 1} for entry in listed] for image, listed in truth.of_image.items()}
+    again = dataclasses.replace(truth, of_image=others)
+    assert evaluate(again, detections, kind, backend).scores == evaluate(truth, detections, kind, backend).scores
+
+
+@pytest.mark.parametrize("kind", ["box", "mask"])
+@pytest.mark.parametrize("backend", ["faster", "pycocotools"])
 def test_the_bootstrap_counts_as_the_evaluator_does(case, kind, backend):
     truth, detections = case
     evaluation = evaluate(truth, detections, kind, backend)

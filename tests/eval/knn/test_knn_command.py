@@ -208,6 +208,19 @@ def damage_xml(root):
     return path.name
 
 
+def unknown_encoding(root):
+    path = next((root / "Annotations/CLS-LOC/val").iterdir())
+    path.write_text('<?xml version="1.0" encoding="none"?><annotation/>')
+    return path.name
+
+
+def xml_that_is_a_folder(root):
+    path = next((root / "Annotations/CLS-LOC/val").iterdir())
+    path.unlink()
+    path.symlink_to(root)
+    return path.name
+
+
 def lose_image(root):
     path = next((root / "val").iterdir())
     path.unlink()
@@ -246,7 +259,13 @@ def lose_annotations(root):
 
 def test_bad_data(imagenet, tmp_path, capsys):
     damages = (damage_image, damage_xml, lose_image, lose_boxes, lose_images, lose_annotations)
-    damages += (name_that_no_record_can_hold, image_of_the_same_name, boxes_of_the_same_name)
+    damages += (
+        unknown_encoding,
+        xml_that_is_a_folder,
+        name_that_no_record_can_hold,
+        image_of_the_same_name,
+        boxes_of_the_same_name,
+    )
     for damage in damages:
         root = shutil.copytree(imagenet, tmp_path / damage.__name__)
         named = damage(root)
