@@ -129,7 +129,7 @@ def evaluate_arguments(arguments: argparse.Namespace, options: Iterable[str], *,
             return
         if chosen.get("processes") == 1:
             chosen["processes"] = world_size()
-        os.environ.update(RANK="0", WORLD_SIZE="1")
+        os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_WORLD_SIZE="1")
     evaluate(
         _checkpoint(arguments),
         arguments.command,

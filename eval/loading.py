@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
-from os import cpu_count
 from typing import TypeVar
+
+from flsl.runtime.device import cores
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -19,7 +20,7 @@ def load_ahead(
     """Yield what `load` returns for each item of each batch, waiting for it inside `wait()`; raises what `load` raises."""
     more = iter(batches)
     waiting: deque[list[Future[T]]] = deque()
-    with ThreadPoolExecutor(cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         try:
             while True:
                 for batch in islice(more, AHEAD + 1 - len(waiting)):

@@ -164,7 +164,7 @@ def _run_fast(encoder: Any, path: Path, context: Any, protocol: Protocol, device
 
 def _measure_metric() -> list[tuple[str, float, float]]:
     """Seconds a 1,000 frames of the plain metric, the packed one, and the packed one in a process a core."""
-    workers = multiprocessing.cpu_count()
+    workers = cores()
     seconds = [_score_drawn(form) for form in (score_frame_plain, score_frame)]
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         list(pool.map(_score_drawn, [score_frame] * workers))  # starts the processes and draws their masks

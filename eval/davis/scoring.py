@@ -4,7 +4,6 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from os import cpu_count
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from eval.davis.dataset import Video
 from eval.davis.metrics import statistics
 from eval.davis.packed_metrics import score_frame
 from eval.table import write_table
+from flsl.runtime.device import cores
 from flsl.runtime.errors import UserError
 
 STATISTICS = ("J", "J_recall", "J_decay", "F", "F_recall", "F_decay")
@@ -43,7 +43,7 @@ def score_videos(videos: list[Video], predictions: Path, backend: str = "packed"
         UserError: see `score_video`.
     """
     frame_score = official_frame_score() if backend == "official" else score_frame
-    workers = min(cpu_count() or 1, len(videos))
+    workers = min(cores(), len(videos))
     frames = sum(len(video.scored_masks) for video in videos)
     folders = [predictions / video.name for video in videos]
     if workers < 2 or frames < FRAMES_WORTH_PROCESSES or backend == "official":

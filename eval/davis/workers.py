@@ -4,7 +4,6 @@ import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from os import cpu_count
 from pathlib import Path
 from queue import Empty
 
@@ -15,6 +14,7 @@ from eval.davis.protocol import Protocol
 from eval.davis.segment import segment_video
 from eval.progress import Progress
 from flsl.encoder import Encoder
+from flsl.runtime.device import cores
 from flsl.runtime.stopwatch import Stopwatch
 
 
@@ -93,7 +93,7 @@ def _begin(encoder, protocol, predictions, device, bfloat16, processes, numbers,
     if device.type == "cuda":
         device = torch.device("cuda", number % torch.cuda.device_count())
     else:
-        torch.set_num_threads(max(1, (cpu_count() or 1) // processes))
+        torch.set_num_threads(max(1, cores() // processes))
     segment = partial(segment_video, encoder.to(device), protocol=protocol, device=device, bfloat16=bfloat16)
     _process.update(segment=segment, device=device, predictions=predictions, ticks=ticks)
 

@@ -3,13 +3,13 @@
 An ignore region becomes one crowd box for each category, because COCO matches each category by itself.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from eval.uavdt.files import CATEGORIES, SequenceDetections, SequenceTruth
 from eval.uavdt.layout import FRAMES, Layout
+from flsl.runtime.device import cores
 from flsl.runtime.images import check_image
 
 OFFICIAL_SIZE = (1024, 540)  # pixels, where no frame tells; COCO's metric does not use it
@@ -63,7 +63,7 @@ def _append(
     images = document["images"]
     sizes = [OFFICIAL_SIZE] * len(frames)
     if paths is not None:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             sizes = list(pool.map(check_image, paths))
     first = len(images) + 1
     for index, (frame, (width, height)) in enumerate(zip(frames, sizes)):

@@ -6,13 +6,13 @@ import time
 import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from os import cpu_count
 from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 
+from flsl.runtime.device import cores
 from flsl.runtime.errors import UserError, require_seed
 from flsl.runtime.files import write_text
 from flsl.runtime.marker import MARKER, UNFINISHED, read_marker
@@ -29,7 +29,7 @@ def generator(seed: int, *names: object) -> np.random.Generator:
 
 def draw_all(draw: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """Call `draw` on every item in threads (OpenCV releases the interpreter lock); results in the items' order."""
-    with ThreadPoolExecutor(cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(draw, items))
 
 

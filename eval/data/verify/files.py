@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from os import cpu_count
 from pathlib import Path
 from typing import TypeVar
 
 from eval.progress import tracked
+from flsl.runtime.device import cores
 from flsl.runtime.images import ImageError, check_image
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def read_picture(path: Path, decode: bool = True) -> Picture:
 
 def read_all(read: Callable[[Item], T], paths: Sequence[Item], what: str) -> list[T]:
     """Call `read` on every path (or what else it takes) in threads, showing progress and the time left; results in order."""
-    with ThreadPoolExecutor(min(16, 2 * (cpu_count() or 1))) as pool:
+    with ThreadPoolExecutor(min(16, 2 * cores())) as pool:
         # In blocks: a million tasks waiting at once would need gigabytes.
         blocks = (pool.map(read, paths[start : start + 4096]) for start in range(0, len(paths), 4096))
         results = (result for block in blocks for result in block)

@@ -114,3 +114,16 @@ def test_real_void_frames(data_dir):
         score_video(video, folder)
     truth = np.asarray(Image.open(second))
     assert jaccard(truth == 1, truth == 1) == boundary_f(truth == 2, truth == 2) == 1
+
+
+def test_a_process_that_may_use_one_core_starts_no_others(write, tmp_path, monkeypatch):
+    """A batch system gives a job a few of a machine's cores; a process for each of all was started."""
+    masks = blank()
+    for mask in masks:
+        square(mask, 1, 10, 10)
+    video = write(masks)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0}, raising=False)
+    monkeypatch.setattr("eval.davis.scoring.FRAMES_WORTH_PROCESSES", 0)
+    monkeypatch.setattr("eval.davis.scoring.ProcessPoolExecutor", None)
+    scores = list(score_videos([video, video], tmp_path / "truth"))
+    assert [score.values.min() for score in scores] == [1, 1]
