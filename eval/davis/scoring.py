@@ -14,6 +14,7 @@ from eval.davis.packed_metrics import score_frame
 from eval.table import write_table
 from flsl.runtime.device import cores
 from flsl.runtime.errors import UserError
+from flsl.runtime.preemption import end_with_the_main_process
 
 STATISTICS = ("J", "J_recall", "J_decay", "F", "F_recall", "F_decay")
 # Below this many frames, starting processes takes longer than scoring.
@@ -51,7 +52,8 @@ def score_videos(videos: list[Video], predictions: Path, backend: str = "packed"
             yield score_video(video, folder, frame_score)
         return
     # A forked process would inherit torch's threads in an undefined state.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=end_with_the_main_process) as pool:
         yield from pool.map(score_video, videos, folders)
 
 

@@ -15,6 +15,7 @@ from eval.davis.segment import segment_video
 from eval.progress import Progress
 from flsl.encoder import Encoder
 from flsl.runtime.device import cores
+from flsl.runtime.preemption import end_with_the_main_process
 from flsl.runtime.stopwatch import Stopwatch
 
 
@@ -89,6 +90,7 @@ _process: dict = {}  # what a worker process keeps between videos
 
 def _begin(encoder, protocol, predictions, device, bfloat16, processes, numbers, ticks) -> None:
     """Set a worker process up: its own GPU, or its share of the cores."""
+    end_with_the_main_process()
     number = numbers.get()
     if device.type == "cuda":
         device = torch.device("cuda", number % torch.cuda.device_count())

@@ -1,5 +1,6 @@
 """Signals that ask a long run to save its state and stop; Slurm sends one before a job's time ends."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -61,11 +62,18 @@ def leave_signals_to_the_main_process() -> None:
     for name in ("SIGUSR1", "SIGUSR2", "SIGINT"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    end_with_the_main_process()
 
 
-def _end_with(parent: int) -> None:
-    """End this process soon after its parent: torch's worker would wait forever for someone to take its last batches."""
+def end_with_the_main_process() -> None:
+    """Let this process, which `multiprocessing` started, end soon after the one that started it, however that ends: a worker
+    would finish what it has, beside a run that took the place of its own, and then wait for more forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.pid,), daemon=True).start()
+
+
+def _end_with(parent: int | None) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

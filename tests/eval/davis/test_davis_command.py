@@ -1,7 +1,12 @@
 """`python -m eval davis` as a user runs it: output, resuming, parts of the data, scoring saved masks."""
 
 import csv
+import os
 import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,6 +126,29 @@ def test_two_processes_give_the_same(drawn, finished, tmp_path):
     record = read_record(tmp_path / "out" / "record.json")
     assert record.metrics == read_record(finished / "record.json").metrics
     assert record.timing.phases["encoder"] > 0
+
+
+@pytest.mark.slow  # likewise
+def test_processes_end_with_the_run_that_started_them(drawn, tmp_path):
+    """They went on with their clips, beside a run that had taken the place of theirs, and then waited forever."""
+    data, out = shutil.copytree(drawn, tmp_path / "data"), tmp_path / "out"
+    for folder in (*data.glob("JPEGImages/480p/*"), *data.glob("Annotations/480p/*")):
+        for number in range(4, 400):
+            shutil.copy(next(folder.glob("00001.*")), folder / f"{number:05d}{next(folder.glob('00001.*')).suffix}")
+    words = ["davis", "--checkpoint", CHECKPOINT, "--data", str(data), "--out", str(out), "--processes", "2"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, "-m", "eval", *words], env=environment)
+    while not list(out.glob("predictions/.*")):
+        assert process.poll() is None
+        time.sleep(0.1)
+    started = [int(line) for line in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    process.kill()
+    process.wait()
+    end = time.monotonic() + 20
+    while running := [pid for pid in started if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < end, running
+        time.sleep(0.1)
+    assert not list(out.glob("predictions/drawn*"))
 
 
 def test_bfloat16_is_said_in_the_record(drawn, finished, tmp_path):
