@@ -20,7 +20,7 @@ from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_strictly
 from flsl.runtime.distributed import gather, is_main, on_main, start_ranks, this_rank, world_size
 from flsl.runtime.precision import choose_dtype
-from flsl.runtime.preemption import Preempted, StopSignal
+from flsl.runtime.preemption import Preempted, StopSignal, leave_signals_to_the_main_process
 from flsl.runtime.stopwatch import Stopwatch, wait_for
 
 BESIDE = 1  # batch whose predictions are encoded while the next one is computed
@@ -85,6 +85,7 @@ def predict(
             batch_size=recipe.testing.batch,
             num_workers=recipe.runtime.workers,
             collate_fn=pseudo_collate,
+            worker_init_fn=leave_signals_to_the_main_process,
         )
         dtype = choose_dtype(recipe.testing.precision, device, "testing.precision")
         progress, batches = Progress(task.words[0], len(loader), console=console), iter(loader)

@@ -164,7 +164,7 @@ def _loader(dataset: SeededDataset, recipe: FinetuneRecipe, seed: int, device: t
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
-        worker_init_fn=_start_worker,
+        worker_init_fn=leave_signals_to_the_main_process,
     )
 
 
@@ -173,7 +173,3 @@ def _end_workers(loader: DataLoader) -> None:
     iterator = getattr(loader, "_iterator", None)
     if iterator is not None:
         iterator._shutdown_workers()
-
-
-def _start_worker(worker: int) -> None:
-    leave_signals_to_the_main_process()

@@ -53,8 +53,8 @@ class StopSignal:
             signal.signal(getattr(signal, name), handler or signal.SIG_DFL)
 
 
-def leave_signals_to_the_main_process() -> None:
-    """In a data loader's process, leave signals to the process that it works for, and end when that is gone.
+def leave_signals_to_the_main_process(worker: int = 0) -> None:
+    """In a data loader's process, whatever its number, leave signals to the process that it works for, and end when that is gone.
 
     SIGTERM comes from Slurm to every process of a job, and from the main process to a worker that it no longer needs. So a
     worker goes on for a while, in which the main process can finish its step and save, and then ends.

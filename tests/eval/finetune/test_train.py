@@ -1,9 +1,11 @@
 """Training for real, at a size of seconds: what comes out, what is proven on the way, and how it fails."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
+import time
 
 import pytest
 import torch
@@ -131,6 +133,22 @@ def test_a_signal_saves_the_state_and_stops(train, tmp_path, capsys, workers):
     assert metadata["iterations"] == 5
     assert metadata["seconds"] > spent > 0  # of both processes
     assert "resuming at iteration 3 of 5" in capsys.readouterr().out
+
+
+def test_a_signal_to_every_process_stops_a_prediction_in_words(train, detection, monkeypatch):
+    """As Slurm sends it: a loading process that died of it was a traceback."""
+    task = detection("runtime.workers=1", "testing.batch=1")
+    train()
+
+    def collect(self, samples, categories):
+        for process in (*multiprocessing.active_children(), multiprocessing.current_process()):
+            os.kill(process.pid, signal.SIGTERM)
+        time.sleep(0.5)
+        return []
+
+    monkeypatch.setattr(type(task), "collect", collect)
+    with pytest.raises(Preempted, match="of 4 batches; run the same command again"):
+        predict(task)
 
 
 def test_the_order_of_images_does_not_depend_on_interruptions(drawn):
