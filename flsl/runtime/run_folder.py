@@ -219,12 +219,18 @@ class RunFolder:
         write_text(self.out / FILE, f'{text},\n "outputs": {json.dumps(self.outputs, separators=(",", ":"))}\n}}\n')
 
     def _put_aside(self, names: Iterable[str]) -> None:
+        """Move what is there to where it is kept. A finished run that is kept there already gives way to a finished one only."""
+        places = (self.out, self.out / PREVIOUS)
+        finished, kept = (all((place / name).exists() for name in self.results) for place in places)
+        if finished:
+            self.forget_previous()
         for name in names:
-            target = self.out / PREVIOUS / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.is_dir():
-                shutil.rmtree(target)
-            (self.out / name).replace(target)
+            old, target = (place / name for place in places)
+            gone = old if kept and not finished else target
+            shutil.rmtree(gone) if gone.is_dir() and not gone.is_symlink() else gone.unlink(missing_ok=True)
+            if gone is target:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                old.replace(target)
 
 
 def _covers(reached: Mapping[str, Any], target: Mapping[str, Any]) -> bool:

@@ -83,6 +83,18 @@ def test_overwrite_keeps_the_old_until_there_is_something_new(tmp_path):
         assert not (tmp_path / ".previous").exists()
 
 
+def test_what_never_finished_takes_no_finished_runs_place(tmp_path):
+    """Started over twice, of which the first time was interrupted, a folder kept a part of that in place of the result."""
+    finish(tmp_path)
+    for _ in range(2):
+        with folder(tmp_path, {**IDENTITY, "data": "def"}, when_exists="overwrite") as run:
+            assert run.begin() == "fresh"
+            assert not (tmp_path / "log.txt").exists()
+            (tmp_path / "log.txt").write_text("of half a run")
+    for name in ("result.txt", "log.txt"):
+        assert (tmp_path / ".previous" / name).read_text() == "old"
+
+
 def test_a_folder_has_one_owner(tmp_path):
     with folder(tmp_path), pytest.raises(UserError, match=f"is in use by process {os.getpid()} on"):
         folder(tmp_path).__enter__()
