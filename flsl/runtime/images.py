@@ -8,8 +8,11 @@ bits, odd subsamplings) are decoded by the library that the caller's protocol na
 An EXIF orientation is never followed: annotations and masks are drawn on the pixels as they are stored.
 """
 
+import contextlib
 import io
+import os
 import re
+import stat
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +99,7 @@ def read_header(path: str | Path) -> tuple[tuple[int, int], str]:
     Raises:
         ImageError: as `read_rgb`.
     """
+    _require_file(path)
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter("ignore")  # of strange but harmless EXIF blocks
@@ -126,6 +130,7 @@ def check_image(path: str | Path, whole: bool = True) -> tuple[int, int]:
 
 def _read(path: str | Path) -> bytes:
     """Return the bytes of a file."""
+    _require_file(path)
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -133,6 +138,13 @@ def _read(path: str | Path) -> bytes:
     if not data:
         raise ImageError.of(path, "the file is empty")
     return data
+
+
+def _require_file(path: str | Path) -> None:
+    """Raise ImageError for a named pipe, which would keep its reader waiting for ever."""
+    with contextlib.suppress(OSError):  # reading says what is wrong
+        if stat.S_ISFIFO(os.stat(path).st_mode):
+            raise ImageError.of(path, "it is a named pipe, not a file")
 
 
 def _decode_jpeg(data: bytes, path: str | Path, colors: str, min_factor: int = 1) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -145,11 +146,15 @@ def test_an_orientation_is_not_followed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"", "empty"), (b"no picture", "not a readable"), (None, "missing")], ids=str
+    ("content", "reason"),
+    [(b"", "empty"), (b"no picture", "not a readable"), (None, "missing"), ("pipe", "a named pipe")],
+    ids=str,
 )
 def test_what_is_no_image_is_named(content, reason, tmp_path):
     path = tmp_path / "a.jpg"
-    if content is not None:
+    if content == "pipe":
+        os.mkfifo(path)
+    elif content is not None:
         path.write_bytes(content)
     headers = [lambda path: check_image(path, whole=False), read_mask]
     assert all(reason in said for said in reasons(path, [*READERS, *headers]))
