@@ -109,8 +109,8 @@ def claim_scoring(
     """
     target = {"items": "all" if part is None else sorted(part), "extras": False}
     folder = RunFolder(run.out, {}, target=target, results=[RECORD])
-    inside = predictions.resolve().is_relative_to(run.out.resolve())
-    if not (inside and folder.adopt()):
+    own = predictions.resolve().parent == run.out.resolve()
+    if not (own and folder.adopt()):
         made_of = {"predictions": maker.identity, **identity}
         with run.claim(made_of, part=part, outputs=outputs, rescore=True):
             yield

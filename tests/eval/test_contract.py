@@ -197,6 +197,15 @@ def test_results_that_do_not_say_what_they_were_made_from_are_not_taken(davis, o
     assert evaluate(ENCODER, "davis", davis, out, when_exists="overwrite").status == "complete"
 
 
+def test_scores_of_a_run_inside_the_folder_do_not_replace_its_own(davis, out):
+    """Of the same encoder by another protocol: the folder's run counted as finished with the other's record."""
+    evaluate(ENCODER, "davis", davis, out / "walk", protocol="videowalk")
+    before = (out / "record.json").read_bytes()
+    with pytest.raises(UserError, match="holds another run"):
+        evaluate(None, "davis", davis, out, score_only=True, predictions=out / "walk" / "predictions")
+    assert (out / "record.json").read_bytes() == before
+
+
 def test_overwrite_starts_over_and_keeps_the_old_result_until_there_is_a_new_one(davis, out, tmp_path):
     data = shutil.copytree(davis, tmp_path / "data")
     broken = sorted((data / "JPEGImages/480p/drawn-01").iterdir())[2]
