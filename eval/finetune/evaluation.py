@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from eval.finetune.config import check_encoder
 from eval.finetune.recipe import identity_of
 from eval.finetune.task import Task
-from eval.finetune.weights import read_metadata
+from eval.finetune.weights import read_metadata, read_seconds
 from eval.predictor import Predictor, claim_scoring, predictor
 from eval.run import RECORD, AnyEncoder, Run, load
 from flsl.checkpoint import save_encoder
@@ -72,7 +72,7 @@ def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, option
             wait()
         metadata = read_metadata(task.weights, task.kind)
         if run.earlier is None:  # whose record says what the training cost
-            run.watch.reach("training", metadata.get("seconds", 0.0))
+            run.watch.reach("training", read_seconds(run.out))
         model = Predictor(loaded.model_fields(run.name), list(metadata["warnings"]))
         files = {task.words[2]: task.predictions, "config": "config.py", task.kind: task.weights.name}
         return on_main(lambda: task.score(run, found, model, metadata, _about(model, config, files)))

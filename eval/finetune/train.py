@@ -18,7 +18,7 @@ from eval.finetune.runner import QuietRunner, attention_of_any_size, open_librar
 from eval.finetune.sampling import EndlessAspectSampler, SeededDataset
 from eval.finetune.states import average_of, unwrapped
 from eval.finetune.task import Task
-from eval.finetune.weights import write_model
+from eval.finetune.weights import write_model, write_seconds
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import LoadedEncoder, fingerprint, load_encoder, load_strictly
 from flsl.runtime.config import dump_config
@@ -122,10 +122,10 @@ def train(
             "categories": dataset.categories,
             "images": dataset.listed,
             "iterations": runner.iter,
-            "seconds": runner.seconds,
             "warnings": loaded.warnings + dataset.warnings,
         }
         average: Any = average_of(runner)  # where the recipe averages
+        write_seconds(out, runner.seconds)  # beside the weights, which are the same however often it stopped
         weights = (average.module if average else unwrapped(runner)).state_dict()
         write_model(finished, task.kind, weights, metadata)
     wait()

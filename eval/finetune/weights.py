@@ -1,6 +1,7 @@
 """A finished model on disk, OUT/detector.safetensors or the like: weights, and all that is needed to use them as JSON."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from flsl.runtime.errors import UserError
+from flsl.runtime.files import write_text
 from flsl.weight_file import write_safetensors
+
+SECONDS = "train/seconds.txt"  # that the training took
 
 
 def write_model(path: Path, kind: str, weights: dict[str, torch.Tensor], metadata: dict[str, Any]) -> Path:
@@ -46,3 +50,17 @@ def read_model(path: Path, kind: str, weights: bool = True) -> tuple[dict[str, A
             f"{path}: tensors with NaN or infinite numbers, a training that diverged: {', '.join(bad[:10])}"
         )
     return {key: json.loads(value) for key, value in texts.items()}, state
+
+
+def write_seconds(out: Path, seconds: float) -> Path:
+    """Write how long the training in the folder `out` took, in all processes that it went through."""
+    return write_text(out / SECONDS, f"{seconds}\n")
+
+
+def read_seconds(out: Path) -> float:
+    """Return how long the training in the folder `out` took; 0 where that is not said."""
+    try:
+        seconds = float((out / SECONDS).read_text())
+    except (OSError, ValueError):
+        return 0.0
+    return seconds if 0 <= seconds < math.inf else 0.0
