@@ -58,6 +58,7 @@ def predictor(run: Run, encoder: "AnyEncoder | None", predictions: Path, files: 
     record = read_record(beside) if beside.is_file() else None
     if record is not None and predictions.name in record.files.values():
         run.seed = record.seed  # random weights depend on it too
+        run.learned_from = record.dataset.train_sha256
         if beside.parent == run.out.resolve():
             run.earlier = record
         model = dataclasses.asdict(record.model)

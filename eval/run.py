@@ -12,7 +12,7 @@ An adapter is a folder `eval/<command>/` whose `run.py` has
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
@@ -113,6 +113,7 @@ class Run:
     command: str = ""  # that repeats the run, for the record
     watch: Stopwatch = field(default_factory=Stopwatch)
     earlier: Record | None = None  # of the run that is tested or scored again here: what it cost is kept
+    learned_from: str | None = None  # digest of the labels that the predictions were learned from, where they were
 
     def choose_device(self) -> "torch.device":
         """Return the device that was named, or that is there; torch is imported only now."""
@@ -243,7 +244,7 @@ class Run:
             model=Model(**model),
             benchmark=self.benchmark.key,
             protocol=protocol,
-            dataset=dataset,
+            dataset=replace(dataset, train_sha256=self.learned_from),
             metrics=measured(self.benchmark, protocol, values, intervals),
             headline=headline,
             seed=self.seed,

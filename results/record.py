@@ -125,7 +125,7 @@ class Dataset:
     items_evaluated: Count
     item: str = "images"
     annotation_sha256: str | None = None
-    train_sha256: str | None = None  # of what is learned from, where the protocol leaves that to the data
+    train_sha256: str | None = None  # of the labels that were learned from, where there were any
 
 
 @section_of_a_record

@@ -70,6 +70,8 @@ def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, option
             with run.watch.phase(task.words[1]):
                 found = predict(task, device=run.device)
             wait()
+        # Where weights lie in a folder without a run, nobody says what they were trained on.
+        run.learned_from = trained_on["annotations"] if isinstance(trained_on, dict) else None
         metadata = read_metadata(task.weights, task.kind)
         if run.earlier is None:  # whose record says what the training cost
             run.watch.reach("training", read_seconds(run.out))

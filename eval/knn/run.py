@@ -62,6 +62,7 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
         with run.watch.phase("scoring"):
             values, intervals = knn_scores(predictions)
         classified = len(predictions["truth"])
+        run.learned_from = boxes.train_sha256
         column = protocol.neighbors.index(protocol.headline_neighbors)
         right = predictions["vote_prediction"][:, column] == predictions["truth"]
         return run.finish(
@@ -77,7 +78,6 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
                 items_evaluated=classified,
                 item=run.benchmark.item,
                 annotation_sha256=boxes.annotation_sha256,
-                train_sha256=boxes.train_sha256,
             ),
             values=values,
             intervals=intervals,

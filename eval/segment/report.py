@@ -24,7 +24,6 @@ def write_report(
     model: Predictor,
     config: Mapping[str, Any],
     files: Mapping[str, str] = {},
-    learned_from: str | None = None,
 ) -> record.Record:
     """Score predictions; write the tables, the picture and the record.
 
@@ -36,7 +35,6 @@ def write_report(
         model: who made the predictions.
         config: constants or recipe, for the record.
         files: what else the run has written.
-        learned_from: digest of the training masks; None where the protocol learns from none, or it is not known.
 
     Raises:
         UserError: a prediction or mask cannot be used.
@@ -67,7 +65,6 @@ def write_report(
             items_evaluated=len(scored.chosen),
             item=run.benchmark.item,
             annotation_sha256=split.truth_digest,
-            train_sha256=learned_from,
         ),
         values=scores.values,
         intervals=scores.intervals,

@@ -102,8 +102,8 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> rec
                 if stop.requested:
                     raise Preempted("stopped while predicting; the same command goes on with the images that are left")
         scored = Scored(predictions, val, chosen, opened.classes, protocol, loaded.encoder.patch_size, run.seed)
-        learned_from = train.truth_digest if protocol.learns else None
-        return write_report(run, opened, scored, protocol.key(opened.name), model, config, learned_from=learned_from)
+        run.learned_from = train.truth_digest if protocol.learns else None
+        return write_report(run, opened, scored, protocol.key(opened.name), model, config)
 
 
 def score(
@@ -121,9 +121,9 @@ def score(
     chosen, saved = range(len(val))[: options.limit], Predictions(predictions)
     files = [saved.path(val.names[image], folder) for image in chosen for folder in protocol.parts]
     model = predictor(run, encoder, predictions, files, "method")
-    key, config, learned_from = protocol.key(opened.name), dataclasses.asdict(protocol), None
+    key, config = protocol.key(opened.name), dataclasses.asdict(protocol)
     if model.record is not None and protocol.made(model.record.protocol, opened.name):
-        key, config, learned_from = model.record.protocol, model.record.config, model.record.dataset.train_sha256
+        key, config = model.record.protocol, model.record.config
     elif model.record is not None:
         raise UserError(
             f"{predictions} was made by {model.record.protocol}, not by {protocol.key(opened.name)}. Name its protocol "
@@ -140,4 +140,4 @@ def score(
     with claim_scoring(run, predictions, model, identity, part=part, outputs=TABLES):
         patch_size = model.model["patch_size"]
         scored = Scored(saved, val, chosen, opened.classes, protocol, patch_size, run.seed)
-        return write_report(run, opened, scored, key, model, config, learned_from=learned_from)
+        return write_report(run, opened, scored, key, model, config)

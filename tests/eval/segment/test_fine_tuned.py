@@ -201,6 +201,8 @@ def test_a_finished_run_is_kept_completed_scored_and_tested_again(run, out, caps
     assert run("--score-only", checkpoint=None) == 0
     scored = read_record(out / "record.json")
     assert (scored.metrics, scored.protocol, scored.config) == (record.metrics, record.protocol, record.config)
+    assert scored.dataset == record.dataset
+    assert record.dataset.train_sha256 is not None
 
     # A run that lost its record and a prediction makes what lacks.
     (out / "record.json").unlink()
@@ -216,7 +218,8 @@ def test_a_finished_run_is_kept_completed_scored_and_tested_again(run, out, caps
     shown = capsys.readouterr().out
     assert "predict 4/4" in shown
     assert "train " not in shown
-    assert read_record(out / "record.json").metrics == record.metrics
+    again = read_record(out / "record.json")
+    assert (again.metrics, again.dataset) == (record.metrics, record.dataset)
 
 
 def test_an_interrupted_training_ends_like_an_uninterrupted_one(data, encoder, tmp_path):
