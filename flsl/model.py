@@ -82,16 +82,28 @@ class Network(nn.Module):
 class EarlierStage(nn.Module):
     """Multi-stage training's semantic constraint: the attention of an earlier stage's encoder, which stays as it is."""
 
+    scale: torch.Tensor  # (3, 1, 1)
+    shift: torch.Tensor  # (3, 1, 1)
+
     def __init__(self, encoder: Encoder, stage: Stage):
         """`encoder` has the patch size of the one that is trained."""
         super().__init__()
         self.encoder, self.stage = encoder.requires_grad_(False), stage
+        # Views are normalized by ImageNet's constants; the encoder is to see them as in its own pretraining.
+        pairs = zip(
+            EncoderConfig.image_mean, EncoderConfig.image_std, encoder.config.image_mean, encoder.config.image_std
+        )
+        scale, shift = zip(*((b / own_b, (a - own_a) / own_b) for a, b, own_a, own_b in pairs))
+        self.register_buffer("scale", torch.tensor(scale).view(3, 1, 1), persistent=False)
+        self.register_buffer("shift", torch.tensor(shift).view(3, 1, 1), persistent=False)
 
     @torch.no_grad()
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         """Return tokens `(B, N, D)` of un-jittered views at the stage's attention level, without final norm."""
         self.encoder.eval()
-        (tokens,) = self.encoder.patch_tokens(crops, [self.stage.attention_level - 1], norm=False)
+        (tokens,) = self.encoder.patch_tokens(
+            crops * self.scale + self.shift, [self.stage.attention_level - 1], norm=False
+        )
         return at_least_float32(tokens)
 
     def constraint(self, queries: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:

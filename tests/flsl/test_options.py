@@ -102,6 +102,21 @@ def expected_losses(student, teacher, previous, views, queries, crops, center, o
     return {"loss": 0.3 * intra + inter + 5 * vmr, "intra": intra, "inter": inter, "vmr": vmr}
 
 
+def test_an_earlier_stage_sees_images_as_in_its_own_pretraining():
+    """The loop normalizes by ImageNet's constants; networks of timm's and of CLIP's have others."""
+    torch.manual_seed(0)
+    own = EncoderConfig(**SIZES, image_mean=(0.5, 0.4, 0.3), image_std=(0.5, 0.25, 0.2))
+    stage = EarlierStage(Encoder(own), Stage("earlier", attention_level=2, scale=0.07, sharpness=30.0))
+    pixels = torch.rand(2, 3, 32, 32)
+
+    def normalized(mean, std):
+        return (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+
+    (expected,) = stage.encoder.patch_tokens(normalized(own.image_mean, own.image_std), [1], norm=False)
+    found = stage(normalized(EncoderConfig.image_mean, EncoderConfig.image_std))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", OPTIONS)
 def test_option_equals_the_formulas(name):
     options = OPTIONS[name]
