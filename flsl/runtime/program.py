@@ -1,9 +1,11 @@
 """A command-line program with sub-commands, each a module of its own."""
 
 import argparse
+import difflib
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from typing import Any
 
 from flsl.runtime.errors import run_command
 from flsl.runtime.text import as_called
@@ -17,6 +19,23 @@ class HelpLayout(argparse.RawDescriptionHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return as_called(super()._get_help_string(action) or "")
+
+
+class Parser(argparse.ArgumentParser):
+    """Names the nearest option for one that it does not know, before that one's value is taken for something else."""
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parse as argparse does, but for a word of two dashes that begins no option: exit with code 2, naming it."""
+        # Its type is wider than the overloads of argparse, which say the same of one method in three ways.
+        words = list(sys.argv[1:] if args is None else args)
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        takes_all = any(action.nargs in (argparse.PARSER, argparse.REMAINDER) for action in self._actions)
+        for word in [] if takes_all else words[: words.index("--") if "--" in words else None]:
+            name = word.split("=")[0]
+            if name.startswith("--") and not any(option.startswith(name) for option in options):
+                near = difflib.get_close_matches(name, options, n=1)
+                self.error(f"unrecognized argument: {name}" + (f". Did you mean {near[0]}?" if near else ""))
+        return super().parse_known_args(args, namespace)
 
 
 def run_program(
@@ -44,7 +63,7 @@ def build_parser(
             `run(arguments)`, its docstring is its help, and it imports nothing heavy, so that --help answers at once.
         chosen: the sub-command that will be parsed, whose module alone is imported; None imports all.
     """
-    parser = argparse.ArgumentParser(prog=as_called(f"python -m {name}"), description=text, formatter_class=HelpLayout)
+    parser = Parser(prog=as_called(f"python -m {name}"), description=text, formatter_class=HelpLayout)
     listed = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command, line in commands.items():
         if chosen not in (None, command):
