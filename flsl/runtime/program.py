@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
         for word in [] if takes_all else words[: words.index("--") if "--" in words else None]:
             name = word.split("=")[0]
             if name.startswith("--") and not any(option.startswith(name) for option in options):
-                near = difflib.get_close_matches(name, options, n=1)
+                near = difflib.get_close_matches(name, options, n=1, cutoff=0.75)
                 self.error(f"unrecognized argument: {name}" + (f". Did you mean {near[0]}?" if near else ""))
         return super().parse_known_args(args, namespace)
 

@@ -20,7 +20,7 @@ def test_help_is_fast_and_starts_with_the_command(command):
             "unrecognized argument: --checkpiont. Did you mean --checkpoint?",
         ),
         ("data synthesize davis x --sequencs 3", "unrecognized argument: --sequencs. Did you mean --sequences?"),
-        ("knn --qqq 3", "unrecognized argument: --qqq\n"),
+        ("knn --launcher slurm", "unrecognized argument: --launcher\n"),
     ],
 )
 def test_a_misspelt_option_is_named_with_the_nearest(words, told, capsys):
