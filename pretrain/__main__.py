@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from flsl.runtime.errors import run_command
-from flsl.runtime.program import HelpLayout
+from flsl.runtime.program import HelpLayout, Parser
 from flsl.runtime.slurm import add_launcher, submit
 from flsl.runtime.text import as_called
 from pretrain.methods import method_names
@@ -23,7 +23,7 @@ from pretrain.methods import method_names
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command-line parser."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=as_called("python -m pretrain"),
         description=__doc__,
         formatter_class=HelpLayout,

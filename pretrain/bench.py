@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from flsl.runtime.program import HelpLayout
+from flsl.runtime.program import HelpLayout, Parser
 from flsl.runtime.text import as_called
 
 DEFAULT = Path("configs/pretrain/flsl_vit-s16_in1k_300e.py")
@@ -29,9 +29,7 @@ SECONDS_OF_A_ROUND = 0.2  # of steps on a GPU
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the bench command."""
-    parser = argparse.ArgumentParser(
-        prog=as_called("python -m pretrain bench"), description=__doc__, formatter_class=HelpLayout
-    )
+    parser = Parser(prog=as_called("python -m pretrain bench"), description=__doc__, formatter_class=HelpLayout)
     parser.add_argument("config", nargs="?", type=Path, default=DEFAULT, help="recipe (default: %(default)s)")
     parser.add_argument("--against", choices=("plain",), help="time the plain path in the same run")
     parser.add_argument(

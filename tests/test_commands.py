@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import flsl.__main__
 from eval.__main__ import main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +45,27 @@ def test_help_is_fast_and_complete(program):
     assert result.stdout.startswith("usage: python -m")
     # Seconds of the processor, which other work on the machine does not lengthen: torch alone would take two.
     assert after.children_user + after.children_system - before.children_user - before.children_system < 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("eval segment --protcol linear-leopart", "unrecognized argument: --protcol. Did you mean --protocol?"),
+        (
+            "eval davis --checkpiont=pixels/16 --data x",
+            "unrecognized argument: --checkpiont. Did you mean --checkpoint?",
+        ),
+        ("eval data synthesize davis x --sequencs 3", "unrecognized argument: --sequencs. Did you mean --sequences?"),
+        ("eval knn --launcher slurm", "unrecognized argument: --launcher\n"),
+        ("pretrain dense_demo --dta pictures", "unrecognized argument: --dta. Did you mean --data?"),
+        ("results compare a b --metrc J", "unrecognized argument: --metrc. Did you mean --metric?"),
+    ],
+)
+def test_a_misspelt_option_is_named_with_the_nearest(words, told, capsys):
+    with pytest.raises(SystemExit) as stop:
+        flsl.__main__.main(words.split())
+    assert stop.value.code == 2
+    assert told in capsys.readouterr().err
 
 
 SMALL = {

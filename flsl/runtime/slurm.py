@@ -70,7 +70,9 @@ def submit(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespa
     try:
         executor = submitit.AutoExecutor(folder=arguments.out / "slurm", cluster=cluster)
     except RuntimeError as error:
-        raise UserError(f"--launcher slurm: no Slurm is here ({error}). Run it on a machine that has sbatch.") from error
+        raise UserError(
+            f"--launcher slurm: no Slurm is here ({error}). Run it on a machine that has sbatch."
+        ) from error
     executor.update_parameters(
         name="flsl",
         nodes=arguments.nodes,
