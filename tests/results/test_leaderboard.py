@@ -111,6 +111,31 @@ def test_models_far_apart_never_share_a_rank_however_many_there_are(make_record)
     assert min(row.rank for row in rows[130:]) > 130
 
 
+def test_of_more_rows_each_needs_more_proof(make_record):
+    generator = np.random.default_rng(0)
+    base = generator.uniform(10, 90, 30)
+    behind = base + generator.normal(-2, 3, 30)  # p = 0.04
+    alone = rows_of([scored(make_record, base, "best"), scored(make_record, behind, "behind")]).rows
+    assert [row.rank for row in alone] == [1, 2]
+    others = [scored(make_record, base - 20 - n, f"floor {n}") for n in range(3)]
+    among = rows_of([scored(make_record, base, "best"), scored(make_record, behind, "behind"), *others]).rows
+    assert [row.rank for row in among[:3]] == [1, 1, 3]
+
+
+@pytest.mark.parametrize(("value", "ranks"), [(21.5, [1, 1]), (30.0, [1, 2])])
+@pytest.mark.parametrize("higher", [True, False])
+def test_without_items_intervals_that_do_not_meet_decide(make_record, value, ranks, higher):
+    records = [
+        make_record(
+            name=str(score),
+            metrics={"error": Metric(score, higher_is_better=higher, interval=Interval(score - 1, score + 1))},
+            protocol="knn/bbox@1",
+        )
+        for score in (20.0, value)
+    ]
+    assert [row.rank for row in rows_of(records).rows] == ranks
+
+
 def test_nothing_decides_over_a_handful_of_items_without_intervals(make_record):
     rows = rows_of([scored(make_record, [80.0] * 4, "a"), scored(make_record, [10.0] * 4, "b")]).rows
     assert [row.rank for row in rows] == [1, 1]

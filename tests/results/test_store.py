@@ -93,6 +93,9 @@ def test_decay_may_be_negative_and_undefined_scores_are_null(make_record, tmp_pa
     back = read_record(write_record(make_record(metrics=metrics), tmp_path / "record.json"))
     assert back.metrics["J_decay"].value == -3.0
     assert back.metrics["F_recall"].value is None
+    impossible = metrics | {"J_decay": Metric(-101.0, "percentage points", higher_is_better=False)}
+    with pytest.raises(UserError, match=r"J_decay is -101, outside -100..100 percentage points"):
+        write_record(make_record(metrics=impossible), tmp_path / "record.json")
 
 
 @pytest.mark.parametrize(

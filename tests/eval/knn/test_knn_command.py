@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from eval.__main__ import COMMANDS, main
+from eval.knn.data import read_box_data
 from eval.knn.protocol import BBOX, IMAGE
 from flsl.runtime.errors import UserError
 from pretrain.dataset import find_images
@@ -155,7 +156,11 @@ def test_coco_layout(tmp_path):
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     assert record["dataset"]["name"] == "synthetic-coco"
     # The picture without annotations and the crowd's region are no objects to classify.
-    assert record["dataset"]["items_evaluated"] <= 5
+    listed = json.loads((tmp_path / "coco" / "annotations" / "instances_val2017.json").read_text())["annotations"]
+    assert any(annotation["iscrowd"] for annotation in listed)
+    found = read_box_data(tmp_path / "coco").val
+    assert sum(len(example.boxes) for example in found) == sum(not annotation["iscrowd"] for annotation in listed)
+    assert record["dataset"]["items_evaluated"] <= sum(len(example.boxes) > 0 for example in found) < 6
     metrics = record["metrics"]
     assert all(metrics[f"vote_k{k}"]["value"] <= 100 for k in (10, 20, 100, 200))
 
