@@ -42,6 +42,7 @@ def coco_record(make_record, coco_scores):
     [
         (44.9, "reproduced"),
         (44.4, "reproduced"),
+        (44.9 - 0.5 - 1e-14, "reproduced"),  # as sums in another order differ
         (45.4, "reproduced"),
         (44.39, "below"),
         (45.41, "above"),
@@ -69,6 +70,16 @@ def test_no_reference_where_the_claim_is_another(coco_record, change, reason):
     verdict = judge(rows_of(coco_record(**change))[0], "box_AP", PUBLISHED)
     assert verdict.word == "no reference"
     assert reason in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("box", "mask", "word"),
+    [(44.9, 40.0, "below"), (46.0, 40.0, "below"), (46.0, 40.8, "above"), (44.9, 40.8, "reproduced")],
+)
+def test_a_line_says_the_worst_of_its_metrics(coco_record, box, mask, word):
+    table = build_table("coco", rows_of(coco_record(box, mask)), PUBLISHED)
+    (line,) = (line for line in table.lines if line.row)
+    assert line.verdict == word
 
 
 def test_what_nobody_has_published_is_no_reference(make_record, davis_scores):

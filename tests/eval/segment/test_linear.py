@@ -63,6 +63,9 @@ def test_constants_are_the_published_ones():
     rates = {0: 1e-9, 1: 1e-9, 751: 1e-3 * 0.5 * (1 - 750 / 40_000), 20_000: 5e-4, 39_999: 0}
     for step, rate in rates.items():
         assert dinov3.rate(step, 20_210) == pytest.approx(rate, rel=1e-3, abs=1e-11)
+    assert (leopart.batch(10_582), leopart.momentum, leopart.weight_decay, leopart.area) == (60, 0.9, 1e-4, (0.8, 1.0))
+    assert (dinov3.batch(20_210), dinov3.weight_decay, dinov3.ratios, dinov3.stride) == (16, 1e-3, (0.5, 2.0), 341)
+    assert (leopart.dropout, dinov3.dropout, leopart.mask_side) == (0.1, 0.1, 100)
     assert (leopart.input_side(14), dinov3.input_side(14), dinov3.input_side(8)) == (448, 504, 512)
 
 
@@ -117,6 +120,21 @@ def test_windows_cover_every_pixel():
         assert (rows.stop - rows.start, columns.stop - columns.start) == (512, 512)
         seen[rows, columns] += 1
     assert seen.min() >= 1
+
+
+def test_a_tenth_of_the_channels_is_dropped_and_the_others_grow_for_it(encoder, data, tmp_path, monkeypatch):
+    plain, drawn = LinearHead.forward, []
+
+    def forward(self, tokens, kept=None):
+        drawn.append(kept)
+        return plain(self, tokens, kept)
+
+    monkeypatch.setattr(LinearHead, "forward", forward)
+    training(LEOPART, encoder, data, tmp_path).run()
+    factors = torch.cat(drawn).cpu()
+    assert factors.unique().tolist() == [0, pytest.approx(1 / 0.9)]
+    assert (factors == 0).float().mean() == pytest.approx(0.1, abs=0.02)
+    assert len({tuple(row) for row in factors.tolist()}) > len(factors) // 2  # each image has a draw of its own
 
 
 @pytest.mark.parametrize("protocol", [LEOPART, DINOV3], ids=["leopart", "dinov3"])

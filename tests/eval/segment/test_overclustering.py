@@ -65,6 +65,16 @@ def test_seeds_give_other_clusterings_and_the_same_again():
     assert (first == again).all()
 
 
+def test_clusters_are_the_best_of_five_runs_of_a_hundred_iterations():
+    import faiss
+
+    points = np.random.default_rng(3).normal(size=(3000, 8)).astype(np.float32)
+    plain = faiss.Kmeans(8, 40, niter=100, nredo=5, seed=1)
+    plain.train(points)
+    assert (cluster(points, replace(PROTOCOL, clusters=40), 1) == plain.index.search(points, 1)[1][:, 0]).all()
+    assert (PROTOCOL.clusters, PROTOCOL.components, len(PROTOCOL.parts)) == (500, 50, 5)
+
+
 def test_clusters_are_spread_by_nearest_neighbor():
     maps = np.arange(500, 784 + 500, dtype=np.uint16).reshape(1, 28, 28)
     found = spread(maps, 100)
