@@ -226,7 +226,7 @@ BENCHMARKS: dict[str, Benchmark] = {
             summary="the main object of a picture, found by LOST or TokenCut in the last keys (frozen features, no training)",
             protocols=(ProtocolDeclaration("*/*", "CorLoc", (CORLOC,)),),
             item="images",
-            data_folders=("voc2007", "VOC2007", "VOCdevkit", "voc2012", "VOC2012"),
+            data_folders=("voc2007", "VOC2007", "VOCdevkit/VOC2007"),
             # LOST on VOC 2007.
             costs=Costs(gpu="minutes", cpu="half an hour"),
             verified=False,
