@@ -6,8 +6,8 @@
 A study file declares methods (a recipe and equally many trials each), seeds, pretraining pictures, selection data and test
 data (which must differ), and floors that learned nothing. --data is the folder above all data. What is finished is kept; the
 same command goes on. Writes study.{md,html,json}, curves.png and pictures/ to --out. Exit codes: 0 the study
-is finished, 1 a cell failed (or a report says other than its records, or more than they tell), 75 stopped by --hours or a signal
-(the report says what is missing).
+is finished (with --report: the report is written, whatever it lacks), 1 a cell failed (or a report says other than its records, or
+more than they tell), 75 stopped by --hours or a signal (the report says what is missing).
 """
 
 import argparse
