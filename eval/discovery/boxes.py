@@ -77,9 +77,9 @@ def read_boxes(path: Path) -> dict[str, list[float]]:
     try:
         boxes = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"--predictions {path} cannot be read ({error!s:.120}). {expected}") from error
+        raise UserError(f"{path} cannot be read ({error!s:.120}). {expected}") from error
     if not isinstance(boxes, dict):
-        raise UserError(f"--predictions {path} holds no object. {expected}")
+        raise UserError(f"{path} holds no object. {expected}")
     for name, box in boxes.items():
         if not (isinstance(box, list) and len(box) == 4 and all(_is_number(corner) for corner in box)):
             raise UserError(

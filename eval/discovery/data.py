@@ -83,7 +83,7 @@ def open_discovery(root: Path) -> DiscoveryData:
     places = [root, *(root / middle / year for middle in ("", "VOCdevkit") for year in ("VOC2007", "VOC2012"))]
     voc = [place for place in places if (place / "Annotations").is_dir() and (place / "JPEGImages").is_dir()]
     lists = [path for path in (root / COCO_20K_LIST, root / "annotations" / COCO_20K_LIST) if path.is_file()]
-    coco = root / "annotations/instances_val2017.json"
+    coco, train2014 = (root / "annotations" / name for name in ("instances_val2017.json", "instances_train2014.json"))
     found = [*voc, *lists[:1], *([coco] if coco.is_file() and not lists else [])]
     if len(found) > 1:
         raise UserError(
@@ -91,11 +91,7 @@ def open_discovery(root: Path) -> DiscoveryData:
         )
     if not found:
         inside = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
-        only = (
-            "; instances_train2014.json is COCO 20k only with its list"
-            if any(root.rglob("instances_train2014.json"))
-            else ""
-        )
+        only = "; instances_train2014.json is COCO 20k only with its list" if train2014.is_file() else ""
         raise UserError(
             f"{root} holds neither Annotations/ and JPEGImages/ (Pascal VOC) nor {COCO_20K_LIST} (COCO 20k) nor "
             f"annotations/instances_val2017.json (any COCO data); found there: {inside}{only}."
