@@ -1,8 +1,9 @@
 """Sheets of pictures with boxes: several side by side at one width, labels on a ground of their own, and a legend."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ TRUTH, IGNORED = (60, 220, 80), (150, 150, 150)
 OVERLAP = 0.5  # from which a detection counts as having found an object
 WORST, BEST = 4, 2  # pictures of a sheet
 Color = tuple[int, int, int]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,15 @@ def found_share(truth: np.ndarray, found: np.ndarray) -> float:
     return float((overlaps >= OVERLAP).any(dim=1).double().mean())
 
 
-def choose(pictures: Sequence[Picture]) -> list[Picture]:
-    """Return the pictures of a sheet: the worst, then the best; all, worst first, where they are few."""
-    ranked = sorted(pictures, key=lambda picture: (picture.score, picture.name))
+def worst_and_best(items: Iterable[T], key: Callable[[T], tuple[float, str]]) -> list[T]:
+    """Return what a sheet shows, by (score, name): the worst, then the best; all, worst first, where they are few."""
+    ranked = sorted(items, key=key)
     return ranked if len(ranked) <= WORST + BEST else ranked[:WORST] + ranked[-BEST:]
+
+
+def choose(pictures: Sequence[Picture]) -> list[Picture]:
+    """Return the pictures of a sheet."""
+    return worst_and_best(pictures, lambda picture: (picture.score, picture.name))
 
 
 def write_sheet(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eval.detector.annotation_checks import find_faults, some
 from flsl.runtime.errors import UserError
 
@@ -50,6 +52,13 @@ class Annotations:
         annotations = [{"iscrowd": 0} | entry | {"id": number} for number, entry in enumerate(listed, start=1)]
         return {"images": self.images, "categories": self.categories, "annotations": annotations}
 
+    def objects(self, image: dict[str, Any]) -> tuple[np.ndarray, list[dict[str, Any]]]:
+        """Return the annotations of one of `images` that are no crowds, after their boxes (n, 4) left, top, right, bottom."""
+        listed = [entry for entry in self.of_image.get(image["id"], ()) if not entry.get("iscrowd")]
+        boxes = np.array([entry["bbox"] for entry in listed], float).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        return boxes, listed
+
     def count(self) -> int:
         """Number of annotations, crowds and boxes without area included."""
         return sum(map(len, self.of_image.values()))
@@ -83,7 +92,7 @@ def read_annotations(
             "Name a file with annotations; data.* of the recipe names the files."
         )
     if images is not None:
-        _check_files(path, Path(images), (image["file_name"] for image in content["images"]))
+        require_images(path, Path(images), (image["file_name"] for image in content["images"]))
     warnings = [f"{path.name}: {flat} boxes without area take no part in training"] if flat else []
     return Annotations.of(path, content, warnings)
 
@@ -122,7 +131,8 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is not valid JSON: {error}. Download or write it again.") from error
 
 
-def _check_files(path: Path, images: Path, names: Iterable[str]) -> None:
+def require_images(path: Path, images: Path, names: Iterable[str]) -> None:
+    """Raise UserError unless the folder `images` holds every file that is named in the annotation file `path`."""
     if not images.is_dir():
         raise UserError(f"image folder {images} does not exist; {path.name} names images in it.")
     entries = list(os.scandir(images))
@@ -134,4 +144,13 @@ def _check_files(path: Path, images: Path, names: Iterable[str]) -> None:
         raise UserError(
             f"{path} names {len(missing)} images that are not in {images}: {some(missing)}. "
             "Copy them there, or use an annotation file without them."
+        )
+
+
+def require_annotated_size(path: Path | str, size: tuple[int, int], annotated: tuple[int, int] | None) -> None:
+    """Raise UserError where an image of this (width, height) is annotated with another; None says nothing."""
+    if annotated not in (None, size):
+        found, said = (f"{width}x{height}" for width, height in (size, annotated))
+        raise UserError(
+            f"image {path} is {found} pixels, but its annotation says {said}. Correct the annotation file or replace the image."
         )

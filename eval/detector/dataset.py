@@ -6,7 +6,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.registry import DATASETS, TRANSFORMS
 
-from eval.detector.annotations import Annotations, read_annotations
+from eval.detector.annotations import Annotations, read_annotations, require_annotated_size
 from eval.finetune.sampling import SeededDataset
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_bgr
@@ -84,11 +84,7 @@ class ReadImage(BaseTransform):
         """Add `img` (H, W, 3) uint8, `img_shape` and `ori_shape`."""
         path = results["img_path"]
         image = read_bgr(path)
-        if image.shape[:2] != (results["height"], results["width"]):
-            raise UserError(
-                f"image {path} is {image.shape[1]}x{image.shape[0]} pixels, but its annotation says "
-                f"{results['width']}x{results['height']}. Correct the annotation file or replace the image."
-            )
+        require_annotated_size(path, (image.shape[1], image.shape[0]), (results["width"], results["height"]))
         results["img"] = image
         results["img_shape"] = results["ori_shape"] = image.shape[:2]
         return results

@@ -1,13 +1,14 @@
 """From images to boxes, and the boxes on disk: `boxes.json` with [left, top, right, bottom] in pixels of each image."""
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
+from eval.detector.annotation_checks import are_numbers
+from eval.detector.annotations import require_annotated_size
 from eval.discovery.component import Box, box_around
 from eval.discovery.data import ImageObjects
 from eval.discovery.protocols import Protocol
@@ -38,11 +39,7 @@ def find_boxes(
     def load(image: ImageObjects) -> tuple[torch.Tensor, tuple[int, int]]:
         pixels = read_rgb(image.path)
         height, width = pixels.shape[:2]
-        if image.size not in (None, (width, height)):
-            raise UserError(
-                f"image {image.path} is {width}x{height} pixels, but its annotation says {image.size[0]}x{image.size[1]}. "
-                "Correct the annotation file or replace the image."
-            )
+        require_annotated_size(image.path, (width, height), image.size)
         if (tokens := -(-height // patch) * -(-width // patch)) > MOST_TOKENS:
             raise UserError(
                 f"image {image.path} has {width}x{height} pixels, {tokens:,} patches of {patch}; every two of them are "
@@ -81,7 +78,7 @@ def read_boxes(path: Path) -> dict[str, list[float]]:
     if not isinstance(boxes, dict):
         raise UserError(f"{path} holds no object. {expected}")
     for name, box in boxes.items():
-        if not (isinstance(box, list) and len(box) == 4 and all(_is_number(corner) for corner in box)):
+        if not (isinstance(box, list) and len(box) == 4 and are_numbers(box, 1e9)):
             raise UserError(
                 f"{path}: the box of {name!a:.80} must be four finite numbers, but is {box!r:.80}. {expected}"
             )
@@ -94,7 +91,3 @@ def require_all(boxes: Mapping[str, object], names: Iterable[str], path: Path) -
     """Raise UserError for the first image that lacks a box."""
     if missing := next((name for name in names if name not in boxes), None):
         raise UserError(f"{path} has no box for {missing}: every evaluated image needs one.")
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) < 1e9 and math.isfinite(value)  # type: ignore[arg-type]  # just checked

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.box_files import read_box_file
-from eval.detector.annotations import read_annotations
+from eval.detector.annotations import read_annotations, require_images
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import digest_of_files
 from flsl.runtime.marker import read_marker
@@ -122,9 +122,7 @@ def _open_voc(root: Path) -> DiscoveryData:
         # Pixels count from 1 there, the last one included; a few of 2012's corners have decimals.
         boxes = np.trunc(read_box_file(file)[0]).astype(int) - (1, 1, 0, 0)
         images.append(ImageObjects(name, path, boxes))
-    marker = read_marker(root)
-    official = marker is None and len(names) == count
-    return _data(root, kind, "trainval", official, images, (listed, *files))
+    return _data(root, kind, "trainval", len(names) == count, images, (listed, *files))
 
 
 def _open_coco_20k(root: Path, listed: Path) -> DiscoveryData:
@@ -137,8 +135,7 @@ def _open_coco_20k(root: Path, listed: Path) -> DiscoveryData:
     images = _coco_images(file, folder, wanted)
     if missing := sorted(wanted - {image.path.name for image in images}):
         raise UserError(f"{file} lacks {len(missing)} images that {listed} names, e.g. {missing[0]}. {GET_20K}")
-    official = read_marker(root) is None and len(images) == COCO_20K
-    return _data(root, "coco20k", "train2014", official, images, (listed, file))
+    return _data(root, "coco20k", "train2014", len(images) == COCO_20K, images, (listed, file))
 
 
 def _open_coco(root: Path, file: Path) -> DiscoveryData:
@@ -148,29 +145,28 @@ def _open_coco(root: Path, file: Path) -> DiscoveryData:
 
 def _coco_images(file: Path, folder: Path, wanted: set[str] | None) -> list[ImageObjects]:
     """Return the images of an annotation file; crowds are no objects, and corners are rounded as the public code rounds them."""
-    annotations = read_annotations(file, folder if wanted is None else None)
-    images = []
-    for entry in annotations.images:
-        path = folder / entry["file_name"]
-        if wanted is not None and path.name not in wanted:
-            continue
-        if not path.is_file():
-            raise UserError(f"{path} is missing, which {file} names. Unpack the images again.")
-        listed = [a["bbox"] for a in annotations.of_image.get(entry["id"], []) if not a.get("iscrowd")]
-        boxes = np.array(listed, float).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]
-        size = (entry["width"], entry["height"])
-        images.append(ImageObjects(entry["file_name"], path, np.rint(boxes).astype(int), size))
-    return images
+    annotations = read_annotations(file, None)
+    entries = [entry for entry in annotations.images if wanted is None or Path(entry["file_name"]).name in wanted]
+    require_images(file, folder, (entry["file_name"] for entry in entries))
+    return [
+        ImageObjects(
+            entry["file_name"],
+            folder / entry["file_name"],
+            np.rint(annotations.objects(entry)[0]).astype(int),
+            (entry["width"], entry["height"]),
+        )
+        for entry in entries
+    ]
 
 
 def _data(
-    root: Path, name: str, split: str, official: bool, images: Sequence[ImageObjects], files: tuple[Path, ...]
+    root: Path, name: str, split: str, whole: bool, images: Sequence[ImageObjects], files: tuple[Path, ...]
 ) -> DiscoveryData:
+    """Put together what was read; drawn data are never official, however `whole`."""
     marker = read_marker(root)
     kept = tuple(image for image in images if len(image.boxes))
     title = marker["name"] if marker else name
-    return DiscoveryData(root, name, title, split, official, kept, len(images) - len(kept), files)
+    return DiscoveryData(root, name, title, split, whole and marker is None, kept, len(images) - len(kept), files)
 
 
 def _read_list(path: Path) -> list[str]:

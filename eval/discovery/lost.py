@@ -21,9 +21,8 @@ def find_object(keys: torch.Tensor, grid: tuple[int, int], patches: int) -> np.n
     products = keys @ keys.T  # (N, N)
     degree = (products > 0).sum(dim=1) - (products.diagonal() > 0).long()
     # Of equal degrees the published code takes what torch's sort puts first on a CPU: the seed may hang on it.
-    ordered = (-degree.cpu().float()).argsort(descending=True)  # (N,)
+    ordered = (-degree.cpu().float()).argsort(descending=True).to(keys.device)  # (N,)
     seed, candidates = ordered[0], ordered[:patches]
-    products = products.cpu()
     voters = candidates[products[seed, candidates] > 0]
     marked = products[voters].sum(dim=0) > 0
-    return component_of(marked.view(grid).numpy(), int(seed))
+    return component_of(marked.view(grid).cpu().numpy(), int(seed))

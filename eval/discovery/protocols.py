@@ -1,11 +1,12 @@
 """The protocols of object discovery: constants, never flags. A changed constant is another protocol with another name."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from flsl.runtime.errors import UserError, unknown_key
 
-if TYPE_CHECKING:  # the command's help reads this module, and needs no arrays
+if TYPE_CHECKING:  # a protocol is chosen before torch, which takes seconds, is loaded
     import numpy as np
     import torch
 
@@ -22,8 +23,9 @@ class Protocol:
         return f"{data}/{self.name}@{self.version}"
 
     def find(self, keys: "torch.Tensor", grid: tuple[int, int]) -> "np.ndarray":
-        """Return the tokens (h, w) bool of the object that keys (h w, D) tell of."""
-        raise NotImplementedError
+        """Return the tokens (h, w) bool of the object that keys (h w, D) tell of, by the module of the protocol's name."""
+        constants = {name: value for name, value in asdict(self).items() if name not in ("name", "version")}
+        return import_module(f"eval.discovery.{self.name}").find_object(keys, grid, **constants)
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,6 @@ class Lost(Protocol):
 
     patches: int = 100  # of lowest degree, which may vote
 
-    def find(self, keys: "torch.Tensor", grid: tuple[int, int]) -> "np.ndarray":
-        """See `eval.discovery.lost`."""
-        from eval.discovery.lost import find_object
-
-        return find_object(keys, grid, self.patches)
-
 
 @dataclass(frozen=True)
 class TokenCut(Protocol):
@@ -45,12 +41,6 @@ class TokenCut(Protocol):
 
     threshold: float = 0.2  # cosine above which two tokens are joined
     weak: float = 1e-5  # weight between others
-
-    def find(self, keys: "torch.Tensor", grid: tuple[int, int]) -> "np.ndarray":
-        """See `eval.discovery.tokencut`."""
-        from eval.discovery.tokencut import find_object
-
-        return find_object(keys, grid, self.threshold, self.weak)
 
 
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (Lost("lost"), TokenCut("tokencut"))}

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torchvision.ops import box_iou
 
-from eval.box_sheet import BEST, OVERLAP, TRUTH, WORST, Box, Picture, choose, write_sheet
+from eval.box_sheet import OVERLAP, TRUTH, Box, Picture, worst_and_best, write_sheet
 from eval.discovery.data import ImageObjects
 from flsl.runtime.images import ImageError, read_rgb
 
@@ -34,10 +34,8 @@ def write_pictures(
     path: Path, images: Sequence[ImageObjects], boxes: Mapping[str, Sequence[float]], overlaps: np.ndarray, title: str
 ) -> Path | None:
     """Write the sheet of the worst and best images that can be read; returns None, and writes nothing, where none can."""
-    ranked = sorted(range(len(images)), key=lambda index: (overlaps[index], images[index].name))
-    shown = ranked if len(ranked) <= WORST + BEST else ranked[:WORST] + ranked[-BEST:]
     pictures = []
-    for index in shown:
+    for index in worst_and_best(range(len(images)), lambda index: (overlaps[index], images[index].name)):
         image = images[index]
         try:
             pixels = read_rgb(image.path)
@@ -51,4 +49,4 @@ def write_pictures(
         path.unlink(missing_ok=True)
         return None
     legend = {"objects": TRUTH, "the box that was found": FOUND}
-    return write_sheet(path, choose(pictures), title, legend, "overlap with an object {:.0f} %")
+    return write_sheet(path, pictures, title, legend, "overlap with an object {:.0f} %")

@@ -96,9 +96,7 @@ def _read_coco_split(root: Path, split: str) -> list[Example]:
     names = {category["id"]: category["name"] for category in annotations.categories}
     examples = []
     for image in annotations.images:
-        listed = [a for a in annotations.of_image.get(image["id"], []) if not a.get("iscrowd")]
-        boxes = np.array([a["bbox"] for a in listed], float).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]
+        boxes, listed = annotations.objects(image)
         classes = tuple(names[a["category_id"]] for a in listed)
         size = (image["width"], image["height"])
         examples.append(Example(root / split / image["file_name"], boxes, classes, size))

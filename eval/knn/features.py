@@ -5,17 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
-from torch.nn.functional import normalize
 
+from eval.detector.annotations import require_annotated_size
 from eval.knn.boxes import boxes_in_crop, crop_corner, largest_box, resized_size, tokens_in_box
 from eval.knn.data import Example
 from eval.knn.protocol import Protocol
 from eval.loading import load_ahead
+from eval.normalization import normalize
 from eval.progress import tracked
 from flsl.encoder import Encoder
 from flsl.finite import require_finite
-from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_rgb
 
 
@@ -44,8 +45,7 @@ def extract(
     Raises:
         UserError: an image cannot be read, or has not the size that its boxes are for.
     """
-    mean = torch.tensor(encoder.config.image_mean, device=device).view(3, 1, 1)
-    std = torch.tensor(encoder.config.image_std, device=device).view(3, 1, 1)
+    constants = encoder.config.image_mean, encoder.config.image_std
     classes: list[str] = []
     paths: list[Path] = []
     # One block, filled as it goes: ImageNet's 1.3 million pictures are 18 GB at 384 numbers a token, and there is no second copy.
@@ -65,11 +65,11 @@ def extract(
         pixels = torch.from_numpy(np.stack([crop for crop, _ in kept])).to(device)  # a quarter of what floats are
         index = torch.from_numpy(np.stack([tokens for _, tokens in kept])).to(device)
         with torch.inference_mode():
-            given = (pixels.permute(0, 3, 1, 2).contiguous().float() / 255 - mean) / std
+            given = normalize(pixels.permute(0, 3, 1, 2).contiguous(), *constants)
             tokens = encoder(given)  # (b, N, D)
             require_finite(tokens, encoder, given, f"{batch[0].path} and what follows")
             chosen = tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
-            features[len(classes) - len(kept) : len(classes)] = normalize(chosen, dim=-1).cpu()
+            features[len(classes) - len(kept) : len(classes)] = F.normalize(chosen, dim=-1).cpu()
     return BoxFeatures(features[: len(classes)], classes, paths)
 
 
@@ -82,11 +82,7 @@ def load_image(
     """
     image = Image.fromarray(read_rgb(path))
     width, height = image.size
-    if annotated not in (None, image.size):
-        raise UserError(
-            f"image {path} is {width}x{height} pixels, but its annotation says {annotated[0]}x{annotated[1]}. Correct the "
-            "annotation file or replace the image."
-        )
+    require_annotated_size(path, image.size, annotated)
     size = resized_size(width, height, protocol.resize)
     resized = image.resize(size, Image.Resampling.BICUBIC)
     left, top = crop_corner(*size, protocol.crop)
