@@ -6,7 +6,7 @@ from pathlib import Path
 
 from support.checkout import ROOT, tracked_files
 
-from eval.davis.protocol import PROTOCOLS
+from eval.davis.protocols import PROTOCOLS
 from eval.knn.protocol import BBOX
 from eval.segment.protocols import PROTOCOLS as SEGMENTATION
 from flsl.objective import Stage

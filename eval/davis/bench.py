@@ -22,11 +22,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from eval.davis.frames import frame_size, read_frame
-from eval.davis.masks import write_mask
 from eval.davis.metrics import score_frame_plain
 from eval.davis.packed_metrics import score_frame
-from eval.davis.protocol import Protocol, get_protocol
+from eval.davis.protocols import PROTOCOLS
+from eval.propagation.frames import read_frame
+from eval.propagation.masks import write_mask
+from eval.propagation.protocol import Protocol
 from flsl.runtime.device import choose_device, cores
 from flsl.runtime.files import write_text
 from flsl.runtime.stopwatch import Stopwatch, peak_device_memory, peak_memory, wait_for
@@ -36,7 +37,10 @@ OBJECTS = 3
 PHASES = ("encoder", "propagation", "output")
 METRIC_FRAMES = 60
 GPU_BATCHES = 2
-PRELOADED = ["eval.davis.segment", "flsl.checkpoint"]  # by one process, which all others begin as: imports take seconds
+PRELOADED = [
+    "eval.propagation.segment",
+    "flsl.checkpoint",
+]  # by one process, which all others begin as: imports take seconds
 PALETTE = list(range(256)) * 3
 
 
@@ -85,11 +89,11 @@ def _measure(patch_size: int, fast: bool, where: str) -> dict[str, float]:
     """
     import torch
 
-    from eval.davis.propagation import normalize
-    from eval.davis.segment import Context
+    from eval.propagation.follow import Context
+    from eval.propagation.plain import normalize
     from flsl.checkpoint import load_encoder
 
-    protocol, device = get_protocol("dino"), choose_device(where)
+    protocol, device = PROTOCOLS["dino"], choose_device(where)
     encoder = load_encoder(f"random:vit_small/{patch_size}", device).encoder
     for block in encoder.blocks:
         attention: Any = block.get_submodule("attn")
@@ -98,7 +102,7 @@ def _measure(patch_size: int, fast: bool, where: str) -> dict[str, float]:
     with torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "00000.jpg"
         cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8))
-        grid = [side // patch_size for side in frame_size(*SIZE, protocol)]
+        grid = [side // patch_size for side in protocol.size(*SIZE)]
         labels = torch.rand(*grid, OBJECTS + 1).softmax(dim=-1).to(device)
         context = Context(normalize(torch.randn(*grid, encoder.embed_dim)).to(device), labels, protocol)
         for _ in range(protocol.context_frames):
@@ -112,9 +116,9 @@ def _measure(patch_size: int, fast: bool, where: str) -> dict[str, float]:
 
 def _run_plain(encoder: Any, path: Path, context: Any, protocol: Protocol, device: Any) -> dict[str, float]:
     """One thing after the other; the best of two frames."""
-    from eval.davis.features import encode
-    from eval.davis.labels import labels_to_mask
-    from eval.davis.propagation import propagate_plain
+    from eval.propagation.features import encode
+    from eval.propagation.labels import labels_to_mask
+    from eval.propagation.plain import propagate_plain
 
     best = []
     for _ in range(2):
@@ -134,12 +138,12 @@ def _run_plain(encoder: Any, path: Path, context: Any, protocol: Protocol, devic
 
 
 def _run_fast(encoder: Any, path: Path, context: Any, protocol: Protocol, device: Any) -> dict[str, float]:
-    """As `eval.davis.segment` does it, on two frames a core, or a few batches of a GPU; the best of two runs."""
+    """As `eval.propagation.segment` does it, on two frames a core, or a few batches of a GPU; the best of two runs."""
     import torch
 
-    from eval.davis.features import BATCH_TOKENS, encode_ahead
-    from eval.davis.labels import labels_to_mask
-    from eval.davis.tiled_propagation import propagate
+    from eval.propagation.features import BATCH_TOKENS, encode_ahead
+    from eval.propagation.labels import labels_to_mask
+    from eval.propagation.tiled import propagate
 
     frames = 2 * torch.get_num_threads()
     if device.type != "cpu":

@@ -1,6 +1,6 @@
 """Follow the objects of DAVIS 2017 or 2016 by label propagation with a frozen encoder, and score the masks.
 
-    python -m eval davis --checkpoint CHECKPOINT --data DIR --out DIR [--protocol dino|videowalk|dinov3] [--overlay]
+    python -m eval davis --checkpoint CHECKPOINT --data DIR --out DIR [--protocol dino|dinov3|videowalk|cropmae] [--overlay]
     python -m eval davis --score-only --predictions DIR --data DIR --out DIR [--name NAME]
     python -m eval davis bench [--patch-sizes 16 8] [--device cuda] [--json FILE]
 
@@ -19,6 +19,7 @@ import argparse
 from pathlib import Path
 
 from eval.arguments import add_common_arguments, add_scoring, evaluate_arguments
+from eval.propagation.options import add_propagation_arguments
 
 OPTIONS = ("protocol", "split", "videos", "limit", "overlay", "processes", "precision", "metric_backend")
 
@@ -27,17 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the adapter's arguments."""
     add_common_arguments(parser)
     parser.add_argument("mode", nargs="?", choices=("bench",), help="measure speed and memory instead of evaluating")
-    parser.add_argument("--protocol", default="dino", help="dino, videowalk or dinov3 (default: %(default)s)")
+    parser.add_argument("--protocol", default="dino", help="dino, dinov3, videowalk or cropmae (default: %(default)s)")
     parser.add_argument("--split", default="val", help="list of sequences: val or train (default: %(default)s)")
     parser.add_argument("--videos", nargs="+", metavar="NAME", help="only these sequences; the record is partial")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N sequences; the record is partial")
     parser.add_argument("--overlay", action="store_true", help="a contact sheet and an animation of every sequence too")
-    parser.add_argument(
-        "--processes", type=int, default=1, help="share the sequences (and GPUs) (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--precision", choices=("fp32", "bf16"), default="fp32", help="of the encoder (default: %(default)s)"
-    )
+    add_propagation_arguments(parser, "sequences")
     add_scoring(parser, "DIR", "masks (default: OUT/predictions)")
     parser.add_argument(
         "--metric-backend",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eval.davis.edition import DAVIS_2017, FRAMES, MASKS, Edition, find_edition, numbered_files
 from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.images import read_header
@@ -26,6 +28,19 @@ class Video:
     def scored_masks(self) -> tuple[Path, ...]:
         """The annotations that count: all but the first and the last."""
         return self.masks[1:-1]
+
+    @property
+    def first_is_given(self) -> bool:
+        """The first mask is no prediction."""
+        return True
+
+    def read_first(self) -> np.ndarray:
+        """Return the object ids (H, W) uint8 of the first annotation, void as background."""
+        return self.edition.read_truth(self.masks[0])
+
+    def to_disk(self, mask: np.ndarray) -> np.ndarray:
+        """Return object ids (H, W) uint8 as annotations have them."""
+        return 255 * mask if self.edition.one_object else mask
 
 
 @dataclass(frozen=True)

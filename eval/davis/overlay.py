@@ -11,22 +11,23 @@ from PIL import Image, ImageDraw, ImageFont
 
 from eval.davis.dataset import Video
 from eval.davis.scoring import VideoScore
+from eval.propagation.sheet import (
+    BACKGROUND,
+    CELL,
+    INK,
+    TEXT,
+    Cell,
+    Row,
+    cell_size,
+    color_of,
+    moments,
+    paint,
+    write_sheet,
+)
 from flsl.runtime.files import write_atomic
 from flsl.runtime.images import read_bgr
 
-COLORS = np.array(
-    [
-        (0, 0, 0), (255, 70, 60), (60, 200, 90), (70, 130, 255), (255, 190, 30), (200, 80, 255),
-        (0, 210, 220), (255, 120, 190), (170, 220, 40), (255, 140, 50), (150, 150, 255),
-    ],
-    dtype=np.uint8,
-)  # fmt: skip
-CELL = 216  # width of a picture on a sheet, in pixels
 HALF = 426  # width of one half of an animation, in pixels
-MOMENTS = 5  # pictures an object, of as many different frames
-FEWEST = 3  # columns that the title takes
-TEXT = 17
-BACKGROUND, INK = (250, 250, 250), (30, 30, 30)
 
 
 @dataclass(frozen=True)
@@ -53,33 +54,23 @@ def object_rows(videos: Sequence[Video], scores: Sequence[VideoScore]) -> list[O
     return sorted(rows, key=lambda row: row.score)
 
 
-def write_sheet(rows: Sequence[ObjectRow], predictions: Path, title: str, path: Path) -> None:
-    """Write a contact sheet (PNG): an object a row, MOMENTS frames over time, prediction above ground truth."""
-    heights = [2 * round(CELL * row.video.size[0] / row.video.size[1]) + 2 * TEXT + 12 for row in rows]
-    columns = max(FEWEST, *(len(_moments(row.values.shape[1])) for row in rows))
-    sheet = Image.new("RGB", (columns * (CELL + 6) + 6, sum(heights) + 2 * TEXT), BACKGROUND)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=TEXT - 2)
+def write_objects_sheet(rows: Sequence[ObjectRow], predictions: Path, title: str, path: Path) -> None:
+    """Write a contact sheet (PNG): an object a row, frames over time, prediction above ground truth."""
     order = ", worst object first" if len(rows) > 1 else ""
-    pen.text((6, 4), f"{title}: prediction above, ground truth below{order}", INK, font=font)
-    top = 2 * TEXT
-    for row, height in zip(rows, heights):
-        color = tuple(_color(row.number).tolist())
-        pen.rectangle((6, top + 2, 16, top + 12), fill=color)
-        pen.text((22, top), f"{row.video.name}, object {row.number}: J&F {row.score:.1f}", INK, font=font)
-        for column, index in enumerate(_moments(row.values.shape[1])):
-            left = 6 + column * (CELL + 6)
-            mask = row.video.scored_masks[index]
-            pictures = [
-                _paint(row.video, index + 1, labels, (CELL, (height - 2 * TEXT - 12) // 2), row.number)
-                for labels in _both(row.video, mask, predictions / row.video.name / mask.name)
-            ]
-            for place, picture in enumerate(pictures):
-                sheet.paste(Image.fromarray(picture), (left, top + TEXT + 2 + place * (picture.shape[0] + 2)))
-            j, f = 100 * row.values[:, index]
-            below = top + TEXT + 4 + 2 * pictures[0].shape[0]
-            pen.text((left, below), f"{mask.stem}  J {j:.0f}  F {f:.0f}", INK, font=font)
-        top += height
-    write_atomic(path, sheet.save)
+    drawn = [_sheet_row(row, predictions) for row in rows]
+    write_sheet(drawn, f"{title}: prediction above, ground truth below{order}", path)
+
+
+def _sheet_row(row: ObjectRow, predictions: Path) -> Row:
+    cells = []
+    for index in moments(row.values.shape[1]):
+        mask = row.video.scored_masks[index]
+        both = _both(row.video, mask, predictions / row.video.name / mask.name)
+        pictures = [_paint(row.video, index + 1, labels, cell_size(row.video.size), row.number) for labels in both]
+        j, f = 100 * row.values[:, index]
+        cells.append(Cell(tuple(pictures), f"{mask.stem}  J {j:.0f}  F {f:.0f}"))
+    title = f"{row.video.name}, object {row.number}: J&F {row.score:.1f}"
+    return Row(title, tuple(cells), tuple(color_of(row.number).tolist()))
 
 
 def write_strip(video: Video, predictions: Mapping[str, Path], path: Path) -> None:
@@ -92,24 +83,22 @@ def write_strip(video: Video, predictions: Mapping[str, Path], path: Path) -> No
         predictions: text above a row -> folder of predictions, which has the video's.
         path: of the picture.
     """
-    moments = _moments(len(video.masks))
-    truths = [video.edition.read_truth(video.masks[index]) for index in moments]
+    shown = moments(len(video.masks))
+    truths = [video.edition.read_truth(video.masks[index]) for index in shown]
     part = _around(np.logical_or.reduce([truth > 0 for truth in truths]))
-    frames = [
-        cv2.cvtColor(read_bgr(video.frames[i])[part], cv2.COLOR_BGR2GRAY)[..., None].repeat(3, 2) for i in moments
-    ]
+    frames = [cv2.cvtColor(read_bgr(video.frames[i])[part], cv2.COLOR_BGR2GRAY)[..., None].repeat(3, 2) for i in shown]
     rows = {
-        text: [video.edition.read_prediction(folder / video.name / video.masks[index].name) for index in moments]
+        text: [video.edition.read_prediction(folder / video.name / video.masks[index].name) for index in shown]
         for text, folder in predictions.items()
     } | {"ground truth": truths}
-    size = (CELL, round(CELL * frames[0].shape[0] / frames[0].shape[1]))
+    size = cell_size((len(frames[0]), frames[0].shape[1]))
     height = size[1] + TEXT + 8
-    sheet = Image.new("RGB", (len(moments) * (CELL + 6) + 6, len(rows) * height + 4), BACKGROUND)
+    sheet = Image.new("RGB", (len(shown) * (CELL + 6) + 6, len(rows) * height + 4), BACKGROUND)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=TEXT - 2)
     for row, (text, masks) in enumerate(rows.items()):
         pen.text((6, row * height + 2), text, INK, font=font)
         for column, (frame, labels) in enumerate(zip(frames, masks)):
-            picture = Image.fromarray(_blend(frame, labels[part], size))
+            picture = Image.fromarray(paint(frame, labels[part], size))
             sheet.paste(picture, (6 + column * (CELL + 6), row * height + TEXT + 4))
     write_atomic(path, lambda temporary: sheet.quantize(128).save(temporary, "PNG", optimize=True))
 
@@ -144,30 +133,9 @@ def _both(video: Video, truth: Path, prediction: Path) -> tuple[np.ndarray, np.n
     return video.edition.read_prediction(prediction), video.edition.read_truth(truth)
 
 
-def _moments(frames: int) -> list[int]:
-    """Frames over the whole length, each once: fewer than MOMENTS where there are fewer."""
-    return np.linspace(0, frames - 1, min(frames, MOMENTS)).round().astype(int).tolist()
-
-
-def _color(number: int | np.ndarray) -> np.ndarray:
-    """Color of an object id; ids beyond the list begin it again after the background."""
-    return COLORS[np.where(np.asarray(number) > 0, (np.asarray(number) - 1) % (len(COLORS) - 1) + 1, 0)]
-
-
 def _paint(
     video: Video, index: int, labels: np.ndarray, size: tuple[int, int], number: int | None = None
 ) -> np.ndarray:
     """Return a frame of the given (width, height) with the objects, or one of them, painted over it: (H, W, 3) RGB."""
     frame = read_bgr(video.frames[index]) if video.frames else np.full((*labels.shape, 3), 96, np.uint8)
-    return _blend(frame, labels, size, number)
-
-
-def _blend(frame: np.ndarray, labels: np.ndarray, size: tuple[int, int], number: int | None = None) -> np.ndarray:
-    """Do so for a frame (H, W, 3) BGR."""
-    picture = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)[:, :, ::-1]
-    labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
-    shown = labels > 0 if number is None else labels == number
-    painted = np.where(shown[..., None], picture // 2 + _color(labels) // 2, picture)
-    outline = cv2.morphologyEx(labels * shown, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    painted[outline & shown] = 255
-    return np.ascontiguousarray(painted.astype(np.uint8))
+    return paint(frame, labels, size, number)

@@ -1,7 +1,7 @@
 """Score predicted masks: J and F of every object and frame, their statistics, and the table over objects."""
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ class VideoScore:
         return 100 * np.array(rows)
 
 
-def score_videos(videos: list[Video], predictions: Path, backend: str = "packed") -> Iterator[VideoScore]:
+def score_videos(videos: Sequence[Video], predictions: Path, backend: str = "packed") -> Iterator[VideoScore]:
     """Score the masks `predictions/<video>/<frame>.png`, yielding one result a video, in order.
 
     Videos are shared between processes where there are enough of them.
@@ -69,7 +69,7 @@ def score_video(
     Raises:
         UserError: a mask is missing, damaged, of another size, or holds an id that the video does not have.
     """
-    first = video.edition.read_truth(video.masks[0])
+    first = video.read_first()
     objects = int(first.max())
     if objects == 0:
         raise UserError(f"{video.masks[0]} holds no object: there is nothing to score. Check the annotation.")

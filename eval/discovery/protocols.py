@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from flsl.runtime.errors import UserError, unknown_key
+from eval.protocol import NamedProtocol
 
 if TYPE_CHECKING:  # a protocol is chosen before torch, which takes seconds, is loaded
     import numpy as np
@@ -12,15 +12,8 @@ if TYPE_CHECKING:  # a protocol is chosen before torch, which takes seconds, is 
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Protocol(NamedProtocol):
     """What both have (docs/protocols.md, "Object discovery")."""
-
-    name: str
-    version: int = 1
-
-    def key(self, data: str) -> str:
-        """Return the name in records, such as `voc2007/lost@1`."""
-        return f"{data}/{self.name}@{self.version}"
 
     def find(self, keys: "torch.Tensor", grid: tuple[int, int]) -> "np.ndarray":
         """Return the tokens (h, w) bool of the object that keys (h w, D) tell of, by the module of the protocol's name."""
@@ -44,10 +37,3 @@ class TokenCut(Protocol):
 
 
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (Lost("lost"), TokenCut("tokencut"))}
-
-
-def get_protocol(name: str) -> Protocol:
-    """Return a protocol by name. Raises UserError naming the nearest valid one."""
-    if name not in PROTOCOLS:
-        raise UserError(unknown_key(f"--protocol {name}", name, PROTOCOLS, "protocol"))
-    return PROTOCOLS[name]

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from eval.discovery.data import DiscoveryData, ImageObjects, open_discovery
-from eval.discovery.protocols import get_protocol
+from eval.discovery.protocols import PROTOCOLS
 from eval.predictor import Predictor, claim_scoring, load_predictor, predictor
 from eval.progress import Progress
+from eval.protocol import find_protocol
 from eval.run import AnyEncoder, Run
 from flsl.runtime.preemption import Preempted, StopSignal
 from flsl.runtime.schema import PositiveInt, section
@@ -38,7 +39,7 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
         UserError: data or checkpoint cannot be used, or `run.out` holds another run.
         Preempted: a signal asked to stop; the boxes that were found are kept.
     """
-    protocol = get_protocol(options.protocol)
+    protocol = find_protocol(options.protocol, PROTOCOLS)
     with run.watch.phase("reading"):
         opened = open_discovery(data)
     chosen = opened.images[: options.limit]
@@ -92,7 +93,7 @@ def score(predictions: Path | None, encoder: "AnyEncoder | None", data: Path, ru
     if model.record is not None:
         key, config = f"{opened.name}/{model.record.protocol.partition('/')[2]}", model.record.config
     elif encoder is not None:
-        protocol = get_protocol(options.protocol)
+        protocol = find_protocol(options.protocol, PROTOCOLS)
         key, config = protocol.key(opened.name), dataclasses.asdict(protocol)
     identity = {"data": {"annotations": opened.annotation_sha256}}
     with claim_scoring(run, path, model, identity, part=_part(opened, chosen), outputs=[SHEET]):

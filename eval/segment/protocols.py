@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from flsl.runtime.errors import UserError, unknown_key
+from eval.protocol import find_protocol
 
 if TYPE_CHECKING:  # the command's help reads this module, and needs no arrays
     import numpy as np
@@ -236,6 +236,4 @@ PROTOCOLS: dict[str, Protocol] = {
 
 def get_protocol(name: str) -> Protocol:
     """Return a protocol by name. Raises UserError naming the nearest valid one."""
-    if name not in PROTOCOLS:
-        raise UserError(unknown_key(f"--protocol {name}", name, PROTOCOLS, "protocol"))
-    return PROTOCOLS[name]
+    return find_protocol(name, PROTOCOLS)

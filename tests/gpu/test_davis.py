@@ -10,9 +10,9 @@ from support.gpu_step import need_cuda
 
 from eval.data.synthesize import synthesize
 from eval.davis.dataset import open_dataset
-from eval.davis.features import encode_ahead
-from eval.davis.protocol import PROTOCOLS
-from eval.davis.segment import segment_video
+from eval.davis.protocols import PROTOCOLS
+from eval.propagation.features import encode_ahead
+from eval.propagation.segment import segment_video
 from flsl.checkpoint import load_encoder
 from flsl.runtime.stopwatch import Stopwatch
 

@@ -9,8 +9,8 @@ import numpy as np
 from eval.data.synthesize.folder import draw_all, generator, write_bytes, write_jpeg
 from eval.data.synthesize.scene import Scene, Thing
 from eval.davis.edition import DAVIS_2017, FRAMES, MASKS
-from eval.davis.masks import write_mask
 from eval.palette import voc_colors
+from eval.propagation.masks import write_mask
 from flsl.confusion import VOID
 
 FOLDERS = ("JPEGImages", "Annotations", "ImageSets")

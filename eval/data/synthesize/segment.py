@@ -9,8 +9,8 @@ from eval.data.synthesize.coco import CATEGORIES, draw_object
 from eval.data.synthesize.davis import borders
 from eval.data.synthesize.folder import draw_all, generator, write_bytes, write_jpeg
 from eval.data.synthesize.scene import Scene
-from eval.davis.masks import write_mask
 from eval.palette import voc_colors
+from eval.propagation.masks import write_mask
 from flsl.confusion import VOID
 
 FOLDERS = ("images", "masks", "classes.txt")

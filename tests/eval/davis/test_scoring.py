@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from eval.davis.dataset import Video
-from eval.davis.masks import write_mask
 from eval.davis.metrics import boundary_f, jaccard, statistics
 from eval.davis.scoring import VideoScore, global_scores, score_video, score_videos, sums_over_objects
+from eval.propagation.masks import write_mask
 from flsl.runtime.errors import UserError
 
 PALETTE = list(range(256)) * 3

@@ -7,7 +7,7 @@ from PIL import Image
 from support.browser import browser
 
 from eval.__main__ import main
-from eval.davis.overlay import CELL
+from eval.propagation.sheet import CELL
 from eval.quick.look import take_look
 from eval.quick.report import as_text
 from eval.quick.trials import BUNDLED, TRIALS

@@ -8,11 +8,11 @@ from PIL import Image
 from support.reference import read_case, reference_files
 
 from eval.davis.edition import DAVIS_2017
-from eval.davis.frames import frame_size, read_frame, resize_frame, to_input
-from eval.davis.labels import first_labels, labels_to_mask
-from eval.davis.masks import write_mask
-from eval.davis.protocol import PROTOCOLS
-from eval.davis.segment import Context
+from eval.davis.protocols import PROTOCOLS
+from eval.propagation.follow import Context
+from eval.propagation.frames import read_frame, resize_frame, to_input
+from eval.propagation.labels import first_labels, labels_to_mask
+from eval.propagation.masks import write_mask
 from flsl.runtime.errors import UserError
 
 DINO = PROTOCOLS["dino"]
@@ -55,13 +55,13 @@ def check_frame(case, tmp_path):
     ],
 )
 def test_frame_size(size, protocol, expect):
-    assert frame_size(*size, PROTOCOLS[protocol]) == expect
-    assert frame_size(*size, PROTOCOLS[protocol], 8) == expect
+    assert PROTOCOLS[protocol].size(*size) == expect
+    assert PROTOCOLS[protocol].size(*size, 8) == expect
 
 
 @pytest.mark.parametrize(("size", "expect"), [((480, 854), (476, 826)), ((854, 480), (826, 476))])
 def test_sides_are_what_patches_of_14_divide(size, expect):
-    assert frame_size(*size, DINO, 14) == expect
+    assert DINO.size(*size, 14) == expect
 
 
 def test_protocols_normalize_with_their_own_deviation():

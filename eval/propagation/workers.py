@@ -1,66 +1,72 @@
-"""Segment many videos, in this process or shared between several, showing progress and the time left."""
+"""Follow many videos, in this process or shared between several, showing progress and the time left."""
 
 import multiprocessing
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from queue import Empty
+from typing import TypeAlias
 
 import torch
 
-from eval.davis.dataset import Video
-from eval.davis.protocol import Protocol
-from eval.davis.segment import segment_video
 from eval.progress import Progress
+from eval.propagation.evaluation import Video
+from eval.propagation.protocol import Protocol
 from flsl.encoder import Encoder
 from flsl.runtime.device import cores
 from flsl.runtime.preemption import end_with_the_main_process
 from flsl.runtime.stopwatch import Stopwatch
 
+# (encoder, video, protocol=, out=, device=, bfloat16=, watch=, on_frame=): writes the folder `out`, whole or not at all.
+Task: TypeAlias = Callable[..., None]
 
-def segment_videos(
+
+def follow_videos(
     encoder: Encoder,
-    videos: list[Video],
+    videos: Sequence[Video],
     protocol: Protocol,
     predictions: Path,
+    task: Task,
     *,
     device: torch.device,
     bfloat16: bool,
     processes: int,
     watch: Stopwatch,
 ) -> None:
-    """Write the masks of all videos to `predictions/<video>/`, with a line and the seconds a frame for each.
+    """Write the predictions of all videos to `predictions/<video>/`, with a line and the seconds a frame for each.
 
     Args:
         encoder: in eval mode, on `device`.
         videos: what is still to do.
         protocol: the constants.
-        predictions: folder of the masks.
+        predictions: folder of folders.
+        task: writes the predictions of one video, such as `eval.propagation.segment.segment_video`.
         device: where to compute; several processes take the GPUs in turn.
         bfloat16: encode in bfloat16.
         processes: how many share the videos.
         watch: gets the seconds of each phase, summed over processes.
 
     Raises:
-        UserError: see `segment_video`. Videos that were finished before stay.
+        UserError: see the task. Videos that were finished before stay.
     """
     frames = _Frames(videos)
     if processes < 2 or len(videos) < 2:
-        segment = partial(segment_video, encoder, protocol=protocol, device=device, bfloat16=bfloat16, watch=watch)
+        run = partial(task, encoder, protocol=protocol, device=device, bfloat16=bfloat16, watch=watch)
         for video in videos:
             start = time.perf_counter()
-            segment(video, out=predictions / video.name, on_frame=partial(frames.tick, video))
+            run(video, out=predictions / video.name, on_frame=partial(frames.tick, video))
             frames.finish(video, time.perf_counter() - start)
         return
     context = multiprocessing.get_context("spawn")
     ticks, numbers = context.Queue(), context.Queue()
     for number in range(processes):
         numbers.put(number)
-    shared = (encoder.cpu(), protocol, predictions, device, bfloat16, processes, numbers, ticks)
+    shared = (encoder.cpu(), task, protocol, predictions, device, bfloat16, processes, numbers, ticks)
     with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=shared) as pool:
         # The longest first, so that no process is left with a long one at the end.
-        waiting = {pool.submit(_segment, v): v for v in sorted(videos, key=lambda v: -len(v.masks))}
+        waiting = {pool.submit(_follow, v): v for v in sorted(videos, key=lambda v: -len(v.frames))}
         names = {video.name: video for video in videos}
         try:
             while waiting:
@@ -88,7 +94,7 @@ def _pass_on(ticks: "multiprocessing.Queue[str]", names: dict[str, Video], frame
 _process: dict = {}  # what a worker process keeps between videos
 
 
-def _begin(encoder, protocol, predictions, device, bfloat16, processes, numbers, ticks) -> None:
+def _begin(encoder, task, protocol, predictions, device, bfloat16, processes, numbers, ticks) -> None:
     """Set a worker process up: its own GPU, or its share of the cores."""
     end_with_the_main_process()
     number = numbers.get()
@@ -96,23 +102,23 @@ def _begin(encoder, protocol, predictions, device, bfloat16, processes, numbers,
         device = torch.device("cuda", number % torch.cuda.device_count())
     else:
         torch.set_num_threads(max(1, cores() // processes))
-    segment = partial(segment_video, encoder.to(device), protocol=protocol, device=device, bfloat16=bfloat16)
-    _process.update(segment=segment, device=device, predictions=predictions, ticks=ticks)
+    run = partial(task, encoder.to(device), protocol=protocol, device=device, bfloat16=bfloat16)
+    _process.update(run=run, device=device, predictions=predictions, ticks=ticks)
 
 
-def _segment(video: Video) -> tuple[float, dict[str, float]]:
-    """Segment a video in a worker process; returns seconds in all and by phase."""
+def _follow(video: Video) -> tuple[float, dict[str, float]]:
+    """Follow a video in a worker process; returns seconds in all and by phase."""
     watch, start = Stopwatch(_process["device"]), time.perf_counter()
     out, tick = _process["predictions"] / video.name, partial(_process["ticks"].put, video.name)
-    _process["segment"](video, out=out, watch=watch, on_frame=tick)
+    _process["run"](video, out=out, watch=watch, on_frame=tick)
     return time.perf_counter() - start, watch.phases
 
 
 class _Frames:
     """Counts the frames of all videos on one line of progress; each finished video gets a line that stays."""
 
-    def __init__(self, videos: list[Video]):
-        self.progress = Progress("propagation: frame", sum(len(video.masks) for video in videos))
+    def __init__(self, videos: Sequence[Video]):
+        self.progress = Progress("propagation: frame", sum(len(video.frames) for video in videos))
         self.done = 0
 
     def tick(self, video: Video) -> None:
@@ -122,5 +128,5 @@ class _Frames:
 
     def finish(self, video: Video, seconds: float) -> None:
         """Say how long a video took."""
-        each = seconds / len(video.masks)
-        self.progress.say(f"{video.name}: {len(video.masks)} frames, {each:.2f} s a frame")
+        each = seconds / len(video.frames)
+        self.progress.say(f"{video.name}: {len(video.frames)} frames, {each:.2f} s a frame")

@@ -1,7 +1,7 @@
-"""Label propagation by tiles: the labels of `eval.davis.propagation.propagate_plain` in a small part of its cost.
+"""Label propagation by tiles: the labels of `eval.propagation.plain.propagate_plain` in a small part of its cost.
 
 Target tokens are taken in rectangular tiles, and a tile is compared only with the rectangle of source tokens that its
-windows reach; the matrix over all tokens never exists. Shapes are those of `eval.davis.propagation`.
+windows reach; the matrix over all tokens never exists. Shapes are those of `eval.propagation.plain`.
 """
 
 import functools
@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from eval.davis.propagation import in_window, propagate_tokens
-from eval.davis.protocol import Protocol
-from eval.davis.threads import one_thread_each
+from eval.propagation.plain import in_window, propagate_tokens
+from eval.propagation.protocol import Protocol
+from eval.propagation.threads import one_thread_each
 
 # Target tokens to a tile's side. Small tiles waste little outside the window, large ones suit matrix kernels better.
 TILE = {"cpu": 13, "cuda": 30}
@@ -26,10 +26,17 @@ Span = tuple[int, int, int, int]  # start and end of a tile, start and end of wh
 
 
 @torch.inference_mode()
-def propagate(target: Tensor, features: Tensor, labels: Tensor, protocol: Protocol, tile: int | None = None) -> Tensor:
-    """Return the labels (h, w, C) of the target frame; `tile` is the largest side of a tile (default by device)."""
+def propagate(
+    target: Tensor, features: Tensor, labels: Tensor, protocol: Protocol, repeats: int = 0, *, tile: int | None = None
+) -> Tensor:
+    """Return the labels (h, w, C) of the target frame; `tile` is the largest side of a tile (default by device).
+
+    Raises ValueError where the first frame is repeated but ties are kept, which no protocol asks for.
+    """
+    if repeats and protocol.ties == "keep":
+        raise ValueError("a context that is padded by the first frame is for protocols that cut ties")
     tile = tile or TILE.get(target.device.type, TILE["cuda"])
-    column = functools.partial(_propagate_column, target, features, labels, protocol, tile)
+    column = functools.partial(_propagate_column, target, features, labels, protocol, repeats, tile)
     spans = _spans(target.shape[1], tile, protocol.radius)
     if target.device.type == "cpu":
         with one_thread_each() as threads, ThreadPoolExecutor(threads) as pool:
@@ -51,7 +58,7 @@ def _spans(length: int, tile: int, radius: int) -> list[Span]:
 
 @torch.inference_mode()  # holds for the calling thread only
 def _propagate_column(
-    target: Tensor, features: Tensor, labels: Tensor, protocol: Protocol, tile: int, span: Span
+    target: Tensor, features: Tensor, labels: Tensor, protocol: Protocol, repeats: int, tile: int, span: Span
 ) -> tuple[Tensor, Tensor]:
     """Labels (h, n, C) of a column of tiles, n tokens wide, and bool (h, n): where more may tie than was kept."""
     height, width = target.shape[:2]
@@ -76,7 +83,16 @@ def _propagate_column(
             values, frames, positions = _candidates(queries, sources, reach.flatten(), outside, keep)
             found.append((values, frames + free, positions))
         values, frames, positions = (torch.cat(parts, dim=1) for parts in zip(*found))
-        averaged, tied = _average(values, labels.flatten(1, 2)[frames, positions], protocol)
+        known = labels.flatten(1, 2)[frames, positions]
+        if protocol.ties == "cut":
+            times = torch.ones_like(frames)
+            if repeats:  # the first frame's copies have windows, whether it has one itself or not
+                at = tokens[top:bottom, left:right].flatten()[:, None]
+                inside = in_window(at // width - positions // width, at % width - positions % width, protocol)
+                times += repeats * (inside & (frames == 0))
+            averaged, tied = _average_cut(values, times, known, protocol)
+        else:
+            averaged, tied = _average(values, known, protocol)
         tiles.append((averaged.unflatten(0, size := (bottom - top, right - left)), tied.unflatten(0, size)))
     averages, ties = (torch.cat(parts) for parts in zip(*tiles))
     return averages, ties
@@ -141,3 +157,16 @@ def _average(values: Tensor, labels: Tensor, protocol: Protocol) -> tuple[Tensor
     weights = weights.masked_fill(weights < threshold, 0)
     weights = weights / weights.sum(dim=1, keepdim=True)
     return torch.einsum("nm,nmc->nc", weights, labels), tied.squeeze(1)
+
+
+def _average_cut(values: Tensor, times: Tensor, labels: Tensor, protocol: Protocol) -> tuple[Tensor, Tensor]:
+    """Average the labels (n, m, C) of the best `topk` sources, of which each candidate is as many as `times` (n, m) says.
+
+    Returns what `_average` does; no token has to be looked at again.
+    """
+    values, order = values.sort(dim=1, descending=True)
+    times, labels = times.gather(1, order), labels.gather(1, order[..., None].expand_as(labels))
+    before = times.cumsum(dim=1) - times
+    weights = torch.exp(values / protocol.temperature) * (protocol.topk - before).clamp(min=0).minimum(times)
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    return torch.einsum("nm,nmc->nc", weights, labels), torch.zeros_like(before[:, 0], dtype=torch.bool)

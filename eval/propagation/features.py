@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from eval.davis.frames import frame_size, read_frame
-from eval.davis.propagation import normalize
-from eval.davis.protocol import Protocol
-from eval.davis.threads import one_thread_each, return_large_blocks
+from eval.propagation.frames import read_frame
+from eval.propagation.plain import normalize
+from eval.propagation.protocol import Protocol
+from eval.propagation.threads import one_thread_each, return_large_blocks
 from flsl.encoder import Encoder
 from flsl.finite import require_finite
 from flsl.runtime.stopwatch import Stopwatch
@@ -65,7 +65,7 @@ def encode_ahead(
     patch = encoder.patch_size
     read = partial(read_frame, protocol=protocol, patch_size=patch)
     run = partial(encode, encoder, bfloat16=bfloat16)
-    tokens = math.prod(side // patch for side in frame_size(*size, protocol, patch))
+    tokens = math.prod(side // patch for side in protocol.size(*size, patch))
     if not (device.type != "cpu" if in_batches is None else in_batches):
         return_large_blocks()
         fit = max(1, WORKING_MEMORY // (tokens * encoder.embed_dim * BYTES_A_VALUE))

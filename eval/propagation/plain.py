@@ -7,14 +7,15 @@ All tensors are channels last, with features L2-normalized (`normalize`) and sof
     labels    (contexts, h, w, C)
     result    (h, w, C)
 
-`eval.davis.tiled_propagation.propagate` is the fast form of the same.
+`repeats` says how often the first frame votes once more, as its protocol's context is padded by it (`Protocol.padded`).
+`eval.propagation.tiled.propagate` is the fast form of the same.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eval.davis.protocol import Protocol
+from eval.propagation.protocol import Protocol
 
 
 def normalize(features: Tensor) -> Tensor:
@@ -24,19 +25,23 @@ def normalize(features: Tensor) -> Tensor:
 
 def in_window(rows: Tensor, columns: Tensor, protocol: Protocol) -> Tensor:
     """Return whether offsets in rows and columns from a target token lie in its window (bool, broadcast)."""
-    if protocol.window == "circle":
-        return rows**2 + columns**2 <= protocol.radius**2
+    if protocol.window != "square":
+        apart, radius = rows**2 + columns**2, protocol.radius**2
+        return apart < radius if protocol.window == "open circle" else apart <= radius
     return (rows.abs() <= protocol.radius) & (columns.abs() <= protocol.radius)
 
 
-def propagate_plain(target: Tensor, features: Tensor, labels: Tensor, protocol: Protocol) -> Tensor:
+def propagate_plain(target: Tensor, features: Tensor, labels: Tensor, protocol: Protocol, repeats: int = 0) -> Tensor:
     """Return the labels (h, w, C) of the target frame (docs/protocols.md, "DAVIS 2017").
 
     The affinity is exp(cos / temperature) inside the window and 0 outside. Of all context tokens together the `topk`
-    largest for each target token are kept, ties at the threshold all stay; normalized to sum 1, they average the labels.
-    Needs several matrices of (contexts h w) x (h w).
+    largest for each target token are kept; of ties at the threshold all stay, or any that fill up the number. Normalized
+    to sum 1, they average the labels. Needs several matrices of (contexts h w) x (h w).
     """
     tokens = torch.arange(target.shape[0] * target.shape[1], device=target.device)
+    features, labels = (
+        torch.cat([known[:1], known[:1].expand(repeats, -1, -1, -1), known[1:]]) for known in (features, labels)
+    )
     return propagate_tokens(tokens, target, features, labels, protocol).reshape(labels.shape[1:])
 
 
@@ -50,7 +55,10 @@ def propagate_tokens(tokens: Tensor, target: Tensor, features: Tensor, labels: T
         window = in_window(sources // width - tokens // width, sources % width - tokens % width, protocol)
         affinity[0 if protocol.window_on_first_frame else 1 :] *= window
     affinity = affinity.flatten(0, 1)
-    threshold = affinity.topk(min(protocol.topk, len(affinity)), dim=0).values[-1]
-    affinity[affinity < threshold] = 0
+    largest = affinity.topk(min(protocol.topk, len(affinity)), dim=0)
+    if protocol.ties == "cut":
+        affinity = torch.zeros_like(affinity).scatter_(0, largest.indices, largest.values)
+    else:
+        affinity[affinity < largest.values[-1]] = 0
     affinity = affinity / affinity.sum(dim=0)
     return affinity.T @ labels.reshape(-1, channels)

@@ -1,0 +1,1 @@
+"""Label propagation with a frozen encoder: what the benchmarks of videos share."""

@@ -1,0 +1,235 @@
+"""An evaluation by label propagation, but for its metric: predict what is not there yet, or take what others predicted."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from typing import Protocol as Interface
+
+from eval.predictor import Predictor, claim_scoring, load_predictor, predictor
+from eval.propagation.options import Options
+from eval.propagation.protocol import Protocol
+from eval.protocol import find_protocol
+from eval.run import AnyEncoder, Run
+from flsl.runtime.config import dump_config
+from flsl.runtime.files import digest_of_files, write_text
+from results import record
+from results.record import Interval, Record
+
+PREDICTIONS, CONFIG = "predictions", "config.py"
+V = TypeVar("V", bound="Video")
+Any_V = TypeVar("Any_V", bound="Video", covariant=True)
+
+
+class Video(Interface):
+    """What is known of a video."""
+
+    @property
+    def name(self) -> str:
+        """Of its folder of predictions."""
+
+    @property
+    def frames(self) -> tuple[Path, ...]:
+        """In order."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frames in pixels."""
+
+
+class Dataset(Interface[Any_V]):
+    """What is known of a split."""
+
+    @property
+    def root(self) -> Path:
+        """Folder of the benchmark."""
+
+    @property
+    def split(self) -> str:
+        """Its name."""
+
+    @property
+    def videos(self) -> tuple[Any_V, ...]:
+        """All of the split."""
+
+    @property
+    def name(self) -> str:
+        """For the record; it tells a part of the benchmark from the whole."""
+
+    @property
+    def official(self) -> bool:
+        """Whether this is the whole official split."""
+
+    def annotation_sha256(self) -> str:
+        """Return one hash over all annotations."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Predicted:
+    """Predictions that wait for their score: their folder, the record's protocol, whose they are, how they were made."""
+
+    folder: Path
+    protocol: str
+    model: Predictor
+    config: dict[str, Any]
+
+
+Finish = Callable[[Predicted], Record]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation(Generic[V]):
+    """A benchmark's run on chosen videos of a data set.
+
+    Attributes:
+        run: its output folder and record.
+        benchmark: the beginning of its protocols in records, such as `davis2017`.
+        protocols: by name.
+        dataset: the split.
+        videos: those that are evaluated.
+        files: names of a video's predictions in its folder.
+        what: they are, in the plural.
+        outputs: names of what scoring writes besides the record.
+    """
+
+    run: Run
+    benchmark: str
+    protocols: Mapping[str, Protocol]
+    dataset: Dataset[V]
+    videos: Sequence[V]
+    files: Callable[[V], Iterable[str]]
+    what: str
+    outputs: Sequence[str]
+
+    def predict(
+        self, encoder: AnyEncoder, options: Options, task: Callable[..., None], finish: Finish, *, extras: bool = False
+    ) -> Record:
+        """Predict what is still to do, then `finish`.
+
+        Args:
+            encoder: a checkpoint's name, or an encoder in memory.
+            options: of the run.
+            task: writes the predictions of one video, see `eval.propagation.workers`.
+            finish: scores all predictions and returns the record.
+            extras: whether more is written than a plain run writes.
+
+        Raises:
+            UserError: the checkpoint cannot be used, or `run.out` holds another run.
+        """
+        from eval.propagation.workers import follow_videos  # torch takes seconds
+
+        protocol = find_protocol(options.protocol, self.protocols)
+        loaded, model = load_predictor(self.run, encoder, self.run.choose_device())
+        config = {"protocol": dataclasses.asdict(protocol), "split": options.split, "precision": options.precision}
+        identity = {"encoder": model.identity, **config, "data": self._data(frames=True)}
+        outputs = [PREDICTIONS, CONFIG, *self.outputs]
+        with self.run.claim(identity, part=self._part(), extras=extras, outputs=outputs) as state:
+            if state == "done":
+                return self.run.kept()
+            write_text(self.run.out / CONFIG, dump_config(config))
+            predictions = self.run.out / PREDICTIONS
+            follow_videos(
+                loaded.encoder,
+                [video for video in self.videos if not self._finished(video, predictions)],
+                protocol,
+                predictions,
+                task,
+                device=self.run.device,
+                bfloat16=options.precision == "bf16",
+                processes=options.processes,
+                watch=self.run.watch,
+            )
+            model.warnings.extend(self._caveats(protocol, loaded.encoder.patch_size, options.precision))
+            return finish(Predicted(predictions, protocol.key(self.benchmark), model, config))
+
+    def score(
+        self, predictions: Path, encoder: "AnyEncoder | None", options: Options, outside: str, finish: Finish
+    ) -> Record:
+        """Score predictions, anyone's.
+
+        Protocol and constants are those of the run that made them, if this program did; else `options.protocol` where an
+        encoder is named, and otherwise `outside`, which says that only the metric is known.
+        """
+        paths = [predictions / video.name / name for video in self.videos for name in self.files(video)]
+        model = predictor(self.run, encoder, predictions, paths, "method")
+        name, config = outside, {"split": options.split, "predictions": str(predictions)}
+        if model.record is not None:
+            # The benchmark is that of the data: masks of DAVIS 2017's frames may be scored on 2016's annotations.
+            name, config = model.record.protocol.partition("/")[2], model.record.config
+        elif encoder is not None:
+            protocol = find_protocol(options.protocol, self.protocols)
+            name = f"{protocol.name}@{protocol.version}"
+        identity = {"data": self._data(frames=False)}
+        outputs = [CONFIG, *self.outputs]
+        with claim_scoring(self.run, predictions, model, identity, part=self._part(), outputs=outputs):
+            if not (self.run.out / CONFIG).is_file():
+                write_text(self.run.out / CONFIG, dump_config(config))
+            return finish(Predicted(predictions, f"{self.benchmark}/{name}", model, config))
+
+    def finish(
+        self,
+        predicted: Predicted,
+        *,
+        values: dict[str, float],
+        intervals: Mapping[str, Interval | None],
+        per_item: dict[str, dict[str, float]],
+        files: dict[str, str],
+        warnings: Sequence[str] = (),
+        tools: Mapping[str, str] | None = None,
+    ) -> Record:
+        """Write the record of scored predictions; see `eval.run.Run.finish`."""
+        kept = {"config": CONFIG}
+        if predicted.folder.resolve() == (self.run.out / PREDICTIONS).resolve():
+            kept["predictions"] = PREDICTIONS
+        return self.run.finish(
+            model=predicted.model.model,
+            protocol=predicted.protocol,
+            dataset=record.Dataset(
+                name=self.dataset.name,
+                split=self.dataset.split,
+                official=self.dataset.official,
+                items_expected=len(self.dataset.videos),
+                items_evaluated=len(self.videos),
+                item=self.run.benchmark.item,
+                annotation_sha256=self.dataset.annotation_sha256(),
+            ),
+            values=values,
+            intervals=intervals,
+            items=len(self.videos),
+            config=predicted.config,
+            per_item=per_item,
+            files=kept | files,
+            warnings=[*predicted.model.warnings, *warnings],
+            tools=tools or {},
+        )
+
+    def _data(self, frames: bool) -> dict[str, str]:
+        """Return what tells a copy of the data from another: every annotation and, where they are used, every frame."""
+        data = self.dataset
+        identity = {"split": data.split, "annotations": data.annotation_sha256()}
+        if frames:
+            paths = [path for video in data.videos for path in video.frames]
+            identity["frames"] = digest_of_files(data.root, paths, contents=True)
+        return identity
+
+    def _part(self) -> list[str] | None:
+        return [video.name for video in self.videos] if len(self.videos) < len(self.dataset.videos) else None
+
+    def _finished(self, video: V, predictions: Path) -> bool:
+        """Whether all predictions of a video are there from an earlier run; says so."""
+        folder = predictions / video.name
+        done = all((folder / name).is_file() for name in self.files(video))
+        if done:
+            print(f"skipped {video.name}: its {len(video.frames)} {self.what} are in {folder}")
+        return done
+
+    def _caveats(self, protocol: Protocol, patch_size: int, precision: str) -> list[str]:
+        said = []
+        if any(protocol.size(*v.size, patch_size) != protocol.size(*v.size) for v in self.videos):
+            said.append(
+                f"patches of {patch_size} do not divide the frames of {protocol.name!r}: the sides of frames are floored to what "
+                "they divide, so that no figure of other patches has the same input"
+            )
+        if precision != "fp32":
+            said.append(f"features computed in {precision}: {self.what} differ a little from float32's")
+        return said

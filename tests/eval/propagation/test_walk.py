@@ -1,0 +1,89 @@
+"""Propagation as the contrastive random walk's public code does it, against a plain computation over padded videos."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from eval.davis.protocols import PROTOCOLS
+from eval.propagation.follow import Context
+from eval.propagation.labels import first_labels, labels_to_mask
+from eval.propagation.plain import normalize, propagate_plain
+from eval.propagation.tiled import propagate
+
+WALKS = [replace(PROTOCOLS["videowalk"], radius=4, context_frames=5, topk=6), PROTOCOLS["cropmae"]]
+HEIGHT, WIDTH, CHANNELS = 9, 12, 3
+
+
+def walk(features, first, *, context, radius, topk, temperature):
+    """Labels (frames, h w, C) of all frames: the video is preceded by `context` copies of its first frame, and the first
+    frame votes once more, without a window. Loops over frames and tokens."""
+    frames, height, width, _ = features.shape
+    padded = torch.cat([features[:1].expand(context, -1, -1, -1), features]).flatten(1, 2)
+    labels = torch.zeros(context + frames, height * width, first.shape[-1], dtype=features.dtype)
+    labels[: context + 1] = first.flatten(0, 1)
+    place = np.stack(np.divmod(np.arange(height * width), width), axis=1)
+    near = torch.from_numpy(np.sqrt(((place[:, None] - place) ** 2).sum(-1)) < radius)
+    for frame in range(1, frames):
+        sources = [0, *range(frame, frame + context)]
+        for token in range(height * width):
+            cosines = torch.stack([padded[source] @ padded[frame + context, token] for source in sources])
+            cosines[1:, ~near[token]] = -torch.inf
+            best, chosen = cosines.flatten().topk(topk)
+            weights = torch.softmax(best / temperature, dim=0)
+            labels[frame + context, token] = weights @ labels[sources].flatten(0, 1)[chosen]
+    return labels[context:]
+
+
+@pytest.mark.parametrize("form", [propagate_plain, propagate])
+@pytest.mark.parametrize("protocol", WALKS, ids=["small", "cropmae"])
+def test_a_video_is_followed_as_over_copies_of_its_first_frame(protocol, form, device):
+    generator = torch.Generator().manual_seed(0)
+    drift = torch.randn(9, HEIGHT, WIDTH, 8, generator=generator, dtype=torch.float64)
+    features = normalize(
+        torch.randn(HEIGHT, WIDTH, 8, generator=generator, dtype=torch.float64) + 0.3 * drift.cumsum(0)
+    )
+    first = torch.rand(HEIGHT, WIDTH, CHANNELS, generator=generator, dtype=torch.float64).softmax(-1)
+    constants = {"radius": protocol.radius, "topk": protocol.topk, "temperature": protocol.temperature}
+    expected = walk(features, first, context=protocol.context_frames, **constants)
+    features, context = features.to(device), None
+    for index, target in enumerate(features):
+        if context is None:
+            context = Context(target, first.to(device), protocol)
+            continue
+        labels = form(target, *context.view(), protocol, context.repeats)
+        context.add(target, labels)
+        torch.testing.assert_close(labels.flatten(0, 1).cpu(), expected[index], atol=1e-9, rtol=0)
+    assert context is not None
+    assert context.repeats == max(0, protocol.context_frames - 8)
+
+
+def test_repeats_count_once_where_the_context_is_full():
+    context = Context(torch.zeros(2, 2, 4), torch.zeros(2, 2, 2), WALKS[0])
+    seen = [context.repeats]
+    for _ in range(7):
+        context.add(torch.zeros(2, 2, 4), torch.zeros(2, 2, 2))
+        seen.append(context.repeats)
+    assert seen == [5, 4, 3, 2, 1, 0, 0, 0]
+    assert Context(torch.zeros(2, 2, 4), torch.zeros(2, 2, 2), PROTOCOLS["dino"]).repeats == 0
+
+
+def test_first_masks_become_soft_where_a_token_holds_two_objects():
+    mask = np.zeros((60, 80), np.uint8)
+    mask[:, 33:], mask[40:, 60:] = 1, 3
+    soft = first_labels(mask, (4, 5), frame=(64, 80))
+    assert soft.shape == (4, 5, 4)
+    torch.testing.assert_close(soft.sum(-1), torch.ones(4, 5))
+    assert soft[0].tolist() == [[1, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0]]
+    mask[:, 40:] = 0  # the border is within the pixels that bilinear resizing looks at
+    assert first_labels(mask, (4, 5), frame=(64, 80))[0, 2].tolist() == [0.5, 0.5]
+    assert first_labels(mask, (4, 5)).shape == (4, 5, 1)  # too narrow for a hard label
+
+
+def test_the_largest_channel_wins_unless_channels_are_stretched():
+    labels = torch.zeros(4, 6, 2)
+    labels[..., 0] = 1.0
+    labels[1:3, 2:4] = torch.tensor([0.7, 0.3])
+    assert not labels_to_mask(labels, 16, (64, 96), stretched=False).any()
+    assert labels_to_mask(labels, 16, (64, 96))[32, 48] == 1
