@@ -1,0 +1,1 @@
+"""JHMDB: the joints of people, by label propagation with a frozen encoder."""

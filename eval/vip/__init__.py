@@ -1,0 +1,1 @@
+"""VIP: the parts of people, by label propagation with a frozen encoder."""
