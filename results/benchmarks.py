@@ -64,6 +64,12 @@ KNN_METRICS = tuple(
 
 CORLOC = _detail("CorLoc", "CorLoc")
 
+# The share of joints nearer to their true place than so much of the person's size.
+PCK = (
+    *(MetricDeclaration(f"PCK@{share}", f"PCK@{share}") for share in (0.1, 0.2)),
+    *(_detail(f"PCK@{share}", f"PCK@{share}") for share in (0.3, 0.4, 0.5)),
+)
+
 MIOU = MetricDeclaration("mIoU", "mIoU")
 # As the public tool prints it: predicted classes are matched to the true ones first, one to one.
 MIOU_MATCHED = MetricDeclaration("mIoU_matched", "mIoU, matched", column=False)
@@ -94,6 +100,50 @@ BENCHMARKS: dict[str, Benchmark] = {
                     name="davis",
                     title="Video object segmentation on DAVIS 2017 val by label propagation",
                     columns=columns_of("davis2017/dino@1", J_AND_F),
+                ),
+                TableDeclaration(
+                    name="video",
+                    title="Video object segmentation on DAVIS 2017 val by other protocols",
+                    columns=across(
+                        J_AND_F[0], {"davis2017/cropmae@1": "J&F (CropMAE)", "davis2017/dinov3": "J&F (DINOv3)"}
+                    ),
+                    arguments=("--protocol", "cropmae"),
+                ),
+            ),
+        ),
+        Benchmark(
+            key="vip",
+            command="vip",
+            title="VIP",
+            summary="VIP: parts of persons in videos, by label propagation (frozen features, no training)",
+            protocols=(ProtocolDeclaration("vip/*", "mIoU", (MIOU,)),),
+            item="videos",
+            data_folders=("vip", "VIP", "VIP_Fine"),
+            costs=Costs(gpu="minutes", cpu="hours"),
+            needs=("opencv",),
+            tables=(
+                TableDeclaration(
+                    name="vip",
+                    title="Parts of persons on VIP val by label propagation, mIoU",
+                    columns=across(MIOU, {"vip/cropmae@1": "mIoU (CropMAE)"}),
+                ),
+            ),
+        ),
+        Benchmark(
+            key="jhmdb",
+            command="jhmdb",
+            title="JHMDB",
+            summary="JHMDB: joints of persons in videos, by label propagation (frozen features, no training)",
+            protocols=(ProtocolDeclaration("jhmdb/*", "PCK@0.1", PCK),),
+            item="clips",
+            data_folders=("jhmdb", "JHMDB"),
+            costs=Costs(gpu="minutes", cpu="an hour"),
+            needs=("opencv",),
+            tables=(
+                TableDeclaration(
+                    name="jhmdb",
+                    title="Joints of persons on JHMDB test by label propagation, PCK",
+                    columns=columns_of("jhmdb/cropmae@1", PCK[:2]),
                 ),
             ),
         ),

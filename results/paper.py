@@ -4,8 +4,8 @@ Rows are in results/published/published.csv, in order.
 """
 
 from flsl.runtime.errors import UserError, unknown_key
-from results.benchmarks import BENCHMARKS, MIOU
-from results.declaration import Benchmark, Column, MetricDeclaration, TableDeclaration, across, columns_of
+from results.benchmarks import BENCHMARKS
+from results.declaration import Benchmark, MetricDeclaration, TableDeclaration, columns_of
 
 # Tables of published figures that no adapter here measures; a protocol without a version is none that a record can have.
 WITHOUT_ADAPTER = (
@@ -15,18 +15,6 @@ WITHOUT_ADAPTER = (
         columns=columns_of(
             "imagenet/knn+linear@1",
             (MetricDeclaration("knn_top1", "k-NN top-1"), MetricDeclaration("linear_top1", "linear top-1")),
-        ),
-    ),
-    TableDeclaration(
-        name="video",
-        title="Label propagation in videos by other protocols",
-        columns=(
-            *across(
-                MetricDeclaration("J&F", "J&F"),
-                {"davis2017/cropmae": "DAVIS 2017 J&F (CropMAE)", "davis2017/dinov3": "DAVIS 2017 J&F (DINOv3)"},
-            ),
-            Column("vip/cropmae", MIOU, "VIP mIoU"),
-            Column("jhmdb/cropmae", MetricDeclaration("PCK@0.1", "PCK@0.1"), "JHMDB PCK@0.1"),
         ),
     ),
 )

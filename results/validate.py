@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import pairwise
 
 from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.names import safe_name
@@ -21,7 +22,8 @@ def problems(record: Record) -> list[str]:
 
 
 def metric_problems(values: Mapping[str, float], rounding: float = ROUNDING) -> list[str]:
-    """Return what is impossible about a set of scores in percent: bounds, J&F = (J + F) / 2, AP <= AP50, AP75 <= AP50.
+    """Return what is impossible about a set of scores in percent: bounds, J&F = (J + F) / 2, AP <= AP50, AP75 <= AP50,
+    PCK that falls with distance.
 
     `rounding` is how far a value may be off; figures printed with one decimal are off by up to 0.05.
     """
@@ -37,6 +39,9 @@ def metric_problems(values: Mapping[str, float], rounding: float = ROUNDING) -> 
         for other in (at_50[:-2], at_50[:-2] + "75"):
             if other in values and values[other] > values[at_50] + 2 * rounding:
                 found.append(f"{other} is {values[other]:g}, more than {at_50} ({values[at_50]:g})")
+    for near, far in pairwise(sorted(name for name in values if name.startswith("PCK@"))):
+        if values[near] > values[far] + 2 * rounding:
+            found.append(f"{near} is {values[near]:g}, more than {far} ({values[far]:g})")
     return found
 
 

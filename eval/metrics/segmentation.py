@@ -1,12 +1,12 @@
 """mIoU of clusters that are matched to classes, and over drawn images, from confusion matrices (`flsl.confusion`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
-from flsl.confusion import mean_iou
+from flsl.confusion import class_ious, mean_iou
 from results.bootstrap import percentile_interval
 from results.record import Interval
 
@@ -43,13 +43,29 @@ def merge_clusters(matrix: np.ndarray, match: np.ndarray) -> np.ndarray:
     return merged
 
 
+def class_rows(total: np.ndarray, classes: Sequence[str]) -> list[dict[str, object]]:
+    """Return one row per class: its IoU in percent (None where it has no pixel), and its pixels."""
+    ious = class_ious(total, "left out")
+    return [
+        {
+            "class": name,
+            "IoU": None if np.isnan(ious[number]) else 100 * float(ious[number]),
+            "true_pixels": int(total[number].sum()),
+            "predicted_pixels": int(total[:, number].sum()),
+            "right_pixels": int(total[number, number]),
+        }
+        for number, name in enumerate(classes)
+    ]
+
+
 class ImageConfusions:
-    """The confusion matrices of single images: their sum, scores of each, and the bootstrap over images.
+    """The confusion matrices of single images, or videos: their sum, scores of each, and the bootstrap over them.
 
     Only cells that are not 0 are kept, so that thousands of images with hundreds of clusters fit.
     """
 
-    def __init__(self, classes: int, predicted: int | None = None):
+    def __init__(self, classes: int, predicted: int | None = None, unit: str = "images"):
+        self.unit = unit
         self.shape = (classes, classes if predicted is None else predicted)
         self.names: list[str] = []
         self._cells: list[np.ndarray] = []
@@ -92,7 +108,7 @@ class ImageConfusions:
         def drawn(images: np.ndarray) -> float:
             return statistic(self.total(np.bincount(images, minlength=count)))
 
-        return percentile_interval(numbers, drawn, unit="images", seed=seed)
+        return percentile_interval(numbers, drawn, unit=self.unit, seed=seed)
 
     @cached_property
     def _flat(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

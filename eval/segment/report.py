@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from eval.metrics.segmentation import class_rows
 from eval.predictor import Predictor
 from eval.run import Run
 from eval.segment.datasets import SegmentationData
 from eval.segment.pictures import write_sheet
-from eval.segment.scoring import Scored, class_rows, score_classes
+from eval.segment.scoring import Scored, score_classes
 from eval.table import write_table
 from results import record
 

@@ -120,20 +120,5 @@ def absent_warnings(total: np.ndarray, classes: Sequence[str], protocol: Protoco
     return [f"classes that are neither in the truth nor predicted {counts}, as in the protocol's source: {shown}"]
 
 
-def class_rows(total: np.ndarray, classes: Sequence[str]) -> list[dict[str, object]]:
-    """Return one row per class: its IoU in percent (None where it has no pixel), and its pixels."""
-    ious = class_ious(total, "left out")
-    return [
-        {
-            "class": name,
-            "IoU": None if np.isnan(ious[number]) else 100 * float(ious[number]),
-            "true_pixels": int(total[number].sum()),
-            "predicted_pixels": int(total[:, number].sum()),
-            "right_pixels": int(total[number, number]),
-        }
-        for number, name in enumerate(classes)
-    ]
-
-
 def _number(score: float) -> float | None:
     return score if np.isfinite(score) else None

@@ -44,9 +44,19 @@ class Video:
     masks: tuple[Path, ...]
     size: tuple[int, int]  # height, width
 
-    def read_truth(self, path: Path) -> np.ndarray:
-        """Read an annotation as part ids, (H, W) uint8, 255 where it is void; see `read_parts`."""
-        return read_parts(path)
+    @property
+    def first_is_given(self) -> bool:
+        """The first mask is evaluated too: at the resolution of tokens, it is a prediction."""
+        return False
+
+    def read_first(self) -> np.ndarray:
+        """Return the part ids (H, W) uint8 of the first annotation, void as background."""
+        parts = read_parts(self.masks[0])
+        return np.where(parts == VOID, np.uint8(0), parts)
+
+    def to_disk(self, mask: np.ndarray) -> np.ndarray:
+        """Return part ids (H, W) uint8 as annotations have them."""
+        return mask
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,94 @@
+"""A VIP run: segment the videos that are still to do, score the masks, write table, picture and record.
+
+python -m eval vip --checkpoint CHECKPOINT --data DIR --out DIR
+"""
+
+from functools import partial
+from pathlib import Path
+
+from eval.metrics.segmentation import class_rows
+from eval.propagation import options as propagation
+from eval.propagation.evaluation import PREDICTIONS, Evaluation, Finish, Predicted
+from eval.protocol import find_protocol
+from eval.run import AnyEncoder, Run
+from eval.table import write_table
+from eval.vip.data import CLASSES, Video, open_vip
+from eval.vip.protocols import PROTOCOLS
+from eval.vip.scoring import score_videos, write_pictures
+from flsl.confusion import mean_iou
+from flsl.runtime.schema import section
+from results.record import Record
+
+TABLE, SHEET = "parts.csv", "sheet.png"
+OUTSIDE_PROTOCOL = "parts@1"  # of masks whose method is not ours: only the metric is known
+SHOWN = 3  # videos of the picture that are worst, and that are best
+
+
+@section
+class Options(propagation.Options):
+    """What every label propagation has."""
+
+    protocol: str = "cropmae"
+
+
+def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Record:
+    """Follow the parts of every video with the encoder, then score.
+
+    Raises:
+        UserError: data or checkpoint cannot be used, or `run.out` holds another run.
+    """
+    find_protocol(options.protocol, PROTOCOLS)  # a misspelt one is said before the data are read
+    evaluation, finish = _prepare(run, data, options, need_frames=True)
+    from eval.propagation.segment import segment_video  # torch takes seconds
+
+    return evaluation.predict(encoder, options, segment_video, finish)
+
+
+def score(predictions: Path | None, encoder: "AnyEncoder | None", data: Path, run: Run, options: Options) -> Record:
+    """Score masks, anyone's: `<video>/<number>.png` with the part's id as value.
+
+    Raises:
+        UserError: data or masks are missing or malformed.
+    """
+    predictions = run.saved(predictions, PREDICTIONS, "one folder of PNGs a video")
+    evaluation, finish = _prepare(run, data, options, need_frames=False)
+    return evaluation.score(predictions, encoder, options, OUTSIDE_PROTOCOL, finish)
+
+
+def _prepare(run: Run, data: Path, options: Options, *, need_frames: bool) -> tuple[Evaluation[Video], Finish]:
+    """Open the data; returns the run on the chosen videos, and what scores its masks."""
+    dataset = open_vip(data, options.split, need_frames)
+    evaluation = Evaluation(
+        run,
+        "vip",
+        PROTOCOLS,
+        dataset,
+        dataset.choose(options.limit),
+        files=lambda video: [mask.name for mask in video.masks],
+        what="masks",
+        outputs=(TABLE, SHEET),
+    )
+    return evaluation, partial(_score, evaluation)
+
+
+def _score(evaluation: Evaluation[Video], predicted: Predicted) -> Record:
+    """Score masks; write table, picture and record."""
+    run, videos = evaluation.run, evaluation.videos
+    statistic = partial(mean_iou, absent="left out")
+    with run.watch.phase("metrics"):
+        scores = score_videos(videos, predicted.folder)
+        total, interval = scores.total(), scores.interval(statistic, seed=run.seed)
+    write_table(run.out / TABLE, class_rows(total, CLASSES))
+    of_videos = {name: scores.image_score(number) for number, name in enumerate(scores.names)}
+    per_item = {name: {"mIoU": score} for name, score in of_videos.items() if score is not None}
+    with run.watch.phase("pictures"):
+        ranked = sorted((video for video in videos if video.name in per_item), key=lambda v: per_item[v.name]["mIoU"])
+        shown = ranked if len(ranked) <= 2 * SHOWN else ranked[:SHOWN] + ranked[-SHOWN:]
+        write_pictures(shown, predicted.folder, scores, predicted.model.model["name"], run.out / SHEET)
+    return evaluation.finish(
+        predicted,
+        values={"mIoU": statistic(total)},
+        intervals={"mIoU": interval},
+        per_item=per_item,
+        files={"parts": TABLE, "sheet": SHEET},
+    )

@@ -1,0 +1,63 @@
+"""Score predicted parts: mIoU of every video and of all, and a picture of the worst and best."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from eval.metrics.segmentation import ImageConfusions
+from eval.progress import tracked
+from eval.propagation.sheet import Cell, Row, cell_size, moments, paint, write_sheet
+from eval.vip.data import CLASSES, Video, read_parts
+from flsl.confusion import VOID, confusion
+from flsl.runtime.errors import UserError
+from flsl.runtime.images import read_bgr, read_mask
+
+
+def score_videos(videos: Sequence[Video], predictions: Path) -> ImageConfusions:
+    """Return the confusion matrix of each video over all of its frames, the first one's included.
+
+    Raises:
+        UserError: a mask is missing, damaged, of another size, or holds an id that is no part's.
+    """
+    scores = ImageConfusions(len(CLASSES), unit="videos")
+    for video in tracked(videos, "scoring: video", len(videos)):
+        total = np.zeros(scores.shape, np.int64)
+        for path in video.masks:
+            total += confusion(read_parts(path), read_prediction(video, path, predictions), len(CLASSES))
+        scores.add(video.name, total)
+    return scores
+
+
+def read_prediction(video: Video, annotation: Path, predictions: Path) -> np.ndarray:
+    """Return the predicted part ids (H, W) uint8 for an annotation of a video; UserError where they cannot be scored."""
+    path = predictions / video.name / annotation.name
+    mask = read_mask(path)
+    if mask.shape != video.size:
+        raise UserError(
+            f"{path} has {mask.shape[1]}x{mask.shape[0]} pixels, but its annotation {annotation} has "
+            f"{video.size[1]}x{video.size[0]}. Resize predictions to the annotations."
+        )
+    if mask.max() >= len(CLASSES):
+        raise UserError(
+            f"{path} holds the value {mask.max()}, but the ids of parts are 0 (background) to {len(CLASSES) - 1}. The value of "
+            "a pixel must be the id of its part."
+        )
+    return mask
+
+
+def write_pictures(videos: Sequence[Video], predictions: Path, scores: ImageConfusions, title: str, path: Path) -> None:
+    """Write a sheet of videos, given from worst to best: prediction above ground truth."""
+    rows = []
+    for video in videos:
+        cells = []
+        for index in moments(len(video.masks)):
+            annotation = video.masks[index]
+            truth, size = read_parts(annotation), cell_size(video.size)
+            frame = read_bgr(video.frames[index]) if video.frames else np.full((*video.size, 3), 96, np.uint8)
+            both = read_prediction(video, annotation, predictions), np.where(truth == VOID, np.uint8(0), truth)
+            cells.append(Cell(tuple(paint(frame, parts, size) for parts in both), annotation.stem))
+        score = scores.image_score(scores.names.index(video.name))
+        said = "nothing to score" if score is None else f"mIoU over its own parts {score:.1f}"
+        rows.append(Row(f"{video.name}: {said}", tuple(cells)))
+    write_sheet(rows, f"{title}: prediction above, ground truth below", path)
