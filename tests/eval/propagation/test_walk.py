@@ -2,15 +2,19 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from eval.davis.protocols import PROTOCOLS
 from eval.propagation.follow import Context
+from eval.propagation.frames import read_frame
 from eval.propagation.labels import first_labels, labels_to_mask
 from eval.propagation.plain import normalize, propagate_plain
 from eval.propagation.tiled import propagate
+from eval.vip.protocols import PROTOCOLS as VIP
 
 WALKS = [replace(PROTOCOLS["videowalk"], radius=4, context_frames=5, topk=6), PROTOCOLS["cropmae"]]
 HEIGHT, WIDTH, CHANNELS = 9, 12, 3
@@ -87,3 +91,38 @@ def test_the_largest_channel_wins_unless_channels_are_stretched():
     labels[1:3, 2:4] = torch.tensor([0.7, 0.3])
     assert not labels_to_mask(labels, 16, (64, 96), stretched=False).any()
     assert labels_to_mask(labels, 16, (64, 96))[32, 48] == 1
+
+
+@pytest.mark.parametrize(
+    ("protocol", "size", "expected"),
+    [
+        (PROTOCOLS["cropmae"], (120, 213), (480, 880)),
+        (PROTOCOLS["cropmae"], (213, 120), (480, 880)),
+        (PROTOCOLS["videowalk"], (480, 854), (480, 848)),
+        (VIP["videowalk"], (720, 1280), (560, 560)),
+        (VIP["cropmae"], (720, 1280), (448, 880)),
+        (VIP["cropmae"], (405, 720), (448, 880)),
+        (VIP["cropmae"], (1280, 720), (880, 448)),
+        (VIP["cropmae"], (480, 480), (880, 832)),
+        (VIP["cropmae"], (20, 1280), (64, 880)),
+    ],
+)
+def test_frames_are_resized_without_rounding(protocol, size, expected, tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "frame.png"), image)
+    pixels = cv2.resize(image.astype(np.float32) / 255, expected[::-1])[:, :, ::-1]
+    plain = ((pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]).transpose(2, 0, 1)
+    np.testing.assert_allclose(read_frame(tmp_path / "frame.png", protocol).numpy(), plain, atol=1e-5)
+
+
+def test_masks_and_labels_are_those_of_opencv():
+    rng = np.random.default_rng(2)
+    mask = cv2.resize(rng.integers(0, 6, (9, 16), dtype=np.uint8), (213, 120), interpolation=cv2.INTER_NEAREST)
+    pixels = cv2.resize(mask, (880, 480), interpolation=cv2.INTER_NEAREST)
+    objects = (pixels[..., None] == np.arange(6)).astype(np.float32)
+    labels = first_labels(mask, (30, 55), frame=(480, 880))
+    np.testing.assert_allclose(labels.numpy(), cv2.resize(objects, (55, 30)), atol=1e-6)
+    labels = torch.from_numpy(rng.dirichlet(np.full(6, 0.3), (30, 55)).astype(np.float32))
+    winner = Image.fromarray(cv2.resize(labels.numpy(), (880, 480)).argmax(-1).astype(np.uint8))
+    plain = np.asarray(winner.resize((213, 120), Image.Resampling.NEAREST))
+    np.testing.assert_array_equal(labels_to_mask(labels, 16, (120, 213), stretched=False), plain)
