@@ -1,8 +1,8 @@
 """Draw synthetic benchmark data, check a real or synthetic copy, or write one in another form.
 
-    python -m eval data synthesize images|davis|coco|segment|uavdt DIR [--seed N] [size options]
+    python -m eval data synthesize images|davis|vip|jhmdb|coco|segment|uavdt DIR [--seed N] [size options]
     python -m eval data synthesize uavdt DIR --from-gt UAVDT_DIR [--frames N]
-    python -m eval data verify     images|davis|coco|segment|uavdt DIR [--quick]
+    python -m eval data verify     images|davis|vip|jhmdb|coco|segment|uavdt DIR [--quick]
     python -m eval data prepare    uavdt DIR --split train|test --out FILE.json
     python -m eval data prepare    images DIR --out DIR [--val-every N]
 
@@ -23,6 +23,8 @@ from flsl.runtime.errors import UserError, require_between
 BENCHMARKS = {
     "images": "pictures in class folders (ImageFolder layout: train/CLASS/*.jpg), for pretraining",
     "davis": "DAVIS 2017 layout: clips with palette masks of several objects",
+    "vip": "VIP layout: videos of people with palette masks of their parts",
+    "jhmdb": "JHMDB layout: clips of people with the positions of their joints",
     "coco": "COCO 2017 layout: pictures with instance JSON files",
     "segment": "segmentation: pictures with masks of classes",
     "uavdt": "UAVDT layout: clips of traffic seen from above with ground-truth text files",

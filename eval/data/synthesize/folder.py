@@ -46,7 +46,7 @@ def fill_folder(
 
     Args:
         root: a folder that is absent, empty, or a finished or interrupted synthesis of the same benchmark.
-        benchmark: images, davis, coco, segment or uavdt.
+        benchmark: a key of `eval.data.synthesize.sizes.SIZES`.
         seed: the random seed, at least 0.
         parameters: everything else that decides the bytes.
         folders: the names in `root` that `draw` makes; they are deleted when a synthesis was interrupted.
@@ -125,3 +125,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_jpeg(path: Path, image: np.ndarray) -> None:
     """Write a BGR picture."""
     write_bytes(path, cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write a BGR picture without loss."""
+    write_bytes(path, cv2.imencode(".png", image)[1].tobytes())

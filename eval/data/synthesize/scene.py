@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -23,6 +24,17 @@ class Sway:
     def at(self, time: float) -> float:
         """Return the value at a time."""
         return self.middle + self.reach * np.sin(2 * np.pi * time / self.period + self.phase)
+
+
+class Drawable(Protocol):
+    """What a scene can hold: it pastes itself at a time and says how many pixels it has inside the frame."""
+
+    @property
+    def label(self) -> int:
+        """Of its pixels; 0 for the background."""
+
+    def draw(self, canvas: Canvas, time: float, offset: tuple[float, float]) -> int:
+        """Paste it at a time, seen from a camera at `offset`."""
 
 
 class Thing:
@@ -101,7 +113,7 @@ class Scene:
     def __init__(
         self,
         rng: np.random.Generator,
-        things: Sequence[Thing],
+        things: Sequence[Drawable],
         height: int,
         width: int,
         speed: float = 0,
@@ -122,9 +134,14 @@ class Scene:
         self.light = [Sway(brightness, flicker, rng.uniform(12, 24), rng.uniform(0, 6.3)) for _ in range(3)]
         self.seed = int(rng.integers(1 << 31))
 
+    def offset(self, time: float) -> tuple[float, float]:
+        """Return x, y of the camera at a time, in pixels from where it rests."""
+        x, y = (sway.at(time) for sway in self.camera)
+        return x, y
+
     def view(self, time: float = 0) -> View:
         """Render the frame at a time (in frames)."""
-        x, y = (sway.at(time) for sway in self.camera)
+        x, y = self.offset(time)
         window = np.array([[1, 0, -self.margin - x], [0, 1, -self.margin - y]])
         canvas = Canvas.window(self.background, window, self.height, self.width)
         unhidden = {thing.label: thing.draw(canvas, time, (x, y)) for thing in self.things}

@@ -19,6 +19,20 @@ SIZES: dict[str, dict[str, tuple[Any, int, int | None, str]]] = {
         "void": (False, 0, None, "mark object borders as void (index 255)"),
         "flicker": (35, 0, 80, "how far the brightness of each color swings, percent"),
     },
+    "vip": {
+        "videos": (4, 1, None, "videos of the val split"),
+        "frames": (8, 2, None, "frames of a video"),
+        "height": (180, 64, None, "pixels"),
+        "width": (240, 64, None, "pixels"),
+        "void": (False, 0, None, "mark borders of parts as void (index 255)"),
+    },
+    "jhmdb": {
+        "clips": (4, 1, None, "clips of the test split"),
+        "train_clips": (1, 0, None, "clips of the train split"),
+        "frames": (8, 2, None, "frames of a clip"),
+        "height": (180, 64, None, "pixels"),
+        "width": (240, 64, None, "pixels"),
+    },
     "coco": {
         "count": (160, 3, None, "pictures of train2017"),
         "val_count": (40, 3, None, "pictures of val2017"),

@@ -41,7 +41,7 @@ def open_report(root: Path, benchmark: str, expected: dict[str, str]) -> Report:
 
     Args:
         root: the benchmark's folder.
-        benchmark: images, davis, coco, segment or uavdt.
+        benchmark: a key of `eval.data.synthesize.sizes.SIZES`.
         expected: the folders that a copy has (relative path -> how to get it). What is missing becomes a problem.
 
     Raises:
