@@ -8,8 +8,8 @@ import numpy as np
 from eval.data.synthesize.davis import borders
 from eval.data.synthesize.folder import draw_all, generator, write_bytes, write_jpeg
 from eval.data.synthesize.person import draw_walk
-from eval.davis.masks import write_mask
 from eval.palette import voc_colors
+from eval.propagation.masks import write_mask
 from eval.vip.data import FRAMES, LISTS, MASKS
 from flsl.confusion import VOID
 
