@@ -99,7 +99,8 @@ def _score(evaluation: Evaluation[Clip], predicted: Predicted) -> Record:
         scores = {name: metrics[METRICS[0]] for name, metrics in per_item.items()}
         ranked = sorted(clips, key=lambda clip: scores.get(clip.name, -1.0))
         shown = ranked if len(ranked) <= 2 * SHOWN else [*ranked[:SHOWN], *ranked[-SHOWN:]]
-        write_pictures(shown, poses, scores, predicted.model.model["name"], run.out / SHEET)
+        title = f"{predicted.model.model['name']}, {predicted.protocol}, worst first"
+        write_pictures(shown, poses, scores, title, run.out / SHEET)
     return evaluation.finish(
         predicted,
         values=values,

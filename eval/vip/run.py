@@ -84,7 +84,8 @@ def _score(evaluation: Evaluation[Video], predicted: Predicted) -> Record:
     with run.watch.phase("pictures"):
         ranked = sorted((video for video in videos if video.name in per_item), key=lambda v: per_item[v.name]["mIoU"])
         shown = ranked if len(ranked) <= 2 * SHOWN else ranked[:SHOWN] + ranked[-SHOWN:]
-        write_pictures(shown, predicted.folder, scores, predicted.model.model["name"], run.out / SHEET)
+        title = f"{predicted.model.model['name']}, {predicted.protocol}, worst first"
+        write_pictures(shown, predicted.folder, scores, title, run.out / SHEET)
     return evaluation.finish(
         predicted,
         values={"mIoU": statistic(total)},

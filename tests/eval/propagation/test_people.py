@@ -1,0 +1,198 @@
+"""`python -m eval vip` and `jhmdb`: what both read, write, keep, take up again and refuse."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eval.__main__ import main
+from eval.data.synthesize import synthesize
+from results.compare import compare_records
+from results.leaderboard import build_leaderboard
+from results.store import load_records, read_record
+
+ENCODER = "random:vit_micro/16"
+SIZES = {"train_videos": 0, "frames": 3, "height": 96, "width": 128}
+# Command -> what its drawn data are made of, the metric that ranks, and what one video's predictions are.
+BENCHMARKS = {"vip": ("videos", "mIoU", "*.png"), "jhmdb": ("clips", "PCK@0.1", "poses.json")}
+
+
+@pytest.fixture(scope="module", params=BENCHMARKS)
+def command(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def data(command, tmp_path_factory):
+    """Three drawn videos of three frames. Not to be changed."""
+    root = tmp_path_factory.mktemp("drawn") / command
+    synthesize(command, root, videos=3, **SIZES)
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(command, data, tmp_path_factory):
+    """A finished run. Not to be changed."""
+    out = tmp_path_factory.mktemp("finished") / "out"
+    assert main([command, "--checkpoint", ENCODER, "--data", str(data), "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def out(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "out")
+
+
+def run(command, data, out, *more, checkpoint=ENCODER):
+    named = ["--checkpoint", checkpoint] if checkpoint else []
+    return main([command, *named, "--data", str(data), "--out", str(out), *more])
+
+
+def predictions(out, command):
+    return {
+        path.relative_to(out): path.read_bytes()
+        for path in sorted(out.glob(f"predictions/**/{BENCHMARKS[command][2]}"))
+    }
+
+
+def test_a_run_leaves_predictions_tables_a_picture_and_a_record(command, data, finished):
+    record = read_record(finished / "record.json")
+    item, metric, _ = BENCHMARKS[command]
+    assert (record.benchmark, record.protocol, record.status) == (command, f"{command}/cropmae@1", "complete")
+    assert (record.dataset.name, record.dataset.official, record.dataset.items_evaluated) == (
+        f"synthetic-{command}",
+        False,
+        3,
+    )
+    assert 0 < record.metrics[metric].value < 100
+    assert record.metrics[metric].interval is None or record.metrics[metric].interval.unit == item
+    assert len(record.per_item) == 3
+    assert {"decoding", "encoder", "propagation", "output", "metrics"} <= set(record.timing.phases)
+    assert all((finished / name).exists() for name in record.files.values())
+    assert Image.open(finished / "sheet.png").size[0] > 500
+    assert len(predictions(finished, command)) == (9 if command == "vip" else 3)
+    rows = build_leaderboard(load_records(finished).records).rows
+    assert record.metrics[metric].value in [row.value for row in rows]
+
+
+def test_a_finished_run_is_kept_and_an_interrupted_one_goes_on(command, data, out, capsys):
+    before = predictions(out, command)
+    assert run(command, data, out) == 0
+    assert "already" in capsys.readouterr().out or predictions(out, command) == before
+    (out / "record.json").unlink()
+    lost = sorted(before)[-1]
+    (out / lost).unlink()
+    assert run(command, data, out) == 0
+    assert capsys.readouterr().out.count("skipped ") == 2
+    assert predictions(out, command) == before
+    assert run(command, data, out, checkpoint="pixels/16") == 2
+    assert "encoder" in capsys.readouterr().err
+
+
+def test_several_processes_predict_the_same(command, data, finished, tmp_path):
+    assert run(command, data, tmp_path / "out", "--processes", "2") == 0
+    assert predictions(tmp_path / "out", command) == predictions(finished, command)
+
+
+def test_a_part_is_partial_and_each_protocol_its_own(command, data, tmp_path, capsys):
+    assert run(command, data, tmp_path / "part", "--limit", "1") == 0
+    assert read_record(tmp_path / "part/record.json").status == "partial"
+    assert run(command, data, tmp_path / "walk", "--protocol", "videowalk", "--precision", "bf16") == 0
+    record = read_record(tmp_path / "walk/record.json")
+    assert record.protocol == f"{command}/videowalk@1"
+    assert any("bf16" in warning for warning in record.warnings)
+    capsys.readouterr()
+    assert run(command, data, tmp_path / "walk", "--protocol", "cropmea") == 2
+    assert "'cropmae'" in capsys.readouterr().err
+
+
+def test_saved_predictions_are_scored_again_without_frames(command, data, finished, tmp_path, capsys):
+    frames = {"vip": "Images", "jhmdb": "Rename_Images"}[command]
+    bare = shutil.copytree(data, tmp_path / "bare", ignore=shutil.ignore_patterns(frames))
+    (tmp_path / "theirs").mkdir()
+    shutil.copytree(finished / "predictions", tmp_path / "theirs/predictions")
+    more = ["--score-only", "--predictions", str(tmp_path / "theirs/predictions"), "--name", "theirs"]
+    assert run(command, bare, tmp_path / "scored", *more, checkpoint=None) == 0
+    mine, theirs = (read_record(path / "record.json") for path in (finished, tmp_path / "scored"))
+    assert {name: metric.value for name, metric in theirs.metrics.items()} == {
+        name: metric.value for name, metric in mine.metrics.items()
+    }
+    assert theirs.protocol in (f"{command}/parts@1", f"{command}/poses@1")
+    assert theirs.per_item == mine.per_item
+    assert (tmp_path / "scored/sheet.png").is_file()
+    compared = compare_records(mine, mine)
+    assert compared.difference == 0
+
+
+def test_a_missing_prediction_is_named(command, data, out, capsys):
+    (out / "record.json").unlink()
+    lost = out / sorted(predictions(out, command))[0]
+    lost.unlink()
+    assert run(command, data, out, "--score-only") == 2
+    assert str(lost) in capsys.readouterr().err
+
+
+def test_true_masks_and_poses_score_100(command, data, tmp_path):
+    from eval.jhmdb.data import open_jhmdb
+    from eval.jhmdb.poses import write_poses
+
+    perfect = tmp_path / "perfect"
+    if command == "vip":
+        shutil.copytree(data / "Annotations/Category_ids", perfect)
+    else:
+        for clip in open_jhmdb(data).videos:
+            write_poses(perfect / clip.name / "poses.json", clip.joints)
+    more = ["--score-only", "--predictions", str(perfect)]
+    assert run(command, data, tmp_path / "out", *more, checkpoint=None) == 0
+    values = {name: metric.value for name, metric in read_record(tmp_path / "out/record.json").metrics.items()}
+    assert set(values.values()) == {100.0}
+
+
+def damaged_masks(folder):
+    path = sorted(folder.rglob("*.png"))[0]
+    size = Image.open(path).size
+    yield path, Image.new("L", (size[0] // 2, size[1] // 2)), "pixels"
+    yield path, Image.fromarray(np.full(size[::-1], 20, np.uint8)), "value 20"
+    yield path, Image.new("RGB", size), "mode RGB"
+
+
+def test_bad_masks_are_refused_by_name(tmp_path, capsys):
+    synthesize("vip", tmp_path / "data", videos=1, **SIZES)
+    for path, picture, said in damaged_masks(tmp_path / "data/Annotations/Category_ids"):
+        shutil.rmtree(tmp_path / "masks", ignore_errors=True)
+        shutil.copytree(tmp_path / "data/Annotations/Category_ids", tmp_path / "masks")
+        bad = tmp_path / "masks" / path.relative_to(tmp_path / "data/Annotations/Category_ids")
+        picture.save(bad)
+        more = ["--score-only", "--predictions", str(tmp_path / "masks")]
+        assert run("vip", tmp_path / "data", tmp_path / "out", *more, checkpoint=None) == 2
+        error = capsys.readouterr().err
+        assert str(bad) in error
+        assert said in error
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "no JSON"),
+        ("[]", "does not hold the poses"),
+        (json.dumps({"poses": [[None] * 15] * 2}), "does not hold the poses"),
+        (json.dumps({"poses": [[None] * 14] * 3}), "frame 1, has not 15 joints"),
+        (json.dumps({"poses": [[None] * 14 + [[1, "a"]]] * 3}), "left ankle is"),
+        (json.dumps({"poses": [[None] * 14 + [[1, float("nan")]]] * 3}), "left ankle is"),
+        (json.dumps({"poses": [[None] * 15] * 3}), "no joint of any clip is followed"),
+        ("[" * 100_000, "no JSON"),
+    ],
+)
+def test_bad_poses_are_refused_by_name(content, said, tmp_path, capsys):
+    synthesize("jhmdb", tmp_path / "data", videos=1, **SIZES)
+    (clip,) = (tmp_path / "data/Rename_Images").glob("*/*")
+    folder = tmp_path / "poses" / clip.parent.name / clip.name
+    folder.mkdir(parents=True)
+    (folder / "poses.json").write_text(content)
+    more = ["--score-only", "--predictions", str(tmp_path / "poses")]
+    assert run("jhmdb", tmp_path / "data", tmp_path / "out", *more, checkpoint=None) == 2
+    error = capsys.readouterr().err
+    assert "poses" in error
+    assert said in error
