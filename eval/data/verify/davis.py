@@ -6,20 +6,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from eval.data.verify.files import Picture, read_all, read_picture
+from eval.data.verify.frames import Mask, check_frames, check_mask, read_mask
 from eval.data.verify.report import Report, open_report
 from eval.davis.edition import FRAMES, MASKS, Edition, find_edition, numbered_files
-from flsl.runtime import images
 from flsl.runtime.errors import UserError
-
-
-@dataclass(frozen=True)
-class Mask(Picture):
-    """Size and object ids (without background and void) of a mask, or what is wrong with it."""
-
-    ids: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -72,7 +63,7 @@ def verify(root: Path, decode: bool = True) -> Report:
             report.problem(where, f"no frames of this sequence, which {sequence.split}.txt lists", get)
             continue
         _check_numbers(report, sequence, get)
-        _check_frames(report, sequence, get)
+        check_frames(report, ((sequence.frames[number], picture) for number, picture in sequence.pictures.items()), get)
         _check_masks(report, edition, sequence, get)
     _judge(report, edition, sequences, get)
     return report
@@ -118,21 +109,9 @@ def _read_files(sequences: list[Sequence], edition: Edition, decode: bool) -> No
     for (sequence, number, _), picture in zip(frames, read):
         sequence.pictures[number] = picture
     masks = [(s, number, path) for s in sequences for number, path in s.masks.items() if number in s.frames]
-    read_masks = read_all(partial(read_mask, edition), [path for *_, path in masks], "masks")
+    read_masks = read_all(partial(read_mask, edition.read_truth), [path for *_, path in masks], "masks")
     for (sequence, number, _), mask in zip(masks, read_masks):
         sequence.read_masks[number] = mask
-
-
-def read_mask(edition: Edition, path: Path) -> Mask:
-    """Read a mask."""
-    try:
-        index = edition.read_truth(path)
-    except images.ImageError as error:
-        return Mask(error=error.reason)
-    except UserError as error:
-        return Mask(error=str(error))
-    ids = np.flatnonzero(np.bincount(index.ravel(), minlength=256)).tolist()
-    return Mask(index.shape[1], index.shape[0], ids=frozenset(ids) - {0})
 
 
 def _check_numbers(report: Report, sequence: Sequence, get: str) -> None:
@@ -151,29 +130,14 @@ def _check_numbers(report: Report, sequence: Sequence, get: str) -> None:
             report.problem(sequence.masks[number], "a mask without a frame", f"Delete it or add the frame. {get}")
 
 
-def _check_frames(report: Report, sequence: Sequence, get: str) -> None:
-    """Find unreadable frames and frames of another size than most."""
-    common = Counter(p.size for p in sequence.pictures.values() if not p.error).most_common(1)
-    for number, picture in sequence.pictures.items():
-        if picture.error:
-            report.problem(sequence.frames[number], picture.error, f"Replace the frame. {get}")
-        elif picture.size != common[0][0]:
-            text = f"{picture.size} where most frames are {common[0][0]}"
-            report.problem(sequence.frames[number], text, f"All frames of a sequence have one size. {get}")
-
-
 def _check_masks(report: Report, edition: Edition, sequence: Sequence, get: str) -> None:
     """Find masks that are unreadable, of another size than their frame, or with objects that the first one lacks."""
     first = sequence.read_masks.get(min(sequence.frames))
     kind = "gray PNGs of 0 and 255" if edition.one_object else "palette PNGs whose index is the object id"
     for number, mask in sequence.read_masks.items():
         path, picture = sequence.masks[number], sequence.pictures[number]
-        if mask.error:
-            report.problem(path, mask.error, f"Masks are {kind}. {get}")
+        if not check_mask(report, path, mask, picture, kind, get):
             continue
-        if not picture.error and mask.size != picture.size:
-            text = f"{mask.size}, but its frame is {picture.size}"
-            report.problem(path, text, f"Take frames and masks from the same archive (480p). {get}")
         if mask is first and not mask.ids:
             report.problem(path, "no object in the first mask", f"The first mask names what to follow. {get}")
         if first and not first.error and mask.ids - first.ids:

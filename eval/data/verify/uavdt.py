@@ -1,13 +1,13 @@
 """Check a copy of UAVDT (docs/protocols.md, "UAVDT"): sequences, frame numbers, sizes, ground-truth rows."""
 
 import re
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from eval.data.verify.files import Picture, read_all, read_picture
+from eval.data.verify.frames import check_frames, check_numbers
 from eval.data.verify.report import Report, open_report
 from eval.uavdt.files import Rows, check_ignore, check_whole, ignore_path, truth_of_rows, whole_path
 from eval.uavdt.layout import FRAMES, TRUTH
@@ -69,13 +69,7 @@ def _find_frames(report: Report, name: str) -> dict[int, Path]:
     """Return a sequence's frames by number, reporting gaps; they count from 1."""
     folder = report.root / FRAMES / name
     found = {int(m[1]): path for path in sorted(folder.iterdir()) if (m := re.fullmatch(r"img(\d{6})\.jpg", path.name))}
-    if not found:
-        report.problem(folder, "no frame img000001.jpg, img000002.jpg, ...", GET_FRAMES)
-    if 0 in found:
-        report.problem(found[0], "frames count from 1", f"Number the frames from img000001.jpg. {GET_FRAMES}")
-    for number in range(1, max(found, default=0) + 1):
-        if number not in found:
-            report.problem(folder / f"img{number:06d}.jpg", "the frame is missing", GET_FRAMES)
+    check_numbers(report, folder, found, "img{:06d}.jpg", GET_FRAMES)
     return found
 
 
@@ -86,15 +80,8 @@ def _read_frames(report: Report, frames: dict[str, dict[int, Path]], decode: boo
     typical = {}
     for name in frames:
         own = [(path, picture) for (owner, path), picture in zip(flat, read) if owner == name]
-        common = Counter(picture for _, picture in own if not picture.error).most_common(1)
-        if common:
-            typical[name] = common[0][0]
-        for path, picture in own:
-            if picture.error:
-                report.problem(path, picture.error, f"Replace the frame. {GET_FRAMES}")
-            elif picture != common[0][0]:
-                text = f"{picture.size} where most frames are {common[0][0].size}"
-                report.problem(path, text, f"All frames of a sequence have one size. {GET_FRAMES}")
+        if common := check_frames(report, own, GET_FRAMES):
+            typical[name] = common
     return typical
 
 

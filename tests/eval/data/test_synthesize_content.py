@@ -9,9 +9,12 @@ from PIL import Image
 
 from eval.data.synthesize.davis import draw_clip
 from eval.data.synthesize.folder import generator
+from eval.data.synthesize.person import draw_walk
 from eval.data.synthesize.polygons import mask_to_polygons, mask_to_runs
 from eval.data.synthesize.traffic import clipped_box, occlusion, out_of_view
+from eval.jhmdb.data import JOINTS, LIMBS
 from eval.segment.datasets import open_segmentation
+from eval.vip.data import CLASSES
 
 
 def test_images_have_a_folder_per_class(drawn):
@@ -59,6 +62,44 @@ def test_davis_clips_are_not_solved_by_place_or_color():
         hue_gaps.append(min(np.abs(a - b).max() for i, a in enumerate(means) for b in means[:i]))
     assert np.mean(overlaps) < 0.6  # a copy of the first mask is no answer
     assert np.median(hue_gaps) < 60  # of 255: some objects nearly share their mean color
+
+
+@pytest.mark.parametrize("size", [(180, 240, 8), (64, 64, 2), (100, 320, 12)], ids=str)
+def test_a_person_is_seen_whole_and_walks_across(size):
+    """Parts of either side are there in the first frame, joints lie in the picture, and on the parts that they belong to."""
+    height, width, frames = size
+    on = {"face": "face", "right wrist": "right-arm", "left wrist": "left-arm", "right ankle": "right-shoe"}
+    parts, traveled = set(), []
+    for seed in range(8):
+        scene, joints = draw_walk(generator(seed, "test"), height, width, frames)
+        labels = scene.view(0).labels
+        seen = {CLASSES[label] for label in np.unique(labels)}
+        body = {f"{side}-{part}" for side in ("right", "left") for part in ("arm", "leg", "shoe")}
+        assert body | {"face", "hair", "torso-skin"} <= seen
+        assert seen & {"upper-clothes", "dress"}
+        assert joints.shape == (frames, 15, 2)
+        assert (joints >= 0).all()
+        assert (joints < (width, height)).all()
+        for joint, part in on.items():
+            x, y = joints[0, JOINTS.index(joint)].round().astype(int)
+            around = labels[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
+            assert CLASSES.index(part) in around, joint
+        parts |= seen
+        traveled.append(joints[-1, :, 0].mean() - joints[0, :, 0].mean())
+    assert {"hat", "pants", "skirt", "upper-clothes", "dress"} <= parts
+    assert min(traveled) < 0 < max(traveled)
+    assert np.abs(traveled).min() > 0.05 * width
+    limbs = np.linalg.norm(
+        np.diff(joints[:, [a for pair in LIMBS for a in pair]].reshape(frames, -1, 2, 2), axis=2), axis=-1
+    )
+    assert np.ptp(limbs[:, 6:], axis=0).max() < 1e-6  # arms and legs keep their lengths
+
+
+def test_vip_void_is_optional(draw_small, tmp_path):
+    for name, words, most in (("plain", (), 19), ("void", ("--void",), 255)):
+        assert draw_small("vip", tmp_path / name, *words) == 0
+        masks = [np.asarray(Image.open(path)) for path in (tmp_path / name).rglob("*.png")]
+        assert max(mask.max() for mask in masks) == most
 
 
 def test_coco_annotations_decode_to_what_they_say(drawn):

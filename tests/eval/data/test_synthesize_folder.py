@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-BENCHMARKS = ("images", "davis", "coco", "uavdt")
+BENCHMARKS = ("images", "davis", "vip", "jhmdb", "coco", "uavdt")
 
 
 def digest(root):
@@ -20,7 +20,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(benchmark, drawn, draw_smal
     assert draw_small(benchmark, tmp_path / "other", "--seed", 1) == 0
     first, same, other = digest(drawn[benchmark]), digest(tmp_path / "same"), digest(tmp_path / "other")
     assert first == same
-    pictures = [name for name in first if name.endswith(".jpg")]
+    pictures = [name for name in first if name.endswith((".jpg", ".png"))]
     assert pictures
     assert all(first[name] != other[name] for name in pictures if name in other)
 
@@ -89,6 +89,8 @@ def test_the_marker_tells_what_was_drawn(drawn):
         (("davis", "--frames", 0), "--frames is 0"),
         (("uavdt", "--sequences", 21), "at most 20"),
         (("images", "--classes", 99), "--classes"),
+        (("vip", "--frames", 1), "--frames is 1"),
+        (("jhmdb", "--width", 8), "--width is 8"),
         (("coco", "--seed", -1), "--seed is -1"),
         (("uavdt", "--from-gt", "nowhere"), "nowhere"),
         (("uavdt", "--from-gt", "nowhere", "--plain"), "--plain does not go with --from-gt"),

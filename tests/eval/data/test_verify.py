@@ -7,10 +7,16 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from eval.segment.datasets import LAYOUTS
 
 VAL = "drawn-00"
+VIP_FRAME, VIP_MASK = (
+    f"{folder}/{VAL}/000000000026" for folder in ("Images", "Annotations/Category_ids")
+)  # of each video 1, 26, 51
+CLIP = "walk/drawn_test_00"
+JOINTS = f"joint_positions/{CLIP}/joint_positions.mat"
 TRUTH = "UAV-benchmark-MOTD_v1.0/GT"
 
 
@@ -46,6 +52,10 @@ def add_row(root, row):
         file.write(row + "\n")
 
 
+def write_joints(path, shape=(2, 15, 3), variable="pos_img", value=5.0):
+    savemat(path, {variable: np.full(shape, value)})
+
+
 def replace_with_empty_file(path):
     path.write_bytes(b"")
 
@@ -74,6 +84,44 @@ DAMAGE = {
         (lambda r: shutil.rmtree(r / f"JPEGImages/480p/{VAL}"), f"480p/{VAL}: no frames"),
         (lambda r: shutil.rmtree(r / "Annotations"), "Annotations/480p: the folder is missing"),
         (lambda r: (r / "ImageSets/2017/val.txt").write_text(f"{VAL}\n{VAL}\n"), f"lists {VAL} 2 times"),
+    ],
+    "vip": [
+        (lambda r: cut_in_half(r / f"{VIP_FRAME}.jpg"), "026.jpg: the file is cut off"),
+        (lambda r: (r / f"{VIP_FRAME}.jpg").unlink(), "026.png: a mask without a frame"),
+        (lambda r: (r / f"{VIP_MASK}.png").unlink(), "026.png: the mask is missing"),
+        (lambda r: cut_in_half(r / f"{VIP_MASK}.png"), "026.png: the file is cut off"),
+        (lambda r: repaint(r / f"{VIP_MASK}.png", mode="RGB"), "026.png: a mask of mode RGB"),
+        (lambda r: repaint(r / f"{VIP_MASK}.png", size=(50, 40)), "50x40, but its frame is 96x72"),
+        (
+            lambda r: repaint(r / f"{VIP_MASK}.png", extra_id=20),
+            "026.png holds the values 20; masks of VIP are 0 to 19",
+        ),
+        (lambda r: repaint(r / f"{VIP_FRAME}.jpg", size=(90, 72)), "90x72 where most frames are 96x72"),
+        (lambda r: shutil.copy(r / f"{VIP_FRAME}.jpg", r / f"Images/{VAL}/26.jpg"), "26.jpg are both number 26"),
+        (lambda r: shutil.rmtree(r / f"Images/{VAL}"), f"Images/{VAL}: no frames of this video, which val_videos.txt"),
+        (lambda r: shutil.rmtree(r / f"Annotations/Category_ids/{VAL}"), f"Category_ids/{VAL}: no masks of this video"),
+        (lambda r: shutil.rmtree(r / "Annotations"), "Annotations/Category_ids: the folder is missing"),
+        (lambda r: (r / "lists/val_videos.txt").write_text(f"{VAL}\n{VAL}\n"), f"val_videos.txt lists {VAL} twice"),
+        (lambda r: (r / "lists/val_videos.txt").write_text("\n"), "val_videos.txt lists no video"),
+        (lambda r: (r / "lists/val_videos.txt").unlink(), "no video is listed in val_videos.txt or train_videos.txt"),
+        (lambda r: [(r / f"{VIP_MASK[:-2]}{n}.png").unlink() for n in (26, 51)], "the only mask of its video"),
+    ],
+    "jhmdb": [
+        (lambda r: cut_in_half(r / f"Rename_Images/{CLIP}/00002.png"), f"{CLIP}/00002.png: the file is cut off"),
+        (lambda r: (r / f"Rename_Images/{CLIP}/00002.png").unlink(), f"{CLIP}/00002.png: the frame is missing"),
+        (lambda r: (r / f"Rename_Images/{CLIP}/00003.png").unlink(), "joints of 3 frames, but the clip has 2"),
+        (lambda r: rename(r / f"Rename_Images/{CLIP}/00001.png", "00000.png"), "00000.png: frames count from 1"),
+        (lambda r: repaint(r / f"Rename_Images/{CLIP}/00002.png", size=(8, 9)), "8x9 where most frames are 96x72"),
+        (lambda r: shutil.rmtree(r / f"Rename_Images/{CLIP}"), f"Rename_Images/{CLIP}: no frame 00001.png"),
+        (lambda r: cut_in_half(r / JOINTS), "joint_positions.mat is damaged or no MATLAB file"),
+        (lambda r: replace_with_empty_file(r / JOINTS), "joint_positions.mat is damaged or no MATLAB file"),
+        (lambda r: (r / JOINTS).unlink(), "joint_positions.mat is missing"),
+        (lambda r: write_joints(r / JOINTS, variable="pos_world"), "joint_positions.mat lacks the numbers pos_img"),
+        (lambda r: write_joints(r / JOINTS, shape=(2, 14, 3)), "holds a pos_img of 2 x 14 x 3"),
+        (lambda r: write_joints(r / JOINTS, value=np.nan), "no finite position of the joint neck in frame 1"),
+        (lambda r: (r / "splits/walk_test_split1.txt").write_text("a.avi 3\n"), "'a.avi 3' is not a clip and its part"),
+        (lambda r: [path.unlink() for path in (r / "splits").iterdir()], "no list names a clip of the test split"),
+        (lambda r: shutil.rmtree(r / "Rename_Images"), "Rename_Images: the folder is missing"),
     ],
     "coco": [
         (lambda r: (r / "val2017/000000200001.jpg").unlink(), "000000200001.jpg: the file is missing"),
@@ -171,7 +219,7 @@ def test_a_copy_with_the_official_counts_is_complete(
     benchmark, drawn, draw_small, data_command, tmp_path, monkeypatch, capsys
 ):
     """With the official numbers set to those of a drawn copy."""
-    from eval.data.verify import coco, images, uavdt
+    from eval.data.verify import coco, images, jhmdb, uavdt, vip
     from eval.davis.edition import DAVIS_2017, Official
 
     root = tmp_path / "copy"
@@ -189,6 +237,11 @@ def test_a_copy_with_the_official_counts_is_complete(
         as_camvid = LAYOUTS["camvid"]
         counts = {"train": 3, "val": 2}
         monkeypatch.setitem(LAYOUTS, "camvid", lambda *of: dataclasses.replace(as_camvid(*of), official=counts))
+    if benchmark == "vip":
+        monkeypatch.setattr(vip, "OFFICIAL", (VAL, "drawn-01"))
+    if benchmark == "jhmdb":
+        monkeypatch.setattr(jhmdb, "OFFICIAL_CLIPS", 2)
+        monkeypatch.setattr(jhmdb, "OFFICIAL_ACTIONS", 2)
     if benchmark == "images":
         for index, path in enumerate(sorted((root / "train").iterdir())):
             rename(path, f"n{index:08d}")
@@ -251,6 +304,20 @@ def test_wrong_folders(benchmark, drawn, data_command, tmp_path, capsys):
     shutil.copytree(drawn[benchmark], tmp_path / "parent" / "inner")
     assert data_command("verify", benchmark, tmp_path / "parent") == 2
     assert f"Did you mean {tmp_path / 'parent' / 'inner'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("benchmark", ["vip", "jhmdb"])
+def test_only_what_is_evaluated_has_to_be_there(benchmark, drawn, data_command, tmp_path, capsys):
+    """Lists name the training videos too; whoever evaluates alone needs none of them."""
+    root = shutil.copytree(drawn[benchmark], tmp_path / "copy")
+    (root / "dataset.json").unlink()
+    if benchmark == "vip":
+        (root / "lists/train_videos.txt").write_text("drawn-train\n")
+    else:
+        shutil.rmtree(root / "Rename_Images/walk/drawn_train_00")
+        shutil.rmtree(root / "joint_positions/walk/drawn_train_00")
+    assert data_command("verify", benchmark, root) == 0
+    assert "1 train " in capsys.readouterr().out
 
 
 def test_drawn_clips_without_a_training_split_are_fine(data_command, draw_small, tmp_path, capsys):

@@ -1,0 +1,71 @@
+"""What the frames and masks of one video must agree in: numbers without a gap, one size, masks as large as their frames."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eval.data.verify.files import Picture
+from eval.data.verify.report import Report
+from flsl.runtime.errors import UserError
+from flsl.runtime.images import ImageError
+
+
+@dataclass(frozen=True)
+class Mask(Picture):
+    """Size and ids (without background) of a mask, or what is wrong with it."""
+
+    ids: frozenset[int] = frozenset()
+
+
+def read_mask(read_truth: Callable[[Path], np.ndarray], path: Path) -> Mask:
+    """Read a mask by the benchmark's own reader, which returns ids (H, W) uint8."""
+    try:
+        index = read_truth(path)
+    except ImageError as error:
+        return Mask(error=error.reason)
+    except UserError as error:
+        return Mask(error=str(error))
+    ids = np.flatnonzero(np.bincount(index.ravel(), minlength=256)).tolist()
+    return Mask(index.shape[1], index.shape[0], ids=frozenset(ids) - {0})
+
+
+def check_numbers(report: Report, folder: Path, found: Collection[int], form: str, get: str) -> None:
+    """Report gaps in the numbers of frames, which count from 1; `form` makes a file's name of a number."""
+    if not found:
+        report.problem(folder, f"no frame {form.format(1)}, {form.format(2)}, ...", get)
+    if 0 in found:
+        first = form.format(1)
+        report.problem(folder / form.format(0), "frames count from 1", f"Number the frames from {first}. {get}")
+    for number in range(1, max(found, default=0) + 1):
+        if number not in found:
+            report.problem(folder / form.format(number), "the frame is missing", get)
+
+
+def check_frames(report: Report, frames: Iterable[tuple[Path, Picture]], get: str) -> Picture | None:
+    """Report unreadable frames and frames of another size than most; returns one of the size of most, if any is readable."""
+    frames = list(frames)
+    common = Counter(picture for _, picture in frames if not picture.error).most_common(1)
+    for path, picture in frames:
+        if picture.error:
+            report.problem(path, picture.error, f"Replace the frame. {get}")
+        elif picture != common[0][0]:
+            text = f"{picture.size} where most frames are {common[0][0].size}"
+            report.problem(path, text, f"All frames of a sequence have one size. {get}")
+    return common[0][0] if common else None
+
+
+def check_mask(report: Report, path: Path, mask: Mask, frame: Picture, kind: str, get: str) -> bool:
+    """Report a mask that is unreadable or of another size than its frame; returns whether it was read.
+
+    `kind` says what masks are.
+    """
+    if mask.error:
+        report.problem(path, mask.error, f"Masks are {kind}. {get}")
+        return False
+    if not frame.error and mask.size != frame.size:
+        text = f"{mask.size}, but its frame is {frame.size}"
+        report.problem(path, text, f"Take frames and masks from the same archive. {get}")
+    return True

@@ -1,0 +1,117 @@
+"""Check a copy of VIP: lists, frames and their masks, sizes, part ids."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from eval.data.verify.files import Picture, read_all, read_picture
+from eval.data.verify.frames import check_frames, check_mask, read_mask
+from eval.data.verify.report import Report, open_report
+from eval.videos import numbered_pictures
+from eval.vip.data import ARCHIVE, CLASSES, FRAMES, LISTS, MASKS, OFFICIAL, read_list, read_parts
+from flsl.confusion import VOID
+from flsl.runtime.errors import UserError
+
+GET = f"Get {ARCHIVE} and unpack it again."
+KIND = f"palette or gray PNGs whose values are part ids, 0 to {len(CLASSES) - 1}, or {VOID} (void)"
+
+
+@dataclass
+class Found:
+    """One video: paths by frame number, and what the frames are once they are read."""
+
+    name: str
+    split: str
+    frames: dict[int, Path]
+    masks: dict[int, Path]
+    pictures: dict[int, Picture] = field(default_factory=dict)
+
+
+def verify(root: Path, decode: bool = True) -> Report:
+    """Check the val split, and what is there of the train split. Raises UserError for a wrong or empty folder (`open_report`)."""
+    folders = (FRAMES, MASKS, LISTS)
+    report = open_report(root, "vip", dict.fromkeys(folders, GET))
+    if not all((root / folder).is_dir() for folder in folders):
+        return report
+    videos = [video for split in ("val", "train") for video in _find_videos(report, split)]
+    if not videos:
+        report.problem(LISTS, "no video is listed in val_videos.txt or train_videos.txt", GET)
+    _read_frames(report, videos, decode)
+    _check_masks(report, videos)
+    there = {video.name for video in videos if video.split == "val"}
+    report.complete = report.marker is None and there == set(OFFICIAL)
+    missing = [name for name in OFFICIAL if name not in there]
+    if missing and not report.marker:
+        shown = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
+        report.notes.append(f"{len(missing)} official val videos are missing: {shown}. {GET}")
+    return report
+
+
+def _find_videos(report: Report, split: str) -> list[Found]:
+    """Return the videos of a list, those of the train split only where it has any file of them."""
+    path = report.root / LISTS / f"{split}_videos.txt"
+    if not path.is_file():
+        if split == "val":
+            report.notes.append(
+                f"{LISTS}/val_videos.txt, the list that `python -m eval vip` evaluates, is missing. {GET}"
+            )
+        return []
+    try:
+        names = read_list(path)
+    except UserError as error:
+        report.problem(path, str(error), GET)
+        return []
+    videos = [video for name in names if (video := _find_video(report, name, split))]
+    if split == "train":
+        absent = [video for video in videos if not video.frames and not video.masks]
+        videos = [video for video in videos if video not in absent]
+        if absent:
+            report.notes.append(f"{len(absent)} train videos are not there: evaluation needs none of them")
+    report.count(f"{split} videos", len(videos), len(OFFICIAL) if split == "val" else None)
+    report.count(f"{split} frames", sum(len(video.frames) for video in videos))
+    return videos
+
+
+def _find_video(report: Report, name: str, split: str) -> Found | None:
+    """Return one video, None where a number stands for two of its files, which is reported."""
+    try:
+        frames, masks = (
+            numbered_pictures(report.root / folder / name, suffix)
+            for folder, suffix in ((FRAMES, "jpg"), (MASKS, "png"))
+        )
+    except UserError as error:
+        report.problem(name, str(error), GET)
+        return None
+    return Found(name, split, frames, masks)
+
+
+def _read_frames(report: Report, videos: list[Found], decode: bool) -> None:
+    """Read all frames, reporting what is wrong with them, and which of them or of their masks are missing."""
+    flat = [(video, number, path) for video in videos for number, path in video.frames.items()]
+    read = read_all(partial(read_picture, decode=decode), [path for *_, path in flat], "frames")
+    for (video, number, _), picture in zip(flat, read):
+        video.pictures[number] = picture
+    for video in videos:
+        for folder, files in ((FRAMES, video.frames), (MASKS, video.masks)):
+            if not files:
+                kind = "frames" if folder == FRAMES else "masks"
+                report.problem(
+                    f"{folder}/{video.name}", f"no {kind} of this video, which {video.split}_videos.txt lists", GET
+                )
+        check_frames(report, ((video.frames[number], picture) for number, picture in video.pictures.items()), GET)
+        if not video.frames or not video.masks:
+            continue
+        for number in sorted(video.frames.keys() - video.masks.keys()):
+            report.problem(f"{MASKS}/{video.name}/{video.frames[number].stem}.png", "the mask is missing", GET)
+        for number in sorted(video.masks.keys() - video.frames.keys()):
+            report.problem(video.masks[number], "a mask without a frame", f"Delete it or add the frame. {GET}")
+        if len(video.masks) == 1:
+            report.problem(video.masks[min(video.masks)], "the only mask of its video, which needs two or more", GET)
+
+
+def _check_masks(report: Report, videos: list[Found]) -> None:
+    """Read all masks, reporting unreadable ones, other ids and other sizes than their frames have."""
+    flat = [(video.pictures.get(number), path) for video in videos for number, path in video.masks.items()]
+    read = read_all(partial(read_mask, read_parts), [path for _, path in flat], "masks")
+    for (picture, path), mask in zip(flat, read):
+        check_mask(report, path, mask, picture or Picture(error="missing"), KIND, GET)
