@@ -99,6 +99,15 @@ def add_detection(parser: argparse.ArgumentParser, **declared: Any) -> None:
     )
 
 
+def add_propagation_arguments(parser: argparse.ArgumentParser, item: str) -> None:
+    """Add what changes no protocol; `item` is what is evaluated one by one, in the plural."""
+    parser.add_argument("--limit", type=int, metavar="N", help=f"only the first N {item}; the record is partial")
+    parser.add_argument("--processes", type=int, default=1, help=f"share the {item} (and GPUs) (default: %(default)s)")
+    parser.add_argument(
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="of the encoder (default: %(default)s)"
+    )
+
+
 def evaluate_arguments(arguments: argparse.Namespace, options: Iterable[str], *, shared: bool = False) -> None:
     """Call `eval.evaluate` with what a command was given.
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from results.declaration import Column, TableDeclaration
+from results.declaration import Benchmark, Column, TableDeclaration
 from results.leaderboard import Row
 from results.paper import TABLES, adapter_of
 from results.published import Figure, Published
@@ -116,7 +116,7 @@ def build_table(name: str, rows: Sequence[Row], published: Published) -> Table:
     """Build one of the tables of `results.paper`.
 
     Only rows of the table's protocols on the official data stand beside published ones; other rows of the same
-    benchmark go to `others`, in leaderboard order. Rows come from `build_leaderboard`, so none is partial.
+    benchmark go to the `others` of one table, in leaderboard order. Rows come from `build_leaderboard`, so none is partial.
     """
     declared = TABLES[name]
     lines: list[Line] = []
@@ -130,15 +130,23 @@ def build_table(name: str, rows: Sequence[Row], published: Published) -> Table:
         same[0].cells[figure.protocol, figure.metric] = Cell(figure.value, figure=figure)
     others = []
     adapter = adapter_of(name)
-    for row in (row for row in rows if adapter and row.benchmark == adapter.key):
+    for row in rows:
+        if adapter is None or row.benchmark != adapter.key:
+            continue
         mine = [c for c in declared.columns if c.protocol == row.protocol and c.metric.name in row.metrics]
         if not row.official or not mine:
-            others.append(row)
+            if _table_of(row, adapter) == name:
+                others.append(row)
             continue
         line = _measured(row, mine, published)
         beside = [i for i, other in enumerate(lines) if (other.method, other.backbone) == (line.method, line.backbone)]
         lines.insert(beside[-1] + 1 if beside else len(lines), line)
     return Table(declared, _mark_best(lines, declared), others)
+
+
+def _table_of(row: Row, benchmark: Benchmark) -> str:
+    """Return the table of a benchmark that a row belongs to: the first with its protocol, or else the first."""
+    return next((table.name for table in benchmark.tables if row.protocol in table.protocols), benchmark.tables[0].name)
 
 
 def _measured(row: Row, columns: Sequence[Column], published: Published) -> Line:

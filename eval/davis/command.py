@@ -18,8 +18,7 @@ bench times the plain and the fast form of everything side by side on drawn fram
 import argparse
 from pathlib import Path
 
-from eval.arguments import add_common_arguments, add_scoring, evaluate_arguments
-from eval.propagation.options import add_propagation_arguments
+from eval.arguments import add_common_arguments, add_propagation_arguments, add_scoring, evaluate_arguments
 
 OPTIONS = ("protocol", "split", "videos", "limit", "overlay", "processes", "precision", "metric_backend")
 

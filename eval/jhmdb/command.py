@@ -14,8 +14,7 @@ and record.json. A run that was interrupted goes on at the next clip.
 
 import argparse
 
-from eval.arguments import add_common_arguments, add_scoring, evaluate_arguments
-from eval.propagation.options import add_propagation_arguments
+from eval.arguments import add_common_arguments, add_propagation_arguments, add_scoring, evaluate_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

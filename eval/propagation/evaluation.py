@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
-from typing import Protocol as Interface
 
 from eval.predictor import Predictor, claim_scoring, load_predictor, predictor
 from eval.propagation.options import Options
 from eval.propagation.protocol import Protocol
+from eval.propagation.video import Dataset, Video
 from eval.protocol import find_protocol
 from eval.run import AnyEncoder, Run
 from flsl.runtime.config import dump_config
@@ -17,51 +17,7 @@ from results import record
 from results.record import Interval, Record
 
 PREDICTIONS, CONFIG = "predictions", "config.py"
-V = TypeVar("V", bound="Video")
-Any_V = TypeVar("Any_V", bound="Video", covariant=True)
-
-
-class Video(Interface):
-    """What is known of a video."""
-
-    @property
-    def name(self) -> str:
-        """Of its folder of predictions."""
-
-    @property
-    def frames(self) -> tuple[Path, ...]:
-        """In order."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the frames in pixels."""
-
-
-class Dataset(Interface[Any_V]):
-    """What is known of a split."""
-
-    @property
-    def root(self) -> Path:
-        """Folder of the benchmark."""
-
-    @property
-    def split(self) -> str:
-        """Its name."""
-
-    @property
-    def videos(self) -> tuple[Any_V, ...]:
-        """All of the split."""
-
-    @property
-    def name(self) -> str:
-        """For the record; it tells a part of the benchmark from the whole."""
-
-    @property
-    def official(self) -> bool:
-        """Whether this is the whole official split."""
-
-    def annotation_sha256(self) -> str:
-        """Return one hash over all annotations."""
+V = TypeVar("V", bound=Video)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from eval.propagation.evaluation import Video
 from eval.propagation.features import encode_ahead
 from eval.propagation.protocol import Protocol
 from eval.propagation.tiled import propagate
+from eval.propagation.video import Video
 from flsl.encoder import Encoder
 from flsl.runtime.stopwatch import Stopwatch
 

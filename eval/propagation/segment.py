@@ -10,11 +10,11 @@ from typing import Protocol as Interface
 import numpy as np
 import torch
 
-from eval.propagation.evaluation import Video
 from eval.propagation.follow import follow
 from eval.propagation.labels import first_labels, labels_to_mask
 from eval.propagation.masks import read_palette, write_mask
 from eval.propagation.protocol import Protocol
+from eval.propagation.video import Video
 from flsl.encoder import Encoder
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_mask

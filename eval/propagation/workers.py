@@ -12,8 +12,8 @@ from typing import TypeAlias
 import torch
 
 from eval.progress import Progress
-from eval.propagation.evaluation import Video
 from eval.propagation.protocol import Protocol
+from eval.propagation.video import Video
 from flsl.encoder import Encoder
 from flsl.runtime.device import cores
 from flsl.runtime.preemption import end_with_the_main_process

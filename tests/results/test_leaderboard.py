@@ -262,7 +262,7 @@ def test_columns_are_fixed(make_record, write_records, cli, tmp_path):
     assert header == (
         "benchmark,protocol,dataset,split,official,annotation_sha256,train_sha256,rank,model,method,architecture,patch_size,"
         "parameters,fingerprint,recipe,headline,value,interval_low,interval_high,seeds,seed_std,items,item,"
-        "J&F,J,F,box_AP,box_AP50,box_AP75,mask_AP,mask_AP50,mask_AP75,AP,AP50,AP75,mIoU,mIoU_K500"
+        "J&F,J,F,box_AP,box_AP50,box_AP75,mask_AP,mask_AP50,mask_AP75,AP,AP50,AP75,mIoU,mIoU_K500,PCK@0.1,PCK@0.2"
     )
 
 

@@ -160,7 +160,7 @@ def test_a_table_of_several_protocols_has_one_line_per_model():
     assert [values[f"{data}/tokencut@1"] for data in ("voc2007", "voc2012", "coco20k")] == [68.8, 72.1, 58.8]
     text = render.to_markdown([table])
     assert "| Method | Backbone | VOC 2007, LOST | VOC 2007, TokenCut | VOC 2012, LOST |" in text
-    assert "No adapter here" in render.to_markdown([build_table("video", [], PUBLISHED)])
+    assert "No adapter here" in render.to_markdown([build_table("knn", [], PUBLISHED)])
     assert "No adapter here" not in render.to_markdown([build_table("coco", [], PUBLISHED)])
 
 

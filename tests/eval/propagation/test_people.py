@@ -13,10 +13,16 @@ from results.compare import compare_records
 from results.leaderboard import build_leaderboard
 from results.store import load_records, read_record
 
-ENCODER = "random:vit_micro/16"
-SIZES = {"train_videos": 0, "frames": 3, "height": 96, "width": 128}
+ENCODER = "random:vit_micro/32"  # large patches: few tokens in frames that a protocol enlarges
+SIZES = {"frames": 3, "height": 96, "width": 128}
 # Command -> what its drawn data are made of, the metric that ranks, and what one video's predictions are.
 BENCHMARKS = {"vip": ("videos", "mIoU", "*.png"), "jhmdb": ("clips", "PCK@0.1", "poses.json")}
+
+
+def draw(command, root, count):
+    """Draw so many videos of three frames to evaluate, and none to train on."""
+    number = {"videos": count} if command == "vip" else {"clips": count, "train_clips": 0}
+    synthesize(command, root, **number, **SIZES)
 
 
 @pytest.fixture(scope="module", params=BENCHMARKS)
@@ -28,7 +34,7 @@ def command(request):
 def data(command, tmp_path_factory):
     """Three drawn videos of three frames. Not to be changed."""
     root = tmp_path_factory.mktemp("drawn") / command
-    synthesize(command, root, videos=3, **SIZES)
+    draw(command, root, 3)
     return root
 
 
@@ -87,7 +93,7 @@ def test_a_finished_run_is_kept_and_an_interrupted_one_goes_on(command, data, ou
     assert run(command, data, out) == 0
     assert capsys.readouterr().out.count("skipped ") == 2
     assert predictions(out, command) == before
-    assert run(command, data, out, checkpoint="pixels/16") == 2
+    assert run(command, data, out, checkpoint="pixels/32") == 2
     assert "encoder" in capsys.readouterr().err
 
 
@@ -126,11 +132,12 @@ def test_saved_predictions_are_scored_again_without_frames(command, data, finish
     assert compared.difference == 0
 
 
-def test_a_missing_prediction_is_named(command, data, out, capsys):
-    (out / "record.json").unlink()
-    lost = out / sorted(predictions(out, command))[0]
+def test_a_missing_prediction_is_named(command, data, finished, tmp_path, capsys):
+    shutil.copytree(finished / "predictions", tmp_path / "theirs/predictions")
+    lost = tmp_path / "theirs" / sorted(predictions(finished, command))[0]
     lost.unlink()
-    assert run(command, data, out, "--score-only") == 2
+    more = ["--score-only", "--predictions", str(tmp_path / "theirs/predictions")]
+    assert run(command, data, tmp_path / "out", *more, checkpoint=None) == 2
     assert str(lost) in capsys.readouterr().err
 
 
@@ -159,13 +166,13 @@ def damaged_masks(folder):
 
 
 def test_bad_masks_are_refused_by_name(tmp_path, capsys):
-    synthesize("vip", tmp_path / "data", videos=1, **SIZES)
+    draw("vip", tmp_path / "data", 1)
     for path, picture, said in damaged_masks(tmp_path / "data/Annotations/Category_ids"):
         shutil.rmtree(tmp_path / "masks", ignore_errors=True)
         shutil.copytree(tmp_path / "data/Annotations/Category_ids", tmp_path / "masks")
         bad = tmp_path / "masks" / path.relative_to(tmp_path / "data/Annotations/Category_ids")
         picture.save(bad)
-        more = ["--score-only", "--predictions", str(tmp_path / "masks")]
+        more = ["--score-only", "--predictions", str(tmp_path / "masks"), "--when-exists", "overwrite"]
         assert run("vip", tmp_path / "data", tmp_path / "out", *more, checkpoint=None) == 2
         error = capsys.readouterr().err
         assert str(bad) in error
@@ -186,7 +193,7 @@ def test_bad_masks_are_refused_by_name(tmp_path, capsys):
     ],
 )
 def test_bad_poses_are_refused_by_name(content, said, tmp_path, capsys):
-    synthesize("jhmdb", tmp_path / "data", videos=1, **SIZES)
+    draw("jhmdb", tmp_path / "data", 1)
     (clip,) = (tmp_path / "data/Rename_Images").glob("*/*")
     folder = tmp_path / "poses" / clip.parent.name / clip.name
     folder.mkdir(parents=True)
