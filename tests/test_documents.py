@@ -6,9 +6,11 @@ from pathlib import Path
 
 from support.checkout import ROOT, tracked_files
 
-from eval.davis.protocols import PROTOCOLS
+from eval.davis.protocols import PROTOCOLS as DAVIS
+from eval.jhmdb.protocols import PROTOCOLS as JHMDB
 from eval.knn.protocol import BBOX
 from eval.segment.protocols import PROTOCOLS as SEGMENTATION
+from eval.vip.protocols import PROTOCOLS as VIP
 from flsl.objective import Stage
 from pretrain.methods.flsl import Recipe
 
@@ -68,7 +70,8 @@ def test_recipe_keys_of_the_specification_exist():
 
 def test_constants_of_the_protocols_are_described():
     page = PAGES["docs/protocols.md"]
-    assert not [key for protocol in PROTOCOLS.values() if (key := protocol.key("davis2017")) not in page]
+    for data, protocols in {"davis2017": DAVIS, "vip": VIP, "jhmdb": JHMDB}.items():
+        assert not [key for protocol in protocols.values() if (key := protocol.key(data)) not in page]
     assert BBOX.name in page
     assert not [name for name in SEGMENTATION if f"`{name}`" not in page]
 
