@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from eval.data.synthesize import synthesize
-from eval.vip.data import CLASSES, OFFICIAL, open_vip
+from eval.vip.data import CLASSES, OFFICIAL, open_vip, read_parts
 from flsl.runtime.errors import UserError
 
 FRAMES, MASKS = "Images/drawn-01", "Annotations/Category_ids/drawn-01"
@@ -54,7 +54,7 @@ def test_a_drawn_copy(drawn):
     assert video.size == (64, 80)
     assert [path.name for path in video.frames] == [f"{number:012d}.jpg" for number in (1, 26, 51)]
     assert [path.stem for path in video.frames] == [path.stem for path in video.masks]
-    truth = video.read_truth(video.masks[0])
+    truth = read_parts(video.masks[0])
     assert (truth.shape, truth.dtype) == ((64, 80), np.uint8)
     assert {0, 2, 13, 14, 15} <= set(np.unique(truth).tolist()) <= set(range(20))
 
@@ -74,9 +74,9 @@ def test_order_is_by_number_and_other_files_are_none(copy):
 def test_void_is_kept_and_gray_masks_are_read(copy):
     path = copy / MASKS / "000000000026.png"
     rewrite(path, value=255)
-    video = open_vip(copy).videos[1]
     assert Image.open(path).mode == "L"
-    assert video.read_truth(path)[0, 0] == 255
+    assert open_vip(copy).videos[1].masks[1] == path
+    assert read_parts(path)[0, 0] == 255
 
 
 def test_names_and_limits(drawn, copy, monkeypatch):
@@ -161,7 +161,7 @@ def test_other_ids_are_refused(value, copy):
     path = copy / MASKS / "000000000026.png"
     rewrite(path, value=value)
     with pytest.raises(UserError, match=f"holds the values {value}") as refused:
-        open_vip(copy).videos[1].read_truth(path)
+        read_parts(path)
     assert str(path) in str(refused.value)
 
 
