@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from eval.protocol import find_protocol
+from eval.protocol import NamedProtocol
 
 if TYPE_CHECKING:  # the command's help reads this module, and needs no arrays
     import numpy as np
@@ -18,13 +18,11 @@ if TYPE_CHECKING:  # the command's help reads this module, and needs no arrays
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Protocol(NamedProtocol):
     """What every protocol of segmentation has.
 
     Attributes:
-        name: as `--protocol` takes it.
         method: the module that computes predictions, `eval.segment....`; see `eval.segment.run`.
-        version: of the constants.
         mask_side: side in pixels of the squares that are evaluated, into which masks are squashed; None: the masks as
             they are.
         absent: what a class counts that is neither in the truth nor predicted.
@@ -33,16 +31,10 @@ class Protocol:
     """
 
     learns: ClassVar[bool] = True
-    name: str
-    method: str
-    version: int = 1
+    method: str = ""
     mask_side: int | None = None
     absent: "Absent" = "zero"
     parts: tuple[str, ...] = ("",)
-
-    def key(self, data: str) -> str:
-        """Return the name in records, such as `camvid/in-context-hbird@1`."""
-        return f"{data}/{self.name}@{self.version}"
 
     def made(self, recorded: str, data: str) -> bool:
         """Tell whether a record's protocol is this one, on data of this name."""
@@ -232,8 +224,3 @@ PROTOCOLS: dict[str, Protocol] = {
         FineTuned("semantic-fpn_smoke", recipe="configs/segment/semantic-fpn_smoke.py"),
     )
 }
-
-
-def get_protocol(name: str) -> Protocol:
-    """Return a protocol by name. Raises UserError naming the nearest valid one."""
-    return find_protocol(name, PROTOCOLS)

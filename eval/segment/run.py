@@ -15,10 +15,11 @@ from importlib import import_module
 from pathlib import Path
 
 from eval.predictor import claim_scoring, load_predictor, predictor
+from eval.protocol import find_protocol
 from eval.run import AnyEncoder, Run
 from eval.segment.datasets import open_segmentation
 from eval.segment.predictions import Predictions
-from eval.segment.protocols import Frozen, get_protocol
+from eval.segment.protocols import PROTOCOLS, Frozen
 from eval.segment.report import PREDICTIONS, TABLES, write_report
 from eval.segment.scoring import Scored
 from flsl.runtime.distributed import world_size
@@ -53,7 +54,7 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> rec
         UserError: data or checkpoint cannot be used, or `run.out` holds another run.
         Preempted: a signal asked to stop; what was encoded, trained and predicted is kept.
     """
-    protocol = get_protocol(options.protocol)
+    protocol = find_protocol(options.protocol, PROTOCOLS)
     method = import_module(protocol.method)
     if hasattr(method, "evaluate"):
         return method.evaluate(encoder, data, run, options)
@@ -115,7 +116,7 @@ def score(
         UserError: data or predictions are missing or malformed, or others than are to be scored were made together.
     """
     predictions = run.saved(predictions, PREDICTIONS, "one PNG per image")
-    protocol = get_protocol(options.protocol)
+    protocol = find_protocol(options.protocol, PROTOCOLS)
     opened = open_segmentation(data, options.layout)
     val = opened.split(opened.val)
     chosen, saved = range(len(val))[: options.limit], Predictions(predictions)

@@ -17,12 +17,13 @@ from eval.finetune.recipe import read_recipe
 from eval.finetune.task import Part, Task
 from eval.finetune.weights import read_metadata
 from eval.predictor import Predictor
+from eval.protocol import find_protocol
 from eval.run import Run
 from eval.segment.datasets import SegmentationData, Split, open_segmentation
 from eval.segment.fine_tuned.config import TAPS, segmentor_config, test_pipeline, train_pipeline
 from eval.segment.fine_tuned.recipe import Recipe
 from eval.segment.predictions import Predictions
-from eval.segment.protocols import FineTuned, get_protocol
+from eval.segment.protocols import PROTOCOLS, FineTuned
 from eval.segment.report import PREDICTIONS, TABLES, write_report
 from eval.segment.scoring import Scored
 from flsl.runtime.errors import UserError
@@ -45,7 +46,7 @@ class FineTuning(Task):
     @cached_property
     def protocol(self) -> FineTuned:
         """The protocol that the options name, with the recipe that is followed."""
-        protocol = get_protocol(self.options.protocol)
+        protocol = find_protocol(self.options.protocol, PROTOCOLS)
         assert isinstance(protocol, FineTuned)  # its method is this module
         return protocol if self.options.config is None else replace(protocol, recipe=self.options.config)
 

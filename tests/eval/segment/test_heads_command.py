@@ -139,7 +139,7 @@ def test_clusters_that_are_none_are_named(clustered, drawn, tmp_path, capsys):
 
 
 def test_linear_leopart_trains_predicts_and_shares_tokens(clustered, drawn, features, tmp_path, monkeypatch, capsys):
-    short = replace(protocols.get_protocol("linear-leopart"), epochs=4)
+    short = replace(protocols.PROTOCOLS["linear-leopart"], epochs=4)
     monkeypatch.setitem(protocols.PROTOCOLS, "linear-leopart", short)
     words = ("--checkpoint", ENCODER, "--data", drawn, "--features", features, "--protocol", "linear-leopart")
     assert run(*words, "--out", tmp_path) == 0
@@ -167,7 +167,7 @@ def test_linear_leopart_trains_predicts_and_shares_tokens(clustered, drawn, feat
 
 
 def test_linear_dinov3_predicts_at_the_images_own_size(drawn, features, tmp_path, monkeypatch):
-    short = replace(protocols.get_protocol("linear-dinov3"), iterations=2, warm_up=1)
+    short = replace(protocols.PROTOCOLS["linear-dinov3"], iterations=2, warm_up=1)
     monkeypatch.setitem(protocols.PROTOCOLS, "linear-dinov3", short)
     options = {"protocol": "linear-dinov3", "features": str(features), "limit": 1}
     record = evaluate(ENCODER, "segment", drawn, tmp_path, **options)

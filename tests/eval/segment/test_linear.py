@@ -16,13 +16,13 @@ from eval.segment.crops import adjust_hue, change_colors, resized_crop, scaled_c
 from eval.segment.datasets import open_segmentation
 from eval.segment.linear_head import LinearHead, predict_sliding, predict_squashed, token_map, windows
 from eval.segment.linear_training import HEAD, STATE, HeadTraining, backward
-from eval.segment.protocols import get_protocol
+from eval.segment.protocols import PROTOCOLS
 from flsl.checkpoint import load_encoder
 from flsl.runtime.errors import UserError
 from flsl.runtime.preemption import Preempted
 
-LEOPART = replace(get_protocol("linear-leopart"), side=64, mask_side=10, batch_size=4, epochs=12, drop_after=8)
-DINOV3 = replace(get_protocol("linear-dinov3"), side=64, batch_size=4, iterations=30, warm_up=5, stride=43)
+LEOPART = replace(PROTOCOLS["linear-leopart"], side=64, mask_side=10, batch_size=4, epochs=12, drop_after=8)
+DINOV3 = replace(PROTOCOLS["linear-dinov3"], side=64, batch_size=4, iterations=30, warm_up=5, stride=43)
 COLORS = np.array([[250, 30, 30], [30, 250, 30], [30, 30, 250]], np.uint8)
 
 
@@ -55,7 +55,7 @@ def training(protocol, encoder, data, out, **fields):
 
 
 def test_constants_are_the_published_ones():
-    leopart, dinov3 = get_protocol("linear-leopart"), get_protocol("linear-dinov3")
+    leopart, dinov3 = PROTOCOLS["linear-leopart"], PROTOCOLS["linear-dinov3"]
     assert leopart.steps(10_582) == 25 * 176
     assert [leopart.rate(epoch * 176, 10_582) for epoch in (0, 19, 20, 24)] == pytest.approx([0.01, 0.01, 1e-3, 1e-3])
     assert dinov3.steps(20_210) == 40_000

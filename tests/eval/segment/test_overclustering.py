@@ -7,12 +7,12 @@ import pytest
 
 from eval.metrics.segmentation import match_clusters, merge_clusters
 from eval.segment.overclustering import cluster, matching_of, reduce_tokens, spread
-from eval.segment.protocols import get_protocol
+from eval.segment.protocols import PROTOCOLS
 from flsl.confusion import confusion, mean_iou
 from flsl.runtime.errors import UserError
 
 pytest.importorskip("faiss", reason="clustering needs the extra 'segmentation'")
-PROTOCOL = get_protocol("overclustering-leopart")
+PROTOCOL = PROTOCOLS["overclustering-leopart"]
 
 
 def test_reduction_is_that_of_scikit_learn():

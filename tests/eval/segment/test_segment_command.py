@@ -16,7 +16,7 @@ from eval.metrics.segmentation import ImageConfusions, match_clusters, merge_clu
 from eval.segment import tokens
 from eval.segment.datasets import open_segmentation
 from eval.segment.predictions import Predictions
-from eval.segment.protocols import get_protocol
+from eval.segment.protocols import PROTOCOLS
 from flsl.confusion import confusion, mean_iou
 from flsl.runtime.errors import UserError
 from results.compare import compare_records
@@ -62,7 +62,7 @@ def test_the_record_holds_figures_intervals_phases_and_single_images(data, finis
     # Drawn images keep the classes that all images are matched to.
     images, split, masks = ImageConfusions(len(opened.classes)), opened.split("val"), masks_of(finished)
     for number, name in enumerate(split.names):
-        truth = get_protocol("in-context-hbird").truth(split.mask(number), (512, 512))
+        truth = PROTOCOLS["in-context-hbird"].truth(split.mask(number), (512, 512))
         images.add(name, merge_clusters(confusion(truth, masks[f"{name}.png"], len(opened.classes)), match))
     assert record.metrics["mIoU_matched"].interval == images.interval(mean_iou)
     for metric in record.metrics.values():
