@@ -1,29 +1,34 @@
-"""What data of videos share that are folders of numbered pictures: finding them, their sizes, their lists, their names in records."""
+"""What data of videos in folders of numbered pictures share: how they are found, their lists, sizes and names in records."""
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from flsl.runtime.errors import UserError
+from eval.propagation.video import Video
+from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.images import read_header
 
-V = TypeVar("V")
+V = TypeVar("V", bound=Video)
 
 
 @dataclass(frozen=True)
 class VideoData(Generic[V]):
     """A split of a benchmark; `marker` is the content of `dataset.json`, which only drawn data have."""
 
-    benchmark: ClassVar[str]
     item: ClassVar[str] = "video"
 
     root: Path
     split: str
     videos: tuple[V, ...]
     marker: dict[str, Any] | None
+
+    @property
+    def benchmark(self) -> str:
+        """The beginning of its protocols and of its name in records."""
+        raise NotImplementedError
 
     @property
     def official(self) -> bool:
@@ -50,11 +55,20 @@ class VideoData(Generic[V]):
             digest.update(f"{name}\0".encode() + path.read_bytes())
         return digest.hexdigest()
 
-    def choose(self, limit: int | None = None) -> list[V]:
-        """Return the videos, the first `limit` of them unless it is None. Raises UserError for a limit below 1."""
+    def choose(self, limit: int | None = None, names: Sequence[str] | None = None) -> list[V]:
+        """Return the videos with the given names (all if None), at most `limit` of them.
+
+        Raises UserError for a limit below 1, no name, or a name that the split does not have, naming the nearest one.
+        """
+        known = [video.name for video in self.videos]
+        if names is not None and not names:
+            raise UserError(f"--videos names no {self.item}; known are {', '.join(sorted(known)[:8])}, ...")
+        for name in names or ():
+            if name not in known:
+                raise UserError(unknown_key(f"--videos {name}", name, known))
         if limit is not None and limit < 1:
             raise UserError(f"--limit {limit} leaves no {self.item}; give 1 or more")
-        return list(self.videos[:limit])
+        return [video for video in self.videos if names is None or video.name in names][:limit]
 
 
 def require_folders(root: Path, needed: Sequence[str], benchmark: str, layout: str) -> None:
@@ -69,16 +83,10 @@ def require_folders(root: Path, needed: Sequence[str], benchmark: str, layout: s
         )
 
 
-def read_names(path: Path, parse: Callable[[str, str], Iterable[str]], expected: str) -> list[str]:
-    """Return the names that a list gives, in order.
+def read_lines(path: Path, expected: str) -> list[tuple[str, str]]:
+    """Return the lines of a list that are not empty, without the spaces around them, each with where it is.
 
-    Args:
-        path: the list.
-        parse: gets a line without the spaces around it and where it is, and returns the names that it gives.
-        expected: of a line, for messages.
-
-    Raises:
-        UserError: the list cannot be read, or gives no name, or one twice.
+    Raises UserError where the list cannot be read; `expected` says what is in a line.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
@@ -86,24 +94,37 @@ def read_names(path: Path, parse: Callable[[str, str], Iterable[str]], expected:
         raise UserError(
             f"{path} cannot be read ({error.strerror}). Expected is a list with {expected} a line."
         ) from error
-    names = [
-        name
-        for number, line in enumerate(lines, start=1)
-        if line.strip()
-        for name in parse(line.strip(), f"{path}, line {number}")
-    ]
+    stripped = [(line.strip(), f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+    return [(line, where) for line, where in stripped if line]
+
+
+def read_names(path: Path, parse: Callable[[str, str], Iterable[str]], expected: str) -> list[str]:
+    """Return the names that a list gives, in order.
+
+    Args:
+        path: the list.
+        parse: gets a line and where it is, and returns the names that it gives.
+        expected: of a line, for messages.
+
+    Raises:
+        UserError: the list cannot be read, or gives a name twice.
+    """
+    names = [name for line, where in read_lines(path, expected) for name in parse(line, where)]
     if twice := next((name for index, name in enumerate(names) if name in names[:index]), None):
         raise UserError(f"{path} lists {twice} twice. Delete one of the lines.")
     return names
 
 
-def numbered_pictures(folder: Path, suffix: str, digits: str = "+") -> dict[int, Path]:
+def numbered_pictures(
+    folder: Path, suffix: str, digits: str = "+", listed: Collection[int] | None = None
+) -> dict[int, Path]:
     """Return the files of a folder that are named by a number, by number, in order; others are none of the video's.
 
     Args:
         folder: one that need not be there.
         suffix: jpg or png.
         digits: of a name, as a regular expression counts them: "+" for any, "{5}" for five.
+        listed: the numbers that count; None for all.
 
     Raises:
         UserError: two files have one number.
@@ -116,7 +137,18 @@ def numbered_pictures(folder: Path, suffix: str, digits: str = "+") -> dict[int,
         if number in found:
             raise UserError(f"{path} and {found[number].name} are both number {number}. Delete one of them.")
         found[number] = path
-    return dict(sorted(found.items()))
+    return {number: found[number] for number in sorted(found) if listed is None or number in listed}
+
+
+def require_modes(masks: Iterable[Path], modes: Sequence[str], kind: str) -> None:
+    """Raise UserError for a mask that is by its header none of Pillow's `modes`, P or L; `kind` says what masks are."""
+    for path in masks:
+        mode = read_header(path)[1]
+        if mode not in modes:
+            wanted = " or ".join({"P": "palette", "L": "gray"}[mode] for mode in modes)
+            raise UserError(
+                f"{path} is a picture of mode {mode}, not a {wanted} one. Masks are {kind}; colors carry no ids."
+            )
 
 
 def common_size(paths: Sequence[Path]) -> tuple[int, int]:

@@ -1,16 +1,14 @@
 """A copy of DAVIS 2017 or 2016 on disk, official layout (`eval.davis.edition`), checked before anything is computed."""
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from eval.davis.edition import DAVIS_2017, FRAMES, MASKS, Edition, find_edition, numbered_files
-from flsl.runtime.errors import UserError, unknown_key
-from flsl.runtime.images import read_header
+from eval.davis.edition import DAVIS_2017, FRAMES, MASKS, Edition, find_edition, find_pictures
+from eval.videos import VideoData, common_size, require_folders, require_modes
+from flsl.runtime.errors import UserError
 from flsl.runtime.marker import read_marker
 
 
@@ -44,14 +42,16 @@ class Video:
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """A split; `marker` is the content of `dataset.json`, which only synthetic data have."""
+class Dataset(VideoData[Video]):
+    """A split of DAVIS."""
 
-    root: Path
+    item = "sequence"
     edition: Edition
-    split: str
-    videos: tuple[Video, ...]
-    marker: dict[str, Any] | None
+
+    @property
+    def benchmark(self) -> str:
+        """The edition's."""
+        return self.edition.name
 
     @property
     def official(self) -> bool:
@@ -65,37 +65,9 @@ class Dataset:
             and all(min(video.size) == 480 for video in self.videos)
         )
 
-    @property
-    def name(self) -> str:
-        """Name for the record, which tells a part of the benchmark from the whole."""
-        if self.marker is not None:
-            return self.marker["name"]
-        name = f"{self.edition.name}-{self.split}"
-        count = len(self.videos)
-        return name if self.official else f"{name} ({count} sequence{'s' * (count > 1)})"
-
-    def annotation_sha256(self) -> str:
-        """Return one hash over the names and bytes of all annotations."""
-        digest = hashlib.sha256()
-        for video in self.videos:
-            for path in video.masks:
-                digest.update(f"{video.name}/{path.name}\0".encode() + path.read_bytes())
-        return digest.hexdigest()
-
-    def choose(self, names: Sequence[str] | None = None, limit: int | None = None) -> list[Video]:
-        """Return the videos with the given names (all if None), at most `limit` of them.
-
-        Raises UserError for a name that the split does not have, naming the nearest one.
-        """
-        known = {video.name: video for video in self.videos}
-        if names is not None and not names:
-            raise UserError(f"--videos names no sequence; known are {', '.join(sorted(known)[:8])}, ...")
-        for name in names or ():
-            if name not in known:
-                raise UserError(unknown_key(f"--videos {name}", name, known))
-        if limit is not None and limit < 1:
-            raise UserError(f"--limit {limit} leaves no video; give 1 or more")
-        return [video for video in self.videos if names is None or video.name in names][:limit]
+    def annotations(self) -> Iterable[tuple[str, Path]]:
+        """Yield every mask."""
+        return ((f"{video.name}/{path.name}", path) for video in self.videos for path in video.masks)
 
 
 def open_dataset(root: Path, split: str = "val", need_frames: bool = True) -> Dataset:
@@ -111,33 +83,22 @@ def open_dataset(root: Path, split: str = "val", need_frames: bool = True) -> Da
             PNG or has another size than its frame. The message names the file.
     """
     edition = find_edition(root)
-    _check_folders(root, [FRAMES, MASKS, edition.lists] if need_frames else [MASKS, edition.lists])
+    needed = [FRAMES, MASKS, edition.lists] if need_frames else [MASKS, edition.lists]
+    require_folders(root, needed, "davis", "DAVIS-2017-trainval-480p")
     path = root / edition.lists / f"{split}.txt"
     if not path.is_file():
         there = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))) or "none"
         raise UserError(f"{path} is missing: it lists the sequences of the split. Lists found: {there} (--split NAME).")
     listed = edition.read_list(path).items()
     videos = tuple(_open_video(root, edition, name, numbers, path, need_frames) for name, numbers in listed)
-    return Dataset(root, edition, split, videos, read_marker(root))
-
-
-def _check_folders(root: Path, needed: list[str]) -> None:
-    if not root.is_dir():
-        raise UserError(f"--data {root} is not a folder. Give the one that holds {', '.join(needed)}.")
-    if missing := [folder for folder in needed if not (root / folder).is_dir()]:
-        inside = ", ".join(sorted(p.name for p in root.iterdir())[:8]) or "nothing"
-        raise UserError(
-            f"{root} lacks {', '.join(missing)}; found there: {inside}. Expected is the official layout of "
-            "DAVIS-2017-trainval-480p. For a try-out, `python -m eval data synthesize davis DIR` draws data."
-        )
+    return Dataset(root, split, videos, read_marker(root), edition)
 
 
 def _open_video(
     root: Path, edition: Edition, name: str, listed: tuple[int, ...] | None, listed_in: Path, need_frames: bool
 ) -> Video:
     """Find one sequence and check it; `listed` are the frames that count, None for all."""
-    masks = numbered_files(root / MASKS / name, "png", listed)
-    frames = numbered_files(root / FRAMES / name, "jpg", listed)
+    frames, masks = find_pictures(root, name, listed)
     hint = f"`python -m eval data verify davis {root}` lists all that is wrong."
     for kind, files in (("frames", frames), ("annotations", masks)):
         if not files and (kind == "annotations" or need_frames):
@@ -159,31 +120,6 @@ def _open_video(
             f"{root / MASKS / name} has {len(numbers)} annotations: the first and the last frame are not scored, "
             "so a sequence needs three or more."
         )
-    size = _check_pictures(list(frames.values()), list(masks.values()), edition)
+    require_modes(masks.values(), edition.modes, edition.kind)
+    size = common_size([*frames.values(), *masks.values()])
     return Video(name, tuple(masks.values()), tuple(frames.values()), size, edition)
-
-
-def _check_pictures(frames: list[Path], masks: list[Path], edition: Edition) -> tuple[int, int]:
-    """Check kinds and sizes by the files' headers; returns (height, width)."""
-    mode = "L" if edition.one_object else "P"
-    expected: tuple[int, int] | None = None
-    for path in [*frames, *masks]:
-        size, found = read_header(path)
-        if path.suffix == ".png" and found != mode:
-            raise UserError(
-                f"{path} is a picture of mode {found}, not a "
-                + (
-                    "gray one (L). Masks of DAVIS 2016 are 0 (background) and 255 (the object)."
-                    if edition.one_object
-                    else "palette PNG. Expected is one byte a pixel that is the object's id (0 background, 255 void); "
-                    "colors carry no ids."
-                )
-            )
-        expected = expected or size
-        if size != expected:
-            raise UserError(
-                f"{path} has {size[0]}x{size[1]} pixels, but {(frames or masks)[0]} has {expected[0]}x{expected[1]}. "
-                "All frames and masks of a sequence have one size: take them from the same archive (480p)."
-            )
-    assert expected is not None  # a video has masks
-    return expected[1], expected[0]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eval.videos import numbered_pictures, read_lines
 from flsl.confusion import VOID
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_mask
@@ -19,7 +20,6 @@ from flsl.runtime.names import safe_name
 
 FRAMES, MASKS = "JPEGImages/480p", "Annotations/480p"
 Listed = dict[str, "tuple[int, ...] | None"]  # sequence -> the frames that count; None: all that are there
-_NUMBER = re.compile(r"[0-9]{5}")
 _PAIR = re.compile(
     rf"/?{FRAMES}/(?P<sequence>[^/\s]+)/(?P<number>\d{{5}})\.jpg\s+/?{MASKS}/(?P=sequence)/(?P=number)\.png"
 )
@@ -44,34 +44,41 @@ class Edition:
     archive: str  # how to get it
     official: dict[str, Official] = field(hash=False)
 
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """Of masks, as Pillow names them."""
+        return ("L",) if self.one_object else ("P",)
+
+    @property
+    def kind(self) -> str:
+        """What masks are."""
+        if self.one_object:
+            return "gray PNGs of 0 (background) and 255 (the object)"
+        return f"palette PNGs whose index is the object id, 0 being the background and {VOID} void"
+
     def read_list(self, path: Path) -> Listed:
         """Return the sequences of a list, in order.
 
         Raises:
             UserError: the list cannot be read, is empty, or a line is not what this edition's lists have.
         """
-        try:
-            lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        except OSError as error:
-            raise UserError(
-                f"{path} cannot be read ({error.strerror}): it lists the sequences of the split."
-            ) from error
+        expected = "a frame and its mask" if self.one_object else "a sequence's name"
         listed: Listed = {}
-        for number, line in enumerate(lines, start=1):
-            for name, frame in self._parse(line, f"{path}, line {number}"):
-                safe_name(name, "a sequence", path)
+        for line, where in read_lines(path, expected):
+            for name, frame in self._parse(line, where):
+                safe_name(name, "a sequence", where)
                 listed[name] = None if frame is None else (*(listed.get(name) or ()), frame)
         if not listed:
             raise UserError(f"{path} lists no sequence; expected one {'frame' if self.one_object else 'name'} a line")
         return listed
 
     def _parse(self, line: str, where: str) -> list[tuple[str, int | None]]:
-        if not self.one_object or not line.strip():
+        if not self.one_object:
             return [(name, None) for name in line.split()]
-        if pair := _PAIR.fullmatch(line.strip()):
+        if pair := _PAIR.fullmatch(line):
             return [(pair["sequence"], int(pair["number"]))]
         raise UserError(
-            f"{where}: {line.strip()[:120]!r} is not a frame and its mask; expected is "
+            f"{where}: {line[:120]!r} is not a frame and its mask; expected is "
             f"/{FRAMES}/SEQUENCE/00000.jpg /{MASKS}/SEQUENCE/00000.png, as in the 480p lists of DAVIS 2016."
         )
 
@@ -81,7 +88,7 @@ class Edition:
         Raises:
             UserError: the file is damaged or, where there is one object, holds anything but 0 and 255.
         """
-        mask = read_mask(path, modes=("L" if self.one_object else "P",))
+        mask = read_mask(path, modes=self.modes)
         if not self.one_object:
             return np.where(mask == VOID, np.uint8(0), mask)
         ids = (mask == 255).astype(np.uint8)
@@ -164,7 +171,7 @@ def find_edition(root: Path) -> Edition:
     return found[0] if found else DAVIS_2017
 
 
-def numbered_files(folder: Path, suffix: str, listed: tuple[int, ...] | None) -> dict[int, Path]:
-    """Return the files whose names are frame numbers of five digits, by number, in order; of a list only those that it names."""
-    found = {int(path.stem): path for path in sorted(folder.glob(f"*.{suffix}")) if _NUMBER.fullmatch(path.stem)}
-    return {number: path for number, path in found.items() if listed is None or number in listed}
+def find_pictures(root: Path, name: str, listed: tuple[int, ...] | None) -> tuple[dict[int, Path], dict[int, Path]]:
+    """Return the frames and the masks of a sequence by number, in order; of a list only those that it names."""
+    frames = numbered_pictures(root / FRAMES / name, "jpg", "{5}", listed)
+    return frames, numbered_pictures(root / MASKS / name, "png", "{5}", listed)

@@ -66,10 +66,9 @@ def _prepare(run: Run, data: Path, options: Options, *, need_frames: bool) -> tu
     dataset = open_dataset(data, options.split, need_frames)
     evaluation = Evaluation(
         run,
-        dataset.edition.name,
         PROTOCOLS,
         dataset,
-        dataset.choose(options.videos, options.limit),
+        dataset.choose(options.limit, options.videos),
         files=lambda video: [mask.name for mask in (video.masks if need_frames else video.scored_masks)],
         what="masks",
         outputs=TABLES,

@@ -64,7 +64,6 @@ def _prepare(run: Run, data: Path, options: Options, *, need_frames: bool) -> tu
     dataset = open_jhmdb(data, options.split, need_frames)
     evaluation = Evaluation(
         run,
-        "jhmdb",
         PROTOCOLS,
         dataset,
         dataset.choose(options.limit),

@@ -8,9 +8,10 @@ from typing import Any, Generic, TypeVar
 from eval.predictor import Predictor, claim_scoring, load_predictor, predictor
 from eval.propagation.options import Options
 from eval.propagation.protocol import Protocol
-from eval.propagation.video import Dataset, Video
+from eval.propagation.video import Video
 from eval.protocol import find_protocol
 from eval.run import AnyEncoder, Run
+from eval.videos import VideoData
 from flsl.runtime.config import dump_config
 from flsl.runtime.files import digest_of_files, write_text
 from results import record
@@ -39,7 +40,6 @@ class Evaluation(Generic[V]):
 
     Attributes:
         run: its output folder and record.
-        benchmark: the beginning of its protocols in records, such as `davis2017`.
         protocols: by name.
         dataset: the split.
         videos: those that are evaluated.
@@ -49,9 +49,8 @@ class Evaluation(Generic[V]):
     """
 
     run: Run
-    benchmark: str
     protocols: Mapping[str, Protocol]
-    dataset: Dataset[V]
+    dataset: VideoData[V]
     videos: Sequence[V]
     files: Callable[[V], Iterable[str]]
     what: str
@@ -96,7 +95,7 @@ class Evaluation(Generic[V]):
                 watch=self.run.watch,
             )
             model.warnings.extend(self._caveats(protocol, loaded.encoder.patch_size, options.precision))
-            return finish(Predicted(predictions, protocol.key(self.benchmark), model, config))
+            return finish(Predicted(predictions, protocol.key(self.dataset.benchmark), model, config))
 
     def score(
         self, predictions: Path, encoder: "AnyEncoder | None", options: Options, outside: str, finish: Finish
@@ -120,7 +119,7 @@ class Evaluation(Generic[V]):
         with claim_scoring(self.run, predictions, model, identity, part=self._part(), outputs=outputs):
             if not (self.run.out / CONFIG).is_file():
                 write_text(self.run.out / CONFIG, dump_config(config))
-            return finish(Predicted(predictions, f"{self.benchmark}/{name}", model, config))
+            return finish(Predicted(predictions, f"{self.dataset.benchmark}/{name}", model, config))
 
     def finish(
         self,

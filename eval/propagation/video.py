@@ -1,13 +1,11 @@
-"""What label propagation asks of a benchmark's data."""
+"""What label propagation asks of a video."""
 
 from pathlib import Path
-from typing import Protocol, TypeVar
-
-V = TypeVar("V", bound="Video", covariant=True)
+from typing import Protocol
 
 
 class Video(Protocol):
-    """What is known of a video."""
+    """What is known of it."""
 
     @property
     def name(self) -> str:
@@ -20,30 +18,3 @@ class Video(Protocol):
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the frames in pixels."""
-
-
-class Dataset(Protocol[V]):
-    """What is known of a split."""
-
-    @property
-    def root(self) -> Path:
-        """Folder of the benchmark."""
-
-    @property
-    def split(self) -> str:
-        """Its name."""
-
-    @property
-    def videos(self) -> tuple[V, ...]:
-        """All of the split."""
-
-    @property
-    def name(self) -> str:
-        """For the record; it tells a part of the benchmark from the whole."""
-
-    @property
-    def official(self) -> bool:
-        """Whether this is the whole official split."""
-
-    def annotation_sha256(self) -> str:
-        """Return one hash over all annotations."""

@@ -88,7 +88,7 @@ def _strip(
         yours, floor = [*of_clip][:2]
         clip = max(of_clip[yours], key=lambda clip: abs(of_clip[yours][clip] - of_clip[floor][clip]))
         rows = {f"{name}: J&F {of_clip[name][clip]:.1f}": out / name / "davis" / "predictions" for name in of_clip}
-        (video,) = open_dataset(out / "data" / trial.drawn).choose([clip])
+        (video,) = open_dataset(out / "data" / trial.drawn).choose(names=[clip])
         write_strip(video, rows, out / "pictures" / "davis.png")
         about = f"on the clip where {yours} and {floor} differ most; the masks of the first frame are given"
         yield out / "pictures" / "davis.png", f"{trial.title}, {about}"

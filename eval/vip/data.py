@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.videos import VideoData, common_size, numbered_pictures, read_names, require_folders
+from eval.videos import VideoData, common_size, numbered_pictures, read_names, require_folders, require_modes
 from flsl.confusion import VOID
 from flsl.runtime.errors import UserError
-from flsl.runtime.images import read_header, read_mask
+from flsl.runtime.images import read_mask
 from flsl.runtime.marker import read_marker
 from flsl.runtime.names import safe_name
 
@@ -25,6 +25,7 @@ CLASSES = (
     "skirt", "torso-skin", "face", "right-arm", "left-arm", "right-leg", "left-leg", "right-shoe", "left-shoe",
 )  # fmt: skip
 MODES = ("P", "L")  # of masks, as Pillow names them
+KIND = f"palette or gray PNGs whose values are part ids, 0 to {len(CLASSES) - 1}, or {VOID} (void)"
 OFFICIAL = tuple(
     f"videos{number}"
     for number in (
@@ -110,6 +111,11 @@ def read_list(path: Path) -> list[str]:
     return names
 
 
+def find_pictures(root: Path, name: str) -> tuple[dict[int, Path], dict[int, Path]]:
+    """Return the frames and the masks of a video by number, in order. Raises UserError where two have one number."""
+    return numbered_pictures(root / FRAMES / name, "jpg"), numbered_pictures(root / MASKS / name, "png")
+
+
 def read_parts(path: Path) -> np.ndarray:
     """Read an annotation as part ids (`CLASSES`), (H, W) uint8, 255 where it is void.
 
@@ -128,8 +134,7 @@ def read_parts(path: Path) -> np.ndarray:
 
 def _open_video(root: Path, name: str, listed_in: Path, need_frames: bool) -> Video:
     """Find one video and check it."""
-    frames = numbered_pictures(root / FRAMES / name, "jpg")
-    masks = numbered_pictures(root / MASKS / name, "png")
+    frames, masks = find_pictures(root, name)
     hint = f"`python -m eval data verify vip {root}` lists all that is wrong."
     for folder, files, needed in ((FRAMES, frames, need_frames), (MASKS, masks, True)):
         if needed and not files:
@@ -146,12 +151,6 @@ def _open_video(root: Path, name: str, listed_in: Path, need_frames: bool) -> Vi
         raise UserError(
             f"{root / MASKS / name} has 1 annotation: the first one is given, so a video needs two or more."
         )
+    require_modes(masks.values(), MODES, KIND)
     size = common_size([*frames.values(), *masks.values()])
-    for path in masks.values():
-        mode = read_header(path)[1]
-        if mode not in MODES:
-            raise UserError(
-                f"{path} is a picture of mode {mode}. Expected is one byte a pixel that is the part's id, in a palette (P) or "
-                "gray (L) PNG; colors carry no ids."
-            )
     return Video(name, tuple(frames.values()), tuple(masks.values()), size)

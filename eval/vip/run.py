@@ -60,7 +60,6 @@ def _prepare(run: Run, data: Path, options: Options, *, need_frames: bool) -> tu
     dataset = open_vip(data, options.split, need_frames)
     evaluation = Evaluation(
         run,
-        "vip",
         PROTOCOLS,
         dataset,
         dataset.choose(options.limit),

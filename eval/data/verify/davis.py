@@ -2,27 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from eval.data.verify.files import Picture, read_all, read_picture
-from eval.data.verify.frames import Mask, check_frames, check_mask, read_mask
+from eval.data.verify.files import read_picture, read_videos
+from eval.data.verify.frames import Mask, Video, check_frames, check_mask, read_mask
 from eval.data.verify.report import Report, open_report
-from eval.davis.edition import FRAMES, MASKS, Edition, find_edition, numbered_files
+from eval.davis.edition import FRAMES, MASKS, Edition, find_edition, find_pictures
 from flsl.runtime.errors import UserError
-
-
-@dataclass
-class Sequence:
-    """One sequence: paths by frame number, and what they hold once they are read."""
-
-    name: str
-    split: str
-    frames: dict[int, Path]
-    masks: dict[int, Path]
-    pictures: dict[int, Picture] = field(default_factory=dict)
-    read_masks: dict[int, Mask] = field(default_factory=dict)
 
 
 def verify(root: Path, decode: bool = True) -> Report:
@@ -38,12 +25,7 @@ def verify(root: Path, decode: bool = True) -> Report:
         path = root / edition.lists / f"{split}.txt"
         if path.is_file():
             listed = [
-                Sequence(
-                    name,
-                    split,
-                    numbered_files(root / FRAMES / name, "jpg", numbers),
-                    numbered_files(root / MASKS / name, "png", numbers),
-                )
+                Video(name, split, *find_pictures(root, name, numbers))
                 for name, numbers in _read_list(report, edition, path, get)
             ]
             report.count(f"{split} sequences", len(listed), official.sequences)
@@ -56,20 +38,19 @@ def verify(root: Path, decode: bool = True) -> Report:
     if not sequences:
         report.problem(edition.lists, "no sequence is listed in val.txt or train.txt", get)
 
-    _read_files(sequences, edition, decode)
-    for sequence in sequences:
+    for sequence, masks in zip(sequences, _read_files(sequences, edition, decode)):
         if not sequence.frames:
             where = f"{FRAMES}/{sequence.name}"
             report.problem(where, f"no frames of this sequence, which {sequence.split}.txt lists", get)
             continue
         _check_numbers(report, sequence, get)
-        check_frames(report, ((sequence.frames[number], picture) for number, picture in sequence.pictures.items()), get)
-        _check_masks(report, edition, sequence, get)
+        check_frames(report, sequence.frames, sequence.pictures, get)
+        _check_masks(report, edition, sequence, masks, get)
     _judge(report, edition, sequences, get)
     return report
 
 
-def _judge(report: Report, edition: Edition, sequences: list[Sequence], get: str) -> None:
+def _judge(report: Report, edition: Edition, sequences: list[Video], get: str) -> None:
     """Decide whether this is the official val split (training needs none of DAVIS), and say what it lacks."""
     if report.marker:
         return
@@ -102,19 +83,16 @@ def _read_list(report: Report, edition: Edition, path: Path, get: str) -> Iterab
         return []
 
 
-def _read_files(sequences: list[Sequence], edition: Edition, decode: bool) -> None:
-    """Fill in what the frames and masks of all sequences hold."""
-    frames = [(s, number, path) for s in sequences for number, path in s.frames.items()]
-    read = read_all(partial(read_picture, decode=decode), [path for *_, path in frames], "frames")
-    for (sequence, number, _), picture in zip(frames, read):
-        sequence.pictures[number] = picture
-    masks = [(s, number, path) for s in sequences for number, path in s.masks.items() if number in s.frames]
-    read_masks = read_all(partial(read_mask, edition.read_truth), [path for *_, path in masks], "masks")
-    for (sequence, number, _), mask in zip(masks, read_masks):
-        sequence.read_masks[number] = mask
+def _read_files(sequences: list[Video], edition: Edition, decode: bool) -> list[dict[int, Mask]]:
+    """Fill in what the frames of all sequences are; returns by number what those masks of each hold that have a frame."""
+    read = read_videos(partial(read_picture, decode=decode), [sequence.frames for sequence in sequences], "frames")
+    for sequence, pictures in zip(sequences, read):
+        sequence.pictures = pictures
+    masks = [{number: path for number, path in s.masks.items() if number in s.frames} for s in sequences]
+    return read_videos(partial(read_mask, edition.read_truth), masks, "masks")
 
 
-def _check_numbers(report: Report, sequence: Sequence, get: str) -> None:
+def _check_numbers(report: Report, sequence: Video, get: str) -> None:
     """Find gaps in the numbering, and frames and masks without their counterpart."""
     first, last = min(sequence.frames), max(sequence.frames)
     if first:
@@ -130,13 +108,12 @@ def _check_numbers(report: Report, sequence: Sequence, get: str) -> None:
             report.problem(sequence.masks[number], "a mask without a frame", f"Delete it or add the frame. {get}")
 
 
-def _check_masks(report: Report, edition: Edition, sequence: Sequence, get: str) -> None:
+def _check_masks(report: Report, edition: Edition, sequence: Video, masks: dict[int, Mask], get: str) -> None:
     """Find masks that are unreadable, of another size than their frame, or with objects that the first one lacks."""
-    first = sequence.read_masks.get(min(sequence.frames))
-    kind = "gray PNGs of 0 and 255" if edition.one_object else "palette PNGs whose index is the object id"
-    for number, mask in sequence.read_masks.items():
+    first = masks.get(min(sequence.frames))
+    for number, mask in masks.items():
         path, picture = sequence.masks[number], sequence.pictures[number]
-        if not check_mask(report, path, mask, picture, kind, get):
+        if not check_mask(report, path, mask, picture, edition.kind, get):
             continue
         if mask is first and not mask.ids:
             report.problem(path, "no object in the first mask", f"The first mask names what to follow. {get}")

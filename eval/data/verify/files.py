@@ -1,6 +1,6 @@
 """Reading thousands of pictures in threads, with progress."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,3 +43,9 @@ def read_all(read: Callable[[Item], T], paths: Sequence[Item], what: str) -> lis
         blocks = (pool.map(read, paths[start : start + 4096]) for start in range(0, len(paths), 4096))
         results = (result for block in blocks for result in block)
         return list(tracked(results, f"reading {what}", len(paths)))
+
+
+def read_videos(read: Callable[[Path], T], videos: Sequence[Mapping[int, Path]], what: str) -> list[dict[int, T]]:
+    """Call `read` on the numbered files of all videos (`read_all`); returns the results of each video by number."""
+    results = iter(read_all(read, [path for files in videos for path in files.values()], what))
+    return [{number: next(results) for number in files} for files in videos]

@@ -1,8 +1,8 @@
 """What the frames and masks of one video must agree in: numbers without a gap, one size, masks as large as their frames."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,17 @@ from eval.data.verify.files import Picture
 from eval.data.verify.report import Report
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import ImageError
+
+
+@dataclass
+class Video:
+    """One video: the paths of its frames and masks by number, and what the frames are once they are read."""
+
+    name: str
+    split: str
+    frames: dict[int, Path]
+    masks: dict[int, Path]
+    pictures: dict[int, Picture] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,17 +55,19 @@ def check_numbers(report: Report, folder: Path, found: Collection[int], form: st
             report.problem(folder / form.format(number), "the frame is missing", get)
 
 
-def check_frames(report: Report, frames: Iterable[tuple[Path, Picture]], get: str) -> Picture | None:
+def check_frames(
+    report: Report, frames: Mapping[int, Path], pictures: Mapping[int, Picture], get: str
+) -> Picture | None:
     """Report unreadable frames and frames of another size than most; returns one of the size of most, if any is readable."""
-    frames = list(frames)
-    common = Counter(picture for _, picture in frames if not picture.error).most_common(1)
-    for path, picture in frames:
+    readable = Counter(picture for picture in pictures.values() if not picture.error)
+    common = max(readable, key=readable.__getitem__, default=None)
+    for number, picture in pictures.items():
         if picture.error:
-            report.problem(path, picture.error, f"Replace the frame. {get}")
-        elif picture != common[0][0]:
-            text = f"{picture.size} where most frames are {common[0][0].size}"
-            report.problem(path, text, f"All frames of a sequence have one size. {get}")
-    return common[0][0] if common else None
+            report.problem(frames[number], picture.error, f"Replace the frame. {get}")
+        elif common and picture != common:
+            text = f"{picture.size} where most frames are {common.size}"
+            report.problem(frames[number], text, f"All frames of a sequence have one size. {get}")
+    return common
 
 
 def check_mask(report: Report, path: Path, mask: Mask, frame: Picture, kind: str, get: str) -> bool:

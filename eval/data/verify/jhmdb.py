@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from eval.data.verify.files import read_all, read_picture
+from eval.data.verify.files import read_all, read_picture, read_videos
 from eval.data.verify.frames import check_frames, check_numbers
 from eval.data.verify.report import Report, open_report
 from eval.jhmdb.data import (
@@ -73,20 +73,16 @@ def _find_clips(report: Report, split: str) -> list[str]:
 def _check_clips(report: Report, names: list[str], decode: bool) -> int:
     """Read all frames and joints, reporting what is wrong with them; returns the number of annotated frames."""
     root = report.root
-    frames = {name: find_frames(root, name) for name in names}
-    flat = [(name, path) for name in names for path in frames[name].values()]
-    read = read_all(partial(read_picture, decode=decode), [path for _, path in flat], "frames")
-    pictures: dict[str, list] = {name: [] for name in names}
-    for (name, path), picture in zip(flat, read):
-        pictures[name].append((path, picture))
+    clips = [find_frames(root, name) for name in names]
+    read = read_videos(partial(read_picture, decode=decode), clips, "frames")
     positions = read_all(_read_positions, [positions_path(root, name) for name in names], "joints")
-    for name, joints in zip(names, positions):
-        check_numbers(report, root / FRAMES / name, frames[name], "{:05d}.png", GET)
-        check_frames(report, pictures[name], GET)
+    for name, frames, pictures, joints in zip(names, clips, read, positions):
+        check_numbers(report, root / FRAMES / name, frames, "{:05d}.png", GET)
+        check_frames(report, frames, pictures, GET)
         if joints.error:
             report.problem(positions_path(root, name), joints.error, GET)
-        elif 0 < len(frames[name]) < joints.frames:
-            text = f"joints of {joints.frames} frames, but the clip has {len(frames[name])}"
+        elif 0 < len(frames) < joints.frames:
+            text = f"joints of {joints.frames} frames, but the clip has {len(frames)}"
             report.problem(positions_path(root, name), text, GET)
     return sum(joints.frames for joints in positions)
 

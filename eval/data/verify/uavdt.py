@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.data.verify.files import Picture, read_all, read_picture
+from eval.data.verify.files import Picture, read_picture, read_videos
 from eval.data.verify.frames import check_frames, check_numbers
 from eval.data.verify.report import Report, open_report
 from eval.uavdt.files import Rows, check_ignore, check_whole, ignore_path, truth_of_rows, whole_path
@@ -75,14 +75,9 @@ def _find_frames(report: Report, name: str) -> dict[int, Path]:
 
 def _read_frames(report: Report, frames: dict[str, dict[int, Path]], decode: bool) -> dict[str, Picture]:
     """Read all frames, reporting unreadable ones and other sizes; returns a typical frame of each sequence."""
-    flat = [(name, path) for name, numbered in frames.items() for path in numbered.values()]
-    read = read_all(partial(read_picture, decode=decode), [path for _, path in flat], "frames")
-    typical = {}
-    for name in frames:
-        own = [(path, picture) for (owner, path), picture in zip(flat, read) if owner == name]
-        if common := check_frames(report, own, GET_FRAMES):
-            typical[name] = common
-    return typical
+    read = read_videos(partial(read_picture, decode=decode), list(frames.values()), "frames")
+    typical = {name: check_frames(report, frames[name], pictures, GET_FRAMES) for name, pictures in zip(frames, read)}
+    return {name: picture for name, picture in typical.items() if picture}
 
 
 def _check_truth(report: Report, name: str, frames: dict[int, Path] | None, picture: Picture | None) -> Rows:

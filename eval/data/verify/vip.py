@@ -1,30 +1,15 @@
 """Check a copy of VIP: lists, frames and their masks, sizes, part ids."""
 
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from eval.data.verify.files import Picture, read_all, read_picture
-from eval.data.verify.frames import check_frames, check_mask, read_mask
+from eval.data.verify.files import Picture, read_picture, read_videos
+from eval.data.verify.frames import Video, check_frames, check_mask, read_mask
 from eval.data.verify.report import Report, open_report
-from eval.videos import numbered_pictures
-from eval.vip.data import ARCHIVE, CLASSES, FRAMES, LISTS, MASKS, OFFICIAL, read_list, read_parts
-from flsl.confusion import VOID
+from eval.vip.data import ARCHIVE, FRAMES, KIND, LISTS, MASKS, OFFICIAL, find_pictures, read_list, read_parts
 from flsl.runtime.errors import UserError
 
 GET = f"Get {ARCHIVE} and unpack it again."
-KIND = f"palette or gray PNGs whose values are part ids, 0 to {len(CLASSES) - 1}, or {VOID} (void)"
-
-
-@dataclass
-class Found:
-    """One video: paths by frame number, and what the frames are once they are read."""
-
-    name: str
-    split: str
-    frames: dict[int, Path]
-    masks: dict[int, Path]
-    pictures: dict[int, Picture] = field(default_factory=dict)
 
 
 def verify(root: Path, decode: bool = True) -> Report:
@@ -47,7 +32,7 @@ def verify(root: Path, decode: bool = True) -> Report:
     return report
 
 
-def _find_videos(report: Report, split: str) -> list[Found]:
+def _find_videos(report: Report, split: str) -> list[Video]:
     """Return the videos of a list, those of the train split only where it has any file of them."""
     path = report.root / LISTS / f"{split}_videos.txt"
     if not path.is_file():
@@ -72,33 +57,27 @@ def _find_videos(report: Report, split: str) -> list[Found]:
     return videos
 
 
-def _find_video(report: Report, name: str, split: str) -> Found | None:
+def _find_video(report: Report, name: str, split: str) -> Video | None:
     """Return one video, None where a number stands for two of its files, which is reported."""
     try:
-        frames, masks = (
-            numbered_pictures(report.root / folder / name, suffix)
-            for folder, suffix in ((FRAMES, "jpg"), (MASKS, "png"))
-        )
+        return Video(name, split, *find_pictures(report.root, name))
     except UserError as error:
         report.problem(name, str(error), GET)
         return None
-    return Found(name, split, frames, masks)
 
 
-def _read_frames(report: Report, videos: list[Found], decode: bool) -> None:
+def _read_frames(report: Report, videos: list[Video], decode: bool) -> None:
     """Read all frames, reporting what is wrong with them, and which of them or of their masks are missing."""
-    flat = [(video, number, path) for video in videos for number, path in video.frames.items()]
-    read = read_all(partial(read_picture, decode=decode), [path for *_, path in flat], "frames")
-    for (video, number, _), picture in zip(flat, read):
-        video.pictures[number] = picture
-    for video in videos:
+    read = read_videos(partial(read_picture, decode=decode), [video.frames for video in videos], "frames")
+    for video, pictures in zip(videos, read):
+        video.pictures = pictures
         for folder, files in ((FRAMES, video.frames), (MASKS, video.masks)):
             if not files:
                 kind = "frames" if folder == FRAMES else "masks"
                 report.problem(
                     f"{folder}/{video.name}", f"no {kind} of this video, which {video.split}_videos.txt lists", GET
                 )
-        check_frames(report, ((video.frames[number], picture) for number, picture in video.pictures.items()), GET)
+        check_frames(report, video.frames, pictures, GET)
         if not video.frames or not video.masks:
             continue
         for number in sorted(video.frames.keys() - video.masks.keys()):
@@ -109,9 +88,10 @@ def _read_frames(report: Report, videos: list[Found], decode: bool) -> None:
             report.problem(video.masks[min(video.masks)], "the only mask of its video, which needs two or more", GET)
 
 
-def _check_masks(report: Report, videos: list[Found]) -> None:
+def _check_masks(report: Report, videos: list[Video]) -> None:
     """Read all masks, reporting unreadable ones, other ids and other sizes than their frames have."""
-    flat = [(video.pictures.get(number), path) for video in videos for number, path in video.masks.items()]
-    read = read_all(partial(read_mask, read_parts), [path for _, path in flat], "masks")
-    for (picture, path), mask in zip(flat, read):
-        check_mask(report, path, mask, picture or Picture(error="missing"), KIND, GET)
+    read = read_videos(partial(read_mask, read_parts), [video.masks for video in videos], "masks")
+    for video, masks in zip(videos, read):
+        for number, mask in masks.items():
+            picture = video.pictures.get(number, Picture(error="missing"))
+            check_mask(report, video.masks[number], mask, picture, KIND, GET)
