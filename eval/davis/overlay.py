@@ -7,23 +7,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from eval.davis.dataset import Video
 from eval.davis.scoring import VideoScore
-from eval.propagation.sheet import (
-    BACKGROUND,
-    CELL,
-    INK,
-    TEXT,
-    Cell,
-    Row,
-    cell_size,
-    color_of,
-    moments,
-    paint,
-    write_sheet,
-)
+from eval.propagation.sheet import Cell, Row, cell_size, color_of, moments, paint, read_shown, write_sheet
 from flsl.runtime.files import write_atomic
 from flsl.runtime.images import read_bgr
 
@@ -92,15 +80,11 @@ def write_strip(video: Video, predictions: Mapping[str, Path], path: Path) -> No
         for text, folder in predictions.items()
     } | {"ground truth": truths}
     size = cell_size((len(frames[0]), frames[0].shape[1]))
-    height = size[1] + TEXT + 8
-    sheet = Image.new("RGB", (len(shown) * (CELL + 6) + 6, len(rows) * height + 4), BACKGROUND)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=TEXT - 2)
-    for row, (text, masks) in enumerate(rows.items()):
-        pen.text((6, row * height + 2), text, INK, font=font)
-        for column, (frame, labels) in enumerate(zip(frames, masks)):
-            picture = Image.fromarray(paint(frame, labels[part], size))
-            sheet.paste(picture, (6 + column * (CELL + 6), row * height + TEXT + 4))
-    write_atomic(path, lambda temporary: sheet.quantize(128).save(temporary, "PNG", optimize=True))
+    drawn = []
+    for text, masks in rows.items():
+        cells = tuple(Cell((paint(frame, labels[part], size),)) for frame, labels in zip(frames, masks))
+        drawn.append(Row(text, cells))
+    write_sheet(drawn, "", path, colors=128)
 
 
 def _around(objects: np.ndarray) -> tuple[slice, slice]:
@@ -137,5 +121,4 @@ def _paint(
     video: Video, index: int, labels: np.ndarray, size: tuple[int, int], number: int | None = None
 ) -> np.ndarray:
     """Return a frame of the given (width, height) with the objects, or one of them, painted over it: (H, W, 3) RGB."""
-    frame = read_bgr(video.frames[index]) if video.frames else np.full((*labels.shape, 3), 96, np.uint8)
-    return paint(frame, labels, size, number)
+    return paint(read_shown(video.frames, index, video.size), labels, size, number)

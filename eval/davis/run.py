@@ -14,7 +14,7 @@ from eval.davis.protocols import PROTOCOLS
 from eval.davis.scoring import VideoScore, global_score, global_scores, score_videos, sums_over_objects, write_objects
 from eval.progress import tracked
 from eval.propagation import options as propagation
-from eval.propagation.evaluation import PREDICTIONS, Evaluation, Finish, Predicted
+from eval.propagation.evaluation import PREDICTIONS, Evaluation, Predicted
 from eval.protocol import find_protocol
 from eval.run import AnyEncoder, Run
 from flsl.runtime.schema import section
@@ -44,10 +44,10 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
         UserError: data or checkpoint cannot be used, or `run.out` holds another run.
     """
     find_protocol(options.protocol, PROTOCOLS)  # a misspelt one is said before the data are read
-    evaluation, finish = _prepare(run, data, options, need_frames=True)
+    evaluation = _prepare(run, data, options, need_frames=True)
     from eval.propagation.segment import segment_video  # torch takes seconds
 
-    return evaluation.predict(encoder, options, segment_video, finish, extras=options.overlay)
+    return evaluation.predict(encoder, segment_video, extras=options.overlay)
 
 
 def score(predictions: Path | None, encoder: "AnyEncoder | None", data: Path, run: Run, options: Options) -> Record:
@@ -57,26 +57,26 @@ def score(predictions: Path | None, encoder: "AnyEncoder | None", data: Path, ru
         UserError: data or masks are missing or malformed.
     """
     predictions = run.saved(predictions, PREDICTIONS, "one folder of PNGs a sequence")
-    evaluation, finish = _prepare(run, data, options, need_frames=False)
-    return evaluation.score(predictions, encoder, options, OUTSIDE_PROTOCOL, finish)
+    return _prepare(run, data, options, need_frames=False).score_saved(predictions, encoder, OUTSIDE_PROTOCOL)
 
 
-def _prepare(run: Run, data: Path, options: Options, *, need_frames: bool) -> tuple[Evaluation[Video], Finish]:
-    """Open the data; returns the run on the chosen videos, and what scores its masks."""
+def _prepare(run: Run, data: Path, options: Options, *, need_frames: bool) -> Evaluation[Video]:
+    """Open the data; returns the run on the chosen videos."""
     dataset = open_dataset(data, options.split, need_frames)
-    evaluation = Evaluation(
+    return Evaluation(
         run,
+        options,
         PROTOCOLS,
         dataset,
         dataset.choose(options.limit, options.videos),
         files=lambda video: [mask.name for mask in (video.masks if need_frames else video.scored_masks)],
         what="masks",
         outputs=TABLES,
+        score=partial(_score, options),
     )
-    return evaluation, partial(_score, evaluation, options)
 
 
-def _score(evaluation: Evaluation[Video], options: Options, predicted: Predicted) -> Record:
+def _score(options: Options, evaluation: Evaluation[Video], predicted: Predicted) -> Record:
     """Score masks; write objects.csv, overlay.png (more with `overlay`) and the record."""
     run, videos, masks = evaluation.run, evaluation.videos, predicted.folder
     with run.watch.phase("metrics"):

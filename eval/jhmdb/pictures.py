@@ -7,17 +7,16 @@ import cv2
 import numpy as np
 
 from eval.jhmdb.data import LIMBS, Clip
-from eval.propagation.sheet import Cell, Row, cell_size, color_of, moments, write_sheet
-from flsl.runtime.images import read_bgr
+from eval.propagation.sheet import Cell, Row, cell_size, color_of, moments, read_shown, write_sheet
 
 
 def write_pictures(
     clips: Sequence[Clip], poses: Mapping[str, np.ndarray], scores: Mapping[str, float], title: str, path: Path
 ) -> None:
-    """Write a sheet of clips in the order given.
+    """Write a sheet of clips: prediction above ground truth.
 
     Args:
-        clips: with frames, or on gray without.
+        clips: from worst to best; without frames they are drawn on gray.
         poses: by name of the clip, (frames, 15, 2) in pixels.
         scores: PCK@0.1 in percent by name, of those that have one.
         title: above.
@@ -31,20 +30,19 @@ def write_pictures(
             cells.append(Cell(tuple(pictures), f"frame {index + 1}"))
         said = f"PCK@0.1 {scores[clip.name]:.1f}" if clip.name in scores else "no joint is followed"
         rows.append(Row(f"{clip.name}: {said}", tuple(cells)))
-    write_sheet(rows, f"{title}: prediction above, ground truth below", path)
+    write_sheet(rows, f"{title}, worst first: prediction above, ground truth below", path)
 
 
 def _draw(clip: Clip, index: int, joints: np.ndarray) -> np.ndarray:
     """Return a frame in the size of a cell with a skeleton, (H, W, 3) RGB; limbs of lost joints are left out."""
-    if clip.frames:
-        size = clip.size
-        frame = read_bgr(clip.frames[index])
-    else:
-        size = tuple(np.maximum(clip.joints.max(axis=(0, 1))[::-1].astype(int) + 20, 40).tolist())
-        frame = np.full((*size, 3), 96, np.uint8)
-    width, height = cell_size((size[0], size[1]))
+    size = clip.size
+    if not clip.frames:  # nothing tells how large they are: the joints shall have room
+        right, bottom = np.maximum(clip.joints.max(axis=(0, 1)).astype(int) + 20, 40).tolist()
+        size = (bottom, right)
+    width, height = cell_size(size)
+    frame = read_shown(clip.frames, index, size)
     picture = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)[:, :, ::-1].copy()
-    places = np.clip(joints * (width / size[1], height / size[0]), -1e4, 1e4)
+    places = np.clip(joints * (width / size[1], height / size[0]), -1e4, 1e4)  # (15, 2)
     for number, ends in enumerate(LIMBS):
         if np.isfinite(places[list(ends)]).all():
             start, end = (tuple(places[joint].round().astype(int).tolist()) for joint in ends)

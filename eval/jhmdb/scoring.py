@@ -13,7 +13,7 @@ _LOW, _HIGH = 1e6, -1.0
 
 @dataclass(frozen=True)
 class Counts:
-    """Of one clip: how many joints are right within each of SHARES (15, shares), and how many were judged (15,)."""
+    """How many of the joints are right within each of SHARES (15, shares), and how many were judged (15,)."""
 
     right: np.ndarray
     judged: np.ndarray
@@ -33,15 +33,20 @@ def count(truth: np.ndarray, poses: np.ndarray) -> Counts:
         truth: (frames, 15, 2) in pixels.
         poses: (frames, 15, 2) in the same pixels.
     """
-    found = ~np.isnan(poses).any(axis=2)
-    low = np.where(found[..., None], truth, _LOW).min(axis=1)
+    found = ~np.isnan(poses).any(axis=2)  # (frames, 15)
+    low = np.where(found[..., None], truth, _LOW).min(axis=1)  # (frames, 2)
     high = np.where(found[..., None], truth, _HIGH).max(axis=1).clip(min=_HIGH)
-    size = SIZE * np.linalg.norm(high - low, axis=1)
+    size = SIZE * np.linalg.norm(high - low, axis=1)  # (frames,)
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = np.linalg.norm(poses - truth, axis=2) / size[:, None]  # NaN for a person of no size: not right
     judged = found[1:]
     right = [(judged & (distance[1:] <= share)).sum(axis=0) for share in SHARES]
     return Counts(np.stack(right, axis=1), judged.sum(axis=0))
+
+
+def total_of(counts: Sequence[Counts]) -> Counts:
+    """Return the counts of all clips together."""
+    return Counts(np.sum([one.right for one in counts], axis=0), np.sum([one.judged for one in counts], axis=0))
 
 
 def pck(counts: Sequence[Counts]) -> np.ndarray:
@@ -51,7 +56,7 @@ def pck(counts: Sequence[Counts]) -> np.ndarray:
 
 def pck_of(rows: np.ndarray) -> np.ndarray:
     """Return the same from rows of `Counts.rows`, (clips, ...). Joints that were never judged are left out of the mean."""
-    summed = rows.sum(axis=0).reshape(-1, 1 + len(SHARES))
+    summed = rows.sum(axis=0).reshape(-1, 1 + len(SHARES))  # (15, 1 + shares)
     judged = summed[:, :1]
     if not judged.any():
         return np.full(len(SHARES), np.nan)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from eval.predictor import Predictor, claim_scoring, load_predictor, predictor
 from eval.propagation.options import Options
@@ -16,6 +16,9 @@ from flsl.runtime.config import dump_config
 from flsl.runtime.files import digest_of_files, write_text
 from results import record
 from results.record import Interval, Record
+
+if TYPE_CHECKING:  # torch takes seconds
+    from eval.propagation.workers import Task
 
 PREDICTIONS, CONFIG = "predictions", "config.py"
 V = TypeVar("V", bound=Video)
@@ -30,8 +33,10 @@ class Predicted:
     model: Predictor
     config: dict[str, Any]
 
-
-Finish = Callable[[Predicted], Record]
+    @property
+    def title(self) -> str:
+        """Of pictures: who made them, by which protocol."""
+        return f"{self.model.model['name']}, {self.protocol}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,32 +45,32 @@ class Evaluation(Generic[V]):
 
     Attributes:
         run: its output folder and record.
+        options: of the run.
         protocols: by name.
         dataset: the split.
         videos: those that are evaluated.
         files: names of a video's predictions in its folder.
         what: they are, in the plural.
         outputs: names of what scoring writes besides the record.
+        score: scores all predictions; it returns the record by `finish`.
     """
 
     run: Run
+    options: Options
     protocols: Mapping[str, Protocol]
     dataset: VideoData[V]
     videos: Sequence[V]
     files: Callable[[V], Iterable[str]]
     what: str
     outputs: Sequence[str]
+    score: "Callable[[Evaluation[V], Predicted], Record]"
 
-    def predict(
-        self, encoder: AnyEncoder, options: Options, task: Callable[..., None], finish: Finish, *, extras: bool = False
-    ) -> Record:
-        """Predict what is still to do, then `finish`.
+    def predict(self, encoder: AnyEncoder, task: "Task", *, extras: bool = False) -> Record:
+        """Predict what is still to do, then score.
 
         Args:
             encoder: a checkpoint's name, or an encoder in memory.
-            options: of the run.
-            task: writes the predictions of one video, see `eval.propagation.workers`.
-            finish: scores all predictions and returns the record.
+            task: writes the predictions of one video.
             extras: whether more is written than a plain run writes.
 
         Raises:
@@ -73,7 +78,7 @@ class Evaluation(Generic[V]):
         """
         from eval.propagation.workers import follow_videos  # torch takes seconds
 
-        protocol = find_protocol(options.protocol, self.protocols)
+        options, protocol = self.options, find_protocol(self.options.protocol, self.protocols)
         loaded, model = load_predictor(self.run, encoder, self.run.choose_device())
         config = {"protocol": dataclasses.asdict(protocol), "split": options.split, "precision": options.precision}
         identity = {"encoder": model.identity, **config, "data": self._data(frames=True)}
@@ -95,31 +100,29 @@ class Evaluation(Generic[V]):
                 watch=self.run.watch,
             )
             model.warnings.extend(self._caveats(protocol, loaded.encoder.patch_size, options.precision))
-            return finish(Predicted(predictions, protocol.key(self.dataset.benchmark), model, config))
+            return self.score(self, Predicted(predictions, protocol.key(self.dataset.benchmark), model, config))
 
-    def score(
-        self, predictions: Path, encoder: "AnyEncoder | None", options: Options, outside: str, finish: Finish
-    ) -> Record:
-        """Score predictions, anyone's.
+    def score_saved(self, predictions: Path, encoder: "AnyEncoder | None", outside: str) -> Record:
+        """Score predictions that are there, anyone's.
 
         Protocol and constants are those of the run that made them, if this program did; else `options.protocol` where an
         encoder is named, and otherwise `outside`, which says that only the metric is known.
         """
         paths = [predictions / video.name / name for video in self.videos for name in self.files(video)]
         model = predictor(self.run, encoder, predictions, paths, "method")
-        name, config = outside, {"split": options.split, "predictions": str(predictions)}
+        name, config = outside, {"split": self.options.split, "predictions": str(predictions)}
         if model.record is not None:
             # The benchmark is that of the data: masks of DAVIS 2017's frames may be scored on 2016's annotations.
             name, config = model.record.protocol.partition("/")[2], model.record.config
         elif encoder is not None:
-            protocol = find_protocol(options.protocol, self.protocols)
+            protocol = find_protocol(self.options.protocol, self.protocols)
             name = f"{protocol.name}@{protocol.version}"
         identity = {"data": self._data(frames=False)}
         outputs = [CONFIG, *self.outputs]
         with claim_scoring(self.run, predictions, model, identity, part=self._part(), outputs=outputs):
             if not (self.run.out / CONFIG).is_file():
                 write_text(self.run.out / CONFIG, dump_config(config))
-            return finish(Predicted(predictions, f"{self.dataset.benchmark}/{name}", model, config))
+            return self.score(self, Predicted(predictions, f"{self.dataset.benchmark}/{name}", model, config))
 
     def finish(
         self,

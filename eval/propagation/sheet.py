@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from flsl.runtime.files import write_atomic
+from flsl.runtime.images import read_bgr
 
+T = TypeVar("T")
 COLORS = np.array(
     [
         (0, 0, 0), (255, 70, 60), (60, 200, 90), (70, 130, 255), (255, 190, 30), (200, 80, 255),
@@ -20,13 +23,14 @@ COLORS = np.array(
 CELL = 216  # width of a picture in pixels
 MOMENTS = 5  # pictures a row, of as many different frames
 FEWEST = 3  # columns that the title takes
+SHOWN = 3  # videos of a sheet that are worst, and that are best
 TEXT = 17
-BACKGROUND, INK = (250, 250, 250), (30, 30, 30)
+BACKGROUND, INK, GRAY = (250, 250, 250), (30, 30, 30), 96
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One moment: pictures (H, W, 3) uint8 RGB of one size, `CELL` wide, below each other, and a line below them."""
+    """One moment: pictures (H, W, 3) uint8 RGB of one size, `CELL` wide, below each other, and a line below them, if any."""
 
     pictures: tuple[np.ndarray, ...]
     text: str = ""
@@ -43,16 +47,18 @@ class Row:
     @property
     def height(self) -> int:
         """Pixels that it takes on the sheet."""
-        return sum(len(picture) + 2 for picture in self.cells[0].pictures) + 2 * TEXT + 8
+        below = TEXT + 2 if any(cell.text for cell in self.cells) else 0
+        return sum(len(picture) + 2 for picture in self.cells[0].pictures) + TEXT + 6 + below
 
 
-def write_sheet(rows: Sequence[Row], title: str, path: Path) -> None:
-    """Write rows below each other under a title (PNG)."""
-    columns = max(FEWEST, *(len(row.cells) for row in rows))
-    sheet = Image.new("RGB", (columns * (CELL + 6) + 6, sum(row.height for row in rows) + 2 * TEXT), BACKGROUND)
+def write_sheet(rows: Sequence[Row], title: str, path: Path, colors: int | None = None) -> None:
+    """Write rows below each other (PNG), under a title unless it is empty; only so many `colors` make the file small."""
+    columns = max([FEWEST if title else 1, *(len(row.cells) for row in rows)])
+    top, margin = (2 * TEXT, 0) if title else (2, 2)
+    height = top + sum(row.height for row in rows) + margin
+    sheet = Image.new("RGB", (columns * (CELL + 6) + 6, height), BACKGROUND)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=TEXT - 2)
     pen.text((6, 4), title, INK, font=font)
-    top = 2 * TEXT
     for row in rows:
         if row.color is not None:
             pen.rectangle((6, top + 2, 16, top + 12), fill=row.color)
@@ -64,12 +70,23 @@ def write_sheet(rows: Sequence[Row], title: str, path: Path) -> None:
                 below += len(picture) + 2
             pen.text((left, below), cell.text, INK, font=font)
         top += row.height
-    write_atomic(path, sheet.save)
+    drawn = sheet if colors is None else sheet.quantize(colors)
+    write_atomic(path, lambda temporary: drawn.save(temporary, "PNG", optimize=colors is not None))
+
+
+def worst_and_best(ranked: Sequence[T]) -> list[T]:
+    """Return what a sheet shows of videos from the worst to the best: both ends, all of them where they are few."""
+    return list(ranked) if len(ranked) <= 2 * SHOWN else [*ranked[:SHOWN], *ranked[-SHOWN:]]
 
 
 def moments(frames: int) -> list[int]:
     """Return frames over the whole length, each once: fewer than MOMENTS where there are fewer."""
     return np.linspace(0, frames - 1, min(frames, MOMENTS)).round().astype(int).tolist()
+
+
+def read_shown(frames: Sequence[Path], index: int, size: tuple[int, int]) -> np.ndarray:
+    """Return a frame (H, W, 3) uint8 BGR; where there are annotations alone, plain gray of a size (height, width)."""
+    return read_bgr(frames[index]) if frames else np.full((*size, 3), GRAY, np.uint8)
 
 
 def cell_size(size: tuple[int, int]) -> tuple[int, int]:

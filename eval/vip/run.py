@@ -8,7 +8,8 @@ from pathlib import Path
 
 from eval.metrics.segmentation import class_rows
 from eval.propagation import options as propagation
-from eval.propagation.evaluation import PREDICTIONS, Evaluation, Finish, Predicted
+from eval.propagation.evaluation import PREDICTIONS, Evaluation, Predicted
+from eval.propagation.sheet import worst_and_best
 from eval.protocol import find_protocol
 from eval.run import AnyEncoder, Run
 from eval.table import write_table
@@ -21,7 +22,6 @@ from results.record import Record
 
 TABLE, SHEET = "parts.csv", "sheet.png"
 OUTSIDE_PROTOCOL = "parts@1"  # of masks whose method is not ours: only the metric is known
-SHOWN = 3  # videos of the picture that are worst, and that are best
 
 
 @section
@@ -38,10 +38,10 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
         UserError: data or checkpoint cannot be used, or `run.out` holds another run.
     """
     find_protocol(options.protocol, PROTOCOLS)  # a misspelt one is said before the data are read
-    evaluation, finish = _prepare(run, data, options, need_frames=True)
+    evaluation = _prepare(run, data, options, need_frames=True)
     from eval.propagation.segment import segment_video  # torch takes seconds
 
-    return evaluation.predict(encoder, options, segment_video, finish)
+    return evaluation.predict(encoder, segment_video)
 
 
 def score(predictions: Path | None, encoder: "AnyEncoder | None", data: Path, run: Run, options: Options) -> Record:
@@ -51,23 +51,23 @@ def score(predictions: Path | None, encoder: "AnyEncoder | None", data: Path, ru
         UserError: data or masks are missing or malformed.
     """
     predictions = run.saved(predictions, PREDICTIONS, "one folder of PNGs a video")
-    evaluation, finish = _prepare(run, data, options, need_frames=False)
-    return evaluation.score(predictions, encoder, options, OUTSIDE_PROTOCOL, finish)
+    return _prepare(run, data, options, need_frames=False).score_saved(predictions, encoder, OUTSIDE_PROTOCOL)
 
 
-def _prepare(run: Run, data: Path, options: Options, *, need_frames: bool) -> tuple[Evaluation[Video], Finish]:
-    """Open the data; returns the run on the chosen videos, and what scores its masks."""
+def _prepare(run: Run, data: Path, options: Options, *, need_frames: bool) -> Evaluation[Video]:
+    """Open the data; returns the run on the chosen videos."""
     dataset = open_vip(data, options.split, need_frames)
-    evaluation = Evaluation(
+    return Evaluation(
         run,
+        options,
         PROTOCOLS,
         dataset,
         dataset.choose(options.limit),
         files=lambda video: [mask.name for mask in video.masks],
         what="masks",
         outputs=(TABLE, SHEET),
+        score=_score,
     )
-    return evaluation, partial(_score, evaluation)
 
 
 def _score(evaluation: Evaluation[Video], predicted: Predicted) -> Record:
@@ -78,17 +78,15 @@ def _score(evaluation: Evaluation[Video], predicted: Predicted) -> Record:
         scores = score_videos(videos, predicted.folder)
         total, interval = scores.total(), scores.interval(statistic, seed=run.seed)
     write_table(run.out / TABLE, class_rows(total, CLASSES))
-    of_videos = {name: scores.image_score(number) for number, name in enumerate(scores.names)}
-    per_item = {name: {"mIoU": score} for name, score in of_videos.items() if score is not None}
+    of_videos = ((name, scores.image_score(number)) for number, name in enumerate(scores.names))
+    scored = {name: score for name, score in of_videos if score is not None}
     with run.watch.phase("pictures"):
-        ranked = sorted((video for video in videos if video.name in per_item), key=lambda v: per_item[v.name]["mIoU"])
-        shown = ranked if len(ranked) <= 2 * SHOWN else ranked[:SHOWN] + ranked[-SHOWN:]
-        title = f"{predicted.model.model['name']}, {predicted.protocol}, worst first"
-        write_pictures(shown, predicted.folder, scores, title, run.out / SHEET)
+        ranked = sorted((video for video in videos if video.name in scored), key=lambda video: scored[video.name])
+        write_pictures(worst_and_best(ranked), predicted.folder, scored, predicted.title, run.out / SHEET)
     return evaluation.finish(
         predicted,
         values={"mIoU": statistic(total)},
         intervals={"mIoU": interval},
-        per_item=per_item,
+        per_item={name: {"mIoU": score} for name, score in scored.items()},
         files={"parts": TABLE, "sheet": SHEET},
     )

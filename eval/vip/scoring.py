@@ -1,17 +1,17 @@
 """Score predicted parts: mIoU of every video and of all, and a picture of the worst and best."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from eval.metrics.segmentation import ImageConfusions
 from eval.progress import tracked
-from eval.propagation.sheet import Cell, Row, cell_size, moments, paint, write_sheet
+from eval.propagation.sheet import Cell, Row, cell_size, moments, paint, read_shown, write_sheet
 from eval.vip.data import CLASSES, Video, read_parts
 from flsl.confusion import VOID, confusion
 from flsl.runtime.errors import UserError
-from flsl.runtime.images import read_bgr, read_mask
+from flsl.runtime.images import read_mask
 
 
 def score_videos(videos: Sequence[Video], predictions: Path) -> ImageConfusions:
@@ -46,18 +46,18 @@ def read_prediction(video: Video, annotation: Path, predictions: Path) -> np.nda
     return mask
 
 
-def write_pictures(videos: Sequence[Video], predictions: Path, scores: ImageConfusions, title: str, path: Path) -> None:
-    """Write a sheet of videos, given from worst to best: prediction above ground truth."""
+def write_pictures(
+    videos: Sequence[Video], predictions: Path, scores: Mapping[str, float], title: str, path: Path
+) -> None:
+    """Write a sheet of videos, given from worst to best: prediction above ground truth; `scores` are theirs by name."""
     rows = []
     for video in videos:
         cells = []
         for index in moments(len(video.masks)):
             annotation = video.masks[index]
             truth, size = read_parts(annotation), cell_size(video.size)
-            frame = read_bgr(video.frames[index]) if video.frames else np.full((*video.size, 3), 96, np.uint8)
+            frame = read_shown(video.frames, index, video.size)
             both = read_prediction(video, annotation, predictions), np.where(truth == VOID, np.uint8(0), truth)
             cells.append(Cell(tuple(paint(frame, parts, size) for parts in both), annotation.stem))
-        score = scores.image_score(scores.names.index(video.name))
-        said = "nothing to score" if score is None else f"mIoU over its own parts {score:.1f}"
-        rows.append(Row(f"{video.name}: {said}", tuple(cells)))
-    write_sheet(rows, f"{title}: prediction above, ground truth below", path)
+        rows.append(Row(f"{video.name}: mIoU over its own parts {scores[video.name]:.1f}", tuple(cells)))
+    write_sheet(rows, f"{title}, worst first: prediction above, ground truth below", path)

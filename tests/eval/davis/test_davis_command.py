@@ -15,7 +15,7 @@ from PIL import Image
 from eval.__main__ import main
 from eval.davis.dataset import open_dataset
 from eval.davis.edition import DAVIS_2017
-from eval.davis.overlay import CELL
+from eval.propagation.sheet import CELL
 from results.store import read_record
 
 CHECKPOINT = "random:vit_micro/16"
