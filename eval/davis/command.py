@@ -8,7 +8,8 @@ The data are the official layout: ImageSets/2017/val.txt, JPEGImages/480p/<seque
 Annotations/480p/<sequence>/00000.png. DAVIS 2016 is known by its lists (ImageSets/480p/val.txt); its masks are 0 and 255,
 and its results davis2016/<protocol>.
 
---out receives the masks (predictions/<sequence>/00000.png), the table over objects (objects.csv), a picture (overlay.png) and record.json. A run that was interrupted goes on at the next sequence.
+--out receives the masks (predictions/<sequence>/00000.png), the table over objects (objects.csv), a picture (overlay.png)
+and record.json. A run that was interrupted goes on at the next sequence.
 
 --score-only scores saved masks, anyone's: one folder per sequence, palette PNGs whose index is the object's id.
 

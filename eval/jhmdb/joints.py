@@ -26,7 +26,7 @@ def joint_labels(joints: np.ndarray, size: tuple[int, int], frame: tuple[int, in
     patch = frame[0] // grid[0]
     for bell, (x, y) in zip(maps, joints):
         _stamp(bell, x * float(frame[1]) / float(size[1]) / patch, y * float(frame[0]) / float(size[0]) / patch)
-    labels = torch.from_numpy(maps).float().permute(1, 2, 0)
+    labels = torch.from_numpy(maps).float().permute(1, 2, 0)  # (h, w, joints)
     return torch.cat([(labels.sum(dim=-1, keepdim=True) == 0).float(), labels], dim=-1)
 
 
@@ -49,9 +49,10 @@ def joint_places(labels: Tensor, size: tuple[int, int], tokens: int) -> np.ndarr
     A joint is at the mean of its `tokens` highest tokens, weighted by their labels; NaN where it has none.
     """
     height, width = labels.shape[:2]
-    flat = labels[..., 1:].flatten(0, 1)
-    values, chosen = flat.topk(min(tokens, len(flat)), dim=0)
+    flat = labels[..., 1:].flatten(0, 1)  # (h w, joints)
+    values, chosen = flat.topk(min(tokens, len(flat)), dim=0)  # (tokens, joints)
     values = values / values.sum(dim=0)
-    places = torch.stack([(chosen % width * values).sum(dim=0), (chosen // width * values).sum(dim=0)], dim=1)
+    x, y = (chosen % width * values).sum(dim=0), (chosen // width * values).sum(dim=0)
+    places = torch.stack([x, y], dim=1)  # (joints, 2)
     places[flat.sum(dim=0) == 0] = torch.nan
     return places.cpu().double().numpy() / (width, height) * (size[1], size[0])

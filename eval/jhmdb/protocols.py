@@ -7,7 +7,7 @@ from eval.propagation.protocol import CROPMAE, VIDEOWALK, Exactly, Protocol
 
 @dataclass(frozen=True)
 class PoseProtocol(Protocol):
-    """Constants of following joints; `tokens` is of how many tokens, the joint's likeliest, its place is the mean."""
+    """Constants of following joints: a joint's place is the mean of its `tokens` likeliest tokens."""
 
     tokens: int = 5
 

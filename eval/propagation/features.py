@@ -35,7 +35,7 @@ def encode(encoder: Encoder, images: Tensor, bfloat16: bool = False, what: str =
     Raises UserError if they are not finite, naming `what` the images are.
     """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
-        (maps,) = encoder.feature_maps(images)
+        (maps,) = encoder.feature_maps(images)  # (B, D, h, w)
         require_finite(maps, encoder, images, what)
     return normalize(maps.float().permute(0, 2, 3, 1)).contiguous()
 
@@ -53,11 +53,19 @@ def encode_ahead(
 ) -> Iterator[Iterator[Tensor]]:
     """Give an iterator over the normalized features (h, w, D) float32 of each frame, in order.
 
-    `size` is the height and width of the frames as they are on disk.
-
     On a CPU every core encodes a frame of its own, which keeps all of them busy without waiting for each other; while
     the context lasts, torch uses one core for each operation. On a GPU, or where `in_batches` says so, frames are encoded
     in batches.
+
+    Args:
+        encoder: in eval mode, on `device`.
+        frames: files.
+        size: their height and width as they are on disk.
+        protocol: the constants.
+        device: where to compute.
+        bfloat16: encode in bfloat16.
+        watch: gets the seconds of the phases decoding and encoder.
+        in_batches: None: by the device.
 
     Raises:
         UserError: from the iterator, where a frame cannot be read.
@@ -94,9 +102,9 @@ def _one_by_one(
 
     def work(path: Path) -> tuple[Tensor, float, float]:
         start = time.perf_counter()
-        image = read(path)[None]
+        image = read(path)[None]  # (1, 3, H, W)
         decoded = time.perf_counter()
-        return run(image, what=str(path))[0], decoded - start, time.perf_counter() - decoded
+        return run(image, what=str(path))[0], decoded - start, time.perf_counter() - decoded  # (h, w, D) and seconds
 
     waiting: deque[Future] = deque()
     todo = iter(frames)
@@ -128,7 +136,7 @@ def _in_batches(
         if not waiting:
             return
         with watch.phase("decoding"):
-            images = torch.stack([waiting.popleft().result() for _ in range(min(size, len(waiting)))])
+            images = torch.stack([waiting.popleft().result() for _ in range(min(size, len(waiting)))])  # (b, 3, H, W)
         with watch.phase("encoder"):
-            features = run(images.to(device), what=f"frames of {frames[0].parent}")
+            features = run(images.to(device), what=f"frames of {frames[0].parent}")  # (b, h, w, D)
         yield from features

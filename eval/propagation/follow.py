@@ -42,6 +42,7 @@ class Context:
         return max(len(self._features) - 1 - self._added, 0) if self._padded else 0
 
 
+@torch.inference_mode()
 def follow(
     encoder: Encoder,
     video: Video,
@@ -67,14 +68,11 @@ def follow(
         UserError: a frame cannot be read.
     """
     context = None
-    with (
-        torch.inference_mode(),
-        encode_ahead(encoder, video.frames, video.size, protocol, device, bfloat16, watch) as ahead,
-    ):
-        for features in ahead:
+    with encode_ahead(encoder, video.frames, video.size, protocol, device, bfloat16, watch) as ahead:
+        for features in ahead:  # (h, w, D)
             if context is None:
                 height, width = features.shape[:2]
-                labels = first((height, width)).to(device)
+                labels = first((height, width)).to(device)  # (h, w, C)
                 context = Context(features, labels, protocol)
             else:
                 with watch.phase("propagation"):

@@ -24,16 +24,15 @@ def resize_frame(image: np.ndarray, protocol: Protocol, patch_size: int = 1) -> 
 
     Returns uint8, or float32 in 0..1 where the protocol does not round resized pixels.
     """
-    height, width = image.shape[:2]
     if protocol.resized_as == "float32":
         image = image.astype(np.float32) / 255
-    height, width = protocol.size(height, width, patch_size)
+    height, width = protocol.size(image.shape[0], image.shape[1], patch_size)
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def to_input(image: np.ndarray, protocol: Protocol) -> Tensor:
     """Turn a BGR image (H, W, 3), uint8 or float32 in 0..1, into a normalized RGB tensor (3, H, W) float32."""
-    pixels = torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1)))
+    pixels = torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1)))  # (3, H, W)
     pixels = pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (protocol.mean, protocol.std))
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (protocol.mean, protocol.std))  # of a channel
     return pixels.sub_(mean).div_(std)

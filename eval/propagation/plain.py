@@ -48,13 +48,14 @@ def propagate_plain(target: Tensor, features: Tensor, labels: Tensor, protocol: 
 def propagate_tokens(tokens: Tensor, target: Tensor, features: Tensor, labels: Tensor, protocol: Protocol) -> Tensor:
     """Return the labels (n, C) of the target tokens with the raster indices `tokens` (n,) only."""
     _, height, width, channels = labels.shape
-    queries = target.flatten(0, 1)[tokens]
+    queries = target.flatten(0, 1)[tokens]  # (n, D)
     affinity = torch.exp(features.flatten(1, 2) @ queries.T / protocol.temperature)  # (contexts, source tokens, n)
     if protocol.radius > 0:
         sources = torch.arange(height * width, device=target.device)[:, None]
+        # (source tokens, n)
         window = in_window(sources // width - tokens // width, sources % width - tokens % width, protocol)
         affinity[0 if protocol.window_on_first_frame else 1 :] *= window
-    affinity = affinity.flatten(0, 1)
+    affinity = affinity.flatten(0, 1)  # (contexts source tokens, n)
     largest = affinity.topk(min(protocol.topk, len(affinity)), dim=0)
     if protocol.ties == "cut":
         affinity = torch.zeros_like(affinity).scatter_(0, largest.indices, largest.values)

@@ -71,7 +71,7 @@ def _propagate_column(
     strip = features[free:, :, reach_left:reach_right].contiguous()
     tiles = []
     for top, bottom, reach_top, reach_bottom in _spans(height, tile, protocol.radius):
-        queries = target[top:bottom, left:right].flatten(0, 1)
+        queries = target[top:bottom, left:right].flatten(0, 1)  # (n, D), the tokens of a tile
         found = []
         if free:
             found.append(_candidates(queries, features[:free].flatten(1, 2), tokens.flatten(), None, keep))
@@ -79,15 +79,15 @@ def _propagate_column(
             reach = tokens[reach_top:reach_bottom, reach_left:reach_right]
             offset, size = (top - reach_top, left - reach_left), (bottom - top, right - left)
             outside = _outside_window(offset, size, tuple(reach.shape), protocol, target.device)
-            sources = strip[:, reach_top:reach_bottom].flatten(1, 2)
+            sources = strip[:, reach_top:reach_bottom].flatten(1, 2)  # (contexts, s, D)
             values, frames, positions = _candidates(queries, sources, reach.flatten(), outside, keep)
             found.append((values, frames + free, positions))
-        values, frames, positions = (torch.cat(parts, dim=1) for parts in zip(*found))
-        known = labels.flatten(1, 2)[frames, positions]
+        values, frames, positions = (torch.cat(parts, dim=1) for parts in zip(*found))  # (n, m), m candidates
+        known = labels.flatten(1, 2)[frames, positions]  # (n, m, C)
         if protocol.ties == "cut":
             times = torch.ones_like(frames)
             if repeats:  # the first frame's copies have windows, whether it has one itself or not
-                at = tokens[top:bottom, left:right].flatten()[:, None]
+                at = tokens[top:bottom, left:right].flatten()[:, None]  # (n, 1)
                 inside = in_window(at // width - positions // width, at % width - positions % width, protocol)
                 times += repeats * (inside & (frames == 0))
             averaged, tied = _average_cut(values, times, known, protocol)
@@ -132,12 +132,12 @@ def _candidates(
         cosines (n, keep or fewer), -inf for a source that does not count; context and position of each.
     """
     cosines = queries @ sources.transpose(1, 2)  # (contexts, n, s)
-    best = cosines.amax(dim=0)
+    best = cosines.amax(dim=0)  # (n, s)
     if outside is not None:
         best.masked_fill_(outside, -torch.inf)
-    best, places = best.topk(min(keep, best.shape[1]), dim=1)
+    best, places = best.topk(min(keep, best.shape[1]), dim=1)  # (n, keep)
     cosines = cosines.gather(2, places.expand(len(cosines), -1, -1)).masked_fill(best == -torch.inf, -torch.inf)
-    cosines = cosines.transpose(0, 1).flatten(1)
+    cosines = cosines.transpose(0, 1).flatten(1)  # (n, contexts keep)
     values, order = cosines.topk(min(keep, cosines.shape[1]), dim=1)
     frames, places = order // best.shape[1], places.gather(1, order % best.shape[1])
     return values, frames, positions[places]
@@ -149,7 +149,7 @@ def _average(values: Tensor, labels: Tensor, protocol: Protocol) -> tuple[Tensor
     Returns:
         labels (n, C), and bool (n,): whether sources beyond the candidates may tie at the threshold.
     """
-    weights = torch.exp(values / protocol.temperature)
+    weights = torch.exp(values / protocol.temperature)  # (n, m)
     ranked = weights.topk(min(protocol.topk + SPARE, weights.shape[1]), dim=1).values
     threshold = ranked[:, min(protocol.topk, weights.shape[1]) - 1].unsqueeze(1)
     # If even the last candidate ties, what was not kept may tie as well.
@@ -166,7 +166,7 @@ def _average_cut(values: Tensor, times: Tensor, labels: Tensor, protocol: Protoc
     """
     values, order = values.sort(dim=1, descending=True)
     times, labels = times.gather(1, order), labels.gather(1, order[..., None].expand_as(labels))
-    before = times.cumsum(dim=1) - times
+    before = times.cumsum(dim=1) - times  # (n, m), sources that are more similar
     weights = torch.exp(values / protocol.temperature) * (protocol.topk - before).clamp(min=0).minimum(times)
     weights = weights / weights.sum(dim=1, keepdim=True)
     return torch.einsum("nm,nmc->nc", weights, labels), torch.zeros_like(before[:, 0], dtype=torch.bool)

@@ -25,14 +25,8 @@ OUTFITS = (("upper-clothes", "pants"), ("upper-clothes", "skirt"), ("dress", "dr
 # Outlines in heights of the person, of one who walks to the right; from the ankle and from the middle of the face.
 SHOE = ((-0.035, -0.03), (0.02, -0.03), (0.085, 0.015), (0.085, 0.035), (-0.035, 0.035))
 HAT = (
-    (-0.085, -0.035),
-    (-0.075, -0.085),
-    (-0.04, -0.115),
-    (0.03, -0.115),
-    (0.07, -0.08),
-    (0.13, -0.045),
-    (0.13, -0.03),
-)
+    (-0.085, -0.035), (-0.075, -0.085), (-0.04, -0.115), (0.03, -0.115), (0.07, -0.08), (0.13, -0.045), (0.13, -0.03),
+)  # fmt: skip
 FAR = 0.7  # brightness of the limbs on the side away from the camera
 
 

@@ -1,4 +1,4 @@
-"""Check a copy of JHMDB: lists, frame numbers, sizes, files of joints."""
+"""Check a copy of JHMDB (docs/protocols.md, "JHMDB"): lists, frame numbers, sizes, files of joints."""
 
 from dataclasses import dataclass
 from functools import partial

@@ -1,4 +1,4 @@
-"""Check a copy of VIP: lists, frames and their masks, sizes, part ids."""
+"""Check a copy of VIP (docs/protocols.md, "VIP"): lists, frames and their masks, sizes, part ids."""
 
 from functools import partial
 from pathlib import Path
