@@ -33,17 +33,13 @@ def draw(
         "train": [f"drawn-train-{index:02d}" for index in range(train_sequences)],
         "val": [f"drawn-{index:02d}" for index in range(sequences)],
     }
-    colors = voc_colors().ravel().tolist()
 
     def draw_one(name: str) -> None:
         scene = draw_clip(generator(seed, "davis", name), height, width, flicker / 100)
         for time in range(frames):
             view = scene.view(time)
             write_jpeg(root / f"{FRAMES}/{name}/{time:05d}.jpg", view.image)
-            labels = view.labels.astype(np.uint8)
-            if void:
-                labels[borders(labels)] = VOID
-            write_mask(root / f"{MASKS}/{name}/{time:05d}.png", labels, colors)
+            write_labels(root / f"{MASKS}/{name}/{time:05d}.png", view.labels, void)
 
     for split, names in splits.items():
         if not names:
@@ -71,6 +67,14 @@ def draw_clip(rng: np.random.Generator, height: int, width: int, flicker: float)
         first = scene.view(0)
         if all(first.visible_share(thing.label) > 0.5 for thing in things):
             return scene
+
+
+def write_labels(path: Path, labels: np.ndarray, void: bool) -> None:
+    """Write ids (H, W) as a palette mask; with `void` they are void where an object meets something else."""
+    mask = labels.astype(np.uint8)
+    if void:
+        mask[borders(mask)] = VOID
+    write_mask(path, mask, voc_colors().ravel().tolist())
 
 
 def borders(labels: np.ndarray) -> np.ndarray:

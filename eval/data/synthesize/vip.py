@@ -3,15 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from eval.data.synthesize.davis import borders
+from eval.data.synthesize.davis import write_labels
 from eval.data.synthesize.folder import draw_all, generator, write_bytes, write_jpeg
 from eval.data.synthesize.person import draw_walk
-from eval.palette import voc_colors
-from eval.propagation.masks import write_mask
 from eval.vip.data import FRAMES, LISTS, MASKS
-from flsl.confusion import VOID
 
 FOLDERS = ("Images", "Annotations", "lists")
 STRIDE = 25  # between the numbers of two frames, as there
@@ -20,7 +15,6 @@ STRIDE = 25  # between the numbers of two frames, as there
 def draw(root: Path, seed: int, *, videos: int, frames: int, height: int, width: int, void: bool) -> dict[str, Any]:
     """Draw the videos of the val split."""
     names = [f"drawn-{index:02d}" for index in range(videos)]
-    colors = voc_colors().ravel().tolist()
 
     def draw_one(name: str) -> None:
         scene, _ = draw_walk(generator(seed, "vip", name), height, width, frames)
@@ -28,10 +22,7 @@ def draw(root: Path, seed: int, *, videos: int, frames: int, height: int, width:
             view = scene.view(time)
             number = f"{1 + STRIDE * time:012d}"
             write_jpeg(root / FRAMES / name / f"{number}.jpg", view.image)
-            labels = view.labels.astype(np.uint8)
-            if void:
-                labels[borders(labels)] = VOID
-            write_mask(root / MASKS / name / f"{number}.png", labels, colors)
+            write_labels(root / MASKS / name / f"{number}.png", view.labels, void)
 
     write_bytes(root / LISTS / "val_videos.txt", "".join(f"{name}\n" for name in names).encode())
     draw_all(draw_one, names)
