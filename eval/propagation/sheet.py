@@ -94,7 +94,7 @@ def cell_size(size: tuple[int, int]) -> tuple[int, int]:
     return CELL, round(CELL * size[0] / size[1])
 
 
-def color_of(number: "int | np.ndarray") -> np.ndarray:
+def color_of(number: int | np.ndarray) -> np.ndarray:
     """Return the color of an id; ids beyond the list begin it again after the background."""
     return COLORS[np.where(np.asarray(number) > 0, (np.asarray(number) - 1) % (len(COLORS) - 1) + 1, 0)]
 

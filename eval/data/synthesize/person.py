@@ -12,7 +12,7 @@ from eval.data.synthesize.scene import Scene, Thing
 from eval.data.synthesize.texture import TEXTURES, cloud_noise, draw_texture
 from eval.vip.data import CLASSES
 
-Place = Callable[[dict[str, np.ndarray]], "tuple[tuple[float, float], float]"]  # pose -> center x, y and angle
+Place = Callable[[dict[str, np.ndarray]], tuple[tuple[float, float], float]]  # pose -> center x, y and angle
 
 HUES = (50, 80, 115, 150)  # of clothes, 0..180 as in OpenCV: far from each other and from skin
 LOOKS = (  # BGR of skin and hair
