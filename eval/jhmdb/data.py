@@ -8,11 +8,11 @@ DIR/splits/<action>_test_split1.txt                           `<clip>.avi 1` (tr
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
+from eval.jhmdb.matlab import read_numbers
 from eval.videos import VideoData, common_size, numbered_pictures, read_names, require_folders
 from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.files import read_file
@@ -32,6 +32,7 @@ LIMBS = (  # a joint and the one that it hangs on, by index
 )  # fmt: skip
 CODES = {"train": "1", "test": "2"}  # in the lists
 OFFICIAL_CLIPS, OFFICIAL_ACTIONS = 268, 21  # of the test split
+FARTHEST = 100_000  # pixels that a joint may lie outside a picture; no picture is as large
 LARGEST = 16 << 20  # bytes of a file of joints; the official ones have a few thousand
 
 
@@ -126,19 +127,16 @@ def read_joints(path: Path) -> np.ndarray:
     Raises:
         UserError: the file is missing, damaged, or holds something else than finite positions of 15 joints.
     """
-    from scipy.io import loadmat  # takes a while
-
     wanted = f"{VARIABLE}, 2 x {len(JOINTS)} x frames: x and y of each joint"
     get = f"Get {ARCHIVES}."
     if not path.exists():
         raise UserError(f"{path} is missing. Expected in it is {wanted}. {get}")
     data = read_file(path, LARGEST)
     try:
-        content = loadmat(BytesIO(data), variable_names=[VARIABLE])
-    except Exception as error:  # a damaged file can make scipy raise anything
-        raise UserError(f"{path} is damaged or no MATLAB file. Expected in it is {wanted}. {get}") from error
-    positions = content.get(VARIABLE)
-    if not isinstance(positions, np.ndarray) or positions.dtype.kind not in "iuf":
+        positions = read_numbers(data, VARIABLE, LARGEST)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged or no MATLAB file ({error}). Expected in it is {wanted}. {get}") from error
+    if positions is None:
         raise UserError(f"{path} lacks the numbers {wanted}. {get}")
     if positions.ndim != 3 or positions.shape[:2] != (2, len(JOINTS)) or positions.shape[2] < 2:
         shape = " x ".join(map(str, positions.shape))
@@ -146,10 +144,12 @@ def read_joints(path: Path) -> np.ndarray:
             f"{path} holds a {VARIABLE} of {shape}. Expected is {wanted}, of which there are two or more. {get}"
         )
     joints = positions.astype(np.float64).transpose(2, 1, 0) - 1
-    if not np.isfinite(joints).all():
-        frame, joint, _ = np.argwhere(~np.isfinite(joints))[0]
+    outside = ~(np.abs(joints) < FARTHEST)  # NaN too
+    if outside.any():
+        frame, joint, _ = np.argwhere(outside)[0]
         raise UserError(
-            f"{path} holds no finite position of the joint {JOINTS[joint]} in frame {frame + 1}. Expected is {wanted}. {get}"
+            f"{path} holds no finite position of the joint {JOINTS[joint]} in frame {frame + 1}, within {FARTHEST:,} pixels. "
+            f"Expected is {wanted}. {get}"
         )
     return joints
 

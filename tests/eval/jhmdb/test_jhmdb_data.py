@@ -140,6 +140,7 @@ DAMAGE = {  # what is broken -> how, the file that is named, and what is said of
     "other shape": (lambda p: write(p, positions((15, 2, 3))), POSITIONS, "15 x 2 x 3"),
     "one frame": (lambda p: write(p, positions((2, 15, 1))), POSITIONS, "pos_img of 2 x 15"),
     "NaN": (lambda p: write(p, positions(value=np.nan)), POSITIONS, "the joint face in frame 2"),
+    "far away": (lambda p: write(p, positions(value=1e6)), POSITIONS, "within 100,000 pixels"),
     "infinite": (lambda p: write(p, positions(value=np.inf)), POSITIONS, "no finite position"),
     "other line": (lambda p: p.write_text("drawn_test_00.avi\n"), LIST, "line 1: 'drawn_test_00.avi' is not a clip"),
     "other code": (lambda p: p.write_text("\ndrawn_test_00.avi 0\n"), LIST, "line 2: 'drawn_test_00.avi 0'"),
