@@ -88,9 +88,10 @@ class Evaluation(Generic[V]):
                 return self.run.kept()
             write_text(self.run.out / CONFIG, dump_config(config))
             predictions = self.run.out / PREDICTIONS
+            todo = [video for video in self.videos if not self._finished(video, predictions)]
             follow_videos(
                 loaded.encoder,
-                [video for video in self.videos if not self._finished(video, predictions)],
+                todo,
                 protocol,
                 predictions,
                 task,
@@ -99,6 +100,11 @@ class Evaluation(Generic[V]):
                 processes=options.processes,
                 watch=self.run.watch,
             )
+            if len(todo) < len(self.videos):
+                done, item = len(self.videos) - len(todo), self.run.benchmark.item
+                model.warnings.append(
+                    f"{done} of {len(self.videos)} {item} are from an earlier run: times are without them"
+                )
             model.warnings.extend(self._caveats(protocol, loaded.encoder.patch_size, options.precision))
             return self.score(self, Predicted(predictions, protocol.key(self.dataset.benchmark), model, config))
 

@@ -93,6 +93,8 @@ def test_a_finished_run_is_kept_and_an_interrupted_one_goes_on(command, data, ou
     assert run(command, data, out) == 0
     assert capsys.readouterr().out.count("skipped ") == 2
     assert predictions(out, command) == before
+    said = f"2 of 3 {BENCHMARKS[command][0]} are from an earlier run: times are without them"
+    assert said in read_record(out / "record.json").warnings
     assert run(command, data, out, checkpoint="pixels/32") == 2
     assert "encoder" in capsys.readouterr().err
 
