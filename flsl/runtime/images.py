@@ -22,8 +22,10 @@ import simplejpeg
 from PIL import Image
 
 from flsl.runtime.errors import UserError
+from flsl.runtime.files import KINDS
 
 MAX_PIXELS = 89_478_485  # Pillow's own limit; a file of a few kilobytes can announce pictures that fill the memory
+MAX_BYTES = 1 << 30  # twice what so many pixels take as they are, with 16 bits a color
 
 # What the decoder says of missing data, and what it says of files that lack nothing.
 _MISSING = re.compile("premature end|instead of RST", re.IGNORECASE)
@@ -141,10 +143,14 @@ def _read(path: str | Path) -> bytes:
 
 
 def _require_file(path: str | Path) -> None:
-    """Raise ImageError for a named pipe, which would keep its reader waiting for ever."""
+    """Raise ImageError for what would keep its reader waiting for ever, such as a named pipe, or fill the memory."""
     with contextlib.suppress(OSError):  # reading says what is wrong
-        if stat.S_ISFIFO(os.stat(path).st_mode):
-            raise ImageError.of(path, "it is a named pipe, not a file")
+        status = os.stat(path)
+        kind = KINDS.get(stat.S_IFMT(status.st_mode))
+        if kind and not stat.S_ISDIR(status.st_mode):
+            raise ImageError.of(path, f"it is a {kind}, not a file")
+        if status.st_size > MAX_BYTES:
+            raise ImageError.of(path, f"{status.st_size:,} bytes are more than a picture can have")
 
 
 def _decode_jpeg(data: bytes, path: str | Path, colors: str, min_factor: int = 1) -> np.ndarray | None:

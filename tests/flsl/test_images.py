@@ -147,13 +147,21 @@ def test_an_orientation_is_not_followed(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "empty"), (b"no picture", "not a readable"), (None, "missing"), ("pipe", "a named pipe")],
+    [
+        (b"", "empty"),
+        (b"no picture", "not a readable"),
+        (None, "missing"),
+        ("pipe", "a named pipe"),
+        ("device", "a device"),
+    ],
     ids=str,
 )
 def test_what_is_no_image_is_named(content, reason, tmp_path):
     path = tmp_path / "a.jpg"
     if content == "pipe":
         os.mkfifo(path)
+    elif content == "device":
+        path.symlink_to("/dev/null")  # of /dev/zero there is no end
     elif content is not None:
         path.write_bytes(content)
     headers = [lambda path: check_image(path, whole=False), read_mask]
@@ -171,6 +179,8 @@ def test_pictures_that_would_fill_the_memory_are_refused(tmp_path):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("warnings.showwarning", lambda *_: None)
             assert all("89,478,485" in reason for reason in reasons(tmp_path / name))
+            patch.setattr("flsl.runtime.images.MAX_BYTES", 500)
+            assert all("bytes are more than" in reason for reason in reasons(tmp_path / name))
 
 
 def test_damaged_bytes_are_never_more_than_refused(tmp_path):
