@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from eval.propagation.video import Video
 from flsl.runtime.errors import UserError, unknown_key
+from flsl.runtime.files import read_file
 from flsl.runtime.images import read_header
+
+LARGEST_LIST = 16 << 20  # bytes of a list of names
 
 V = TypeVar("V", bound=Video)
 
@@ -89,11 +93,9 @@ def read_lines(path: Path, expected: str) -> list[tuple[str, str]]:
     Raises UserError where the list cannot be read; `expected` says what is in a line.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}). Expected is a list with {expected} a line."
-        ) from error
+        lines = read_file(path, LARGEST_LIST).decode("utf-8-sig", errors="replace").splitlines()
+    except UserError as error:
+        raise UserError(f"{error} Expected is a list with {expected} a line.") from error
     stripped = [(line.strip(), f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
     return [(line, where) for line, where in stripped if line]
 
@@ -110,7 +112,7 @@ def read_names(path: Path, parse: Callable[[str, str], Iterable[str]], expected:
         UserError: the list cannot be read, or gives a name twice.
     """
     names = [name for line, where in read_lines(path, expected) for name in parse(line, where)]
-    if twice := next((name for index, name in enumerate(names) if name in names[:index]), None):
+    if twice := next((name for name, times in Counter(names).items() if times > 1), None):
         raise UserError(f"{path} lists {twice} twice. Delete one of the lines.")
     return names
 
@@ -122,7 +124,7 @@ def numbered_pictures(
 
     Args:
         folder: one that need not be there.
-        suffix: jpg or png.
+        suffix: jpg or png; in capitals it is the same.
         digits: of a name, as a regular expression counts them: "+" for any, "{5}" for five.
         listed: the numbers that count; None for all.
 
@@ -130,8 +132,8 @@ def numbered_pictures(
         UserError: two files have one number.
     """
     found: dict[int, Path] = {}
-    for path in sorted(folder.glob(f"*.{suffix}")):
-        if not re.fullmatch(rf"[0-9]{digits}", path.stem):
+    for path in sorted(folder.glob("[0-9]*")):
+        if not re.fullmatch(rf"[0-9]{digits}\.({suffix}|{suffix.upper()})", path.name):
             continue
         number = int(path.stem)
         if number in found:

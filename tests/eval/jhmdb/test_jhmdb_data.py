@@ -1,5 +1,6 @@
 """The reader of JHMDB: splits, joints that count from 0, stray files, and every defect named with its file."""
 
+import os
 import shutil
 
 import cv2
@@ -91,6 +92,14 @@ def test_stray_files_are_none(copy):
     assert [len(clip.frames) for clip in open_jhmdb(copy).videos] == [3, 3]
 
 
+def test_endings_in_capitals_and_lists_from_elsewhere(copy):
+    for path in (copy / FRAMES).iterdir():
+        path.rename(path.with_suffix(".PNG"))
+    for path in (copy / "splits").iterdir():
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b" \r\n") + b"\r\n")
+    assert [len(clip.frames) for clip in open_jhmdb(copy).videos] == [3, 3]
+
+
 def test_names_and_limits(copy, monkeypatch):
     data = open_jhmdb(copy)
     assert (data.name, data.official) == ("jhmdb-test (2 clips)", False)
@@ -146,6 +155,12 @@ DAMAGE = {  # what is broken -> how, the file that is named, and what is said of
     "other code": (lambda p: p.write_text("\ndrawn_test_00.avi 0\n"), LIST, "line 2: 'drawn_test_00.avi 0'"),
     "listed twice": (lambda p: p.write_text("drawn_test_00.avi 2\n" * 2), LIST, "lists drawn_test_00 twice"),
     "listed outside": (lambda p: p.write_text("../../x.avi 2\n"), LIST, "cannot be the name of a clip"),
+    "a list of folders": (
+        lambda p: (p.unlink(), p.mkdir()),
+        LIST,
+        "it is a folder, not a file. Remove it, or name another.",
+    ),
+    "a list that waits": (lambda p: (p.unlink(), os.mkfifo(p)), LIST, "it is a named pipe, not a file"),
     "no lists": (lambda p: [path.unlink() for path in p.iterdir()], "splits", "holds no list"),
 }
 

@@ -71,6 +71,18 @@ def test_order_is_by_number_and_other_files_are_none(copy):
     assert [path.name for path in video.masks] == ["000000000001.png", "7.png", "10.png"]
 
 
+def test_endings_in_capitals_and_lists_from_elsewhere(copy):
+    for folder in (FRAMES, MASKS):
+        for path in (copy / folder).iterdir():
+            path.rename(path.with_suffix(path.suffix.upper()))
+    (copy / LIST).write_bytes(b"\xef\xbb\xbf" + (copy / LIST).read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    video = open_vip(copy).videos[1]
+    assert [path.name for path in video.masks] == [f"{number:012d}.PNG" for number in (1, 26, 51)]
+    shutil.copy(video.masks[0], video.masks[0].with_suffix(".png"))
+    with pytest.raises(UserError, match="both number 1"):
+        open_vip(copy)
+
+
 def test_void_is_kept_and_gray_masks_are_read(copy):
     path = copy / MASKS / "000000000026.png"
     rewrite(path, value=255)
