@@ -10,9 +10,10 @@ from eval.propagation.options import Options
 from eval.propagation.protocol import Protocol
 from eval.propagation.video import Video
 from eval.protocol import find_protocol
-from eval.run import AnyEncoder, Run
+from eval.run import RECORD, AnyEncoder, Run
 from eval.videos import VideoData
 from flsl.runtime.config import dump_config
+from flsl.runtime.errors import UserError
 from flsl.runtime.files import digest_of_files, write_text
 from results import record
 from results.record import Interval, Record
@@ -80,6 +81,7 @@ class Evaluation(Generic[V]):
 
         options, protocol = self.options, find_protocol(self.options.protocol, self.protocols)
         loaded, model = load_predictor(self.run, encoder, self.run.choose_device())
+        self._require_tokens(protocol, loaded.encoder.patch_size)
         config = {"protocol": dataclasses.asdict(protocol), "split": options.split, "precision": options.precision}
         identity = {"encoder": model.identity, **config, "data": self._data(frames=True)}
         outputs = [PREDICTIONS, CONFIG, *self.outputs]
@@ -118,7 +120,12 @@ class Evaluation(Generic[V]):
         model = predictor(self.run, encoder, predictions, paths, "method")
         name, config = outside, {"split": self.options.split, "predictions": str(predictions)}
         if model.record is not None:
-            # The benchmark is that of the data: masks of DAVIS 2017's frames may be scored on 2016's annotations.
+            if model.record.benchmark != self.run.benchmark.key:
+                raise UserError(
+                    f"{predictions} was made for {model.record.benchmark}, says the {RECORD} beside it, not for "
+                    f"{self.run.benchmark.key}. Name predictions for these {self.run.benchmark.item}."
+                )
+            # The protocol's benchmark is that of the data: masks of DAVIS 2017's frames may be scored on 2016's annotations.
             name, config = model.record.protocol.partition("/")[2], model.record.config
         elif encoder is not None:
             protocol = find_protocol(self.options.protocol, self.protocols)
@@ -186,6 +193,16 @@ class Evaluation(Generic[V]):
         if done:
             print(f"skipped {video.name}: its {len(video.frames)} {self.what} are in {folder}")
         return done
+
+    def _require_tokens(self, protocol: Protocol, patch_size: int) -> None:
+        """Raise UserError for a video whose resized frames are smaller than a patch."""
+        for video in self.videos:
+            if not all(protocol.size(*video.size, patch_size)):
+                height, width = protocol.size(*video.size)
+                raise UserError(
+                    f"patches of {patch_size} are larger than frames of {protocol.name!r}: those of {video.name} become "
+                    f"{width}x{height}. Choose an encoder of smaller patches."
+                )
 
     def _caveats(self, protocol: Protocol, patch_size: int, precision: str) -> list[str]:
         said = []

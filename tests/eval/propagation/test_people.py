@@ -143,6 +143,23 @@ def test_a_missing_prediction_is_named(command, data, finished, tmp_path, capsys
     assert str(lost) in capsys.readouterr().err
 
 
+def test_predictions_of_another_benchmark_are_refused(command, data, out, capsys, tmp_path):
+    """Their record lies beside them, and would lend its protocol."""
+    record = json.loads((out / "record.json").read_text())
+    (other,) = set(BENCHMARKS) - {command}
+    record |= {"benchmark": other, "protocol": f"{other}/videowalk@1", "headline": BENCHMARKS[other][1]}
+    value = dict(value=1.0, unit="percent", higher_is_better=True)
+    (out / "record.json").write_text(json.dumps(record | {"metrics": {record["headline"]: value}, "per_item": {}}))
+    more = ["--score-only", "--predictions", str(out / "predictions")]
+    assert run(command, data, tmp_path / "scored", *more, checkpoint=None) == 2
+    assert f"was made for {other}" in capsys.readouterr().err
+
+
+def test_patches_larger_than_frames_are_refused(command, data, tmp_path, capsys):
+    assert run(command, data, tmp_path / "out", checkpoint="pixels/900") == 2
+    assert "patches of 900 are larger than frames of 'cropmae'" in capsys.readouterr().err
+
+
 def test_true_masks_and_poses_score_100(command, data, tmp_path):
     from eval.jhmdb.data import open_jhmdb
     from eval.jhmdb.poses import write_poses
