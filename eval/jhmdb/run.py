@@ -82,7 +82,8 @@ def _score(evaluation: Evaluation[Clip], predicted: Predicted) -> Record:
         total = total_of(counts)
         if not total.judged.any():
             raise UserError(f"{predicted.folder}: no joint of any clip is followed, so that there is nothing to score")
-        rows = np.stack([counted.rows() for counted in counts])
+        # Clips without a judged joint add nothing, and many resamples of few clips would be of such alone.
+        rows = np.stack([counted.rows() for counted in counts if counted.judged.any()])
         values = dict(zip(METRICS, pck_of(rows).tolist()))
         intervals = {
             name: percentile_interval(rows, partial(_at, at), unit="clips", seed=run.seed)

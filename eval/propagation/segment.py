@@ -64,11 +64,11 @@ def segment_video(
         on_frame: called after each frame.
 
     Raises:
-        UserError: a file cannot be read, or the first annotation holds no object.
+        UserError: a file cannot be read, or a first annotation that is given holds no object.
     """
     watch = watch or Stopwatch(device)
     first = video.read_first()
-    if not first.any():
+    if video.first_is_given and not first.any():  # where it is not, background is a part like the others
         raise UserError(f"{video.masks[0]} holds no object: there is nothing to follow. Check the annotation.")
     palette = read_palette(video.masks[0])
     soft = protocol.size(*video.size, encoder.patch_size) if protocol.first_mask == "bilinear" else None

@@ -138,7 +138,7 @@ def _open_video(root: Path, name: str, listed_in: Path, need_frames: bool) -> Vi
     hint = f"`python -m eval data verify vip {root}` lists all that is wrong."
     for folder, files, needed in ((FRAMES, frames, need_frames), (MASKS, masks, True)):
         if needed and not files:
-            kind = "frames" if folder == FRAMES else "annotations"
+            kind = "frames NUMBER.jpg" if folder == FRAMES else "annotations NUMBER.png"
             raise UserError(f"{root / folder / name} holds no {kind}, but {listed_in} lists the video. {hint}")
     for number, path in frames.items():
         if number not in masks:

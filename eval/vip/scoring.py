@@ -15,17 +15,20 @@ from flsl.runtime.images import read_mask
 
 
 def score_videos(videos: Sequence[Video], predictions: Path) -> ImageConfusions:
-    """Return the confusion matrix of each video over all of its frames, the first one's included.
+    """Return the confusion matrix of each video over all of its frames, the first one's included; none where all is void.
 
     Raises:
-        UserError: a mask is missing, damaged, of another size, or holds an id that is no part's.
+        UserError: a mask is missing, damaged, of another size, or holds an id that is no part's, or all is void everywhere.
     """
     scores = ImageConfusions(len(CLASSES), unit="videos")
     for video in tracked(videos, "scoring: video", len(videos)):
         total = np.zeros(scores.shape, np.int64)
         for path in video.masks:
             total += confusion(read_parts(path), read_prediction(video, path, predictions), len(CLASSES))
-        scores.add(video.name, total)
+        if total.any():
+            scores.add(video.name, total)
+    if not scores.names:
+        raise UserError(f"{videos[0].masks[0].parent} and all other annotations are void: there is nothing to score.")
     return scores
 
 

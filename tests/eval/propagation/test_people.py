@@ -160,6 +160,37 @@ def test_patches_larger_than_frames_are_refused(command, data, tmp_path, capsys)
     assert "patches of 900 are larger than frames of 'cropmae'" in capsys.readouterr().err
 
 
+def test_a_person_may_be_missing_at_first(tmp_path):
+    """Background is one of the parts: where it is alone, it is followed."""
+    draw("vip", tmp_path / "data", 2)
+    first = sorted((tmp_path / "data/Annotations/Category_ids/drawn-00").iterdir())[0]
+    Image.fromarray(np.zeros_like(np.array(Image.open(first)))).save(first)
+    for protocol in ("cropmae", "videowalk"):
+        assert run("vip", tmp_path / "data", tmp_path / protocol, "--protocol", protocol) == 0
+        assert not any(np.any(Image.open(mask)) for mask in (tmp_path / protocol / "predictions/drawn-00").iterdir())
+
+
+def test_videos_and_clips_without_anything_to_score(command, data, finished, tmp_path, capsys):
+    """They leave the others' score alone, and its interval defined."""
+    empty = {"vip": "Annotations/Category_ids/*/*.png", "jhmdb": "*/*/poses.json"}[command]
+    bare = shutil.copytree(data, tmp_path / "data")
+    theirs = shutil.copytree(finished / "predictions", tmp_path / "theirs/predictions")
+    files = sorted((bare if command == "vip" else theirs).glob(empty))
+    per_video, more = len(files) // 3, ["--score-only", "--predictions", str(theirs)]
+    for number, file in enumerate(files):
+        if number == 2 * per_video:
+            assert run(command, bare, tmp_path / "scored", *more, checkpoint=None) == 0
+            record = read_record(tmp_path / "scored/record.json")
+            assert (len(record.per_item), record.dataset.items_evaluated) == (1, 3)
+            assert record.metrics[record.headline].interval.units == 1
+        if command == "vip":
+            Image.fromarray(np.full_like(np.array(Image.open(file)), 255)).save(file)
+        else:
+            file.write_text(json.dumps({"poses": [[None] * 15] * 3}))
+    assert run(command, bare, tmp_path / "none", *more, checkpoint=None) == 2
+    assert "nothing to score" in capsys.readouterr().err
+
+
 def test_true_masks_and_poses_score_100(command, data, tmp_path):
     from eval.jhmdb.data import open_jhmdb
     from eval.jhmdb.poses import write_poses
