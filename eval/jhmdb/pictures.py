@@ -40,7 +40,7 @@ def _draw(clip: Clip, index: int, joints: np.ndarray) -> np.ndarray:
         right, bottom = np.maximum(clip.joints.max(axis=(0, 1)).astype(int) + 20, 40).tolist()
         size = (bottom, right)
     width, height = cell_size(size)
-    frame = read_shown(clip.frames, index, size)
+    frame = read_shown(clip.frames, index, (height, width))
     picture = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)[:, :, ::-1].copy()
     places = np.clip(joints * (width / size[1], height / size[0]), -1e4, 1e4)  # (15, 2)
     for number, ends in enumerate(LIMBS):

@@ -90,8 +90,8 @@ def read_shown(frames: Sequence[Path], index: int, size: tuple[int, int]) -> np.
 
 
 def cell_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return width and height of the picture of a frame whose height and width are given."""
-    return CELL, round(CELL * size[0] / size[1])
+    """Return width and height of the picture of a frame whose height and width are given; a very long one is squeezed."""
+    return CELL, min(max(round(CELL * size[0] / size[1]), 1), 4 * CELL)
 
 
 def color_of(number: int | np.ndarray) -> np.ndarray:

@@ -191,6 +191,23 @@ def test_videos_and_clips_without_anything_to_score(command, data, finished, tmp
     assert "nothing to score" in capsys.readouterr().err
 
 
+def test_pictures_of_long_frames_and_far_joints_stay_small(tmp_path):
+    from eval.data.synthesize.jhmdb import positions_file
+    from eval.jhmdb.data import open_jhmdb, positions_path
+
+    draw("jhmdb", tmp_path / "data", 3)
+    wide, tall, _ = open_jhmdb(tmp_path / "data").videos
+    for clip, size in ((wide, (2000, 2)), (tall, (2, 2000))):
+        for frame in clip.frames:
+            Image.open(frame).resize(size).save(frame)
+    assert run("jhmdb", tmp_path / "data", tmp_path / "out") == 0
+    positions_path(tmp_path / "data", wide.name).write_bytes(positions_file(wide.joints + 90_000))
+    shutil.rmtree(tmp_path / "data/Rename_Images")
+    more = ["--score-only", "--predictions", str(tmp_path / "out/predictions")]
+    assert run("jhmdb", tmp_path / "data", tmp_path / "scored", *more, checkpoint=None) == 0
+    assert max(Image.open(tmp_path / "scored/sheet.png").size) < 4000
+
+
 def test_true_masks_and_poses_score_100(command, data, tmp_path):
     from eval.jhmdb.data import open_jhmdb
     from eval.jhmdb.poses import write_poses
