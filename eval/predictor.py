@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.run import RECORD, AnyEncoder, Run, load
-from flsl.runtime.errors import UserError
+from flsl.runtime.errors import UserError, require_seed
 from flsl.runtime.run_folder import RunFolder
 from results.record import Record
 from results.store import read_record
@@ -57,6 +57,12 @@ def predictor(run: Run, encoder: "AnyEncoder | None", predictions: Path, files: 
     beside = predictions.resolve().parent / RECORD
     record = read_record(beside) if beside.is_file() else None
     if record is not None and predictions.name in record.files.values():
+        try:
+            require_seed(record.seed)
+        except UserError as error:
+            raise UserError(
+                f"{beside} is no record of a run here: {error} Move it away to score what others made."
+            ) from error
         run.seed = record.seed  # random weights depend on it too
         run.learned_from = record.dataset.train_sha256
         if beside.parent == run.out.resolve():

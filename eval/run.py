@@ -24,6 +24,7 @@ from flsl.runtime.errors import UserError, is_out_of_memory, require_seed
 from flsl.runtime.run_folder import RunFolder, State, WhenExists
 from flsl.runtime.schema import parse
 from flsl.runtime.stopwatch import Stopwatch, peak_device_memory, peak_memory
+from flsl.runtime.text import printable
 from results.benchmarks import Benchmark, measured
 from results.environment import collect_code, collect_environment
 from results.record import Dataset, Interval, Metric, Model, Record, Timing
@@ -186,8 +187,8 @@ class Run:
         record = read_record(self.out / RECORD)
         if is_main():
             print(
-                f"skipped: {self.out / RECORD} holds this {record.status} result of {record.model.name} on "
-                f"{record.protocol} ({record.headline} {_show(record.metrics.get(record.headline))}); "
+                f"skipped: {self.out / RECORD} holds this {record.status} result of {printable(record.model.name)} on "
+                f"{printable(record.protocol)} ({record.headline} {_show(record.metrics.get(record.headline))}); "
                 "--when-exists overwrite runs it again"
             )
         return record

@@ -155,6 +155,21 @@ def test_predictions_of_another_benchmark_are_refused(command, data, out, capsys
     assert f"was made for {other}" in capsys.readouterr().err
 
 
+def test_a_record_beside_predictions_has_a_seed_that_a_run_can_have(command, data, out, capsys, tmp_path):
+    record = json.loads((out / "record.json").read_text())
+    (out / "record.json").write_text(json.dumps(record | {"seed": -5}))
+    more = ["--score-only", "--predictions", str(out / "predictions")]
+    assert run(command, data, tmp_path / "scored", *more, checkpoint=None) == 2
+    assert f"{out / 'record.json'} is no record of a run here: --seed is -5" in capsys.readouterr().err
+
+
+def test_names_in_a_record_are_shown_on_one_line(command, data, out, capsys):
+    record = json.loads((out / "record.json").read_text())
+    (out / "record.json").write_text(json.dumps(record | {"model": record["model"] | {"name": "a\x1b[2J"}}))
+    assert run(command, data, out) == 0
+    assert "result of a\\x1b[2J on" in capsys.readouterr().out
+
+
 def test_patches_larger_than_frames_are_refused(command, data, tmp_path, capsys):
     assert run(command, data, tmp_path / "out", checkpoint="pixels/900") == 2
     assert "patches of 900 are larger than frames of 'cropmae'" in capsys.readouterr().err
