@@ -4,6 +4,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from queue import Empty
@@ -16,6 +17,7 @@ from eval.propagation.protocol import Protocol
 from eval.propagation.video import Video
 from flsl.encoder import Encoder
 from flsl.runtime.device import cores
+from flsl.runtime.errors import UserError
 from flsl.runtime.preemption import end_with_the_main_process
 from flsl.runtime.stopwatch import Stopwatch
 
@@ -59,6 +61,7 @@ def follow_videos(
             run(video, out=predictions / video.name, on_frame=partial(frames.tick, video))
             frames.finish(video, time.perf_counter() - start)
         return
+    processes = min(processes, len(videos))
     context = multiprocessing.get_context("spawn")
     ticks, numbers = context.Queue(), context.Queue()
     for number in range(processes):
@@ -76,8 +79,13 @@ def follow_videos(
                     for phase, spent in phases.items():
                         watch.add(phase, spent)
                     frames.finish(waiting.pop(future), seconds)
-        except BaseException:
+        except BaseException as error:
             pool.shutdown(cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise UserError(
+                    "a process that followed videos was ended from outside; most often the system did so for want of memory. "
+                    f"Try --processes {processes // 2}; the same command goes on from what is written."
+                ) from error
             raise
 
 

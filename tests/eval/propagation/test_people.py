@@ -1,7 +1,9 @@
 """`python -m eval vip` and `jhmdb`: what both read, write, keep, take up again and refuse."""
 
 import json
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -102,6 +104,20 @@ def test_a_finished_run_is_kept_and_an_interrupted_one_goes_on(command, data, ou
 def test_several_processes_predict_the_same(command, data, finished, tmp_path):
     assert run(command, data, tmp_path / "out", "--processes", "2") == 0
     assert predictions(tmp_path / "out", command) == predictions(finished, command)
+
+
+def die(*_, **__):
+    """A task whose process the system ends."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_ended_from_outside_is_said(monkeypatch, tmp_path, capsys):
+    draw("jhmdb", tmp_path / "data", 2)
+    monkeypatch.setattr("eval.jhmdb.run.follow_clip", die)
+    assert run("jhmdb", tmp_path / "data", tmp_path / "out", "--processes", str(2**50)) == 2
+    assert "was ended from outside; most often the system did so for want of memory. Try --processes 1" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_part_is_partial_and_each_protocol_its_own(command, data, tmp_path, capsys):
