@@ -87,6 +87,17 @@ def require_folders(root: Path, needed: Sequence[str], benchmark: str, layout: s
         )
 
 
+def find_list(folder: Path, split: str, ending: str, item: str) -> Path:
+    """Return the list of a split. Raises UserError, naming those that are there, where it is none of the folder's own."""
+    found = {path.name.removesuffix(ending): path for path in folder.glob(f"[!.]*{ending}") if path.is_file()}
+    if split not in found:
+        raise UserError(
+            f"{folder / f'{split:.80}{ending}'} is missing: it lists the {item}s of the split. "
+            f"Lists found: {', '.join(sorted(found)) or 'none'} (--split NAME)."
+        )
+    return found[split]
+
+
 def read_lines(path: Path, expected: str) -> list[tuple[str, str]]:
     """Return the lines of a list that are not empty, without the spaces around them, each with where it is.
 

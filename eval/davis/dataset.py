@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.davis.edition import DAVIS_2017, FRAMES, MASKS, Edition, find_edition, find_pictures
-from eval.videos import VideoData, common_size, require_folders, require_modes
+from eval.videos import VideoData, common_size, find_list, require_folders, require_modes
 from flsl.runtime.errors import UserError
 from flsl.runtime.marker import read_marker
 
@@ -85,10 +85,7 @@ def open_dataset(root: Path, split: str = "val", need_frames: bool = True) -> Da
     edition = find_edition(root)
     needed = [FRAMES, MASKS, edition.lists] if need_frames else [MASKS, edition.lists]
     require_folders(root, needed, "davis", "DAVIS-2017-trainval-480p")
-    path = root / edition.lists / f"{split}.txt"
-    if not path.is_file():
-        there = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))) or "none"
-        raise UserError(f"{path} is missing: it lists the sequences of the split. Lists found: {there} (--split NAME).")
+    path = find_list(root / edition.lists, split, ".txt", "sequence")
     listed = edition.read_list(path).items()
     videos = tuple(_open_video(root, edition, name, numbers, path, need_frames) for name, numbers in listed)
     return Dataset(root, split, videos, read_marker(root), edition)

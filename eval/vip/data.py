@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.videos import VideoData, common_size, numbered_pictures, read_names, require_folders, require_modes
+from eval.videos import VideoData, common_size, find_list, numbered_pictures, read_names, require_folders, require_modes
 from flsl.confusion import VOID
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_mask
@@ -19,6 +19,7 @@ from flsl.runtime.marker import read_marker
 from flsl.runtime.names import safe_name
 
 FRAMES, MASKS, LISTS = "Images", "Annotations/Category_ids", "lists"
+LIST_END = "_videos.txt"
 ARCHIVE = "VIP_Fine.zip from the page of Look into Person (sysu-hcp.net/lip, Video Multi-Person Human Parsing)"
 CLASSES = (
     "background", "hat", "hair", "sun-glasses", "upper-clothes", "dress", "coat", "socks", "pants", "gloves", "scarf",
@@ -93,12 +94,7 @@ def open_vip(root: Path, split: str = "val", need_frames: bool = True) -> Datase
             its frame. The message names the file.
     """
     require_folders(root, [FRAMES, MASKS, LISTS] if need_frames else [MASKS, LISTS], "vip", "VIP_Fine")
-    path = root / LISTS / f"{split}_videos.txt"
-    if not path.is_file():
-        there = ", ".join(sorted(p.name.removesuffix("_videos.txt") for p in path.parent.glob("[!.]*_videos.txt")))
-        raise UserError(
-            f"{path} is missing: it lists the videos of the split. Lists found: {there or 'none'} (--split NAME)."
-        )
+    path = find_list(root / LISTS, split, LIST_END, "video")
     videos = tuple(_open_video(root, name, path, need_frames) for name in read_list(path))
     return Dataset(root, split, videos, read_marker(root))
 

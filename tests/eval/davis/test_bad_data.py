@@ -25,6 +25,12 @@ def fails(capsys, data, out, *more):
     return message
 
 
+def test_a_split_is_one_of_the_lists(capsys, drawn, tmp_path):
+    for split in ("../2017/val", "x" * 300, ""):
+        said = fails(capsys, drawn, tmp_path / "out", "--split", split)
+        assert "is missing: it lists the sequences of the split. Lists found: " in said
+
+
 def recolor(path):
     Image.open(path).convert("RGB").save(path)
 

@@ -115,6 +115,15 @@ def test_the_digest_tells_annotations_from_others(copy):
     assert open_vip(copy).annotation_sha256() != before
 
 
+@pytest.mark.parametrize("split", ["test", "", "../lists/val", "x" * 300, "val\0", ".hidden"])
+def test_a_split_is_one_of_the_lists(copy, split):
+    shutil.copy(copy / LIST, copy / "lists/.hidden_videos.txt")
+    with pytest.raises(
+        UserError, match=r"is missing: it lists the videos of the split. Lists found: val \(--split NAME\)"
+    ):
+        open_vip(copy, split)
+
+
 def test_masks_alone_are_enough_to_score(copy):
     shutil.rmtree(copy / "Images")
     video = open_vip(copy, need_frames=False).videos[0]
