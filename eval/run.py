@@ -261,7 +261,9 @@ class Run:
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
         path = write_record(record, self.out / file)
-        print(f"{protocol} {dataset.name}: {headline} {_show(record.metrics[headline])} ({record.status}) -> {path}")
+        print(
+            f"{protocol} {printable(dataset.name)}: {headline} {_show(record.metrics[headline])} ({record.status}) -> {path}"
+        )
         return record
 
     def _timing(self, items: int) -> Timing:

@@ -17,7 +17,7 @@ from eval.videos import VideoData, common_size, numbered_pictures, read_names, r
 from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.files import read_file
 from flsl.runtime.marker import read_marker
-from flsl.runtime.names import safe_name
+from flsl.runtime.names import require_text, safe_name
 
 FRAMES, POSITIONS, LISTS = "Rename_Images", "joint_positions", "splits"
 POSITIONS_FILE, VARIABLE = "joint_positions.mat", "pos_img"
@@ -110,9 +110,11 @@ def find_lists(root: Path) -> list[Path]:
 def read_list(path: Path, split: str) -> list[str]:
     """Return the names `<action>/<clip>` of a split that a list gives, in order.
 
-    Raises UserError where it cannot be read, a line is none of such a list, or a clip comes twice.
+    Raises UserError where it cannot be read, its own name can be no action's, a line is none of such a list, or a clip comes
+    twice.
     """
-    action = path.name.removesuffix(LIST_END)
+    action = safe_name(path.name.removesuffix(LIST_END), "an action", f"{path.parent}: {path.name!a}")
+    require_text([action], path.parent)
     return [f"{action}/{clip}" for clip in read_names(path, partial(_parse, split), "`<clip>.avi 1` or `<clip>.avi 2`")]
 
 

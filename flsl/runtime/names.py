@@ -40,7 +40,7 @@ def require_text(names: Iterable[str], folder: object) -> None:
             name.encode()
         except UnicodeEncodeError:
             raise UserError(
-                f"{folder}: the name {name!a} is not in UTF-8, as the records are that will name this image. Rename it."
+                f"{folder}: the name {name!a} is not in UTF-8, as the records are that will hold it. Rename it."
             ) from None
 
 

@@ -100,6 +100,18 @@ def test_endings_in_capitals_and_lists_from_elsewhere(copy):
     assert [len(clip.frames) for clip in open_jhmdb(copy).videos] == [3, 3]
 
 
+@pytest.mark.parametrize(
+    ("action", "said"), [(b"a\x1b[2Jb", "it holds control characters"), (b"\xff", "is not in UTF-8")]
+)
+def test_actions_have_names_that_a_record_can_hold(action, said, copy):
+    try:
+        (copy / LIST).rename(copy / "splits" / f"{os.fsdecode(action)}_test_split1.txt")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    with pytest.raises(UserError, match=said):
+        open_jhmdb(copy)
+
+
 def test_names_and_limits(copy, monkeypatch):
     data = open_jhmdb(copy)
     assert (data.name, data.official) == ("jhmdb-test (2 clips)", False)

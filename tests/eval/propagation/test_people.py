@@ -179,7 +179,13 @@ def test_a_record_beside_predictions_has_a_seed_that_a_run_can_have(command, dat
     assert f"{out / 'record.json'} is no record of a run here: --seed is -5" in capsys.readouterr().err
 
 
-def test_names_in_a_record_are_shown_on_one_line(command, data, out, capsys):
+def test_names_in_a_record_and_of_data_are_shown_on_one_line(command, data, out, capsys, tmp_path):
+    bare = shutil.copytree(data, tmp_path / "data")
+    marker = json.loads((bare / "dataset.json").read_text())
+    (bare / "dataset.json").write_text(json.dumps(marker | {"name": "b\x1b[2J"}))
+    more = ["--score-only", "--predictions", str(out / "predictions")]
+    assert run(command, bare, tmp_path / "scored", *more, checkpoint=None) == 0
+    assert "b\\x1b[2J: " in capsys.readouterr().out
     record = json.loads((out / "record.json").read_text())
     (out / "record.json").write_text(json.dumps(record | {"model": record["model"] | {"name": "a\x1b[2J"}}))
     assert run(command, data, out) == 0
