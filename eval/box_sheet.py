@@ -1,15 +1,15 @@
 """Sheets of pictures with boxes: several side by side at one width, labels on a ground of their own, and a legend."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torchvision.ops import box_iou
 
+from eval.extremes import worst_and_best
 from flsl.runtime.files import write_atomic
 
 WIDTH, GAP, TEXT = 560, 8, 14  # pixels: of a picture, between them, of letters
@@ -17,9 +17,7 @@ COLUMNS = 2
 BACKGROUND, INK = (250, 250, 250), (30, 30, 30)
 TRUTH, IGNORED = (60, 220, 80), (150, 150, 150)
 OVERLAP = 0.5  # from which a detection counts as having found an object
-WORST, BEST = 4, 2  # pictures of a sheet
 Color = tuple[int, int, int]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,15 +51,9 @@ def found_share(truth: np.ndarray, found: np.ndarray) -> float:
     return float((overlaps >= OVERLAP).any(dim=1).double().mean())
 
 
-def worst_and_best(items: Iterable[T], key: Callable[[T], tuple[float, str]]) -> list[T]:
-    """Return what a sheet shows, by (score, name): the worst, then the best; all, worst first, where they are few."""
-    ranked = sorted(items, key=key)
-    return ranked if len(ranked) <= WORST + BEST else ranked[:WORST] + ranked[-BEST:]
-
-
 def choose(pictures: Sequence[Picture]) -> list[Picture]:
     """Return the pictures of a sheet."""
-    return worst_and_best(pictures, lambda picture: (picture.score, picture.name))
+    return worst_and_best(sorted(pictures, key=lambda picture: (picture.score, picture.name)))
 
 
 def write_sheet(

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torchvision.ops import box_iou
 
-from eval.box_sheet import OVERLAP, TRUTH, Box, Picture, worst_and_best, write_sheet
+from eval.box_sheet import OVERLAP, TRUTH, Box, Picture, write_sheet
 from eval.discovery.data import ImageObjects
+from eval.extremes import worst_and_best
 from flsl.runtime.images import ImageError, read_rgb
 
 FOUND = (230, 60, 60)
@@ -35,7 +36,8 @@ def write_pictures(
 ) -> Path | None:
     """Write the sheet of the worst and best images that can be read; returns None, and writes nothing, where none can."""
     pictures = []
-    for index in worst_and_best(range(len(images)), lambda index: (overlaps[index], images[index].name)):
+    ranked = sorted(range(len(images)), key=lambda index: (overlaps[index], images[index].name))
+    for index in worst_and_best(ranked):
         image = images[index]
         try:
             pixels = read_rgb(image.path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eval.extremes import worst_and_best
 from eval.jhmdb.data import JOINTS, Clip, open_jhmdb
 from eval.jhmdb.pictures import write_pictures
 from eval.jhmdb.poses import FILE, follow_clip, read_poses
@@ -15,7 +16,7 @@ from eval.jhmdb.protocols import PROTOCOLS
 from eval.jhmdb.scoring import SHARES, Counts, count, pck, pck_of, total_of
 from eval.propagation import options as propagation
 from eval.propagation.evaluation import PREDICTIONS, Evaluation, Predicted
-from eval.propagation.sheet import worst_and_best
+from eval.propagation.sheet import SHOWN
 from eval.protocol import find_protocol
 from eval.run import AnyEncoder, Run
 from eval.table import write_table
@@ -98,7 +99,7 @@ def _score(evaluation: Evaluation[Clip], predicted: Predicted) -> Record:
     with run.watch.phase("pictures"):
         scores = {name: metrics[METRICS[0]] for name, metrics in per_item.items()}
         ranked = sorted(clips, key=lambda clip: scores.get(clip.name, -1.0))
-        write_pictures(worst_and_best(ranked), poses, scores, predicted.title, run.out / SHEET)
+        write_pictures(worst_and_best(ranked, SHOWN, SHOWN), poses, scores, predicted.title, run.out / SHEET)
     return evaluation.finish(
         predicted,
         values=values,

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -12,7 +11,6 @@ from PIL import Image, ImageDraw, ImageFont
 from flsl.runtime.files import write_atomic
 from flsl.runtime.images import read_bgr
 
-T = TypeVar("T")
 COLORS = np.array(
     [
         (0, 0, 0), (255, 70, 60), (60, 200, 90), (70, 130, 255), (255, 190, 30), (200, 80, 255),
@@ -72,11 +70,6 @@ def write_sheet(rows: Sequence[Row], title: str, path: Path, colors: int | None 
         top += row.height
     drawn = sheet if colors is None else sheet.quantize(colors)
     write_atomic(path, lambda temporary: drawn.save(temporary, "PNG", optimize=colors is not None))
-
-
-def worst_and_best(ranked: Sequence[T]) -> list[T]:
-    """Return what a sheet shows of videos from the worst to the best: both ends, all of them where they are few."""
-    return list(ranked) if len(ranked) <= 2 * SHOWN else [*ranked[:SHOWN], *ranked[-SHOWN:]]
 
 
 def moments(frames: int) -> list[int]:

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from eval.extremes import worst_and_best
 from eval.segment.predictions import COLORS
 from eval.segment.scoring import Scored, Scores
 from flsl.confusion import VOID
 from flsl.runtime.files import write_atomic
 
 CELL, GAP, TEXT = 240, 6, 15  # pixels
-WORST, BEST = 4, 2  # images
 BACKGROUND, INK = (250, 250, 250), (30, 30, 30)
 WRONG, UNKNOWN = np.array((225, 40, 40)), np.array((250, 250, 250))
 COLUMNS = ("image", "truth", "prediction", "error (red), void (white)")
@@ -21,8 +21,7 @@ def write_sheet(scored: Scored, scores: Scores, title: str, path: Path) -> None:
     """Write the sheet (PNG) of the images with the lowest and highest scores."""
     numbers = {scored.split.names[image]: image for image in scored.chosen}
     ranked = sorted((next(iter(score.values())), name) for name, score in scores.per_image.items())
-    shown = ranked if len(ranked) <= WORST + BEST else ranked[:WORST] + ranked[-BEST:]
-    rows = [(score, name, _row(scored, scores, numbers[name])) for score, name in shown]
+    rows = [(score, name, _row(scored, scores, numbers[name])) for score, name in worst_and_best(ranked)]
     width = len(COLUMNS) * (CELL + GAP) + GAP
     legend = _legend(scored, [row for _, _, row in rows], width)
     height = 3 * TEXT + sum(row[1][0].shape[0] + 2 * TEXT for *_, row in rows) + legend.height

@@ -6,10 +6,11 @@ python -m eval vip --checkpoint CHECKPOINT --data DIR --out DIR
 from functools import partial
 from pathlib import Path
 
+from eval.extremes import worst_and_best
 from eval.metrics.segmentation import class_rows
 from eval.propagation import options as propagation
 from eval.propagation.evaluation import PREDICTIONS, Evaluation, Predicted
-from eval.propagation.sheet import worst_and_best
+from eval.propagation.sheet import SHOWN
 from eval.protocol import find_protocol
 from eval.run import AnyEncoder, Run
 from eval.table import write_table
@@ -82,7 +83,7 @@ def _score(evaluation: Evaluation[Video], predicted: Predicted) -> Record:
     scored = {name: score for name, score in of_videos if score is not None}
     with run.watch.phase("pictures"):
         ranked = sorted((video for video in videos if video.name in scored), key=lambda video: scored[video.name])
-        write_pictures(worst_and_best(ranked), predicted.folder, scored, predicted.title, run.out / SHEET)
+        write_pictures(worst_and_best(ranked, SHOWN, SHOWN), predicted.folder, scored, predicted.title, run.out / SHEET)
     return evaluation.finish(
         predicted,
         values={"mIoU": statistic(total)},
