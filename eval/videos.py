@@ -1,5 +1,6 @@
 """What data of videos in folders of numbered pictures share: how they are found, their lists, sizes and names in records."""
 
+import functools
 import hashlib
 import re
 from collections import Counter
@@ -52,8 +53,9 @@ class VideoData(Generic[V]):
         count = len(self.videos)
         return name if self.official else f"{name} ({count} {self.item}{'s' * (count > 1)})"
 
+    @functools.cached_property
     def annotation_sha256(self) -> str:
-        """Return one hash over the names and bytes of all annotations."""
+        """One hash over the names and bytes of all annotations, as they are when it is first asked for."""
         digest = hashlib.sha256()
         for name, path in self.annotations():
             digest.update(f"{name}\0".encode() + path.read_bytes())
@@ -153,29 +155,32 @@ def numbered_pictures(
     return {number: found[number] for number in sorted(found) if listed is None or number in listed}
 
 
-def require_modes(masks: Iterable[Path], modes: Sequence[str], kind: str) -> None:
-    """Raise UserError for a mask that is by its header none of Pillow's `modes`, P or L; `kind` says what masks are."""
-    for path in masks:
-        mode = read_header(path)[1]
+def check_pictures(
+    frames: Sequence[Path], masks: Sequence[Path] = (), modes: Sequence[str] = (), kind: str = ""
+) -> tuple[int, int]:
+    """Return the (height, width) of all pictures of a video, of which there is one, by their headers.
+
+    Args:
+        frames: of the video.
+        masks: of the video.
+        modes: Pillow's, P or L, of which masks are one.
+        kind: says what masks are.
+
+    Raises:
+        UserError: one cannot be read or has another size than the first, or a mask has another mode.
+    """
+    headers = [(path, *read_header(path)) for path in (*frames, *masks)]
+    for path, _, mode in headers[len(frames) :]:
         if mode not in modes:
             wanted = " or ".join({"P": "palette", "L": "gray"}[mode] for mode in modes)
             raise UserError(
                 f"{path} is a picture of mode {mode}, not a {wanted} one. Masks are {kind}; colors carry no ids."
             )
-
-
-def common_size(paths: Sequence[Path]) -> tuple[int, int]:
-    """Return the (height, width) of all pictures of a video by their headers.
-
-    Raises:
-        UserError: one cannot be read or has another size than the first.
-    """
-    expected, _ = read_header(paths[0])
-    for path in paths[1:]:
-        size, _ = read_header(path)
+    first, expected, _ = headers[0]
+    for path, size, _ in headers:
         if size != expected:
             raise UserError(
-                f"{path} has {size[0]}x{size[1]} pixels, but {paths[0]} has {expected[0]}x{expected[1]}. "
+                f"{path} has {size[0]}x{size[1]} pixels, but {first} has {expected[0]}x{expected[1]}. "
                 "All pictures of a video have one size: take them from the same archive."
             )
     return expected[1], expected[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.davis.edition import DAVIS_2017, FRAMES, MASKS, Edition, find_edition, find_pictures
-from eval.videos import VideoData, common_size, find_list, require_folders, require_modes
+from eval.videos import VideoData, check_pictures, find_list, require_folders
 from flsl.runtime.errors import UserError
 from flsl.runtime.marker import read_marker
 
@@ -117,6 +117,5 @@ def _open_video(
             f"{root / MASKS / name} has {len(numbers)} annotations: the first and the last frame are not scored, "
             "so a sequence needs three or more."
         )
-    require_modes(masks.values(), edition.modes, edition.kind)
-    size = common_size([*frames.values(), *masks.values()])
+    size = check_pictures(list(frames.values()), list(masks.values()), edition.modes, edition.kind)
     return Video(name, tuple(masks.values()), tuple(frames.values()), size, edition)

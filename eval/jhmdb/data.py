@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.jhmdb.matlab import read_numbers
-from eval.videos import VideoData, common_size, numbered_pictures, read_names, require_folders
+from eval.videos import VideoData, check_pictures, numbered_pictures, read_names, require_folders
 from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.files import read_file
 from flsl.runtime.marker import read_marker
@@ -194,4 +194,4 @@ def _open_clip(root: Path, name: str, need_frames: bool) -> Clip:
         raise UserError(
             f"{folder} has {len(frames)} frames, but {positions_path(root, name)} has the joints of {len(joints)}. {hint}"
         )
-    return Clip(name, tuple(frames.values()), common_size(list(frames.values())), joints)
+    return Clip(name, tuple(frames.values()), check_pictures(list(frames.values())), joints)

@@ -44,8 +44,8 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
     Raises:
         UserError: data or checkpoint cannot be used, or `run.out` holds another run.
     """
-    find_protocol(options.protocol, PROTOCOLS)  # a misspelt one is said before the data are read
-    return _prepare(run, data, options, need_frames=True).predict(encoder, follow_clip)
+    protocol = find_protocol(options.protocol, PROTOCOLS)  # a misspelt one is said before the data are read
+    return _prepare(run, data, options, need_frames=True).predict(encoder, protocol, follow_clip)
 
 
 def score(predictions: Path | None, encoder: "AnyEncoder | None", data: Path, run: Run, options: Options) -> Record:
@@ -79,23 +79,19 @@ def _score(evaluation: Evaluation[Clip], predicted: Predicted) -> Record:
     run, clips = evaluation.run, evaluation.videos
     with run.watch.phase("metrics"):
         poses = {clip.name: read_poses(predicted.folder / clip.name / FILE, len(clip.joints)) for clip in clips}
-        counts = [count(clip.joints, poses[clip.name]) for clip in clips]
-        total = total_of(counts)
-        if not total.judged.any():
-            raise UserError(f"{predicted.folder}: no joint of any clip is followed, so that there is nothing to score")
+        counts = {clip.name: count(clip.joints, poses[clip.name]) for clip in clips}
         # Clips without a judged joint add nothing, and many resamples of few clips would be of such alone.
-        rows = np.stack([counted.rows() for counted in counts if counted.judged.any()])
+        counts = {name: counted for name, counted in counts.items() if counted.judged.any()}
+        if not counts:
+            raise UserError(f"{predicted.folder}: no joint of any clip is followed, so that there is nothing to score")
+        total, rows = total_of(list(counts.values())), np.stack([counted.rows() for counted in counts.values()])
         values = dict(zip(METRICS, pck_of(rows).tolist()))
         intervals = {
             name: percentile_interval(rows, partial(_at, at), unit="clips", seed=run.seed)
             for at, name in enumerate(METRICS)
         }
     write_table(run.out / TABLE, _joint_rows(total))
-    per_item = {
-        clip.name: dict(zip(METRICS, pck([counted]).tolist()))
-        for clip, counted in zip(clips, counts)
-        if counted.judged.any()
-    }
+    per_item = {name: dict(zip(METRICS, pck([counted]).tolist())) for name, counted in counts.items()}
     with run.watch.phase("pictures"):
         scores = {name: metrics[METRICS[0]] for name, metrics in per_item.items()}
         ranked = sorted(clips, key=lambda clip: scores.get(clip.name, -1.0))

@@ -66,11 +66,12 @@ class Evaluation(Generic[V]):
     outputs: Sequence[str]
     score: "Callable[[Evaluation[V], Predicted], Record]"
 
-    def predict(self, encoder: AnyEncoder, task: "Task", *, extras: bool = False) -> Record:
+    def predict(self, encoder: AnyEncoder, protocol: Protocol, task: "Task", *, extras: bool = False) -> Record:
         """Predict what is still to do, then score.
 
         Args:
             encoder: a checkpoint's name, or an encoder in memory.
+            protocol: the one that the options name.
             task: writes the predictions of one video.
             extras: whether more is written than a plain run writes.
 
@@ -79,7 +80,7 @@ class Evaluation(Generic[V]):
         """
         from eval.propagation.workers import follow_videos  # torch takes seconds
 
-        options, protocol = self.options, find_protocol(self.options.protocol, self.protocols)
+        options = self.options
         loaded, model = load_predictor(self.run, encoder, self.run.choose_device())
         self._require_tokens(protocol, loaded.encoder.patch_size)
         config = {"protocol": dataclasses.asdict(protocol), "split": options.split, "precision": options.precision}
@@ -162,7 +163,7 @@ class Evaluation(Generic[V]):
                 items_expected=len(self.dataset.videos),
                 items_evaluated=len(self.videos),
                 item=self.run.benchmark.item,
-                annotation_sha256=self.dataset.annotation_sha256(),
+                annotation_sha256=self.dataset.annotation_sha256,
             ),
             values=values,
             intervals=intervals,
@@ -177,7 +178,7 @@ class Evaluation(Generic[V]):
     def _data(self, frames: bool) -> dict[str, str]:
         """Return what tells a copy of the data from another: every annotation and, where they are used, every frame."""
         data = self.dataset
-        identity = {"split": data.split, "annotations": data.annotation_sha256()}
+        identity = {"split": data.split, "annotations": data.annotation_sha256}
         if frames:
             paths = [path for video in data.videos for path in video.frames]
             identity["frames"] = digest_of_files(data.root, paths, contents=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.videos import VideoData, common_size, find_list, numbered_pictures, read_names, require_folders, require_modes
+from eval.videos import VideoData, check_pictures, find_list, numbered_pictures, read_names, require_folders
 from flsl.confusion import VOID
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_mask
@@ -147,6 +147,5 @@ def _open_video(root: Path, name: str, listed_in: Path, need_frames: bool) -> Vi
         raise UserError(
             f"{root / MASKS / name} has 1 annotation: the first one is given, so a video needs two or more."
         )
-    require_modes(masks.values(), MODES, KIND)
-    size = common_size([*frames.values(), *masks.values()])
+    size = check_pictures(list(frames.values()), list(masks.values()), MODES, KIND)
     return Video(name, tuple(frames.values()), tuple(masks.values()), size)

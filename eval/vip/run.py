@@ -38,11 +38,11 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
     Raises:
         UserError: data or checkpoint cannot be used, or `run.out` holds another run.
     """
-    find_protocol(options.protocol, PROTOCOLS)  # a misspelt one is said before the data are read
+    protocol = find_protocol(options.protocol, PROTOCOLS)  # a misspelt one is said before the data are read
     evaluation = _prepare(run, data, options, need_frames=True)
     from eval.propagation.segment import segment_video  # torch takes seconds
 
-    return evaluation.predict(encoder, segment_video)
+    return evaluation.predict(encoder, protocol, segment_video)
 
 
 def score(predictions: Path | None, encoder: "AnyEncoder | None", data: Path, run: Run, options: Options) -> Record:

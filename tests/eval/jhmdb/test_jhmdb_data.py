@@ -126,11 +126,11 @@ def test_names_and_limits(copy, monkeypatch):
 
 
 def test_the_digest_tells_annotations_from_others(copy):
-    before = open_jhmdb(copy).annotation_sha256()
+    before = open_jhmdb(copy).annotation_sha256
     paint(copy / FRAMES / "00002.png", 64, 80)
-    assert open_jhmdb(copy).annotation_sha256() == before
+    assert open_jhmdb(copy).annotation_sha256 == before
     write(copy / POSITIONS, positions())
-    assert open_jhmdb(copy).annotation_sha256() != before
+    assert open_jhmdb(copy).annotation_sha256 != before
 
 
 def test_joints_alone_are_enough_to_score(copy):

@@ -108,11 +108,11 @@ def test_names_and_limits(drawn, copy, monkeypatch):
 
 
 def test_the_digest_tells_annotations_from_others(copy):
-    before = open_vip(copy).annotation_sha256()
+    before = open_vip(copy).annotation_sha256
     rewrite(copy / FRAMES / "000000000026.jpg", value=(0, 0, 0))
-    assert open_vip(copy).annotation_sha256() == before
+    assert open_vip(copy).annotation_sha256 == before
     rewrite(copy / MASKS / "000000000026.png", value=3)
-    assert open_vip(copy).annotation_sha256() != before
+    assert open_vip(copy).annotation_sha256 != before
 
 
 @pytest.mark.parametrize("split", ["test", "", "../lists/val", "x" * 300, "val\0", ".hidden"])
