@@ -130,7 +130,8 @@ def _run_plain(encoder: Any, path: Path, context: Any, protocol: Protocol, devic
         labels = propagate_plain(target, features, known, protocol)
         wait_for(device)
         times.append(time.perf_counter())
-        write_mask(path.with_suffix(".png"), labels_to_mask(labels, encoder.patch_size, SIZE), PALETTE)
+        mask = labels_to_mask(labels, encoder.patch_size, SIZE, protocol)
+        write_mask(path.with_suffix(".png"), mask, PALETTE)
         times.append(time.perf_counter())
         best.append([end - start for start, end in itertools.pairwise(times)])
     seconds = dict(zip(PHASES, np.min(best, axis=0).tolist()))
@@ -160,7 +161,7 @@ def _run_fast(encoder: Any, path: Path, context: Any, protocol: Protocol, device
                     features, known = context.view()
                     labels = propagate(target, features, known, protocol)
                 with watch.phase("output"):
-                    mask = labels_to_mask(labels, encoder.patch_size, SIZE)
+                    mask = labels_to_mask(labels, encoder.patch_size, SIZE, protocol)
                     writers.submit(write_mask, path.with_name(f"{index}.png"), mask, PALETTE)
         best.append([*(watch.phases[phase] for phase in PHASES), watch.seconds])
     return dict(zip((*PHASES, "end to end"), (np.min(best, axis=0) / frames).tolist()))

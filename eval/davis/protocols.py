@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from eval.propagation.protocol import CROPMAE, VIDEOWALK, Protocol, ShortSide
+from eval.propagation.protocol import CROPMAE, VIDEOWALK, AtLeast, Protocol
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -12,9 +12,18 @@ PROTOCOLS = {
         # Version 1 had `dino`'s context, selection and temperature, which nobody published, version 2 the constants but
         # `dino`'s context, window, labels and ties.
         replace(VIDEOWALK, version=3),
-        # Round window, softer weights, twice the resolution, ImageNet's own deviation; all else as `dino`.
+        # DINOv3's public notebook. Version 1 had `dino`'s way to resize frames, 1664 pixels wide, and to enlarge labels.
         Protocol(
-            "dinov3", frame=ShortSide(960, multiple=64), std=(0.229, 0.224, 0.225), window="circle", temperature=0.2
+            "dinov3",
+            version=2,
+            frame=AtLeast(960),
+            resized_by="bicubic",
+            std=(0.229, 0.224, 0.225),
+            first_mask="nearest-exact",
+            window="circle",
+            temperature=0.2,
+            enlarged="nearest",
+            stretched="varied",
         ),
         CROPMAE,
     )

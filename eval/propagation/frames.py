@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from eval.propagation.protocol import Protocol
@@ -20,13 +21,15 @@ def read_frame(path: Path, protocol: Protocol, patch_size: int = 1) -> Tensor:
 
 
 def resize_frame(image: np.ndarray, protocol: Protocol, patch_size: int = 1) -> np.ndarray:
-    """Resize a BGR image (H, W, 3) uint8 by OpenCV's bilinear rule; other libraries differ by a gray level or more.
+    """Resize a BGR image (H, W, 3) uint8 by the library that the protocol names; others differ by a gray level or more.
 
     Returns uint8, or float32 in 0..1 where the protocol does not round resized pixels.
     """
+    height, width = protocol.size(image.shape[0], image.shape[1], patch_size)
+    if protocol.resized_by == "bicubic":
+        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
     if protocol.resized_as == "float32":
         image = image.astype(np.float32) / 255
-    height, width = protocol.size(image.shape[0], image.shape[1], patch_size)
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 

@@ -13,11 +13,24 @@ class ShortSide:
     pixels: int
     multiple: int
 
-    def size(self, height: int, width: int) -> tuple[int, int]:
+    def size(self, height: int, width: int, patch_size: int = 1) -> tuple[int, int]:
         """Return the height and width of a frame after resizing. A square counts as landscape: its height is the short side."""
         long = self.pixels * max(height, width) // min(height, width)
         long -= long % self.multiple
         return (long, self.pixels) if height > width else (self.pixels, long)
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """Frames whose short side has so many pixels, or the next more that patches divide; so has the scaled long side."""
+
+    pixels: int
+
+    def size(self, height: int, width: int, patch_size: int = 1) -> tuple[int, int]:
+        """Return the height and width of a frame after resizing."""
+        short = -(-self.pixels // patch_size) * patch_size
+        long = -(-short * max(height, width) // (min(height, width) * patch_size)) * patch_size
+        return (long, short) if height > width else (short, long)
 
 
 @dataclass(frozen=True)
@@ -27,7 +40,7 @@ class LongSide:
     pixels: int
     multiple: int
 
-    def size(self, height: int, width: int) -> tuple[int, int]:
+    def size(self, height: int, width: int, patch_size: int = 1) -> tuple[int, int]:
         """Return the height and width of a frame after resizing. A square counts as portrait: its height is the long side."""
         short = self.pixels * min(height, width) // max(height, width)
         short = max(short - short % self.multiple, self.multiple)
@@ -41,7 +54,7 @@ class Exactly:
     height: int
     width: int
 
-    def size(self, height: int, width: int) -> tuple[int, int]:
+    def size(self, height: int, width: int, patch_size: int = 1) -> tuple[int, int]:
         """Return the height and width, whatever a frame has."""
         return self.height, self.width
 
@@ -50,12 +63,14 @@ class Exactly:
 class Protocol(NamedProtocol):
     """Constants of one label propagation (docs/protocols.md, "DAVIS 2017"); lengths are in tokens, unless it says pixels."""
 
-    frame: ShortSide | LongSide | Exactly = ShortSide(480, multiple=64)  # pixels
+    frame: ShortSide | AtLeast | LongSide | Exactly = ShortSide(480, multiple=64)  # pixels
+    resized_by: Literal["bilinear", "bicubic"] = "bilinear"  # OpenCV's, or Pillow's, which averages where it shrinks
     resized_as: Literal["uint8", "float32"] = "uint8"  # whether resized pixels are rounded to whole gray levels
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # RGB, of values in 0..1
     # 0.228 instead of ImageNet's 0.229 is inherited from the first public evaluation; published figures use it.
     std: tuple[float, float, float] = (0.228, 0.224, 0.225)
-    first_mask: Literal["nearest", "bilinear"] = "nearest"  # how it becomes the first labels: hard or soft ones
+    # How it becomes the first labels: hard ones by Pillow's or torch's nearest neighbor, which round otherwise, or soft ones.
+    first_mask: Literal["nearest", "nearest-exact", "bilinear"] = "nearest"
     context_frames: int = 7  # last frames that vote, besides the first frame
     padded: bool = False  # whether the first frame stands for those before it too, until there are so many
     radius: int = 12  # of the window around the target token; 0 means no window
@@ -64,11 +79,14 @@ class Protocol(NamedProtocol):
     topk: int = 5
     ties: Literal["keep", "cut"] = "keep"  # whether all that tie at the threshold stay, or exactly `topk` sources
     temperature: float = 0.1
-    stretched: bool = True  # whether enlarged labels are stretched to 0..1, channel by channel, before the largest wins
+    enlarged: Literal["bilinear", "nearest"] = "bilinear"  # labels by the patch size, or to the mask's size at once
+    # Which channels of enlarged labels are stretched to 0..1 before the largest wins: all with a positive value, of which
+    # one that is the same everywhere wins everywhere; or those that vary, and the others are 0.
+    stretched: Literal["positive", "varied", "none"] = "positive"
 
     def size(self, height: int, width: int, patch_size: int = 1) -> tuple[int, int]:
         """Return height and width in pixels of a frame after resizing, floored to what patches divide."""
-        height, width = self.frame.size(height, width)
+        height, width = self.frame.size(height, width, patch_size)
         return height // patch_size * patch_size, width // patch_size * patch_size
 
 
@@ -87,7 +105,7 @@ VIDEOWALK = Protocol(
     topk=10,
     ties="cut",
     temperature=0.05,
-    stretched=False,
+    stretched="none",
 )
 # CropMAE's, and with it what is reported beside SiamMAE: the same code with other constants.
 CROPMAE = replace(VIDEOWALK, name="cropmae", frame=Exactly(480, 880), radius=20, topk=7, temperature=0.7)

@@ -71,20 +71,20 @@ def segment_video(
     if video.first_is_given and not first.any():  # where it is not, background is a part like the others
         raise UserError(f"{video.masks[0]} holds no object: there is nothing to follow. Check the annotation.")
     palette = read_palette(video.masks[0])
-    soft = protocol.size(*video.size, encoder.patch_size) if protocol.first_mask == "bilinear" else None
+    resized = protocol.size(*video.size, encoder.patch_size)
     unfinished = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     written: list[Future] = []
     with ThreadPoolExecutor(2) as writers:
-        start = partial(first_labels, first, frame=soft)
+        start = partial(first_labels, first, frame=resized, protocol=protocol)
         frames = follow(encoder, video, start, protocol, device=device, bfloat16=bfloat16, watch=watch)
         for path, labels in zip(video.masks, frames, strict=True):
             with watch.phase("output"):
                 if video.first_is_given and not written:
                     mask = read_mask(path)
                 else:
-                    ids = labels_to_mask(labels, encoder.patch_size, video.size, stretched=protocol.stretched)
+                    ids = labels_to_mask(labels, encoder.patch_size, video.size, protocol)
                     mask = video.to_disk(ids)
                 written.append(writers.submit(write_mask, unfinished / path.name, mask, palette))
             on_frame()

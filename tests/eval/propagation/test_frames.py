@@ -37,7 +37,7 @@ def check_frame(case, tmp_path):
     np.testing.assert_allclose(frame.std(axis=(1, 2), dtype=np.float64), case["expect/frame_std"], atol=1e-5)
     for patch in (16, 8):
         grid = frame.shape[1] // patch, frame.shape[2] // patch
-        labels = first_labels(case["labels"], grid).permute(2, 0, 1)
+        labels = first_labels(case["labels"], grid, frame.shape[1:], DINO).permute(2, 0, 1)
         np.testing.assert_array_equal(labels, case[f"expect/labels_patch{patch}"])
 
 
@@ -51,11 +51,11 @@ def check_frame(case, tmp_path):
         ((854, 480), "dino", (832, 480)),
         ((240, 432), "dino", (480, 832)),
         ((480, 480), "dino", (480, 448)),
-        ((480, 854), "dinov3", (960, 1664)),
+        ((480, 854), "dinov3", (960, 1712)),
     ],
 )
 def test_frame_size(size, protocol, expect):
-    assert PROTOCOLS[protocol].size(*size) == expect
+    assert PROTOCOLS[protocol].size(*size, 16) == expect
     assert PROTOCOLS[protocol].size(*size, 8) == expect
 
 
@@ -90,7 +90,7 @@ def test_labels_become_a_mask():
     labels[1:3, 1:3, 0], labels[1:3, 1:3, 2] = 0.0, 1.0
     # A weak object wins where it is strongest, because every channel is stretched to 0..1; channel 3 is empty.
     labels[1:3, 4, 0], labels[1:3, 4, 1] = 0.8, 0.2
-    mask = labels_to_mask(labels, 16, (128, 192))
+    mask = labels_to_mask(labels, 16, (128, 192), DINO)
     assert mask.shape == (128, 192)
     assert mask.dtype == np.uint8
     assert (mask[64, 64], mask[64, 144], mask[0, 0]) == (2, 1, 0)
@@ -98,7 +98,7 @@ def test_labels_become_a_mask():
 
 
 def test_an_object_that_fills_the_frame_stays():
-    mask = labels_to_mask(torch.tensor([0.0, 1.0]).expand(3, 4, 2).contiguous(), 8, (24, 32))
+    mask = labels_to_mask(torch.tensor([0.0, 1.0]).expand(3, 4, 2).contiguous(), 8, (24, 32), DINO)
     assert (mask == 1).all()
 
 
@@ -108,7 +108,7 @@ def test_void_is_background_in_the_first_mask(tmp_path):
     write_mask(tmp_path / "00000.png", mask, list(range(256)) * 3)
     truth = DAVIS_2017.read_truth(tmp_path / "00000.png")
     assert set(np.unique(truth)) == {0, 2}
-    assert first_labels(truth, (10, 15)).shape == (10, 15, 3)
+    assert first_labels(truth, (10, 15), (160, 240), DINO).shape == (10, 15, 3)
 
 
 def test_context_is_the_first_frame_and_the_last_seven():

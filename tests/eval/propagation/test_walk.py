@@ -76,21 +76,21 @@ def test_repeats_count_once_where_the_context_is_full():
 def test_first_masks_become_soft_where_a_token_holds_two_objects():
     mask = np.zeros((60, 80), np.uint8)
     mask[:, 33:], mask[40:, 60:] = 1, 3
-    soft = first_labels(mask, (4, 5), frame=(64, 80))
+    soft = first_labels(mask, (4, 5), (64, 80), PROTOCOLS["cropmae"])
     assert soft.shape == (4, 5, 4)
     torch.testing.assert_close(soft.sum(-1), torch.ones(4, 5))
     assert soft[0].tolist() == [[1, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0]]
     mask[:, 40:] = 0  # the border is within the pixels that bilinear resizing looks at
-    assert first_labels(mask, (4, 5), frame=(64, 80))[0, 2].tolist() == [0.5, 0.5]
-    assert first_labels(mask, (4, 5)).shape == (4, 5, 1)  # too narrow for a hard label
+    assert first_labels(mask, (4, 5), (64, 80), PROTOCOLS["cropmae"])[0, 2].tolist() == [0.5, 0.5]
+    assert first_labels(mask, (4, 5), (64, 80), PROTOCOLS["dino"]).shape == (4, 5, 1)  # too narrow for a hard label
 
 
 def test_the_largest_channel_wins_unless_channels_are_stretched():
     labels = torch.zeros(4, 6, 2)
     labels[..., 0] = 1.0
     labels[1:3, 2:4] = torch.tensor([0.7, 0.3])
-    assert not labels_to_mask(labels, 16, (64, 96), stretched=False).any()
-    assert labels_to_mask(labels, 16, (64, 96))[32, 48] == 1
+    assert not labels_to_mask(labels, 16, (64, 96), PROTOCOLS["cropmae"]).any()
+    assert labels_to_mask(labels, 16, (64, 96), PROTOCOLS["dino"])[32, 48] == 1
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ def test_masks_and_labels_are_those_of_opencv():
     mask = cv2.resize(rng.integers(0, 6, (9, 16), dtype=np.uint8), (213, 120), interpolation=cv2.INTER_NEAREST)
     pixels = cv2.resize(mask, (880, 480), interpolation=cv2.INTER_NEAREST)
     objects = (pixels[..., None] == np.arange(6)).astype(np.float32)
-    labels = first_labels(mask, (30, 55), frame=(480, 880))
+    labels = first_labels(mask, (30, 55), (480, 880), PROTOCOLS["cropmae"])
     np.testing.assert_allclose(labels.numpy(), cv2.resize(objects, (55, 30)), atol=1e-6)
     labels = torch.from_numpy(rng.dirichlet(np.full(6, 0.3), (30, 55)).astype(np.float32))
     winner = Image.fromarray(cv2.resize(labels.numpy(), (880, 480)).argmax(-1).astype(np.uint8))
     plain = np.asarray(winner.resize((213, 120), Image.Resampling.NEAREST))
-    np.testing.assert_array_equal(labels_to_mask(labels, 16, (120, 213), stretched=False), plain)
+    np.testing.assert_array_equal(labels_to_mask(labels, 16, (120, 213), PROTOCOLS["cropmae"]), plain)
