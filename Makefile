@@ -24,7 +24,7 @@ SPREAD = -n auto --dist loadfile --no-loadscope-reorder
 # What a machine that has torch, timm and the usual scientific packages lacks of ours; compiled ones for Linux on x86-64.
 LACKING = pydantic pydantic-core annotated-types typing-inspection simplejpeg onedl-mmengine addict termcolor yapf \
   platformdirs pycocotools faster-coco-eval terminaltables six imaug imagecorruptions-imaug shapely \
-  ftfy wcwidth prettytable
+  ftfy wcwidth prettytable pytest-xdist execnet
 # Published as source; without their operators, which torchvision has, they are Python alone.
 LACKING_SOURCE = onedl-mmcv onedl-mmdetection onedl-mmsegmentation
 PLATFORMS = manylinux_2_28_x86_64 manylinux_2_27_x86_64 manylinux_2_17_x86_64 manylinux2014_x86_64

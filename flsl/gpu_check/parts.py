@@ -8,8 +8,8 @@ from flsl.gpu_check.steps import Step
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ("torch", "numpy", "timm", "pydantic", "safetensors", "cv2", "PIL", "simplejpeg", "mmengine")
-TESTS = ("pytest", "xdist", *BASE)
-DETECTION = ("mmcv", "mmdet", "pycocotools", "faster_coco_eval")
+TESTS = ("pytest", *BASE)
+DETECTION = ("mmcv", "mmdet", "pycocotools", "faster_coco_eval", "scipy", "skimage")
 S16, S8 = "configs/pretrain/flsl_vit-s16_in1k_300e.py", "configs/pretrain/flsl_vit-s8_in1k_300e.py"
 DEMO = "configs/pretrain/flsl_demo.py"
 SMALL = ("64", "16")
@@ -34,12 +34,15 @@ def all_parts(device: str, cores: int) -> tuple[Part, ...]:
     """Return the parts for a device, `cpu` or a CUDA one, on a machine with so many cores."""
     on_gpu = device != "cpu"
     beside = cores >= 8
-    together = "-n4" if beside else "-n0"  # tests beside each other
-    most = _tests("tests", device, "tests", "--ignore=tests/gpu", together, "--dist=loadfile")
+    together = ("-n4", "--dist=loadfile") if beside else ()  # tests beside each other
+    most = _tests("tests", device, "tests", "--ignore=tests/gpu", *together)
     masks = _tests("masks", device, "tests/gpu/test_davis.py")
     return (
         Part("card", "versions, card, attention, float32", 30, ("torch",), (_card(device),)),
-        Part("tests", "tests that only need another device", 150, TESTS, (most,), beside=beside),
+        Part(
+            "tests", "tests that only need another device", 150, (*TESTS, "xdist") if beside else TESTS, (most,),
+            beside=beside,
+        ),
         _of_tests("precision", "fp16 and bf16 steps against float64 on the CPU", 150, device, beside=beside),
         _of_tests("resume", "3 + 3 steps against 6, twice the same", 150, device, beside=beside),
         _of_tests("parallel", "two gloo ranks and one NCCL rank against one process", 150, device, beside=beside),
