@@ -1,6 +1,5 @@
 """The training loop: data, steps, states, signals; resumes anywhere, bit for bit."""
 
-import copy
 import sys
 import time
 from collections import deque
@@ -12,8 +11,6 @@ from typing import Any, NoReturn
 
 import torch
 
-from flsl.checkpoint import load_encoder, save_encoder
-from flsl.encoder import Encoder
 from flsl.runtime.config import dump_config
 from flsl.runtime.distributed import Ranks, any_rank, data_parallel, gather, on_main
 from flsl.runtime.errors import SaidElsewhere, UserError, is_out_of_memory
@@ -29,11 +26,11 @@ from pretrain.method import build_model
 from pretrain.pictures import draw_pictures
 from pretrain.probe import Probe
 from pretrain.recipe import Recipe
+from pretrain.saving import Saving
 from pretrain.schedules import Schedules
-from pretrain.state import Beside, StateFolder, on_host
 from pretrain.step import TrainingStep
 
-ENCODER, STATES, CONFIG = "encoder.safetensors", "states", "config.py"
+CONFIG = "config.py"
 
 
 class Loop:
@@ -67,11 +64,19 @@ class Loop:
         self.about_data, self.given, self.probe = about_data, given, probe
         self.order = Order(len(paths), recipe, ranks.rank, ranks.world)
         self.total_steps = recipe.training.epochs * self.order.steps_per_epoch
-        self.states = StateFolder(out / STATES, recipe.runtime.keep)
+        self.saving = Saving(
+            recipe,
+            out,
+            steps_per_epoch=self.order.steps_per_epoch,
+            total_steps=self.total_steps,
+            folder=folder,
+            about_data=about_data,
+            say=self.say,
+        )
         self.unreadable: set[int] = set()
         self.recent: deque[dict[str, Any]] = deque()  # scalars since the last report, still on the device
         self.skipped = 0.0
-        self.signal, self.beside = StopSignal(), Beside()
+        self.signal = StopSignal()
 
     def run(self) -> None:
         """Train to the end, from the newest state in the folder where there is one.
@@ -82,7 +87,7 @@ class Loop:
             Preempted: a signal asked to stop, and there is a state to go on from.
         """
         try:
-            first, has_state = on_main(self.find_state)
+            first, has_state = on_main(self.saving.find)
             if has_state or first < self.total_steps:
                 self.build(first if has_state else None)
         except UserError:
@@ -97,37 +102,11 @@ class Loop:
         with self.signal:
             try:
                 if first == self.total_steps:  # the encoder may lack
-                    on_main(self.write_last)
+                    on_main(partial(self.saving.last, self.step, self.notes()))
                 self.steps(first)
             finally:
-                self.beside.wait()
+                self.saving.wait()
         on_main(self.mark_finished)  # with the last look and drawing: a finished run is not gone on with
-
-    def find_state(self) -> tuple[int, bool]:
-        """Return how many steps are done, and whether there is a state of them; for the main rank.
-
-        Raises:
-            UserError: an encoder of some steps would be overwritten, since no state is there to go on from; or there are
-                more steps than are asked for.
-        """
-        start_over = "Choose another --out, or start over with --resume never."
-        found = self.states.newest()
-        if found:
-            done, complaints = found
-            for complaint in complaints:
-                self.say(f"warning: {complaint}", error=True)
-        elif (self.out / ENCODER).exists():
-            done = load_encoder(self.out / ENCODER).pretraining.get("steps", 0)
-            if done < self.total_steps:
-                raise UserError(
-                    f"{self.out} holds an encoder of {done} of {self.total_steps} steps, but {self.states.folder} has no "
-                    f"state to go on from. {start_over}"
-                )
-        else:
-            done = 0
-        if done > self.total_steps:
-            raise UserError(f"{self.out} holds {done} steps, more than the {self.total_steps} asked for. {start_over}")
-        return done, bool(found)
 
     def build(self, step: int | None) -> None:
         """Build model and optimizer; load the state after `step` steps, if it is not None."""
@@ -140,14 +119,14 @@ class Loop:
         )
         if step is None:
             return
-        state = self.states.load(step, self.ranks.device)
+        state = self.saving.load(step, self.ranks.device)
         try:
             self.step.load_state_dict(state)
         except (RuntimeError, ValueError, KeyError) as error:  # what a permitted change of the recipe leads to
             if is_out_of_memory(error):
                 raise
             self.refuse(
-                f"the state after step {step} in {self.states.folder} is of another model than the recipe's "
+                f"the state after step {step} in {self.saving.states.folder} is of another model than the recipe's "
                 f"({' '.join(str(error).split())[:200]}). Give --allow-config-change no key that changes the model, or start over "
                 "with --resume never."
             )
@@ -191,13 +170,14 @@ class Loop:
                 if step % runtime.log_every == 0 or done == self.total_steps:
                     self.report(step, journal, feed)
                 if done == self.total_steps:
-                    on_main(self.write_last)
+                    on_main(partial(self.saving.last, self.step, self.notes()))
                 elif any_rank(self.signal.requested):
-                    kept = on_main(partial(self.stop, done))
+                    kept = on_main(partial(self.saving.stop, done, self.step, self.notes()))
                     words = f"stopped by a signal after step {done}; run the same command again to continue"
                     raise Preempted(f"{words} after step {kept}" if self.ranks.is_main else "")
                 elif self.due(done, time.monotonic() - saved):
-                    self.save(done)
+                    if self.ranks.is_main:
+                        self.saving.save(done, self.step, self.notes())
                     saved = time.monotonic()
                 if self.probe:
                     self.probe(done)
@@ -278,100 +258,21 @@ class Loop:
         self.refuse(
             f"{self.skipped:.0f} steps had non-finite gradients (runtime.max_skipped_steps "
             f"{self.recipe.runtime.max_skipped_steps}), the last at step {step}. {inputs}; the last "
-            f"good state is in {self.states.folder}. Lower optimizer.lr, or use training.precision bf16 or fp32."
+            f"good state is in {self.saving.states.folder}. Lower optimizer.lr, or use training.precision bf16 or fp32."
         )
 
     def refuse(self, text: str) -> NoReturn:
         """Raise UserError, on all ranks together; the main one says it."""
         raise UserError(text) if self.ranks.is_main else SaidElsewhere
 
-    def stop(self, done: int) -> int:
-        """Save the state after `done` steps; return how many steps the newest one on disk has. For the main rank.
-
-        Raises:
-            UserError: there is none.
-        """
-        failed = self.write(done, *self.copies())
-        kept = self.states.steps()
-        if not kept:
-            raise UserError(
-                f"stopped by a signal after step {done}, and there is no state to go on from: {' '.join(failed)} "
-                "Make room, and run the same command again."
-            )
-        return kept[0]
-
-    def write_last(self) -> None:
-        """Save the last state and encoder. For the main rank.
-
-        Raises:
-            UserError: something could not be written.
-        """
-        failed = self.write(self.total_steps, *self.copies())
-        if failed:
-            raise UserError(
-                f"all {self.total_steps} steps are done, but not all is written: {' '.join(failed)} Make room, and run the "
-                "same command again: it continues from what is on disk."
-            )
-
     def mark_finished(self) -> None:
         """Write down that nothing is left to do."""
         if self.folder:
             self.folder.finish()
 
-    def save(self, done: int) -> None:
-        """Write the training state and the encoder beside the training, on the main rank."""
-        if self.ranks.is_main:
-            self.beside.start(partial(self.write, done, *self.copies()))
-
-    def copies(self) -> tuple[dict[str, Any], Encoder]:
-        """Copy to the host what is written now: what is needed to go on, and the encoder. What was to be written before
-        is, by then."""
-        self.beside.wait()
-        state = {
-            **self.step.state_dict(),
-            "unreadable": sorted(self.unreadable),
-            "skipped": self.skipped,
-            "recent": fetch(self.recent),
-        }
-        return on_host(state), copy.deepcopy(self.step.model.encoder).cpu()
-
-    def write(self, done: int, state: dict[str, Any], encoder: Encoder) -> list[str]:
-        """Write a state and an encoder of `done` steps; return what failed, which is said aloud.
-
-        The state comes first, since an encoder without one cannot be gone on with; at the end the encoder does: on a disk
-        that is nearly full it is what the run was for.
-        """
-        failed = []
-        writers = [partial(self.write_state, done, state), partial(self.write_encoder, done, encoder)]
-        for write in reversed(writers) if done == self.total_steps else writers:
-            try:
-                write()
-            except (UserError, OSError) as error:
-                failed.append(str(error))
-                self.say(f"ERROR: after step {done}: {error}", error=True)
-        return failed
-
-    def write_state(self, done: int, state: dict[str, Any]) -> None:
-        """Write what is needed to go on; what the run replaces is deleted then."""
-        self.states.save(done, state)
-        if self.folder:
-            self.folder.forget_previous()
-
-    def write_encoder(self, done: int, encoder: Encoder) -> None:
-        """Write the encoder, and what it was made from."""
-        save_encoder(
-            encoder,
-            self.out / ENCODER,
-            method=self.step.model.title,
-            name=self.recipe.name,
-            pretraining={
-                **self.about_data,
-                "epochs": done / self.order.steps_per_epoch,
-                "steps": done,
-                "batch_size": self.recipe.training.batch_size,
-                "recipe": self.recipe.to_dict(),
-            },
-        )
+    def notes(self) -> dict[str, Any]:
+        """Return what has to be known besides model and optimizer to go on."""
+        return {"unreadable": sorted(self.unreadable), "skipped": self.skipped, "recent": fetch(self.recent)}
 
     def draw(self, journal: Journal, done: int) -> None:
         """Draw the encoder's features, every `pictures_every` epochs and before the first."""

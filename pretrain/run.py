@@ -14,10 +14,11 @@ from flsl.runtime.files import digest_of_files
 from flsl.runtime.precision import choose_dtype, repeatable
 from flsl.runtime.run_folder import PREVIOUS, RunFolder, State
 from pretrain.dataset import check_batch, describe, find_images
-from pretrain.loop import CONFIG, ENCODER, STATES, Loop
+from pretrain.loop import CONFIG, Loop
 from pretrain.method import find_method
 from pretrain.probe import Probe
 from pretrain.recipe import Recipe, read_recipe
+from pretrain.saving import ENCODER, STATES
 
 NOTES = ("log.jsonl", "tensorboard", CONFIG)
 
