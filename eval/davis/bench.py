@@ -22,9 +22,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from eval.davis.metrics import score_frame_plain
-from eval.davis.packed_metrics import score_frame
 from eval.davis.protocols import PROTOCOLS
+from eval.metrics.j_and_f import score_frame_plain
+from eval.metrics.packed_j_and_f import score_frame
 from eval.propagation.frames import read_frame
 from eval.propagation.masks import write_mask
 from eval.propagation.protocol import Protocol

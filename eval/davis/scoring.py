@@ -1,24 +1,19 @@
 """Score predicted masks: J and F of every object and frame, their statistics, and the table over objects."""
 
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from eval.davis.dataset import Video
-from eval.davis.metrics import statistics
-from eval.davis.packed_metrics import score_frame
+from eval.metrics.j_and_f import statistics
+from eval.metrics.packed_j_and_f import score_frame
+from eval.propagation.scores import score_each
 from eval.table import write_table
-from flsl.runtime.device import cores
 from flsl.runtime.errors import UserError
-from flsl.runtime.preemption import end_with_the_main_process
 
 STATISTICS = ("J", "J_recall", "J_decay", "F", "F_recall", "F_decay")
-# Below this many frames, starting processes takes longer than scoring.
-FRAMES_WORTH_PROCESSES = 400
 
 
 @dataclass(frozen=True)
@@ -38,23 +33,13 @@ class VideoScore:
 def score_videos(videos: Sequence[Video], predictions: Path, backend: str = "packed") -> Iterator[VideoScore]:
     """Score the masks `predictions/<video>/<frame>.png`, yielding one result a video, in order.
 
-    Videos are shared between processes where there are enough of them.
-
     Raises:
         UserError: see `score_video`.
     """
-    frame_score = official_frame_score() if backend == "official" else score_frame
-    workers = min(cores(), len(videos))
-    frames = sum(len(video.scored_masks) for video in videos)
-    folders = [predictions / video.name for video in videos]
-    if workers < 2 or frames < FRAMES_WORTH_PROCESSES or backend == "official":
-        for video, folder in zip(videos, folders):
-            yield score_video(video, folder, frame_score)
-        return
-    # A forked process would inherit torch's threads in an undefined state.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=end_with_the_main_process) as pool:
-        yield from pool.map(score_video, videos, folders)
+    if backend == "official":
+        frame_score = official_frame_score()
+        return (score_video(video, predictions / video.name, frame_score) for video in videos)
+    return score_each(score_video, videos, predictions, sum(len(video.scored_masks) for video in videos))
 
 
 def score_video(

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from eval.davis.dataset import Video
-from eval.davis.metrics import boundary_f, jaccard, statistics
 from eval.davis.scoring import VideoScore, global_scores, score_video, score_videos, sums_over_objects
+from eval.metrics.j_and_f import boundary_f, jaccard, statistics
 from eval.propagation.masks import write_mask
 from flsl.runtime.errors import UserError
 
@@ -123,7 +123,7 @@ def test_a_process_that_may_use_one_core_starts_no_others(write, tmp_path, monke
         square(mask, 1, 10, 10)
     video = write(masks)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0}, raising=False)
-    monkeypatch.setattr("eval.davis.scoring.FRAMES_WORTH_PROCESSES", 0)
-    monkeypatch.setattr("eval.davis.scoring.ProcessPoolExecutor", None)
+    monkeypatch.setattr("eval.propagation.scores.FRAMES_WORTH_PROCESSES", 0)
+    monkeypatch.setattr("eval.propagation.scores.ProcessPoolExecutor", None)
     scores = list(score_videos([video, video], tmp_path / "truth"))
     assert [score.values.min() for score in scores] == [1, 1]

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from support.reference import read_case, reference_files
 
-from eval.davis.metrics import boundary_f, boundary_map, boundary_radius, jaccard, score_frame_plain, statistics
-from eval.davis.packed_metrics import score_frame
+from eval.metrics.j_and_f import boundary_f, boundary_map, boundary_radius, jaccard, score_frame_plain, statistics
+from eval.metrics.packed_j_and_f import score_frame
 
 FILES = reference_files("davis/*.npz", Path(__file__).parent / "cases", "/expect/J_F")
 

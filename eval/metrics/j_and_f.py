@@ -1,7 +1,7 @@
 """Region similarity J and boundary accuracy F of DAVIS by their plain definitions, and the statistics over frames.
 
 Masks are (H, W). A *label map* is uint8 with the object id in each pixel, 0 = background; void is made background
-before (docs/protocols.md, "DAVIS metrics"). `eval.davis.packed_metrics` is the fast form of the same numbers.
+before (docs/protocols.md, "DAVIS metrics"). `eval.metrics.packed_j_and_f` is the fast form of the same numbers.
 """
 
 import math

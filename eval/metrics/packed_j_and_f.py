@@ -1,4 +1,4 @@
-"""J and F of whole label maps, fast: 64 pixels a word, the same numbers as `eval.davis.metrics.score_frame_plain`.
+"""J and F of whole label maps, fast: 64 pixels a word, the same numbers as `eval.metrics.j_and_f.score_frame_plain`.
 
 Packed maps are uint64 (words, maps, H): pixel (y, x) is bit x % 64 of word x // 64 in row y. Words come first so that
 every operation runs over long contiguous rows of memory.
@@ -9,7 +9,7 @@ import math
 import cv2
 import numpy as np
 
-from eval.davis.metrics import boundary_radius, f_measure
+from eval.metrics.j_and_f import boundary_radius, f_measure
 
 
 def score_frame(truth: np.ndarray, prediction: np.ndarray, objects: int) -> np.ndarray:
@@ -40,7 +40,7 @@ def pack(maps: np.ndarray) -> np.ndarray:
 
 
 def boundary_maps(masks: np.ndarray, width: int) -> np.ndarray:
-    """Return the packed form of `metrics.boundary_map` for packed masks of images that are `width` pixels wide."""
+    """Return the packed form of `j_and_f.boundary_map` for packed masks of images that are `width` pixels wide."""
     right = _shift_left(masks, 1)
     right[-1] |= masks[-1] & np.uint64(1 << (width - 1) % 64)  # the image goes on as it ends
     return (masks ^ right) | (masks ^ _next_row(masks)) | (masks ^ _next_row(right))
