@@ -36,6 +36,10 @@ class Video:
         """Return the object ids (H, W) uint8 of the first annotation, void as background."""
         return self.edition.read_truth(self.masks[0])
 
+    def read_given(self) -> dict[int, np.ndarray]:
+        """Return the first annotation: objects that only appear later are not followed."""
+        return {0: self.read_first()}
+
     def to_disk(self, mask: np.ndarray) -> np.ndarray:
         """Return object ids (H, W) uint8 as annotations have them."""
         return 255 * mask if self.edition.one_object else mask

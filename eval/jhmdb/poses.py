@@ -51,7 +51,7 @@ def follow_clip(
     frame = protocol.size(*video.size, encoder.patch_size)
     first = partial(joint_labels, video.joints[0], video.size, frame)
     poses = []
-    for labels in follow(encoder, video, first, protocol, device=device, bfloat16=bfloat16, watch=watch):
+    for labels in follow(encoder, video, {0: first}, protocol, device=device, bfloat16=bfloat16, watch=watch):
         with watch.phase("output"):
             poses.append(joint_places(labels, video.size, protocol.tokens))
         on_frame()

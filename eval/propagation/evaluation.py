@@ -142,14 +142,15 @@ class Evaluation(Generic[V]):
         self,
         predicted: Predicted,
         *,
-        values: dict[str, float],
+        values: Mapping[str, float | None],
         intervals: Mapping[str, Interval | None],
         per_item: dict[str, dict[str, float]],
         files: dict[str, str],
         warnings: Sequence[str] = (),
         tools: Mapping[str, str] | None = None,
+        scored: bool = True,
     ) -> Record:
-        """Write the record of scored predictions; see `eval.run.Run.finish`."""
+        """Write the record of predictions; see `eval.run.Run.finish`. Where they cannot be scored it counts none as evaluated."""
         kept = {"config": CONFIG}
         if predicted.folder.resolve() == (self.run.out / PREDICTIONS).resolve():
             kept["predictions"] = PREDICTIONS
@@ -161,7 +162,7 @@ class Evaluation(Generic[V]):
                 split=self.dataset.split,
                 official=self.dataset.official,
                 items_expected=len(self.dataset.videos),
-                items_evaluated=len(self.videos),
+                items_evaluated=len(self.videos) if scored else 0,
                 item=self.run.benchmark.item,
                 annotation_sha256=self.dataset.annotation_sha256,
             ),

@@ -32,6 +32,23 @@ def first_labels(mask: np.ndarray, grid: tuple[int, int], frame: tuple[int, int]
     return F.one_hot(tokens.long()).float()
 
 
+def with_channels(labels: Tensor, channels: int) -> Tensor:
+    """Return labels (..., C) with so many channels, or as they are where they have as many: the new ones are 0."""
+    return F.pad(labels, (0, max(channels - labels.shape[-1], 0)))
+
+
+def join_labels(labels: Tensor, new: Tensor) -> Tensor:
+    """Return labels (h, w, C) of a frame together with those of objects that are first given in it.
+
+    Args:
+        labels: (h, w, C), what was predicted of the others.
+        new: (h, w, C), of the new objects; channel 0 is the share of a token that is none of theirs, and stays as predicted.
+    """
+    channels = max(labels.shape[-1], new.shape[-1])
+    labels, new = with_channels(labels, channels), with_channels(new, channels)
+    return torch.cat([torch.zeros_like(new[..., :1]), new[..., 1:]], dim=-1) + labels * new[..., :1]
+
+
 def labels_to_mask(labels: Tensor, patch_size: int, size: tuple[int, int], protocol: Protocol) -> np.ndarray:
     """Turn soft labels (h, w, C) into ids (H, W) uint8 of the original `size`.
 

@@ -3,11 +3,12 @@
 All tensors are channels last, with features L2-normalized (`normalize`) and soft labels:
 
     target    (h, w, D)            features of the frame to label
-    features  (contexts, h, w, D)  the first frame at index 0, then the last frames
+    features  (contexts, h, w, D)  the frames that gave masks, the first one at index 0, then the last frames
     labels    (contexts, h, w, C)
     result    (h, w, C)
 
-`repeats` says how often the first frame votes once more, as its protocol's context is padded by it (`Protocol.padded`).
+`repeats` says how often the first frame votes once more, as its protocol's context is padded by it (`Protocol.padded`);
+`given` how many frames gave masks: more than one where objects appear later.
 `eval.propagation.tiled.propagate` is the fast form of the same.
 """
 
@@ -31,7 +32,9 @@ def in_window(rows: Tensor, columns: Tensor, protocol: Protocol) -> Tensor:
     return (rows.abs() <= protocol.radius) & (columns.abs() <= protocol.radius)
 
 
-def propagate_plain(target: Tensor, features: Tensor, labels: Tensor, protocol: Protocol, repeats: int = 0) -> Tensor:
+def propagate_plain(
+    target: Tensor, features: Tensor, labels: Tensor, protocol: Protocol, repeats: int = 0, *, given: int = 1
+) -> Tensor:
     """Return the labels (h, w, C) of the target frame (docs/protocols.md, "DAVIS 2017").
 
     The affinity is exp(cos / temperature) inside the window and 0 outside. Of all context tokens together the `topk`
@@ -40,12 +43,14 @@ def propagate_plain(target: Tensor, features: Tensor, labels: Tensor, protocol: 
     """
     tokens = torch.arange(target.shape[0] * target.shape[1], device=target.device)
     features, labels = (
-        torch.cat([known[:1], known[:1].expand(repeats, -1, -1, -1), known[1:]]) for known in (features, labels)
+        torch.cat([known[:given], known[:1].expand(repeats, -1, -1, -1), known[given:]]) for known in (features, labels)
     )
-    return propagate_tokens(tokens, target, features, labels, protocol).reshape(labels.shape[1:])
+    return propagate_tokens(tokens, target, features, labels, protocol, given=given).reshape(labels.shape[1:])
 
 
-def propagate_tokens(tokens: Tensor, target: Tensor, features: Tensor, labels: Tensor, protocol: Protocol) -> Tensor:
+def propagate_tokens(
+    tokens: Tensor, target: Tensor, features: Tensor, labels: Tensor, protocol: Protocol, *, given: int = 1
+) -> Tensor:
     """Return the labels (n, C) of the target tokens with the raster indices `tokens` (n,) only."""
     _, height, width, channels = labels.shape
     queries = target.flatten(0, 1)[tokens]  # (n, D)
@@ -54,7 +59,7 @@ def propagate_tokens(tokens: Tensor, target: Tensor, features: Tensor, labels: T
         sources = torch.arange(height * width, device=target.device)[:, None]
         # (source tokens, n)
         window = in_window(sources // width - tokens // width, sources % width - tokens % width, protocol)
-        affinity[0 if protocol.window_on_first_frame else 1 :] *= window
+        affinity[0 if protocol.window_on_first_frame else given :] *= window
     affinity = affinity.flatten(0, 1)  # (contexts source tokens, n)
     largest = affinity.topk(min(protocol.topk, len(affinity)), dim=0)
     if protocol.ties == "cut":

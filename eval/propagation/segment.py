@@ -1,11 +1,11 @@
-"""Segment one video by label propagation: follow its first mask and write a mask for every frame."""
+"""Segment one video by label propagation: follow the masks that are given and write a mask for every frame."""
 
+import itertools
 import shutil
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Protocol as Interface
 
 import numpy as np
 import torch
@@ -14,29 +14,11 @@ from eval.propagation.follow import follow
 from eval.propagation.labels import first_labels, labels_to_mask
 from eval.propagation.masks import read_palette, write_mask
 from eval.propagation.protocol import Protocol
-from eval.propagation.video import Video
+from eval.propagation.video import MaskedVideo
 from flsl.encoder import Encoder
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_mask
 from flsl.runtime.stopwatch import Stopwatch
-
-
-class MaskedVideo(Video, Interface):
-    """A video with masks, and how they are read and written."""
-
-    @property
-    def masks(self) -> tuple[Path, ...]:
-        """One a frame; the first one is followed, the names of all are those of predictions."""
-
-    @property
-    def first_is_given(self) -> bool:
-        """Whether the first mask is no prediction, but written as it is."""
-
-    def read_first(self) -> np.ndarray:
-        """Return the ids (H, W) uint8 of the first annotation, void as background."""
-
-    def to_disk(self, mask: np.ndarray) -> np.ndarray:
-        """Return what is written for ids (H, W) uint8."""
 
 
 @torch.inference_mode()
@@ -55,7 +37,7 @@ def segment_video(
 
     Args:
         encoder: in eval mode, on `device`.
-        video: frames and first annotation.
+        video: frames and the annotations that are given; in frames before the first of these nothing is found.
         protocol: the constants.
         out: folder for one PNG a frame, of the annotations' kind, named as its annotation.
         device: where to compute.
@@ -67,25 +49,30 @@ def segment_video(
         UserError: a file cannot be read, or a first annotation that is given holds no object.
     """
     watch = watch or Stopwatch(device)
-    first = video.read_first()
-    if video.first_is_given and not first.any():  # where it is not, background is a part like the others
-        raise UserError(f"{video.masks[0]} holds no object: there is nothing to follow. Check the annotation.")
-    palette = read_palette(video.masks[0])
+    given = video.read_given()
+    first = min(given)
+    if video.first_is_given and not given[first].any():  # where it is not, background is a part like the others
+        raise UserError(f"{video.masks[first]} holds no object: there is nothing to follow. Check the annotation.")
+    palette = read_palette(video.masks[first])
     resized = protocol.size(*video.size, encoder.patch_size)
     unfinished = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     written: list[Future] = []
     with ThreadPoolExecutor(2) as writers:
-        start = partial(first_labels, first, frame=resized, protocol=protocol)
-        frames = follow(encoder, video, start, protocol, device=device, bfloat16=bfloat16, watch=watch)
-        for path, labels in zip(video.masks, frames, strict=True):
+        starts = {index: partial(first_labels, ids, frame=resized, protocol=protocol) for index, ids in given.items()}
+        followed = follow(encoder, video, starts, protocol, device=device, bfloat16=bfloat16, watch=watch)
+        frames = itertools.chain(itertools.repeat(None, first), followed)
+        for index, (path, labels) in enumerate(zip(video.masks, frames, strict=True)):
             with watch.phase("output"):
-                if video.first_is_given and not written:
+                if labels is None:
+                    mask = video.to_disk(np.zeros(video.size, np.uint8))
+                elif video.first_is_given and index == first:
                     mask = read_mask(path)
                 else:
                     ids = labels_to_mask(labels, encoder.patch_size, video.size, protocol)
-                    mask = video.to_disk(ids)
+                    new = given.get(index) if index > first else None
+                    mask = video.to_disk(ids if new is None else np.where(new > 0, new, ids))
                 written.append(writers.submit(write_mask, unfinished / path.name, mask, palette))
             on_frame()
         with watch.phase("output"):

@@ -1,6 +1,6 @@
 """Contact sheets of videos: a row of moments over time, what was predicted above what is true, and painted masks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from eval.propagation.video import MaskedVideo
 from flsl.runtime.files import write_atomic
 from flsl.runtime.images import read_bgr
 
@@ -70,6 +71,26 @@ def write_sheet(rows: Sequence[Row], title: str, path: Path, colors: int | None 
         top += row.height
     drawn = sheet if colors is None else sheet.quantize(colors)
     write_atomic(path, lambda temporary: drawn.save(temporary, "PNG", optimize=colors is not None))
+
+
+def painted_row(
+    title: str, video: MaskedVideo, shown: Sequence[int], read: Callable[[int], Sequence[np.ndarray]]
+) -> Row:
+    """Return a row of frames of a video with masks over them.
+
+    Args:
+        title: above.
+        video: frames may be missing: they are gray then.
+        shown: indices of frames.
+        read: gives for each its masks (H, W), the picture of the first above those of the others.
+    """
+    size = cell_size(video.size)
+    cells = []
+    for index in shown:
+        frame = read_shown(video.frames, index, video.size)
+        pictures = tuple(paint(frame, labels, size) for labels in read(index))
+        cells.append(Cell(pictures, video.masks[index].stem))
+    return Row(title, tuple(cells))
 
 
 def moments(frames: int) -> list[int]:

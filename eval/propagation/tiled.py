@@ -27,7 +27,14 @@ Span = tuple[int, int, int, int]  # start and end of a tile, start and end of wh
 
 @torch.inference_mode()
 def propagate(
-    target: Tensor, features: Tensor, labels: Tensor, protocol: Protocol, repeats: int = 0, *, tile: int | None = None
+    target: Tensor,
+    features: Tensor,
+    labels: Tensor,
+    protocol: Protocol,
+    repeats: int = 0,
+    *,
+    given: int = 1,
+    tile: int | None = None,
 ) -> Tensor:
     """Return the labels (h, w, C) of the target frame; `tile` is the largest side of a tile (default by device).
 
@@ -36,7 +43,7 @@ def propagate(
     if repeats and protocol.ties == "keep":
         raise ValueError("a context that is padded by the first frame is for protocols that cut ties")
     tile = tile or TILE.get(target.device.type, TILE["cuda"])
-    column = functools.partial(_propagate_column, target, features, labels, protocol, repeats, tile)
+    column = functools.partial(_propagate_column, target, features, labels, protocol, repeats, given, tile)
     spans = _spans(target.shape[1], tile, protocol.radius)
     if target.device.type == "cpu":
         with one_thread_each() as threads, ThreadPoolExecutor(threads) as pool:
@@ -45,7 +52,7 @@ def propagate(
         columns = [column(span) for span in spans]
     result, tied = (torch.cat(parts, dim=1) for parts in zip(*columns))
     for tokens in tied.flatten().nonzero().flatten().split(TIED_TOKENS):
-        result.flatten(0, 1)[tokens] = propagate_tokens(tokens, target, features, labels, protocol)
+        result.flatten(0, 1)[tokens] = propagate_tokens(tokens, target, features, labels, protocol, given=given)
     return result
 
 
@@ -58,15 +65,22 @@ def _spans(length: int, tile: int, radius: int) -> list[Span]:
 
 @torch.inference_mode()  # holds for the calling thread only
 def _propagate_column(
-    target: Tensor, features: Tensor, labels: Tensor, protocol: Protocol, repeats: int, tile: int, span: Span
+    target: Tensor,
+    features: Tensor,
+    labels: Tensor,
+    protocol: Protocol,
+    repeats: int,
+    given: int,
+    tile: int,
+    span: Span,
 ) -> tuple[Tensor, Tensor]:
     """Labels (h, n, C) of a column of tiles, n tokens wide, and bool (h, n): where more may tie than was kept."""
     height, width = target.shape[:2]
     tokens = torch.arange(height * width, device=target.device).reshape(height, width)
     keep = protocol.topk + SPARE
     left, right, reach_left, reach_right = span
-    # Contexts without a window come first: all of them, the first frame, or none.
-    free = len(features) if protocol.radius == 0 else 0 if protocol.window_on_first_frame else 1
+    # Contexts without a window come first: all of them, the frames that gave masks, or none.
+    free = len(features) if protocol.radius == 0 else 0 if protocol.window_on_first_frame else given
     # One copy for the column: in it, the sources of each tile are consecutive in memory.
     strip = features[free:, :, reach_left:reach_right].contiguous()
     tiles = []

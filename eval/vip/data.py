@@ -51,10 +51,10 @@ class Video:
         """The first mask is evaluated too: at the resolution of tokens, it is a prediction."""
         return False
 
-    def read_first(self) -> np.ndarray:
+    def read_given(self) -> dict[int, np.ndarray]:
         """Return the part ids (H, W) uint8 of the first annotation, void as background."""
         parts = read_parts(self.masks[0])
-        return np.where(parts == VOID, np.uint8(0), parts)
+        return {0: np.where(parts == VOID, np.uint8(0), parts)}
 
     def to_disk(self, mask: np.ndarray) -> np.ndarray:
         """Return part ids (H, W) uint8 as annotations have them."""

@@ -1,13 +1,14 @@
 """Score predicted parts: mIoU of every video and of all, and a picture of the worst and best."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from eval.metrics.segmentation import ImageConfusions
 from eval.progress import tracked
-from eval.propagation.sheet import Cell, Row, cell_size, moments, paint, read_shown, write_sheet
+from eval.propagation.sheet import moments, painted_row, write_sheet
 from eval.vip.data import CLASSES, Video, read_parts
 from flsl.confusion import VOID, confusion
 from flsl.runtime.errors import UserError
@@ -49,18 +50,18 @@ def read_prediction(video: Video, annotation: Path, predictions: Path) -> np.nda
     return mask
 
 
+def _both(video: Video, predictions: Path, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the part ids that were predicted for a frame, and the true ones, void as background."""
+    truth = read_parts(video.masks[index])
+    return read_prediction(video, video.masks[index], predictions), np.where(truth == VOID, np.uint8(0), truth)
+
+
 def write_pictures(
     videos: Sequence[Video], predictions: Path, scores: Mapping[str, float], title: str, path: Path
 ) -> None:
     """Write a sheet of videos, given from worst to best: prediction above ground truth; `scores` are theirs by name."""
     rows = []
     for video in videos:
-        cells = []
-        for index in moments(len(video.masks)):
-            annotation = video.masks[index]
-            truth, size = read_parts(annotation), cell_size(video.size)
-            frame = read_shown(video.frames, index, video.size)
-            both = read_prediction(video, annotation, predictions), np.where(truth == VOID, np.uint8(0), truth)
-            cells.append(Cell(tuple(paint(frame, parts, size) for parts in both), annotation.stem))
-        rows.append(Row(f"{video.name}: mIoU over its own parts {scores[video.name]:.1f}", tuple(cells)))
+        title = f"{video.name}: mIoU over its own parts {scores[video.name]:.1f}"
+        rows.append(painted_row(title, video, moments(len(video.masks)), partial(_both, video, predictions)))
     write_sheet(rows, f"{title}, worst first: prediction above, ground truth below", path)
