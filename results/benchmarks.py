@@ -70,6 +70,12 @@ PCK = (
     *(_detail(f"PCK@{share}", f"PCK@{share}") for share in (0.3, 0.4, 0.5)),
 )
 
+# J and F over the objects of categories that are seen in training, and over the others; G is the mean of these four.
+YTVOS_METRICS = (
+    MetricDeclaration("G", "G"),
+    *(_detail(f"{name}_{seen}", f"{name} {seen}") for seen in ("seen", "unseen") for name in "JF"),
+)
+
 MIOU = MetricDeclaration("mIoU", "mIoU")
 # As the public tool prints it: predicted classes are matched to the true ones first, one to one.
 MIOU_MATCHED = MetricDeclaration("mIoU_matched", "mIoU, matched", column=False)
@@ -268,6 +274,18 @@ BENCHMARKS: dict[str, Benchmark] = {
                     columns=columns_of("jhmdb/cropmae@1", PCK[:2]),
                 ),
             ),
+        ),
+        Benchmark(
+            key="ytvos2018",
+            command="ytvos",
+            title="YouTube-VOS 2018",
+            summary="YouTube-VOS 2018 video object segmentation by label propagation: masks for its server, or scores",
+            protocols=(ProtocolDeclaration("ytvos2018/*", "G", YTVOS_METRICS),),
+            item="videos",
+            data_folders=("ytvos", "ytvos2018", "YouTube", "YouTubeVOS"),
+            # The 474 videos of valid/, every fifth frame.
+            costs=Costs(gpu="an hour", cpu="a day"),
+            needs=("opencv",),
         ),
         Benchmark(
             key="discovery",

@@ -16,6 +16,7 @@ from results.record import Interval
         ("uavdt", "uavdt/official@1", "AP", {"AP"}, 1),
         ("uavdt", "uavdt/coco@1", "AP", {"AP50", "APl"}, 6),
         ("knn", "knn/bbox@1", "vote_k20", {"any_of_9_k200"}, 8),
+        ("ytvos2018", "ytvos2018/dino@1", "G", {"J_seen", "F_unseen"}, 5),
         ("segmentation", "camvid/in-context-hbird_102k@1", "mIoU", {"mIoU_matched"}, 2),
     ],
 )

@@ -117,12 +117,11 @@ def test_a_video_is_followed_with_all_that_was_given(frames, name, monkeypatch):
         assert not plain[..., channels:].any()
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
-@pytest.mark.parametrize("repeats", [0, 3])
-def test_tiles_equal_the_definition_with_several_frames_that_gave_masks(repeats, protocol):
-    if repeats and not protocol.padded:
-        pytest.skip("its context is not padded")
-    protocol = replace(protocol, radius=4)
+@pytest.mark.parametrize(
+    ("name", "repeats"), [("dino", 0), ("dinov3", 0), ("videowalk", 0), ("videowalk", 3), ("cropmae", 3)]
+)
+def test_tiles_equal_the_definition_with_several_frames_that_gave_masks(name, repeats):
+    protocol = replace(PROTOCOLS[name], radius=4)
     features = drifting(7)
     labels = torch.stack([soft(4, number) for number in range(6)])
     for given in (1, 3, 6):
