@@ -1,8 +1,8 @@
 """Draw synthetic benchmark data, check a real or synthetic copy, or write one in another form.
 
-    python -m eval data synthesize images|davis|vip|jhmdb|coco|segment|uavdt DIR [--seed N] [size options]
+    python -m eval data synthesize images|davis|vip|jhmdb|ytvos|coco|segment|uavdt DIR [--seed N] [size options]
     python -m eval data synthesize uavdt DIR --from-gt UAVDT_DIR [--frames N]
-    python -m eval data verify     images|davis|vip|jhmdb|coco|segment|uavdt DIR [--quick]
+    python -m eval data verify     images|davis|vip|jhmdb|ytvos|coco|segment|uavdt DIR [--quick]
     python -m eval data prepare    uavdt DIR --split train|test --out FILE.json
     python -m eval data prepare    images DIR --out DIR [--val-every N]
 
@@ -25,6 +25,7 @@ BENCHMARKS = {
     "davis": "DAVIS 2017 layout: clips with palette masks of several objects",
     "vip": "VIP layout: videos of people with palette masks of their parts",
     "jhmdb": "JHMDB layout: clips of people with the positions of their joints",
+    "ytvos": "YouTube-VOS 2018 layout: videos with palette masks of objects that appear at any time",
     "coco": "COCO 2017 layout: pictures with instance JSON files",
     "segment": "segmentation: pictures with masks of classes",
     "uavdt": "UAVDT layout: clips of traffic seen from above with ground-truth text files",

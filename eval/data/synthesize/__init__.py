@@ -1,4 +1,4 @@
-"""Synthetic data in the layouts of ImageNet, DAVIS 2017, VIP, JHMDB, COCO 2017, segmentation and UAVDT, drawn by one renderer.
+"""Synthetic data in the layouts of ImageNet, DAVIS 2017, VIP, JHMDB, YouTube-VOS, COCO 2017, segmentation and UAVDT, drawn by one renderer.
 
 Each benchmark's module has `FOLDERS`, what it makes in the data folder, and `draw(root, seed, **sizes)`, which makes it
 and returns what the marker file should tell besides.

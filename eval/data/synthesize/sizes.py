@@ -33,6 +33,14 @@ SIZES: dict[str, dict[str, tuple[Any, int, int | None, str]]] = {
         "height": (180, 64, None, "pixels"),
         "width": (240, 64, None, "pixels"),
     },
+    "ytvos": {
+        "videos": (4, 1, None, "videos of the valid split"),
+        "train_videos": (2, 1, None, "videos of the train split, whose categories are the seen ones"),
+        "frames": (12, 3, None, "frames of a video, every fifth one"),
+        "height": (180, 48, None, "pixels"),
+        "width": (320, 48, None, "pixels"),
+        "given_only": (False, 0, None, "valid has masks of objects' first frames alone, as the official one"),
+    },
     "coco": {
         "count": (160, 3, None, "pictures of train2017"),
         "val_count": (40, 3, None, "pictures of val2017"),

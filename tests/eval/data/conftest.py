@@ -13,6 +13,7 @@ SMALL = {
     "davis": "--sequences 2 --train-sequences 1 --frames 3 --height 72 --width 96",
     "vip": "--videos 2 --frames 3 --height 72 --width 96",
     "jhmdb": "--clips 2 --train-clips 1 --frames 3 --height 72 --width 96",
+    "ytvos": "--videos 2 --train-videos 1 --frames 4 --height 72 --width 96",
     "coco": "--count 5 --val-count 3 --height 96 --width 128",
     "segment": "--count 3 --val-count 2 --height 96 --width 128",
     "uavdt": "--sequences 1 --train-sequences 3 --frames 3 --height 96 --width 160",

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-BENCHMARKS = ("images", "davis", "vip", "jhmdb", "coco", "uavdt")
+BENCHMARKS = ("images", "davis", "vip", "jhmdb", "ytvos", "coco", "uavdt")
 
 
 def digest(root):
@@ -91,6 +91,7 @@ def test_the_marker_tells_what_was_drawn(drawn):
         (("images", "--classes", 99), "--classes"),
         (("vip", "--frames", 1), "--frames is 1"),
         (("jhmdb", "--width", 8), "--width is 8"),
+        (("ytvos", "--frames", 2), "--frames is 2"),
         (("coco", "--seed", -1), "--seed is -1"),
         (("uavdt", "--from-gt", "nowhere"), "nowhere"),
         (("uavdt", "--from-gt", "nowhere", "--plain"), "--plain does not go with --from-gt"),

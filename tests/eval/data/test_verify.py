@@ -17,6 +17,7 @@ VIP_FRAME, VIP_MASK = (
 )  # of each video 1, 26, 51
 CLIP = "walk/drawn_test_00"
 JOINTS = f"joint_positions/{CLIP}/joint_positions.mat"
+YT_FRAMES, YT_MASKS = (f"valid/{folder}/{VAL}" for folder in ("JPEGImages", "Annotations"))
 TRUTH = "UAV-benchmark-MOTD_v1.0/GT"
 
 
@@ -24,6 +25,13 @@ def edit_json(root, change):
     path = root / "annotations" / "instances_val2017.json"
     content = json.loads(path.read_text())
     change(content)
+    path.write_text(json.dumps(content))
+
+
+def edit_objects(root, change):
+    path = root / "valid/meta.json"
+    content = json.loads(path.read_text())
+    change(content["videos"][VAL]["objects"])
     path.write_text(json.dumps(content))
 
 
@@ -123,6 +131,27 @@ DAMAGE = {
         (lambda r: [path.unlink() for path in (r / "splits").iterdir()], "no list names a clip of the test split"),
         (lambda r: shutil.rmtree(r / "Rename_Images"), "Rename_Images: the folder is missing"),
     ],
+    "ytvos": [
+        (lambda r: cut_in_half(r / f"{YT_FRAMES}/00005.jpg"), f"{VAL}/00005.jpg: the file is cut off"),
+        (lambda r: (r / f"{YT_FRAMES}/00005.jpg").unlink(), "00005.jpg: the frame is missing, which meta.json lists"),
+        (lambda r: (r / f"{YT_FRAMES}/00005.jpg").unlink(), "00005.png: a mask without a frame"),
+        (lambda r: (r / f"{YT_MASKS}/00015.png").unlink(), "00015.png: the mask is missing, though others are there"),
+        (lambda r: cut_in_half(r / f"{YT_MASKS}/00015.png"), f"{VAL}/00015.png: the file is cut off"),
+        (lambda r: repaint(r / f"{YT_MASKS}/00005.png", mode="RGB"), "00005.png: a mask of mode RGB"),
+        (lambda r: repaint(r / f"{YT_MASKS}/00005.png", size=(50, 40)), "50x40, but its frame is 96x72"),
+        (lambda r: repaint(r / f"{YT_MASKS}/00005.png", extra_id=9), "00005.png: object 9 is not in meta.json"),
+        (lambda r: repaint(r / f"{YT_FRAMES}/00005.jpg", size=(90, 72)), "90x72 where most frames are 96x72"),
+        (
+            lambda r: edit_objects(r, lambda o: o["1"]["frames"].pop(0)),
+            "00000.png: object 1, which meta.json lists from",
+        ),
+        (lambda r: edit_objects(r, lambda o: o.update({"9": o["1"]})), f"Annotations/{VAL}: no mask of object 9"),
+        (lambda r: edit_objects(r, lambda o: o.clear()), f"video {VAL} has no object"),
+        (lambda r: cut_in_half(r / "valid/meta.json"), "valid/meta.json is no JSON"),
+        (lambda r: (r / "valid/meta.json").unlink(), "valid/meta.json is missing"),
+        (lambda r: rename(r / f"{YT_FRAMES}/00015.jpg", "5.jpg"), "are both number 5"),
+        (lambda r: shutil.rmtree(r / "valid/Annotations"), "valid/Annotations: the folder is missing"),
+    ],
     "coco": [
         (lambda r: (r / "val2017/000000200001.jpg").unlink(), "000000200001.jpg: the file is missing"),
         (lambda r: cut_in_half(r / "val2017/000000200001.jpg"), "000000200001.jpg: the file is cut off"),
@@ -219,7 +248,7 @@ def test_a_copy_with_the_official_counts_is_complete(
     benchmark, drawn, draw_small, data_command, tmp_path, monkeypatch, capsys
 ):
     """With the official numbers set to those of a drawn copy."""
-    from eval.data.verify import coco, images, jhmdb, uavdt, vip
+    from eval.data.verify import coco, images, jhmdb, uavdt, vip, ytvos
     from eval.davis.edition import DAVIS_2017, Official
 
     root = tmp_path / "copy"
@@ -239,6 +268,13 @@ def test_a_copy_with_the_official_counts_is_complete(
         monkeypatch.setitem(LAYOUTS, "camvid", lambda *of: dataclasses.replace(as_camvid(*of), official=counts))
     if benchmark == "vip":
         monkeypatch.setattr(vip, "OFFICIAL", (VAL, "drawn-01"))
+    if benchmark == "ytvos":
+        counts = [
+            json.loads(path.read_text())["videos"] for path in (root / "valid/meta.json", root / "train/meta.json")
+        ]
+        for split, videos in zip(("valid", "train"), counts):
+            number = (len(videos), sum(len(video["objects"]) for video in videos.values()))
+            monkeypatch.setitem(ytvos.OFFICIAL, split, number)
     if benchmark == "jhmdb":
         monkeypatch.setattr(jhmdb, "OFFICIAL_CLIPS", 2)
         monkeypatch.setattr(jhmdb, "OFFICIAL_ACTIONS", 2)
@@ -318,6 +354,25 @@ def test_only_what_is_evaluated_has_to_be_there(benchmark, drawn, data_command, 
         shutil.rmtree(root / "joint_positions/walk/drawn_train_00")
     assert data_command("verify", benchmark, root) == 0
     assert "1 train " in capsys.readouterr().out
+
+
+def test_the_official_validation_split_needs_no_more_than_first_masks_and_no_training_videos(
+    data_command, draw_small, tmp_path, capsys
+):
+    root = tmp_path / "copy"
+    assert draw_small("ytvos", root, "--given-only") == 0
+    (root / "dataset.json").unlink()
+    for folder in ("JPEGImages", "Annotations"):
+        shutil.rmtree(root / "train" / folder)
+    shutil.copytree(root / "valid/JPEGImages", root / "valid_all_frames/JPEGImages")
+    assert data_command("verify", "ytvos", root) == 0
+    assert "valid_all_frames frames" in capsys.readouterr().out
+    (root / "train/meta.json").unlink()
+    cut_in_half(root / f"valid_all_frames/JPEGImages/{VAL}/00005.jpg")
+    assert data_command("verify", "ytvos", root) == 2
+    out = capsys.readouterr().out
+    assert "train/meta.json is missing: scoring, not predicting" in out
+    assert f"valid_all_frames/JPEGImages/{VAL}/00005.jpg: the file is cut off" in out
 
 
 def test_drawn_clips_without_a_training_split_are_fine(data_command, draw_small, tmp_path, capsys):

@@ -1,0 +1,116 @@
+"""Check a copy of YouTube-VOS 2018 (docs/protocols.md, "YouTube-VOS 2018"): meta.json, frames, masks, where objects appear."""
+
+from functools import partial
+from pathlib import Path
+
+from eval.data.verify.files import Picture, read_picture, read_videos
+from eval.data.verify.frames import Mask, Video, check_frames, check_mask, read_mask
+from eval.data.verify.report import Report, open_report
+from eval.ytvos.data import ALL_FRAMES, ARCHIVES, FRAMES, KIND, MASKS, MODES, OFFICIAL, TRAIN, find_pictures
+from eval.ytvos.meta import META, Listed, read_meta
+from flsl.runtime.errors import UserError
+from flsl.runtime.images import read_mask as read_numbers
+
+GET = f"Get {ARCHIVES} and unpack it again."
+VALID = "valid"
+
+
+def verify(root: Path, decode: bool = True) -> Report:
+    """Check valid/ and, where they are there, train/ and every frame of valid/. Raises UserError for a wrong or empty folder
+    (`open_report`)."""
+    pictured = [split for split in (VALID, TRAIN) if any((root / split / name).is_dir() for name in (FRAMES, MASKS))]
+    splits = pictured or [VALID]
+    report = open_report(root, "ytvos", {f"{split}/{name}": GET for split in splits for name in (FRAMES, MASKS)})
+    if not all((root / split / name).is_dir() for split in splits for name in (FRAMES, MASKS)):
+        return report
+    if (root / f"{VALID}{ALL_FRAMES}" / FRAMES).is_dir() and VALID in splits:
+        splits.insert(1, f"{VALID}{ALL_FRAMES}")
+    for split in splits:
+        _check_split(report, split, decode)
+    if TRAIN not in splits and not (root / TRAIN / META).is_file():
+        report.notes.append(
+            f"{TRAIN}/{META} is missing: scoring, not predicting, needs the categories of training. {GET}"
+        )
+    counts = [
+        (found, official) for what, found, official in report.counts if what in (f"{VALID} videos", f"{VALID} objects")
+    ]
+    report.complete = report.marker is None and bool(counts) and all(found == official for found, official in counts)
+    if not report.complete and not report.marker:
+        videos, objects = OFFICIAL[VALID]
+        report.notes.append(f"the official {VALID}/ has {videos} videos with {objects} objects. {GET}")
+    return report
+
+
+def _check_split(report: Report, split: str, decode: bool) -> None:
+    """Check the videos of a split; of one with every frame, only these: its masks are another's."""
+    annotated = split.removesuffix(ALL_FRAMES)
+    path = report.root / annotated / META
+    try:
+        meta = read_meta(path)
+    except UserError as error:
+        report.problem(path, str(error), GET)
+        return
+    videos = [video for name in meta if (video := _find_video(report, split, name))]
+    listed = [meta[video.name] for video in videos]
+    official = OFFICIAL.get(annotated, (None, None))
+    report.count(f"{split} videos", len(videos), official[0])
+    if split == annotated:
+        report.count(f"{split} objects", sum(map(len, listed)), official[1])
+    report.count(f"{split} frames", sum(len(video.frames) for video in videos))
+    read = read_videos(partial(read_picture, decode=decode), [video.frames for video in videos], f"{split} frames")
+    for video, pictures, objects in zip(videos, read, listed):
+        video.pictures = pictures
+        _check_frames(report, video, objects)
+    if split == annotated:
+        _check_masks(report, videos, listed)
+
+
+def _find_video(report: Report, split: str, name: str) -> Video | None:
+    """Return one video, None where a number stands for two of its files, which is reported."""
+    try:
+        return Video(name, split, *find_pictures(report.root, split, name))
+    except UserError as error:
+        report.problem(name, str(error), GET)
+        return None
+
+
+def _check_frames(report: Report, video: Video, objects: tuple[Listed, ...]) -> None:
+    """Report frames that are unreadable or of another size than most, and ones that meta.json lists and are not there."""
+    folder = report.root / video.split / FRAMES / video.name
+    check_frames(report, video.frames, video.pictures, GET)
+    for number in sorted({number for listed in objects for number in listed.frames} - video.frames.keys()):
+        report.problem(folder / f"{number:05d}.jpg", f"the frame is missing, which {META} lists", GET)
+
+
+def _check_masks(report: Report, videos: list[Video], listed: list[tuple[Listed, ...]]) -> None:
+    """Read all masks, reporting what is wrong with them or with what is said of them, and which are missing."""
+    read = read_videos(partial(read_mask, partial(read_numbers, modes=MODES)), [v.masks for v in videos], "masks")
+    true = False  # whether some mask shows nothing new, and so is there to be scored
+    for video, masks, objects in zip(videos, read, listed):
+        for number, mask in masks.items():
+            path = video.masks[number]
+            if number not in video.frames:
+                report.problem(path, "a mask without a frame", f"Delete it or add the frame. {GET}")
+            check_mask(report, path, mask, video.pictures.get(number, Picture(error="missing")), KIND, GET)
+            if other := sorted(mask.ids - {one.number for one in objects}):
+                text = f"object {', '.join(map(str, other))} is not in {META}"
+                report.problem(path, text, f"Masks and {META} are of one archive. {GET}")
+        firsts = {_check_object(report, video, masks, one) for one in objects}
+        true = true or not masks.keys() <= firsts
+    if true:
+        for video, objects in zip(videos, listed):
+            for number in sorted({number for one in objects for number in one.frames} - video.masks.keys()):
+                where = f"{video.split}/{MASKS}/{video.name}/{number:05d}.png"
+                report.problem(where, "the mask is missing, though others are there in which no object appears", GET)
+
+
+def _check_object(report: Report, video: Video, masks: dict[int, Mask], one: Listed) -> int | None:
+    """Return the frame whose mask shows an object first; reports where it is none, or earlier than is listed."""
+    first = next((number for number, mask in masks.items() if one.number in mask.ids), None)
+    if first is None:
+        begin = f"which {META} lists from frame {one.frames[0]:05d} on"
+        report.problem(f"{video.split}/{MASKS}/{video.name}", f"no mask of object {one.number}, {begin}", GET)
+    elif first < one.frames[0]:
+        text = f"object {one.number}, which {META} lists from frame {one.frames[0]:05d} on"
+        report.problem(video.masks[first], text, f"Masks and {META} are of one archive. {GET}")
+    return first
