@@ -22,8 +22,8 @@ def problems(record: Record) -> list[str]:
 
 
 def metric_problems(values: Mapping[str, float], rounding: float = ROUNDING) -> list[str]:
-    """Return what is impossible about a set of scores in percent: bounds, J&F = (J + F) / 2, AP <= AP50, AP75 <= AP50,
-    PCK that falls with distance.
+    """Return what is impossible about a set of scores in percent: bounds, J&F = (J + F) / 2, G as the mean of its four parts,
+    AP <= AP50, AP75 <= AP50, PCK that falls with distance.
 
     `rounding` is how far a value may be off; figures printed with one decimal are off by up to 0.05.
     """
@@ -35,6 +35,11 @@ def metric_problems(values: Mapping[str, float], rounding: float = ROUNDING) -> 
         mean = (values["J"] + values["F"]) / 2
         if abs(values["J&F"] - mean) > 2 * rounding:
             found.append(f"J&F is {values['J&F']:g}, but (J + F) / 2 is {mean:g}")
+    parts = ("J_seen", "J_unseen", "F_seen", "F_unseen")
+    if {"G", *parts} <= values.keys():
+        mean = sum(values[name] for name in parts) / len(parts)
+        if abs(values["G"] - mean) > 2 * rounding:
+            found.append(f"G is {values['G']:g}, but the mean of {', '.join(parts)} is {mean:g}")
     for at_50 in (name for name in values if name.endswith("AP50")):
         for other in (at_50[:-2], at_50[:-2] + "75"):
             if other in values and values[other] > values[at_50] + 2 * rounding:

@@ -11,6 +11,7 @@ from eval.jhmdb.protocols import PROTOCOLS as JHMDB
 from eval.knn.protocol import BBOX
 from eval.segment.protocols import PROTOCOLS as SEGMENTATION
 from eval.vip.protocols import PROTOCOLS as VIP
+from eval.ytvos.protocols import PROTOCOLS as YTVOS
 from flsl.objective import Stage
 from pretrain.methods.flsl import Recipe
 
@@ -70,7 +71,7 @@ def test_recipe_keys_of_the_specification_exist():
 
 def test_constants_of_the_protocols_are_described():
     page = PAGES["docs/protocols.md"]
-    for data, protocols in {"davis2017": DAVIS, "vip": VIP, "jhmdb": JHMDB}.items():
+    for data, protocols in {"davis2017": DAVIS, "vip": VIP, "jhmdb": JHMDB, "ytvos2018": YTVOS}.items():
         assert not [key for protocol in protocols.values() if (key := protocol.key(data)) not in page]
     assert BBOX.name in page
     assert not [name for name in SEGMENTATION if f"`{name}`" not in page]

@@ -50,6 +50,17 @@ def test_numpy_scalars_tuples_and_paths_become_plain(make_record, tmp_path):
         ({"metrics": {"AP": Metric(30.0), "AP50": Metric(29.0)}}, ["AP is 30", "AP50"]),
         ({"metrics": {"box_AP50": Metric(30.0), "box_AP75": Metric(31.0)}}, ["box_AP75 is 31", "box_AP50"]),
         ({"metrics": {"J&F": Metric(60.1), "J": Metric(59.0), "F": Metric(61.0)}}, ["(J + F) / 2 is 60"]),
+        (
+            {
+                "benchmark": "ytvos2018",
+                "protocol": "ytvos2018/dino@1",
+                "headline": "G",
+                "metrics": dict(
+                    zip(("G", "J_seen", "J_unseen", "F_seen", "F_unseen"), map(Metric, (50.1, 40.0, 50.0, 50.0, 60.0)))
+                ),
+            },
+            ["G is 50.1, but the mean of J_seen, J_unseen, F_seen, F_unseen is 50"],
+        ),
         ({"metrics": {"AP": Metric(3.0, interval=Interval(4.0, 2.0))}}, ["interval of AP", "low 4"]),
         ({"metrics": {"AP": Metric(3.0, interval=Interval(-4.0, 2.0))}}, ["interval", "-4"]),
         ({"metrics": {"AP": Metric(None)}}, ["headline", "no value"]),
