@@ -72,7 +72,7 @@ PCK = (
 
 # J and F over the objects of categories that are seen in training, and over the others; G is the mean of these four.
 YTVOS_METRICS = (
-    MetricDeclaration("G", "G"),
+    _detail("G", "G"),
     *(_detail(f"{name}_{seen}", f"{name} {seen}") for seen in ("seen", "unseen") for name in "JF"),
 )
 

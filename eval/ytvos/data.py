@@ -9,7 +9,7 @@ DIR/valid_all_frames/JPEGImages/<video>/...      every frame; masks and meta.jso
 The official valid/ has a mask only where an object appears, of that object alone: what is true later is the server's.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,17 +17,24 @@ from pathlib import Path
 import numpy as np
 
 from eval.progress import tracked
-from eval.videos import VideoData, check_pictures, numbered_pictures, require_folders
+from eval.videos import VideoData, check_pictures, require_folders
+from eval.ytvos.files import (
+    FRAMES,
+    KIND,
+    MASKS,
+    MODES,
+    TRAIN,
+    find_first,
+    find_pictures,
+    masks_of,
+    read_known,
+)
 from eval.ytvos.meta import META, Listed, categories_of, read_meta
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_mask
 from flsl.runtime.marker import read_marker
 from flsl.runtime.names import safe_name
 
-FRAMES, MASKS, TRAIN, ALL_FRAMES = "JPEGImages", "Annotations", "train", "_all_frames"
-ARCHIVES = "valid.zip, valid_all_frames.zip and train.zip of the 2018 version from youtube-vos.org"
-MODES = ("P", "L")  # of masks, as Pillow names them
-KIND = "palette or gray PNGs whose values are objects' numbers, 0 being the background"
 OFFICIAL = {"valid": (474, 894), TRAIN: (3471, 5945)}  # videos and objects of the 2018 version
 
 
@@ -83,7 +90,7 @@ class Video:
 
     def read_truth(self, index: int) -> np.ndarray:
         """Return the numbers (H, W) uint8 of a frame's annotation. UserError where one is no object's of this video."""
-        return _read_known(self.masks[index], [one.number for one in self.objects], self.name)
+        return read_known(self.masks[index], [one.number for one in self.objects], self.name)
 
     def to_disk(self, mask: np.ndarray) -> np.ndarray:
         """Return numbers (H, W) uint8 as annotations have them."""
@@ -102,7 +109,7 @@ class Dataset(VideoData[Video]):
         """Whether this is the whole official validation split, with either frames."""
         return (
             self.marker is None
-            and _masks_of(self.split) == "valid"
+            and masks_of(self.split) == "valid"
             and (len(self.videos), sum(len(video.objects) for video in self.videos)) == OFFICIAL["valid"]
         )
 
@@ -113,21 +120,21 @@ class Dataset(VideoData[Video]):
         if not path.exists():
             raise UserError(
                 f"{path} is missing: which categories are seen in training, and so how objects are averaged, stands there. "
-                f"Get it from train.zip; nothing else of {TRAIN}/ is needed."
+                f"Get it from the archive of {TRAIN}; nothing else of {TRAIN}/ is needed."
             )
         return categories_of(read_meta(path))
 
     def require_categories(self) -> None:
         """Raise UserError where nothing says of an object whether its category is seen in training."""
         if self.seen and (bare := [(v.name, one.number) for v in self.videos for one in v.objects if not one.category]):
-            path = self.root / _masks_of(self.split) / META
+            path = self.root / masks_of(self.split) / META
             raise UserError(
                 f"{path}, video {bare[0][0]}, object {bare[0][1]} has no category; scoring needs one of each object."
             )
 
     def annotations(self) -> Iterable[tuple[str, Path]]:
         """Yield meta.json (and of a scored split that of train/) and every mask that is there."""
-        splits = {_masks_of(self.split), TRAIN} if self.scored else {_masks_of(self.split)}
+        splits = {masks_of(self.split), TRAIN} if self.scored else {masks_of(self.split)}
         yield from ((f"{split}/{META}", self.root / split / META) for split in sorted(splits))
         for video in self.videos:
             yield from ((f"{video.name}/{path.name}", path) for path in video.masks if path.is_file())
@@ -146,7 +153,7 @@ def open_ytvos(root: Path, split: str = "valid", need_frames: bool = True) -> Da
             is none or has another size than its frame. The message names the file.
     """
     safe_name(split, "a split", "--split")
-    annotated = _masks_of(split)
+    annotated = masks_of(split)
     needed = [f"{split}/{FRAMES}", f"{annotated}/{MASKS}"] if need_frames else [f"{annotated}/{MASKS}"]
     require_folders(root, needed, "ytvos", "YouTube-VOS (--split chooses another folder than valid)")
     meta = read_meta(root / annotated / META)
@@ -159,54 +166,13 @@ def open_ytvos(root: Path, split: str = "valid", need_frames: bool = True) -> Da
     return dataset
 
 
-def find_pictures(root: Path, split: str, name: str) -> tuple[dict[int, Path], dict[int, Path]]:
-    """Return the frames and the masks of a video by number, in order. Raises UserError where two have one number."""
-    frames = numbered_pictures(root / split / FRAMES / name, "jpg")
-    return frames, numbered_pictures(root / _masks_of(split) / MASKS / name, "png")
-
-
-def find_first(masks: Mapping[int, Path], objects: Iterable[Listed], name: str) -> dict[int, int]:
-    """Return the number of the frame that each object of a video appears in: the first whose mask shows it.
-
-    Some are listed a few frames before they are seen. No more masks are read than it takes.
-
-    Args:
-        masks: by number of the frame, in order.
-        objects: of the video.
-        name: of the video.
-
-    Raises:
-        UserError: an object is in no mask or before it is listed, or a mask holds what is no object.
-    """
-    waiting = {listed.number: listed for listed in objects}
-    known, found = set(waiting), {}
-    for number, path in masks.items():
-        if not waiting:
-            break
-        mask = _read_known(path, known, name)
-        for seen in sorted(set(np.unique(mask).tolist()) & waiting.keys()):
-            if number < (begin := waiting.pop(seen).frames[0]):
-                raise UserError(
-                    f"{path} shows object {seen}, which {META} lists from frame {begin:05d} of {name} on. Masks and "
-                    f"{META} are of one archive: get both again."
-                )
-            found[seen] = number
-    if waiting:
-        folder = next(iter(masks.values())).parent if masks else name
-        raise UserError(
-            f"{folder} holds no mask of object {min(waiting)}, which {META} lists from frame "
-            f"{waiting[min(waiting)].frames[0]:05d} on: nothing says what to follow. Get the masks again."
-        )
-    return found
-
-
 class _Source:
     """One video as it is found, before its masks are read."""
 
     def __init__(self, root: Path, split: str, name: str, objects: tuple[Listed, ...], need_frames: bool):
         """Find its files and check that they are there."""
         self.name, self.objects = name, objects
-        self.folder = root / _masks_of(split) / MASKS / name
+        self.folder = root / masks_of(split) / MASKS / name
         self.hint = f"`python -m eval data verify ytvos {root}` lists all that is wrong."
         self.frames, self.masks = find_pictures(root, split, name)
         self.listed = sorted({number for listed in objects for number in listed.frames})
@@ -252,11 +218,6 @@ class _Source:
         return self.folder / f"{stem}.png"
 
 
-def _masks_of(split: str) -> str:
-    """Return the split that has a split's masks."""
-    return split.removesuffix(ALL_FRAMES)
-
-
 def _has_truth(sources: Iterable[_Source]) -> bool:
     """Tell whether every listed frame has its mask. Raises UserError where only some have though objects are there before."""
     lacking = [source for source in sources if source.missing]
@@ -266,14 +227,3 @@ def _has_truth(sources: Iterable[_Source]) -> bool:
             f"of {more.name}: ground truth has to be whole. {lacking[0].hint}"
         )
     return not lacking
-
-
-def _read_known(path: Path, known: Iterable[int], name: str) -> np.ndarray:
-    """Read a mask (H, W) uint8. Raises UserError where it is none, or holds other numbers than the known ones."""
-    mask = read_mask(path, MODES)
-    if other := sorted(set(np.flatnonzero(np.bincount(mask.ravel())).tolist()) - {0, *known}):
-        raise UserError(
-            f"{path} holds the values {', '.join(map(str, other[:5]))}, but the objects of {name} in {META} are "
-            f"{', '.join(map(str, sorted(known)))}. Masks and {META} are of one archive: get both again."
-        )
-    return mask

@@ -90,7 +90,7 @@ def _finish(dataset: Dataset, evaluation: Evaluation[Video], predicted: Predicte
         with run.watch.phase("submission"):
             count = write_submission(videos, predicted.folder, run.out / SUBMISSION)
         files["submission"] = SUBMISSION
-        print(f"{run.out / SUBMISSION}: {count:,} masks of {len(videos):,} videos for the benchmark's server")
+        print(f"{run.out / SUBMISSION}: {count:,} masks, one a listed frame, for the benchmark's server")
     if not dataset.scored:
         said = f"not scored: {dataset.split} has masks of objects' first frames alone, no ground truth of later ones"
         print(said)

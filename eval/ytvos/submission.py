@@ -4,7 +4,8 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.ytvos.data import MASKS, Video
+from eval.ytvos.data import Video
+from eval.ytvos.files import MASKS
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic
 

@@ -11,7 +11,7 @@ from eval.data.synthesize.canvas import Canvas
 from eval.data.synthesize.davis import draw_clip, write_labels
 from eval.data.synthesize.folder import draw_all, generator, write_jpeg, write_json
 from eval.data.synthesize.scene import Drawable, Scene, Thing
-from eval.ytvos.data import FRAMES, MASKS, TRAIN
+from eval.ytvos.files import FRAMES, MASKS, TRAIN
 from eval.ytvos.meta import META
 
 FOLDERS = ("valid", TRAIN)

@@ -6,12 +6,13 @@ from pathlib import Path
 from eval.data.verify.files import Picture, read_picture, read_videos
 from eval.data.verify.frames import Mask, Video, check_frames, check_mask, read_mask
 from eval.data.verify.report import Report, open_report
-from eval.ytvos.data import ALL_FRAMES, ARCHIVES, FRAMES, KIND, MASKS, MODES, OFFICIAL, TRAIN, find_pictures
+from eval.ytvos.data import OFFICIAL
+from eval.ytvos.files import ALL_FRAMES, ARCHIVES, FRAMES, KIND, MASKS, MODES, TRAIN, find_pictures
 from eval.ytvos.meta import META, Listed, read_meta
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_mask as read_numbers
 
-GET = f"Get {ARCHIVES} and unpack it again."
+GET = f"Get {ARCHIVES} and unpack them again."
 VALID = "valid"
 
 

@@ -93,7 +93,7 @@ def test_the_archive_has_a_mask_of_every_listed_frame(bare, unscored):
 def test_an_unscored_run_says_what_to_do_with_its_archive(bare, run, tmp_path, capsys):
     assert run(bare, tmp_path / "out", "--protocol", "videowalk", "--precision", "bf16") == 0
     said = capsys.readouterr().out
-    assert f"{tmp_path / 'out/submission.zip'}: 12 masks of 3 videos for the benchmark's server" in said
+    assert f"{tmp_path / 'out/submission.zip'}: 12 masks, one a listed frame, for the benchmark's server" in said
     assert "not scored: valid has masks of objects' first frames alone" in said
     record = read_record(tmp_path / "out/record.json")
     assert record.protocol == "ytvos2018/videowalk@1"
