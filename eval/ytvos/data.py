@@ -55,7 +55,7 @@ class Video:
         name: of its folders.
         frames: in order; none where only masks are needed.
         masks: one a frame (without frames: one a frame that an object is listed in, or has a mask); which are there says
-            `eval.ytvos.data.Dataset.scored`, but for those of `objects`' first frames, which all are.
+            `eval.ytvos.data.Dataset.has_truth`, but for those of `objects`' first frames, which all are.
         size: height, width.
         objects: by number.
         listed: indices of the frames that some object is listed in: those that are submitted and scored.
@@ -99,10 +99,10 @@ class Video:
 
 @dataclass(frozen=True)
 class Dataset(VideoData[Video]):
-    """A split of YouTube-VOS; `scored` says whether its ground truth is at hand."""
+    """A split of YouTube-VOS; `has_truth` says whether masks of all listed frames are at hand, so that it can be scored."""
 
     benchmark = "ytvos2018"
-    scored: bool
+    has_truth: bool
 
     @property
     def official(self) -> bool:
@@ -134,7 +134,7 @@ class Dataset(VideoData[Video]):
 
     def annotations(self) -> Iterable[tuple[str, Path]]:
         """Yield meta.json (and of a scored split that of train/) and every mask that is there."""
-        splits = {masks_of(self.split), TRAIN} if self.scored else {masks_of(self.split)}
+        splits = {masks_of(self.split), TRAIN} if self.has_truth else {masks_of(self.split)}
         yield from ((f"{split}/{META}", self.root / split / META) for split in sorted(splits))
         for video in self.videos:
             yield from ((f"{video.name}/{path.name}", path) for path in video.masks if path.is_file())
@@ -158,10 +158,10 @@ def open_ytvos(root: Path, split: str = "valid", need_frames: bool = True) -> Da
     require_folders(root, needed, "ytvos", "YouTube-VOS (--split chooses another folder than valid)")
     meta = read_meta(root / annotated / META)
     sources = [_Source(root, split, name, objects, need_frames) for name, objects in meta.items()]
-    scored = _has_truth(sources)
+    has_truth = _has_truth(sources)
     videos = tuple(source.open() for source in tracked(sources, "reading masks: video", len(sources)))
-    dataset = Dataset(root, split, videos, read_marker(root), scored)
-    if scored:
+    dataset = Dataset(root, split, videos, read_marker(root), has_truth)
+    if has_truth:
         dataset.require_categories()
     return dataset
 

@@ -27,6 +27,11 @@ def find_pictures(root: Path, split: str, name: str) -> tuple[dict[int, Path], d
     return frames, numbered_pictures(root / masks_of(split) / MASKS / name, "png")
 
 
+def numbers_in(mask: np.ndarray) -> set[int]:
+    """Return the numbers of a mask (H, W) uint8, without the background."""
+    return set(np.flatnonzero(np.bincount(mask.ravel())).tolist()) - {0}  # many times faster than sorting all pixels
+
+
 def find_first(masks: Mapping[int, Path], objects: Iterable[Listed], name: str) -> dict[int, int]:
     """Return the number of the frame that each object of a video appears in: the first whose mask shows it.
 
@@ -46,7 +51,7 @@ def find_first(masks: Mapping[int, Path], objects: Iterable[Listed], name: str) 
         if not waiting:
             break
         mask = read_known(path, known, name)
-        for seen in sorted(set(np.unique(mask).tolist()) & waiting.keys()):
+        for seen in sorted(numbers_in(mask) & waiting.keys()):
             if number < (begin := waiting.pop(seen).frames[0]):
                 raise UserError(
                     f"{path} shows object {seen}, which {META} lists from frame {begin:05d} of {name} on. Masks and "
@@ -65,7 +70,7 @@ def find_first(masks: Mapping[int, Path], objects: Iterable[Listed], name: str) 
 def read_known(path: Path, known: Iterable[int], name: str) -> np.ndarray:
     """Read a mask (H, W) uint8. Raises UserError where it is none, or holds other numbers than the known ones."""
     mask = read_mask(path, MODES)
-    if other := sorted(set(np.flatnonzero(np.bincount(mask.ravel())).tolist()) - {0, *known}):
+    if other := sorted(numbers_in(mask) - set(known)):
         raise UserError(
             f"{path} holds the values {', '.join(map(str, other[:5]))}, but the objects of {name} in {META} are "
             f"{', '.join(map(str, sorted(known)))}. Masks and {META} are of one archive: get both again."

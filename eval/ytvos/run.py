@@ -58,7 +58,7 @@ def score(predictions: Path | None, encoder: "AnyEncoder | None", data: Path, ru
     """
     predictions = run.saved(predictions, PREDICTIONS, "one folder of PNGs a video")
     dataset = open_ytvos(data, options.split, need_frames=False)
-    if not dataset.scored:
+    if not dataset.has_truth:
         raise UserError(
             f"--split {options.split} of {data} has masks of objects' first frames alone: there is nothing to score with. Send "
             f"the {SUBMISSION} of the run to the benchmark's server, or choose a split with all masks, such as train."
@@ -91,7 +91,7 @@ def _finish(dataset: Dataset, evaluation: Evaluation[Video], predicted: Predicte
             count = write_submission(videos, predicted.folder, run.out / SUBMISSION)
         files["submission"] = SUBMISSION
         print(f"{run.out / SUBMISSION}: {count:,} masks, one a listed frame, for the benchmark's server")
-    if not dataset.scored:
+    if not dataset.has_truth:
         said = f"not scored: {dataset.split} has masks of objects' first frames alone, no ground truth of later ones"
         print(said)
         return evaluation.finish(

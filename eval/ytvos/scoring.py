@@ -10,6 +10,7 @@ from eval.metrics.packed_j_and_f import score_frame
 from eval.propagation.scores import score_each
 from eval.table import write_table
 from eval.ytvos.data import Object, Video
+from eval.ytvos.files import numbers_in
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_mask
 
@@ -86,7 +87,7 @@ def read_prediction(video: Video, index: int, folder: Path) -> np.ndarray:
         sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, video.size)]
         raise UserError(f"{path} has {sizes[0]} pixels, but the annotation {video.masks[index]} has {sizes[1]}.")
     numbers = [one.number for one in video.objects]
-    if other := sorted(set(np.unique(mask).tolist()) - {0, *numbers}):
+    if other := sorted(numbers_in(mask) - set(numbers)):
         raise UserError(
             f"{path} holds the object {other[0]}, but {video.name} has the objects {', '.join(map(str, numbers))}. The index of "
             "a pixel must be the number of its object, 0 for the background."

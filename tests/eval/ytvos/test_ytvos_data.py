@@ -40,7 +40,7 @@ def paint(path, number, old=None):
 
 def test_objects_begin_where_a_mask_first_shows_them(drawn, bare):
     with_truth, without = open_ytvos(drawn), open_ytvos(bare)
-    assert (with_truth.scored, without.scored) == (True, False)
+    assert (with_truth.has_truth, without.has_truth) == (True, False)
     assert with_truth.name == without.name == "synthetic-ytvos"
     assert with_truth.annotation_sha256 != without.annotation_sha256
     for video, same in zip(with_truth.videos, without.videos):
@@ -106,7 +106,7 @@ def test_categories_are_needed_for_scoring_alone(copy, bare, tmp_path):
     nameless = shutil.copytree(bare, tmp_path / "nameless")
     shutil.rmtree(nameless / "train")
     edit(nameless, lambda videos: videos["drawn-01"]["objects"]["1"].pop("category"))
-    assert not open_ytvos(nameless).scored
+    assert not open_ytvos(nameless).has_truth
     edit(copy, lambda videos: videos["drawn-01"]["objects"]["1"].pop("category"))
     with pytest.raises(UserError, match="video drawn-01, object 1 has no category"):
         open_ytvos(copy)
