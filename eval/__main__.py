@@ -2,7 +2,7 @@
 
 python -m eval BENCHMARK --checkpoint CHECKPOINT --data DIR --out DIR [--config CONFIG] [--set key=value ...]
 python -m eval quick CHECKPOINT [--out DIR]
-python -m eval data synthesize|verify|prepare BENCHMARK DIR
+python -m eval data synthesize|verify|prepare BENCHMARK DIR [...]
 """
 
 import sys
