@@ -26,7 +26,7 @@ PATIENCE = 300  # seconds for all packages to be imported
 # What no look at a machine can tell -> how to find out.
 BEYOND = {
     "data sets": "python -m eval data verify BENCHMARK DIR",
-    "time and memory at full size": "python -m eval BENCHMARK ... --plan",
+    "time and memory of fine-tuning at full size": "python -m eval coco|uavdt|segment ... --plan",
     "several GPUs together, and the network between nodes": "a short run under torchrun",
     "whether results are the published ones": "python -m results reproduce TABLE ...",
 }

@@ -1,7 +1,7 @@
 # Mask R-CNN on a ViT-S/16, 12 epochs of COCO train2017: the FLSL authors' published settings.
 #
-# Expected on val2017 (box/mask AP): FLSL 44.9/40.8 (paper's abstract); for comparison SelfPatch 42.1/38.5, ADCLR 44.3/39.7,
-# DINO 40.8/37.3 (all ViT-S/16, 300 epochs).
+# Expected on val2017 (box/mask AP): FLSL 44.9/40.8 (paper's abstract); for comparison SelfPatch 42.1/38.5 (200 epochs), ADCLR
+# 44.3/39.7, DINO 40.8/37.3 (300 epochs, as FLSL; all ViT-S/16).
 # Cost: 88,000 iterations of 16 images; one node of 8 GPUs. `python -m eval coco --plan` estimates it on yours.
 # Sources: FLSL's published configuration, which is SelfPatch's.
 #   python -m eval coco --checkpoint encoder.safetensors --data DIR --out DIR --config configs/coco/mask-rcnn_vit-s16_flsl_1x.py
