@@ -1,7 +1,7 @@
 # Mask R-CNN on a ViT-S/16, 100 epochs with large-scale jitter: the long schedule of ViTDet (arXiv 2203.16527, appendix).
 #
 # Expected: no published figure for FLSL. ViTDet's schedule, with this project's pyramid and heads in place of its own.
-# Cost: 184,000 iterations of 64 images of 1024x1024; one node of 8 GPUs, several days.
+# Cost: 184,800 iterations of 64 images of 1024x1024; one node of 8 GPUs, several days.
 # Differs from the 1x recipe: jitter 0.1..2 and crop to 1024, batch 64, layer-wise learning-rate decay 0.7, stochastic depth
 # 0.1, milestones at 89 and 96 %, weight decay 0.1, 250 warm-up iterations.
 _base_ = ["./mask-rcnn_vit-s16_flsl_1x.py"]
