@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import re
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def parse(words: list[str]) -> None:
         return  # its name alone
     if words[0] == "launch":
         return parse(words[2:])
-    given = vars(parser_of(program, words).parse_args(words[words[0] == "bench" :]))
+    given = vars(parser_of(program, words[0]).parse_args(words[words[0] == "bench" :]))
     if program == "eval" and (protocol := given.get("protocol")) and protocol != "NAME":
         find_protocol(protocol, import_module(f"eval.{words[0]}.protocols").PROTOCOLS)
     if missing := [
@@ -71,16 +72,17 @@ def parse(words: list[str]) -> None:
         raise ValueError(f"{missing[0]} does not exist")
 
 
-def parser_of(program: str, words: list[str]) -> argparse.ArgumentParser:
-    """Return the parser of a program that is given these words."""
+@cache
+def parser_of(program: str, first: str) -> argparse.ArgumentParser:
+    """Return the parser of a program that is given this word first."""
     if program == "pretrain":
-        return pretrain.bench.build_parser() if words[0] == "bench" else pretrain.__main__.build_parser()
+        return pretrain.bench.build_parser() if first == "bench" else pretrain.__main__.build_parser()
     module, folders = {
         "flsl": (flsl.__main__, "flsl.commands.{}"),
         "eval": (eval.__main__, "eval.{}.command"),
         "results": (results.__main__, "results.commands.{}"),
     }[program]
-    return build_parser(program, "", module.COMMANDS, folders, chosen=words[0])
+    return build_parser(program, "", module.COMMANDS, folders, chosen=first)
 
 
 def test_documented_commands_are_accepted(monkeypatch):
