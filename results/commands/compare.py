@@ -1,13 +1,19 @@
 """Tell whether one model is really better than another: paired bootstrap over the items of two or more records.
 
     python -m results compare A B [C ...] [--metric J]
+    python -m results compare A1,A2,A3 B [C ...]
 
-The first record is compared with each of the others; with several comparisons p-values are corrected by Holm's method.
+The first model is compared with each of the others; with several comparisons p-values are corrected by Holm's method.
+Records of several trainings of one model are joined by commas: intervals then cover the chance of training too.
 Records must be of one protocol on the same data, with scores of single items.
 """
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from results.record import Record
 
 FEWEST, MOST = 100, 1_000_000  # resamples; the most take a minute for each pair of records
 
@@ -15,7 +21,7 @@ FEWEST, MOST = 100, 1_000_000  # resamples; the most take a minute for each pair
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument(
-        "records", type=Path, nargs="+", metavar="RECORD", help="record files, the one in question first"
+        "models", nargs="+", metavar="RECORD[,RECORD...]", help="record files of each model, the one in question first"
     )
     parser.add_argument("--metric", help="score of the items to compare (default: the headline)")
     parser.add_argument("--resamples", type=int, help="default: 10000, or 100 for each comparison if more")
@@ -24,31 +30,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the comparisons and, in words, what they say; returns 0."""
-    import dataclasses
-
     from flsl.runtime.errors import UserError
     from flsl.runtime.text import printable
-    from results.compare import LEVEL, RESAMPLES, compare_records, holm, is_higher_better
-    from results.store import read_record
+    from results.compare import LEVEL, RESAMPLES, compare_groups, holm, is_higher_better
     from results.terminal import print_rows
 
-    if len(arguments.records) < 2:
+    count = len(arguments.models)
+    if count < 2:
         raise UserError("compare needs at least two records: python -m results compare A/record.json B/record.json")
-    fewest = FEWEST * (len(arguments.records) - 1)
+    fewest = FEWEST * (count - 1)
     resamples = max(RESAMPLES, fewest) if arguments.resamples is None else arguments.resamples
     if not fewest <= resamples <= MOST:
         why = "100 for each comparison, or no p-value could be small enough after Holm's correction"
         raise UserError(f"--resamples is {resamples}, but must be {fewest} ({why}) to {MOST}.")
     if arguments.seed < 0:
         raise UserError(f"--seed is {arguments.seed}, but must be 0 or more.")
-    records = [read_record(path / "record.json" if path.is_dir() else path) for path in arguments.records]
-    if len({record.model.name for record in records}) < len(records):  # names do not tell them apart, files do
-        for index, (record, path) in enumerate(zip(records, arguments.records)):
-            model = dataclasses.replace(record.model, name=f"{record.model.name} ({path})")
-            records[index] = dataclasses.replace(record, model=model)
-    first, *others = records
+    models = [_read_model(given) for given in arguments.models]
+    if len({trainings[0].model.name for trainings in models}) < count:  # names do not tell them apart, files do
+        models = [
+            _named(trainings, f"{trainings[0].model.name} ({given})")
+            for trainings, given in zip(models, arguments.models)
+        ]
+    first, *others = models
     found = holm(
-        [compare_records(first, other, arguments.metric, resamples=resamples, seed=arguments.seed) for other in others]
+        [
+            compare_groups(
+                first,
+                other,
+                arguments.metric,
+                trained=[_varies(side) for side in (first, other)],
+                resamples=resamples,
+                seed=arguments.seed,
+            )
+            for other in others
+        ]
     )
     rows = [
         [c.a, c.b, c.metric, f"{c.difference:+.2f}", c.interval, f"{c.p:.4f}", f"{c.p_holm:.4f}",
@@ -57,8 +72,45 @@ def run(arguments: argparse.Namespace) -> int:
     ]  # fmt: skip
     print_rows(("A", "B", "metric", "A - B", "95 % interval", "p", "p (Holm)", "A better on"), rows)
     for c in found:
-        word = "better" if (c.difference > 0) == is_higher_better(first, c.metric) else "worse"
+        word = "better" if (c.difference > 0) == is_higher_better(first[0], c.metric) else "worse"
         sure = f"{word} than" if c.p_holm < LEVEL else "not shown to differ from"
         note = f"; {c.notes}" if c.notes else ""
         print(printable(f"{c.a} is {sure} {c.b} in {c.metric} (p = {c.p_holm:.4f}){note}"))
     return 0
+
+
+def _read_model(given: str) -> "list[Record]":
+    """Read the records of one model, one per training. Raises UserError where they are not of that."""
+    from flsl.runtime.errors import UserError
+    from results.store import read_record
+
+    paths = [Path(given)] if Path(given).exists() else [Path(part) for part in given.split(",") if part]
+    if not paths:
+        raise UserError(
+            f"{given!r} names no record. Records of several trainings of one model are joined by commas: A1,A2,A3."
+        )
+    records = [read_record(path / "record.json" if path.is_dir() else path) for path in paths]
+    kinds = [(one.model.method, one.model.architecture, one.model.patch_size) for one in records]
+    trainings = [(one.model.fingerprint, one.seed) for one in records]
+    for index, path in enumerate(paths):
+        if kinds[index] != kinds[0]:
+            raise UserError(
+                f"{paths[0]} and {path} are no two trainings of one model: {' '.join(map(str, kinds[0]))} and {' '.join(map(str, kinds[index]))}. "
+                "Separate models by spaces, trainings by commas."
+            )
+        if (first := trainings.index(trainings[index])) < index:
+            raise UserError(
+                f"{paths[first]} and {path} are of one encoder and one seed, so no two trainings. Leave one of them out."
+            )
+    return _named(records, f"{records[0].model.name} ({len(records)} trainings)") if len(records) > 1 else records
+
+
+def _named(trainings: "list[Record]", name: str) -> "list[Record]":
+    import dataclasses
+
+    return [dataclasses.replace(one, model=dataclasses.replace(one.model, name=name)) for one in trainings]
+
+
+def _varies(trainings: "list[Record]") -> bool:
+    """Tell whether another training of a model could have given another score: no other could of the pixels themselves."""
+    return trainings[0].model.pretraining.get("format") != "pixels"

@@ -7,6 +7,7 @@ from scipy import stats
 from flsl.runtime.errors import UserError
 from results.compare import compare_groups, compare_records, holm, item_scores, spread_of_trainings
 from results.record import Metric
+from results.store import read_record
 
 
 @pytest.fixture
@@ -267,3 +268,34 @@ def test_records_of_one_name_are_told_apart_by_their_files(scored, write_records
     folder = write_records(scored(range(12)), scored(range(1, 13), seed=1))
     _, out, _ = cli("compare", folder / "run0", folder / "run1", "--metric", "J")
     assert f"model ({folder / 'run0'}) is worse than model ({folder / 'run1'})" in out
+
+
+def test_several_trainings_are_given_with_commas(scored, write_records, cli):
+    base = np.random.default_rng(4).uniform(20, 60, 30)
+    trainings = [scored(base + gain, "dense", fingerprint=f"{gain:064x}") for gain in (2, 3, 9)]
+    folder = write_records(*trainings, scored(base, "color", pretraining={"format": "pixels"}), scored(base, "dino"))
+    runs = [str(folder / f"run{i}") for i in range(5)]
+    code, out, _ = cli("compare", ",".join(runs[:3]), *runs[3:], "--metric", "J")
+    pixels = compare_groups(trainings, [read_record(folder / "run3" / "record.json")], "J", trained=[True, False])
+    dino = compare_groups(trainings, [read_record(folder / "run4" / "record.json")], "J", trained=[True, True])
+    assert code == 0
+    assert pixels.interval in out
+    assert dino.interval in out
+    assert dino.high - dino.low > pixels.high - pixels.low  # another training of it could have had another score
+    assert "dense (3 trainings)" in out
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("{0},{0}", "of one encoder and one seed"),
+        ("{0},{1}", "no two trainings of one model"),
+        (",", "names no record"),
+        ("{0},missing", "missing"),
+    ],
+)
+def test_what_are_no_trainings_of_one_model_is_refused(scored, write_records, cli, given, words):
+    folder = write_records(scored(range(12), "a"), scored(range(12), "b", architecture="vit_base"))
+    runs = [str(folder / f"run{i}") for i in range(2)]
+    code, _, err = cli("compare", given.format(*runs), runs[1], "--metric", "J")
+    assert (code, words in err) == (2, True), err
