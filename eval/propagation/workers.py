@@ -16,7 +16,7 @@ from eval.progress import Progress
 from eval.propagation.protocol import Protocol
 from eval.propagation.video import Video
 from flsl.encoder import Encoder
-from flsl.runtime.device import cores
+from flsl.runtime.device import choose_device, cores
 from flsl.runtime.errors import UserError
 from flsl.runtime.preemption import end_with_the_main_process
 from flsl.runtime.stopwatch import Stopwatch
@@ -107,7 +107,8 @@ def _begin(encoder, task, protocol, predictions, device, bfloat16, processes, nu
     end_with_the_main_process()
     number = numbers.get()
     if device.type == "cuda":
-        device = torch.device("cuda", number % torch.cuda.device_count())
+        # As the main process has it: without TF32, which torch lets convolutions use by itself.
+        device = choose_device(f"cuda:{number % torch.cuda.device_count()}")
     else:
         torch.set_num_threads(max(1, cores() // processes))
     run = partial(task, encoder.to(device), protocol=protocol, device=device, bfloat16=bfloat16)
