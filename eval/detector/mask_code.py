@@ -6,7 +6,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from pycocotools import mask as rle
 
 SYMBOLS_AT_ONCE = 1 << 20  # of codes that are checked together
 
@@ -16,6 +15,8 @@ def encode_mask(mask: np.ndarray) -> dict[str, Any]:
 
     The same as pycocotools makes of it; only the part of the image that the mask reaches is looked at.
     """
+    from pycocotools import mask as rle  # not needed by those who read annotations
+
     height, width = mask.shape
     left, top, columns, rows = cv2.boundingRect(mask.view(np.uint8))
     # Run lengths go down the columns. An empty row below each keeps its last run apart from the next column's first.

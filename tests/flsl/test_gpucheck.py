@@ -219,6 +219,15 @@ sys.exit(main(["gpucheck", "--out", {str(tmp_path)!r}, "--device", "cpu", "--onl
     assert report.parts[0].reason == "not installed: numpy, pydantic, simplejpeg, mmengine"
 
 
+def test_tests_are_read_without_what_detection_needs():
+    """A file that asked for it would fail the part on a machine where detection is named as not checked."""
+    # What those that take a device, and their fixtures, have of the benchmarks.
+    absent = ["mmcv", "mmdet", "pycocotools", "faster_coco_eval"]
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import eval.coco.run, eval.knn.data"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
