@@ -32,13 +32,19 @@ def draw(root, frames, height=120, width=160):
 def test_frames_in_batches_have_the_features_of_single_frames(device, tmp_path):
     video = draw(tmp_path / "data", 3)
     found = []
-    for where, in_batches in ((torch.device("cpu"), False), (device, True)):
+    for where, in_batches, bfloat16 in (
+        (torch.device("cpu"), False, False),
+        (device, True, False),
+        (device, True, True),
+    ):
         encoder, watch = load_encoder("random:vit_micro/16", where).encoder, Stopwatch(where)
-        with encode_ahead(encoder, video.frames, video.size, DINO, where, False, watch, in_batches) as ahead:
+        with encode_ahead(encoder, video.frames, video.size, DINO, where, bfloat16, watch, in_batches) as ahead:
             found.append(torch.stack([features.cpu() for features in ahead]))
         assert watch.phases["encoder"] > 0
-    assert len(found[0]) == 3
-    torch.testing.assert_close(*found, rtol=0, atol=2e-5)
+    single, together, rounded = found
+    assert len(single) == 3
+    torch.testing.assert_close(together, single, rtol=0, atol=2e-5)
+    assert 1e-4 < (rounded - single).abs().max() < 0.1  # bfloat16 has 8 bits
 
 
 @pytest.mark.parametrize("patch_size", FRAMES)

@@ -68,6 +68,11 @@ def test_davis_clips_are_not_solved_by_place_or_color():
 def test_a_person_is_seen_whole_and_walks_across(size):
     """Parts of either side are there in the first frame, joints lie in the picture, and on the parts that they belong to."""
     height, width, frames = size
+
+    def around(labels, joint):
+        x, y = joint.round().astype(int)
+        return {CLASSES[label] for label in labels[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3].flat}
+
     on = {"face": "face", "right wrist": "right-arm", "left wrist": "left-arm", "right ankle": "right-shoe"}
     parts, traveled = set(), []
     for seed in range(8):
@@ -81,9 +86,15 @@ def test_a_person_is_seen_whole_and_walks_across(size):
         assert (joints >= 0).all()
         assert (joints < (width, height)).all()
         for joint, part in on.items():
-            x, y = joints[0, JOINTS.index(joint)].round().astype(int)
-            around = labels[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
-            assert CLASSES.index(part) in around, joint
+            assert part in around(labels, joints[0, JOINTS.index(joint)]), joint
+        last = scene.view(frames - 1).labels
+        heading = "right" if joints[-1, 0, 0] > joints[0, 0, 0] else "left"  # that side is in front
+        for joint, part in (
+            ("face", "face"),
+            (f"{heading} ankle", f"{heading}-shoe"),
+            (f"{heading} wrist", f"{heading}-arm"),
+        ):
+            assert part in around(last, joints[-1, JOINTS.index(joint)]), joint
         parts |= seen
         traveled.append(joints[-1, :, 0].mean() - joints[0, :, 0].mean())
     assert {"hat", "pants", "skirt", "upper-clothes", "dress"} <= parts

@@ -9,11 +9,14 @@ from support.reference import read_case, reference_files
 
 from eval.davis.edition import DAVIS_2017
 from eval.davis.protocols import PROTOCOLS
+from eval.propagation.features import encode_ahead
 from eval.propagation.follow import Context
 from eval.propagation.frames import read_frame, resize_frame, to_input
 from eval.propagation.labels import first_labels, labels_to_mask
 from eval.propagation.masks import write_mask
+from flsl.checkpoint import load_encoder
 from flsl.runtime.errors import UserError
+from flsl.runtime.stopwatch import Stopwatch
 
 DINO = PROTOCOLS["dino"]
 
@@ -109,6 +112,19 @@ def test_void_is_background_in_the_first_mask(tmp_path):
     truth = DAVIS_2017.read_truth(tmp_path / "00000.png")
     assert set(np.unique(truth)) == {0, 2}
     assert first_labels(truth, (10, 15), (160, 240), DINO).shape == (10, 15, 3)
+
+
+@pytest.mark.parametrize("in_batches", [False, True])
+def test_features_that_are_no_numbers_are_refused(in_batches, tmp_path):
+    cpu, frame = torch.device("cpu"), tmp_path / "00000.png"
+    encoder = load_encoder("random:vit_nano/32").encoder
+    encoder.blocks[0].mlp.fc2.bias.data.fill_(3e38)  # a number, whose sums are none
+    Image.new("RGB", (64, 64)).save(frame)
+    with (
+        encode_ahead(encoder, [frame], (64, 64), DINO, cpu, False, Stopwatch(), in_batches) as ahead,
+        pytest.raises(UserError, match=f"frames of {tmp_path}: " if in_batches else f"{frame}: the encoder's features"),
+    ):
+        list(ahead)
 
 
 def test_context_is_the_first_frame_and_the_last_seven():

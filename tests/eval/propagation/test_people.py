@@ -11,6 +11,7 @@ from PIL import Image
 
 from eval.__main__ import main
 from eval.data.synthesize import synthesize
+from eval.propagation.sheet import CELL
 from results.compare import compare_records
 from results.leaderboard import build_leaderboard
 from results.store import load_records, read_record
@@ -19,12 +20,13 @@ ENCODER = "random:vit_micro/32"  # large patches: few tokens in frames that a pr
 SIZES = {"frames": 3, "height": 96, "width": 128}
 # Command -> what its drawn data are made of, the metric that ranks, and what one video's predictions are.
 BENCHMARKS = {"vip": ("videos", "mIoU", "*.png"), "jhmdb": ("clips", "PCK@0.1", "poses.json")}
+FRAMES = {"vip": "Images", "jhmdb": "Rename_Images"}
 
 
-def draw(command, root, count):
+def draw(command, root, count, **more):
     """Draw so many videos of three frames to evaluate, and none to train on."""
     number = {"videos": count} if command == "vip" else {"clips": count, "train_clips": 0}
-    synthesize(command, root, **number, **SIZES)
+    synthesize(command, root, **number, **SIZES, **more)
 
 
 @pytest.fixture(scope="module", params=BENCHMARKS)
@@ -79,7 +81,9 @@ def test_a_run_leaves_predictions_tables_a_picture_and_a_record(command, data, f
     assert len(record.per_item) == 3
     assert {"decoding", "encoder", "propagation", "output", "metrics"} <= set(record.timing.phases)
     assert all((finished / name).exists() for name in record.files.values())
-    assert Image.open(finished / "sheet.png").size[0] > 500
+    sheet = Image.open(finished / "sheet.png")
+    assert 3 * CELL < sheet.width < 4 * CELL  # each of three frames once
+    assert 6 * CELL * 3 / 4 < sheet.height < 6 * CELL  # three videos, the prediction above the truth
     assert len(predictions(finished, command)) == (9 if command == "vip" else 3)
     rows = build_leaderboard(load_records(finished).records).rows
     assert record.metrics[metric].value in [row.value for row in rows]
@@ -101,9 +105,22 @@ def test_a_finished_run_is_kept_and_an_interrupted_one_goes_on(command, data, ou
     assert "encoder" in capsys.readouterr().err
 
 
-def test_several_processes_predict_the_same(command, data, finished, tmp_path):
+def test_another_precision_and_other_frames_are_another_run(command, data, out, tmp_path, capsys):
+    assert run(command, data, out, "--precision", "bf16") == 2
+    assert "precision: fp32 -> bf16" in capsys.readouterr().err
+    other = shutil.copytree(data, tmp_path / "data")
+    frame = min((other / FRAMES[command]).rglob("0*1.*"))
+    frame.write_bytes(frame.read_bytes()[:-1] + b"\0")  # as long as it was
+    assert run(command, other, out) == 2
+    assert "holds another run: data.frames" in capsys.readouterr().err
+
+
+def test_several_processes_predict_the_same(command, data, finished, tmp_path, capsys):
     assert run(command, data, tmp_path / "out", "--processes", "2") == 0
     assert predictions(tmp_path / "out", command) == predictions(finished, command)
+    assert capsys.readouterr().out.count(": 3 frames, ") == 3
+    phases = (read_record(out / "record.json").timing.phases for out in (tmp_path / "out", finished))
+    assert next(phases).keys() == next(phases).keys()
 
 
 def die(*_, **__):
@@ -123,6 +140,8 @@ def test_a_process_that_is_ended_from_outside_is_said(monkeypatch, tmp_path, cap
 def test_a_part_is_partial_and_each_protocol_its_own(command, data, tmp_path, capsys):
     assert run(command, data, tmp_path / "part", "--limit", "1") == 0
     assert read_record(tmp_path / "part/record.json").status == "partial"
+    assert run(command, data, tmp_path / "part") == 0
+    assert read_record(tmp_path / "part/record.json").status == "complete"
     assert run(command, data, tmp_path / "walk", "--protocol", "videowalk", "--precision", "bf16") == 0
     record = read_record(tmp_path / "walk/record.json")
     assert record.protocol == f"{command}/videowalk@1"
@@ -133,8 +152,7 @@ def test_a_part_is_partial_and_each_protocol_its_own(command, data, tmp_path, ca
 
 
 def test_saved_predictions_are_scored_again_without_frames(command, data, finished, tmp_path, capsys):
-    frames = {"vip": "Images", "jhmdb": "Rename_Images"}[command]
-    bare = shutil.copytree(data, tmp_path / "bare", ignore=shutil.ignore_patterns(frames))
+    bare = shutil.copytree(data, tmp_path / "bare", ignore=shutil.ignore_patterns(FRAMES[command]))
     (tmp_path / "theirs").mkdir()
     shutil.copytree(finished / "predictions", tmp_path / "theirs/predictions")
     more = ["--score-only", "--predictions", str(tmp_path / "theirs/predictions"), "--name", "theirs"]
@@ -145,9 +163,22 @@ def test_saved_predictions_are_scored_again_without_frames(command, data, finish
     }
     assert theirs.protocol in (f"{command}/parts@1", f"{command}/poses@1")
     assert theirs.per_item == mine.per_item
-    assert (tmp_path / "scored/sheet.png").is_file()
+    assert all((tmp_path / "scored" / name).is_file() for name in theirs.files.values())
+    assert "sheet" in theirs.files
     compared = compare_records(mine, mine)
     assert compared.difference == 0
+
+
+def test_predictions_are_by_the_protocol_that_their_record_or_the_user_names(command, data, finished, tmp_path):
+    mine = read_record(finished / "record.json")
+    theirs = shutil.copytree(finished / "predictions", tmp_path / "theirs")
+    given = {"beside": (finished / "predictions", mine.protocol), "named": (theirs, f"{command}/videowalk@1")}
+    for name, (folder, protocol) in given.items():
+        more = ["--score-only", "--predictions", str(folder), "--protocol", "videowalk"]
+        assert run(command, data, tmp_path / name, *more) == 0
+        record = read_record(tmp_path / name / "record.json")
+        assert (record.protocol, record.per_item) == (protocol, mine.per_item)
+        assert (record.config == mine.config) == (name == "beside")
 
 
 def test_a_missing_prediction_is_named(command, data, finished, tmp_path, capsys):
@@ -198,8 +229,8 @@ def test_patches_larger_than_frames_are_refused(command, data, tmp_path, capsys)
 
 
 def test_a_person_may_be_missing_at_first(tmp_path):
-    """Background is one of the parts: where it is alone, it is followed."""
-    draw("vip", tmp_path / "data", 2)
+    """Background is one of the parts: where it is alone, it is followed. Void is background to begin with."""
+    draw("vip", tmp_path / "data", 2, void=True)
     first = sorted((tmp_path / "data/Annotations/Category_ids/drawn-00").iterdir())[0]
     Image.fromarray(np.zeros_like(np.array(Image.open(first)))).save(first)
     for protocol in ("cropmae", "videowalk"):
@@ -254,7 +285,8 @@ def test_true_masks_and_poses_score_100(command, data, tmp_path):
         shutil.copytree(data / "Annotations/Category_ids", perfect)
     else:
         for clip in open_jhmdb(data).videos:
-            write_poses(perfect / clip.name / "poses.json", clip.joints)
+            longer = np.concatenate([clip.joints, clip.joints[:1]])  # of frames that are not annotated
+            write_poses(perfect / clip.name / "poses.json", longer)
     more = ["--score-only", "--predictions", str(perfect)]
     assert run(command, data, tmp_path / "out", *more, checkpoint=None) == 0
     values = {name: metric.value for name, metric in read_record(tmp_path / "out/record.json").metrics.items()}

@@ -111,14 +111,6 @@ def test_window_of_the_first_frame_is_what_tells_videowalk_from_dino():
         assert form(target, features, labels, PROTOCOLS["videowalk"])[0, 0, 1] > 0.9
 
 
-def test_videowalk_has_the_public_settings_under_a_new_version():
-    walk = find_protocol("videowalk", PROTOCOLS)
-    assert walk.key("davis2017") == "davis2017/videowalk@3"
-    assert (walk.context_frames, walk.topk, walk.radius, walk.temperature) == (20, 10, 12, 0.05)
-    assert not walk.window_on_first_frame
-    assert walk.size(480, 854) == (480, 848)
-
-
 def test_unknown_protocol_names_the_nearest():
     with pytest.raises(UserError, match="dinov3"):
         find_protocol("dinov4", PROTOCOLS)

@@ -8,13 +8,18 @@ import pytest
 import torch
 from PIL import Image
 
+from eval.data.synthesize import synthesize
 from eval.davis.protocols import PROTOCOLS
+from eval.jhmdb.protocols import PROTOCOLS as JHMDB
 from eval.propagation.follow import Context
 from eval.propagation.frames import read_frame
 from eval.propagation.labels import first_labels, labels_to_mask
 from eval.propagation.plain import normalize, propagate_plain
+from eval.propagation.segment import segment_video
 from eval.propagation.tiled import propagate
+from eval.vip.data import open_vip
 from eval.vip.protocols import PROTOCOLS as VIP
+from flsl.checkpoint import load_encoder
 
 WALKS = [replace(PROTOCOLS["videowalk"], radius=4, context_frames=5, topk=6), PROTOCOLS["cropmae"]]
 HEIGHT, WIDTH, CHANNELS = 9, 12, 3
@@ -63,6 +68,27 @@ def test_a_video_is_followed_as_over_copies_of_its_first_frame(protocol, form, d
     assert context.repeats == max(0, protocol.context_frames - 8)
 
 
+@pytest.mark.parametrize(
+    ("protocol", "key", "frames", "radius", "topk", "temperature"),
+    [
+        (PROTOCOLS["videowalk"], "videowalk@3", 20, 12, 10, 0.05),
+        (PROTOCOLS["cropmae"], "cropmae@1", 20, 20, 7, 0.7),
+        (VIP["videowalk"], "videowalk@1", 20, 12, 10, 0.05),
+        (VIP["cropmae"], "cropmae@1", 20, 20, 10, 0.7),
+        (JHMDB["videowalk"], "videowalk@1", 20, 12, 10, 0.05),
+        (JHMDB["cropmae"], "cropmae@1", 20, 20, 7, 0.7),
+    ],
+)
+def test_constants_are_those_of_the_public_code(protocol, key, frames, radius, topk, temperature):
+    assert protocol.key("x") == f"x/{key}"
+    assert (protocol.context_frames, protocol.radius, protocol.topk) == (frames, radius, topk)
+    assert protocol.temperature == temperature
+    assert (protocol.padded, protocol.window, protocol.window_on_first_frame) == (True, "open circle", False)
+    assert (protocol.first_mask, protocol.ties, protocol.stretched) == ("bilinear", "cut", "none")
+    tokens = {"cropmae": 5, "videowalk": 3}[protocol.name]  # that a joint is the mean of
+    assert getattr(protocol, "tokens", tokens) == tokens
+
+
 def test_repeats_count_once_where_the_context_is_full():
     context = Context(torch.zeros(2, 2, 4), torch.zeros(2, 2, 2), WALKS[0])
     seen = [context.repeats]
@@ -93,6 +119,19 @@ def test_the_largest_channel_wins_unless_channels_are_stretched():
     assert labels_to_mask(labels, 16, (64, 96), PROTOCOLS["dino"])[32, 48] == 1
 
 
+@pytest.mark.parametrize("change", [{}, {"first_mask": "nearest"}, {"stretched": "positive"}], ids=str)
+def test_a_first_mask_that_is_predicted_is_the_protocols(change, tmp_path):
+    """As labels, soft or hard, of the frames that patches divide."""
+    synthesize("vip", tmp_path / "data", videos=1, frames=2, height=72, width=96)
+    (video,), protocol = open_vip(tmp_path / "data").videos, replace(VIP["videowalk"], **change)
+    encoder = load_encoder("random:vit_nano/32").encoder
+    segment_video(encoder, video, protocol, tmp_path / "out", device=torch.device("cpu"))
+    labels = first_labels(video.read_given()[0], (17, 17), (544, 544), protocol)
+    masks = {s: labels_to_mask(labels, 32, (72, 96), replace(protocol, stretched=s)) for s in ("none", "positive")}
+    assert "first_mask" in change or (masks["none"] != masks["positive"]).any()
+    np.testing.assert_array_equal(Image.open(tmp_path / "out" / video.masks[0].name), masks[protocol.stretched])
+
+
 @pytest.mark.parametrize(
     ("protocol", "size", "expected"),
     [
@@ -100,6 +139,8 @@ def test_the_largest_channel_wins_unless_channels_are_stretched():
         (PROTOCOLS["cropmae"], (213, 120), (480, 880)),
         (PROTOCOLS["videowalk"], (480, 854), (480, 848)),
         (VIP["videowalk"], (720, 1280), (560, 560)),
+        (JHMDB["videowalk"], (240, 320), (320, 320)),
+        (JHMDB["cropmae"], (240, 320), (320, 320)),
         (VIP["cropmae"], (720, 1280), (448, 880)),
         (VIP["cropmae"], (405, 720), (448, 880)),
         (VIP["cropmae"], (1280, 720), (880, 448)),
