@@ -56,7 +56,7 @@ def build(precision, record=None, checkpointing=False):
 @pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_replayed_steps_equal_steps(precision, parts):
-    one_by_one, recorded = build(precision), build(precision, record_on_tape)
+    one_by_one, recorded, earlier = build(precision), build(precision, record_on_tape), []
     for step in range(6):  # the last layer is frozen in the first two: a second recording
         batches = [draw_batch(10 * step + part) for part in range(parts)]
         if step == 4:
@@ -65,10 +65,12 @@ def test_replayed_steps_equal_steps(precision, parts):
         scalars = recorded(batches, step)
         assert scalars.keys() == expected.keys()
         assert float(scalars["skipped"]) == (step == 4)
+        earlier.append((scalars["loss"], float(scalars["loss"])))
         for name, value in expected.items():
             same = torch.allclose(scalars[name], value.to(scalars[name]), rtol=0, atol=0, equal_nan=True)
             assert same, (step, name)
     assert scalars["gradient_norm"].isfinite()
+    np.testing.assert_array_equal(*zip(*earlier))  # no replay wrote over what one before it returned
     for (name, value), other in zip(one_by_one.model.state_dict().items(), recorded.model.state_dict().values()):
         assert torch.equal(value, other), name
     ours, theirs = (s.optimizer.state_dict()["state"] for s in (one_by_one, recorded))

@@ -49,6 +49,7 @@ def test_fast_step_equals_plain_step(device, shift, join):
         schedules.lr[:] = schedules.lr.astype(np.float32)
     model = Method(ENCODER, HeadConfig(16, 32, 16)).double().to(device)
     fast = TrainingStep(copy.deepcopy(model), recipe, schedules, device)
+    assert [encoder.joins_sizes for encoder in fast.model.encoders] == [join] * 2
     plain = PlainStep(copy.deepcopy(model), recipe, schedules)
     for step in range(4):
         batch = draw_batch(step, device=device)
@@ -123,6 +124,16 @@ def test_joined_views_have_the_tokens_and_gradients_of_separate_ones(prefix, rec
     assert found[0][0] == found[1][0] == [[0, 1], [2, 3]]
     for ours, theirs in zip(found[1][1:], found[0][1:], strict=True):
         assert torch.allclose(ours, theirs, rtol=0, atol=1e-12)
+
+
+def test_views_are_not_joined_where_blocks_draw_stochastic_depth_themselves():
+    torch.manual_seed(0)
+    encoder, views, found = Encoder(ENCODER, drop_path=0.5).double(), draw_batch(0).views, []
+    for encoder.joins_sizes in (False, True):
+        torch.manual_seed(1)
+        encoded = encode_views(encoder, torch.tensor([0.0, 0.5])[:, None, None], views)
+        found.append(torch.cat([tokens.flatten(0, 1) for _, tokens in encoded]))
+    assert torch.equal(*found)
 
 
 def test_empty_centroids_stay_finite():

@@ -35,6 +35,18 @@ def test_one_state_is_written_at_a_time(tmp_path):
     assert order == ["first", "second"]
 
 
+def test_the_newest_whole_state_is_gone_on_with_and_broken_ones_ahead_of_it_go(tmp_path):
+    states = StateFolder(tmp_path, keep=2)
+    for step in (2, 4, 6):
+        broken = states.save(step, {"weights": torch.ones(9)})
+    assert states.steps() == [6, 4]
+    broken.write_bytes(broken.read_bytes()[:-1] + b"x")
+    step, (complaint,) = states.newest()
+    assert (step, f"{broken} is broken (its bytes differ" in complaint) == (4, True)
+    states.save(5, {"weights": torch.ones(9)})
+    assert (states.steps(), states.newest()) == ([5, 4], (5, []))
+
+
 def test_the_hash_of_a_state_is_that_of_its_file(tmp_path):
     path = StateFolder(tmp_path, keep=1).save(5, {"weights": torch.randn(100_000)})
     assert sha256_of_file(path) in path.with_suffix(".json").read_text()
