@@ -29,7 +29,9 @@ def test_same_seed_same_interval_and_another_seed_another():
     values = np.arange(20.0)
     first = percentile_interval(values, unit="items", seed=1)
     assert percentile_interval(values, unit="items", seed=1) == first
-    assert percentile_interval(values, unit="items", seed=2).low != first.low or first.seed != 2
+    other = percentile_interval(values, unit="items", seed=2)
+    assert (first.low, first.high) != (other.low, other.high)
+    assert (first.seed, other.seed) == (1, 2)
 
 
 def test_resamples_whole_units_for_a_statistic_of_several_columns():
@@ -41,6 +43,14 @@ def test_resamples_whole_units_for_a_statistic_of_several_columns():
 def test_one_unit_has_no_spread():
     interval = percentile_interval(np.array([61.8]), unit="sequences")
     assert (interval.low, interval.high, interval.units) == (61.8, 61.8, 1)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_reaches_as_far_as_the_score_itself(sign):
+    """Fewer different items are among those that are drawn than there are."""
+    ends = percentile_interval(np.arange(20.0), lambda rows: sign * len(np.unique(rows)), unit="images")
+    assert (ends.high if sign > 0 else ends.low) == 20 * sign
+    assert abs(ends.low) != abs(ends.high)
 
 
 @pytest.mark.parametrize(("values", "words"), [([], "at least one"), ([1.0, float("nan")], "row 1")])

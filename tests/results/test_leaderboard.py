@@ -1,6 +1,7 @@
 """The leaderboard: what ranks with what, whatever the order; nothing partial; deterministic files; errors."""
 
 import csv
+import dataclasses
 import random
 import re
 import shutil
@@ -102,6 +103,16 @@ def test_a_rank_is_shared_until_the_paired_comparison_decides(make_record):
     assert rows[2].rank_note == ""
 
 
+def test_a_model_that_is_better_item_by_item_is_not_worse(make_record):
+    """Whatever the benchmark's own score, which may weigh items otherwise, says."""
+    items = np.linspace(10, 80, 30)
+    records = [
+        dataclasses.replace(scored(make_record, items + shift, name), metrics={"J&F": Metric(whole)})
+        for name, shift, whole in (("a", 0, 60.0), ("b", 5, 50.0))
+    ]
+    assert [(row.model, row.rank) for row in rows_of(records).rows] == [("a", 1), ("b", 1)]
+
+
 def test_models_far_apart_never_share_a_rank_however_many_there_are(make_record):
     """No p-value of 10,000 resamples is below the level of 250 comparisons: 20 shared the rank of 60."""
     noise = np.random.default_rng(0).normal(size=(260, 20))
@@ -174,6 +185,15 @@ def test_seeds_become_one_row_with_mean_and_deviation(make_record, davis_scores)
     assert (row.value, row.seeds, row.seed_std) == (52.0, 3, 2.0)
     assert (row.interval_low, row.interval_high) == (50.0, 54.0)
     assert row.metrics["J"] == 52.0
+
+
+def test_what_one_seed_lacks_the_row_lacks(make_record, davis_scores):
+    records = [make_record(seed=seed, metrics=davis_scores(j, j)) for seed, j in enumerate((50.0, 52.0, 54.0))]
+    del records[1].metrics["J"]
+    records[1].metrics["J&F"] = Metric(52.0)  # without its interval
+    (row,) = rows_of(records).rows
+    assert (row.value, row.metrics["F"], "J" in row.metrics) == (52.0, 52.0, False)
+    assert (row.interval_low, row.interval_high) == (None, None)
 
 
 def test_equal_copies_count_once_and_contradictions_are_left_out(make_record, davis_scores):
