@@ -15,6 +15,7 @@ from eval.data.synthesize import synthesize
 from eval.discovery import boxes as boxes_module
 from eval.discovery.data import open_discovery
 from eval.discovery.scoring import correct, overlaps_of
+from flsl.checkpoint import load_encoder
 from flsl.runtime.errors import UserError
 from results.compare import compare_records
 from results.leaderboard import build_leaderboard
@@ -96,6 +97,7 @@ def test_the_record_holds_what_the_boxes_say(data, finished):
         assert record.per_item[image.name] == {"CorLoc": right[-1]}
     assert record.metrics["CorLoc"].value == pytest.approx(np.mean(right))
     assert record.metrics["CorLoc"].interval.unit == "images"
+    assert record.warnings == ["1 images without an object are left out"]
     assert {"features", "discovery", "scoring"} <= set(record.timing.phases)
     assert all((finished / name).is_file() for name in record.files.values())
     assert Image.open(finished / "sheet.png").size[0] > 500
@@ -118,7 +120,7 @@ def test_an_overlap_of_a_half_counts_and_less_does_not(data):
     assert correct(overlaps_of([alone], {image.name: [*half[:3], half[3] + 1]})).tolist() == [0.0]
 
 
-def test_the_same_question_is_answered_and_another_refused(data, out, capsys):
+def test_the_same_question_is_answered_and_another_refused(data, out, tmp_path, capsys):
     assert evaluate(ENCODER, "discovery", data, out) == read_record(out / "record.json")
     assert "skipped" in capsys.readouterr().out
     for change, named in (({"seed": 1}, "seed"), ({"protocol": "tokencut"}, "protocol")):
@@ -130,6 +132,11 @@ def test_the_same_question_is_answered_and_another_refused(data, out, capsys):
         evaluate(ENCODER, "discovery", data, out, protocol="tokencuts")
     with pytest.raises(UserError, match="over all images"):
         evaluate(ENCODER, "discovery", data, out, limit=2)
+    shutil.copytree(data, tmp_path / "data")
+    image = open_discovery(tmp_path / "data").images[0].path
+    image.write_bytes(image.read_bytes() + b"\0")
+    with pytest.raises(UserError, match=r"holds another run: data\.images"):
+        evaluate(ENCODER, "discovery", tmp_path / "data", out)
 
 
 def test_both_protocols_differ_and_are_compared_with_themselves_only(data, finished, tmp_path):
@@ -306,6 +313,18 @@ def test_a_list_that_the_annotations_do_not_hold(data, tmp_path):
     (root / "coco_20k_filenames.txt").unlink()
     with pytest.raises(UserError, match="COCO 20k only with its list"):
         open_discovery(root)
+
+
+def test_pictures_of_another_size_than_annotated_and_features_that_are_no_numbers_are_named(data, tmp_path):
+    root = shutil.copytree(data, tmp_path / "data")
+    image = open_discovery(root).images[0].path
+    encoder = load_encoder("random:vit_nano/16").encoder
+    encoder.blocks[0].mlp.fc2.bias.data.fill_(3e38)  # a number, whose sums are none
+    with pytest.raises(UserError, match=f"{image}: the encoder's features are NaN or infinite from block"):
+        evaluate(encoder, "discovery", root, tmp_path / "out")
+    Image.open(image).resize((60, 48)).save(image)
+    with pytest.raises(UserError, match=f"{image}.*60x48"):
+        evaluate("pixels/16", "discovery", root, tmp_path / "out2")
 
 
 def test_a_picture_of_too_many_patches_is_named(data, tmp_path, monkeypatch, capsys):

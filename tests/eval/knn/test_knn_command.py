@@ -12,7 +12,9 @@ from PIL import Image
 
 from eval.__main__ import COMMANDS, main
 from eval.knn.data import read_box_data
+from eval.knn.features import extract
 from eval.knn.protocol import BBOX, IMAGE
+from flsl.checkpoint import load_encoder
 from flsl.runtime.errors import UserError
 from pretrain.dataset import find_images
 from results.benchmarks import BENCHMARKS
@@ -75,6 +77,16 @@ def test_imagenet_layout(imagenet, tmp_path, capsys):
     capsys.readouterr()
     assert run_knn("--checkpoint", ENCODER, "--data", imagenet, "--out", tmp_path) == 0
     assert "skipped" in capsys.readouterr().out
+
+
+def test_features_have_length_1_and_are_numbers(imagenet):
+    encoder, val = load_encoder(ENCODER).encoder, read_box_data(imagenet).val
+    given = {"examples": val, "protocol": BBOX, "device": torch.device("cpu"), "batch_size": 4, "what": "val"}
+    lengths = extract(encoder, **given).features.norm(dim=2)
+    torch.testing.assert_close(lengths, torch.ones(len(val), 9))
+    encoder.blocks[0].mlp.fc2.bias.data.fill_(3e38)  # a number, whose sums are none
+    with pytest.raises(UserError, match=f"{val[0].path} and what follows: the encoder's features are NaN"):
+        extract(encoder, **given)
 
 
 def test_the_protocol_says_which_number_of_neighbors_ranks(imagenet, tmp_path, monkeypatch):
