@@ -37,3 +37,14 @@ def test_in_tiles_and_blocks_too(tile, block, home, device, monkeypatch):
     assert products.device.type == device.type
     assert torch.equal(entries, where[:, :20])
     assert torch.allclose(products, wanted[:, :20], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("width", [2, 3, 5])
+def test_no_cell_is_passed_over_that_holds_one_of_the_best(width):
+    """In few dimensions the plane between two cells is what keeps most cells out, and the best often lie just behind it."""
+    generator = torch.Generator().manual_seed(width)
+    features, queries = (normalize(torch.randn(n, width, generator=generator), dim=1) for n in (40_000, 400))
+    products = queries.double() @ features.double().T
+    for k in (1, 40, 1500):
+        values, _ = Index(features).nearest(queries, k)
+        torch.testing.assert_close(values.double(), products.topk(k, dim=1).values, rtol=0, atol=1e-6)
