@@ -99,15 +99,18 @@ def check(
 
 @contextmanager
 def _commands_can_be_interrupted() -> Iterator[None]:
-    """Where this process ignores Ctrl-C, as jobs in a shell's background do, its commands would too, and never end in time."""
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    if ignored:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """End the commands, which have sessions of their own, at SIGTERM as at Ctrl-C. Where this process ignores Ctrl-C, as jobs in
+    a shell's background do, its commands would too, and never end in time."""
+    before = {signal.SIGTERM: signal.getsignal(signal.SIGTERM)}
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        before[signal.SIGINT] = signal.SIG_IGN
+    for number in before:
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        if ignored:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run_beside(calls: Sequence[Callable[[], None]], stop: threading.Event) -> None:

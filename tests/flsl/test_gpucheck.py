@@ -135,6 +135,26 @@ def test_what_a_command_leaves_behind_ends_with_it(tmp_path):
     assert not status.exists() or "zombie" in status.read_text()
 
 
+def test_commands_end_with_it_where_it_is_terminated(tmp_path):
+    """`timeout` and queues send SIGTERM; a command that went on would disturb what is timed next."""
+    note, begun = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))", tmp_path / "pid"
+    words = ("timeit", "-n1", "-r1", "-simport os, time", note, "time.sleep(60)")
+    code = f"""
+from pathlib import Path
+from flsl.gpu_check.parts import Part
+from flsl.gpu_check.run import check
+from flsl.gpu_check.steps import Step
+check([Part("slow", "slow", 9.0, (), (Step("sleeps", {words!r}, "rows"),))], Path({str(tmp_path)!r}), device="cpu", minutes=1)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE) as checking:
+        while checking.poll() is None and not (begun.exists() and begun.read_text()):
+            time.sleep(0.05)
+        checking.terminate()
+        checking.wait()
+    status = Path("/proc", begun.read_text(), "status")
+    assert not status.exists() or "zombie" in status.read_text()
+
+
 def test_what_cannot_be_read_fails_its_part_alone(tmp_path):
     step = Step(
         "writes", ("timeit", "-n1", "-r1", "file = open('{found}', 'w'); file.write('[{{'); file.close()"), "rows"
