@@ -1,5 +1,6 @@
 """Follow many videos, in this process or shared between several, showing progress and the time left."""
 
+import copy
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
@@ -66,7 +67,8 @@ def follow_videos(
     ticks, numbers = context.Queue(), context.Queue()
     for number in range(processes):
         numbers.put(number)
-    shared = (encoder.cpu(), task, protocol, predictions, device, bfloat16, processes, numbers, ticks)
+    on_host = encoder if device.type == "cpu" else copy.deepcopy(encoder).cpu()  # the caller's stays where it is
+    shared = (on_host, task, protocol, predictions, device, bfloat16, processes, numbers, ticks)
     with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=shared) as pool:
         # The longest first, so that no process is left with a long one at the end.
         waiting = {pool.submit(_follow, v): v for v in sorted(videos, key=lambda v: -len(v.frames))}
