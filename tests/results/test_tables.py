@@ -307,8 +307,11 @@ def test_latex_compiles(all_tables, tmp_path):
     assert "flsl s16: J\\&F 61.8 {[}59.8, 63.8]." in text
     works = (FOLDER / "references.bib").read_text()
     assert all(f"{{{key}," in works for key in re.findall(r"\\cite\{(\w+)\}", text))
-    if not shutil.which("pdflatex"):
-        pytest.skip("pdflatex absent: install texlive-latex-recommended to compile the tables")
+    found = shutil.which("pdflatex") and subprocess.run(["kpsewhich", "siunitx.sty"], capture_output=True).stdout
+    if not found:
+        pytest.skip(
+            "pdflatex or siunitx absent: install texlive-latex-recommended and texlive-science to compile the tables"
+        )
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"], cwd=tmp_path, capture_output=True
     )
