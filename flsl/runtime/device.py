@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from flsl.runtime.errors import UserError
 from flsl.runtime.precision import allow_tf32
+from flsl.runtime.rank_variables import number
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +31,7 @@ def choose_device(name: str, local_rank: int | None = None) -> "torch.device":
     try:
         device = torch.device(name)
         if device.type == "cuda" and device.index is None:
-            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) if local_rank is None else local_rank)
+            device = torch.device("cuda", number("LOCAL_RANK", 0) if local_rank is None else local_rank)
         torch.empty(1, device=device)
         if device.type == "cuda":
             torch.cuda.set_device(device)
@@ -44,4 +45,4 @@ def choose_device(name: str, local_rank: int | None = None) -> "torch.device":
 def cores() -> int:
     """Return how many cores this process may use, its share where a launcher started several on this machine."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(available // int(os.environ.get("LOCAL_WORLD_SIZE", 1)), 1)
+    return max(available // number("LOCAL_WORLD_SIZE", 1, least=1), 1)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flsl.runtime.device import choose_device
 from flsl.runtime.errors import SaidElsewhere, UserError
+from flsl.runtime.rank_variables import MEETING, number, rank_and_world, require_meeting
 from flsl.runtime.slurm import adopt_ranks
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def start_ranks(device: str = "auto") -> Ranks:
     one of them (`cuda:0`): then they share it, and talk by the CPU.
 
     Raises:
-        UserError: the device is not there, or Slurm's tasks cannot meet.
+        UserError: the device is not there, the environment says no number or place that can be, or the processes cannot meet.
     """
     import torch
     import torch.distributed as dist
@@ -57,10 +58,18 @@ def start_ranks(device: str = "auto") -> Ranks:
     adopt_ranks()
     chosen = choose_device(device)
     if world_size() > 1 and not dist.is_initialized():
-        own_gpu = chosen.type == "cuda" and torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        require_meeting(f"{world_size()} processes are to share the work (WORLD_SIZE)")
+        own_gpu = chosen.type == "cuda" and torch.cuda.device_count() >= number("LOCAL_WORLD_SIZE", 1, least=1)
         own = chosen if own_gpu else None
         backend = "gloo" if own is None else "nccl"
-        dist.init_process_group(backend, rank=this_rank(), world_size=world_size(), timeout=PATIENCE, device_id=own)
+        try:
+            dist.init_process_group(backend, rank=this_rank(), world_size=world_size(), timeout=PATIENCE, device_id=own)
+        except (dist.DistNetworkError, dist.DistStoreError) as error:
+            place = " ".join(f"{name}={os.environ[name]!r:.80}" for name in MEETING)
+            reason = str(error).strip().split("\n")[0]
+            raise UserError(
+                f"{world_size()} processes cannot meet at {place} ({reason:.160}). Name the first node and a port that is free there."
+            ) from error
         global _words
         _words = dist.new_group(backend="gloo", timeout=PATIENCE) if backend != "gloo" else None
     return Ranks(this_rank(), world_size(), chosen)
@@ -78,12 +87,12 @@ def stop_ranks() -> None:
 
 def this_rank() -> int:
     """Return this process's number."""
-    return int(os.environ.get("RANK", 0))
+    return rank_and_world()[0]
 
 
 def world_size() -> int:
     """Return how many processes there are."""
-    return int(os.environ.get("WORLD_SIZE", 1))
+    return rank_and_world()[1]
 
 
 def is_main() -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 from flsl.runtime.errors import UserError, run_command
 from flsl.runtime.preemption import PREEMPTED
+from flsl.runtime.rank_variables import number, require_meeting
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:
@@ -95,19 +96,14 @@ def adopt_ranks() -> None:
     """Give a task that srun started the environment that torchrun would have given it.
 
     Raises:
-        UserError: srun started several tasks, but nothing says where they meet.
+        UserError: srun started several tasks, but nothing says where they meet, or which of them this is.
     """
-    environment = os.environ
-    if "WORLD_SIZE" in environment or int(environment.get("SLURM_STEP_NUM_TASKS", "1")) == 1:
+    environment, tasks = os.environ, number("SLURM_STEP_NUM_TASKS", 1, least=1)
+    if "WORLD_SIZE" in environment or tasks == 1:
         return
-    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in environment]
-    if missing:
-        raise UserError(
-            f"srun started {environment['SLURM_STEP_NUM_TASKS']} tasks, but {' and '.join(missing)} is not set, so they "
-            "cannot meet. Export the first node's name and a free port, or let --launcher slurm submit the run."
-        )
+    require_meeting(f"srun started {tasks} tasks")
     environment.update(
-        RANK=environment["SLURM_PROCID"],
-        WORLD_SIZE=environment["SLURM_STEP_NUM_TASKS"],
-        LOCAL_RANK=environment["SLURM_LOCALID"],
+        RANK=str(number("SLURM_PROCID", None, most=tasks - 1)),
+        WORLD_SIZE=str(tasks),
+        LOCAL_RANK=str(number("SLURM_LOCALID", None)),
     )

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,14 @@ from results.store import read_record
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ["flsl", "launch", "2"]
 TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
+
+
+@pytest.fixture
+def ranks(monkeypatch):
+    """An environment that says nothing of ranks yet."""
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
 
 
 def start(*arguments, path=ROOT):
@@ -84,6 +93,68 @@ def test_the_launcher_hands_signals_on_and_returns_the_programs_code(ends, sent,
 )
 def test_a_launch_of_nothing_is_refused(arguments, expected, refused):
     refused("flsl", ["launch", *arguments], [expected])
+
+
+TWO = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}
+MET = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+
+
+@pytest.mark.parametrize("program", ["pretrain", "eval"])
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"WORLD_SIZE": "two"}, ["WORLD_SIZE is 'two'", "a whole number, 1 or more", "flsl launch"]),
+        ({"WORLD_SIZE": "0"}, ["WORLD_SIZE is '0'"]),
+        ({"WORLD_SIZE": ""}, ["WORLD_SIZE is ''"]),
+        ({"WORLD_SIZE": "2"}, ["WORLD_SIZE=2", "not RANK", "unset it"]),
+        ({"WORLD_SIZE": "2", "RANK": "1"}, ["WORLD_SIZE=2", "not LOCAL_RANK"]),
+        (TWO | {"RANK": "5"}, ["RANK=5", "WORLD_SIZE=2 is 1"]),
+        (TWO | {"RANK": "-1"}, ["RANK is '-1'", "0 or more"]),
+        ({"RANK": "1"}, ["RANK=1", "WORLD_SIZE=1 is 0"]),
+        ({"LOCAL_RANK": "one"}, ["LOCAL_RANK is 'one'"]),
+        ({"LOCAL_WORLD_SIZE": "0"}, ["LOCAL_WORLD_SIZE is '0'"]),
+        ({"SLURM_STEP_NUM_TASKS": "many"}, ["SLURM_STEP_NUM_TASKS is 'many'"]),
+        ({"SLURM_STEP_NUM_TASKS": "2"} | MET, ["SLURM_PROCID is ''", "0 to 1"]),
+    ],
+    ids=str,
+)
+def test_what_a_launcher_cannot_have_said_is_refused_by_its_name(program, told, expected, refused, ranks, tmp_path):
+    synthesize("davis", tmp_path / "davis", 0, sequences=1, train_sequences=0, frames=3)
+    recipe, images = tmp_path / "recipe.py", draw_images(tmp_path / "images")
+    recipe.write_text(RECIPE)
+    for name, value in told.items():
+        ranks.setenv(name, value)
+    evaluation = ["davis", "--checkpoint", "pixels/16", "--data", tmp_path / "davis", "--out", tmp_path / "out"]
+    refused(program, words(recipe, images, tmp_path / "out") if program == "pretrain" else evaluation, expected)
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ({}, ["2 processes", "MASTER_ADDR and MASTER_PORT", "Export"]),
+        ({"MASTER_ADDR": "127.0.0.1"}, ["MASTER_PORT is not set"]),
+        (MET | {"MASTER_PORT": "http"}, ["MASTER_PORT is 'http'", "1 to 65535"]),
+    ],
+    ids=str,
+)
+def test_ranks_that_nothing_tells_where_to_meet_are_refused(place, expected, refused, ranks, tmp_path):
+    for name, value in (TWO | place).items():
+        ranks.setenv(name, value)
+    recipe, images = tmp_path / "recipe.py", draw_images(tmp_path / "images")
+    recipe.write_text(RECIPE)
+    refused("pretrain", words(recipe, images, tmp_path / "out"), expected)
+
+
+def test_a_port_that_is_taken_is_named(refused, ranks, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for name, value in (TWO | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}).items():
+            ranks.setenv(name, value)
+        recipe, images = tmp_path / "recipe.py", draw_images(tmp_path / "images")
+        recipe.write_text(RECIPE)
+        refused("pretrain", words(recipe, images, tmp_path / "out"), [f"MASTER_PORT='{port}'", "a port that is free"])
 
 
 @pytest.fixture
