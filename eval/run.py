@@ -129,6 +129,7 @@ class Run:
         part: Sequence[str] | None = None,
         extras: bool = False,
         outputs: Sequence[str] = (),
+        needs: Sequence[str] = (),
         allowed: Iterable[str] = (),
         rescore: bool = False,
         together: bool = False,
@@ -142,6 +143,7 @@ class Run:
             part: names of the items that are evaluated where not all are; predictions of one part serve another.
             extras: whether more is written than a plain run writes (a run with extras answers one without).
             outputs: names that the run makes besides its record.
+            needs: names that an earlier run made and this one reads.
             allowed: dotted keys of the identity that may differ from what is in the folder.
             rescore: compute the metrics again also where the run is finished.
             together: predictions of one part serve no other: all of them are made again.
@@ -155,6 +157,7 @@ class Run:
             target={"items": "all" if part is None else sorted(part), "extras": extras},
             results=[RECORD],
             outputs=outputs,
+            needs=needs,
             when_exists=self.when_exists,
             allowed=allowed,
         )

@@ -20,7 +20,7 @@ from pretrain.probe import Probe
 from pretrain.recipe import Recipe, read_recipe
 from pretrain.saving import ENCODER, STATES
 
-NOTES = ("log.jsonl", "tensorboard", CONFIG)
+NOTES = ("log.jsonl", "tensorboard", CONFIG, "pictures")
 
 
 def run(

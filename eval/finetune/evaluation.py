@@ -44,10 +44,11 @@ def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, option
     trained_on = on_main(lambda: _take_over(task, loaded, config, run) if test_only else task.identity("train"))
     data_identity = {"train": trained_on, **on_main(lambda: task.identity("test"))}
     made_of = {"encoder": loaded.fingerprint, "recipe": config, "data": data_identity}
-    trained = () if test_only else (task.weights.name, "train", "config.py", f"{task.package}_config.py")
+    trained = (task.weights.name, "train", "config.py", f"{task.package}_config.py")
     allowed = ("recipe", "data") if test_only and run.earlier is None else ()  # a result answers no other question
-    outputs = (*task.tables, *task.made, *trained)
-    with run.claim(made_of, outputs=outputs, allowed=allowed, rescore=test_only) as state:
+    outputs, needs = (*task.tables, *task.made), trained if test_only else ()
+    outputs += () if test_only else trained
+    with run.claim(made_of, outputs=outputs, needs=needs, allowed=allowed, rescore=test_only) as state:
         if state == "done":
             return run.kept()
         if is_main():

@@ -1,12 +1,12 @@
 """A run's output folder: whose it is, what was made in it and of what, and what a second run in it may do.
 
-`OUT/run.json` holds the identity of the run (everything that its result depends on), which files it makes and, once it is
-finished, how far it was taken. One rule for pretraining and every evaluation:
+`OUT/run.json` holds the identity of the run (everything that its result depends on), which files and notes it makes and, once
+it is finished, how far it was taken. One rule for pretraining and every evaluation:
 
     same identity, finished as asked for      done: nothing is computed again
     same identity, not finished               resume
     another identity                          an error that lists the differences
-    overwrite                                 start over; what was there is kept until something new is finished
+    overwrite                                 start over; what any run made there is kept until something new is finished
 
 `OUT/.lock` belongs to the process that owns the folder; the operating system releases it however that process ends. A
 run may lie inside another's folder: each touches its own files only.
@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import remove_temporary, write_text
+from flsl.runtime.names import safe_name
 
 FILE, LOCK, PREVIOUS = "run.json", ".lock", ".previous"
 State = Literal["fresh", "resume", "done"]
@@ -54,6 +55,7 @@ class RunFolder:
         results: Sequence[str],
         outputs: Sequence[str] = (),
         notes: Sequence[str] = (),
+        needs: Sequence[str] = (),
         when_exists: WhenExists = "skip",
         allowed: Iterable[str] = (),
         start_over: str = "--when-exists overwrite",
@@ -70,6 +72,7 @@ class RunFolder:
             outputs: further names that it makes, such as states to resume from; a run that made neither these nor results
                 binds nobody.
             notes: further names, such as logs; `overwrite` puts them aside with the results and outputs.
+            needs: names that an earlier run made and this one reads: `overwrite` leaves them.
             when_exists: `skip` follows the rule above; `fail` refuses a folder that holds a run.
             allowed: dotted keys (or sections) of the identity that may differ from what is in the folder.
             start_over: the command's option for `overwrite`, for messages.
@@ -79,6 +82,7 @@ class RunFolder:
         self.option, self.advice = option, f"Choose another {option}, or start over with {start_over}."
         self.identity, self.target = as_json(identity), as_json(target or {})
         self.results, self.outputs, self.notes = list(results), [*results, *outputs], list(notes)
+        self.needs = list(needs)
         self.reached: dict[str, Any] | None = None  # the target of the finished run that `begin` found
         self._found: str | None = None  # what `begin` found and has replaced
         self._lock: int | None = None
@@ -87,7 +91,8 @@ class RunFolder:
         """Lock the folder and remove what killed processes left half written.
 
         Raises:
-            UserError: another process owns it (named by number and host), or it cannot be written to.
+            UserError: another process owns it (named by number and host), it cannot be written to, or an input is among what
+                the run makes.
         """
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         try:
@@ -130,11 +135,10 @@ class RunFolder:
 
         Raises:
             UserError: the folder holds another run (the differences are listed), or any with `fail`, or results that do
-                not say what they were made from.
+                not say what they were made from; or an input is among what is put aside.
         """
         if self.when_exists == "overwrite":
-            self._put_aside(name for name in (*self.outputs, *self.notes) if (self.out / name).exists())
-            self._write(None)
+            self._overwrite()
             return "fresh"
         found = self._read()
         if found is not None:  # another kind of run makes other files
@@ -158,6 +162,19 @@ class RunFolder:
             return "done"
         self._write(self.reached)
         return "resume"
+
+    def _overwrite(self) -> None:
+        """Put aside what this run makes and what the run that is there made, whatever kind of run that was."""
+        try:
+            found = self._read() or {}
+        except UserError:  # nobody can say what it made
+            found = {}
+        theirs = [name for key in ("outputs", "notes") for name in found.get(key, ())]
+        made = dict.fromkeys([*self.outputs, *self.notes, *theirs])
+        names = [name for name in made if name not in self.needs and (self.out / name).exists()]
+        self._put_aside(names, finished=found.get("finished") is not None)
+        self.outputs += [name for name in theirs if name in self.needs and name not in self.outputs]
+        self._write(None)
 
     def adopt(self) -> bool:
         """Take over the identity of the run that is in the folder, to work on its outputs; False where there is none."""
@@ -207,21 +224,26 @@ class RunFolder:
         path = self.out / FILE
         try:
             found = json.loads(path.read_text())
+            for name in (*found.get("outputs", ()), *found.get("notes", ())):
+                safe_name(name, "a run's output", path, folders=True)
             return found if isinstance(found["identity"], dict) else None
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} cannot be read ({error}). {self.advice}") from error
 
     def _write(self, finished: Mapping[str, Any] | None) -> None:
         content = {"identity": self.identity, "finished": finished}
-        text = json.dumps(content, indent=1).removesuffix("\n}")
-        write_text(self.out / FILE, f'{text},\n "outputs": {json.dumps(self.outputs, separators=(",", ":"))}\n}}\n')
+        lists = {"outputs": self.outputs} | ({"notes": self.notes} if self.notes else {})
+        lines = [f' "{key}": {json.dumps(names, separators=(",", ":"))}' for key, names in lists.items()]
+        write_text(self.out / FILE, ",\n".join([json.dumps(content, indent=1).removesuffix("\n}"), *lines]) + "\n}\n")
 
-    def _put_aside(self, names: Iterable[str]) -> None:
-        """Move what is there to where it is kept. A finished run that is kept there already gives way to a finished one only."""
+    def _put_aside(self, names: Iterable[str], finished: bool = False) -> None:
+        """Move what is there to where it is kept. A finished run that is kept there already gives way to a finished one only
+        (of this kind, by its results; of another, as `finished` says)."""
         places = (self.out, self.out / PREVIOUS)
-        finished, kept = (all((place / name).exists() for name in self.results) for place in places)
+        whole, kept = (all((place / name).exists() for name in self.results) for place in places)
+        finished |= whole
         if finished:
             self.forget_previous()
         for name in names:

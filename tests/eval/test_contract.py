@@ -337,3 +337,38 @@ def test_an_encoder_in_memory_is_evaluated(davis, coco, tmp_path):
     assert evaluate(loaded.encoder, "davis", davis, tmp_path / "b", limit=1).model.fingerprint == loaded.fingerprint
     recipe = {"config": "configs/coco/mask-rcnn_smoke.py", "overrides": SMALL_DETECTOR}
     assert evaluate(loaded, "coco", coco, tmp_path / "c", **recipe).model.fingerprint == loaded.fingerprint
+
+
+def test_starting_over_leaves_nothing_of_another_benchmarks_run(davis, out, tmp_path):
+    """Tables and predictions of the earlier run stood beside the new record as if they were of it."""
+    mine = {"notes.txt": "not made by a run", "mine/predictions.txt": "nor this"}
+    for name, text in mine.items():
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text(text)
+    synthesize("images", tmp_path / "images", count=8, classes=2, height=32, width=32)
+    evaluate(ENCODER, "davis", davis, out, overlay=True, when_exists="overwrite")
+    assert (out / "predictions" / "drawn-00").is_dir()
+    assert {"objects.csv", "overlays"} <= {path.name for path in out.iterdir()}
+    prepared = tmp_path / "split"
+    assert (
+        main(["data", "prepare", "images", str(tmp_path / "images"), "--out", str(prepared), "--val-every", "2"]) == 0
+    )
+    for when_exists in ("overwrite", "skip"):
+        record = evaluate(ENCODER, "knn", prepared, out, when_exists=when_exists)
+        made = {"record.json", "run.json", ".lock", *record.files.values()}
+        assert {path.name for path in out.iterdir()} == made | {"notes.txt", "mine"}
+    assert all((out / name).read_text() == text for name, text in mine.items())
+
+
+@pytest.mark.parametrize("name", ["../other", "/tmp/other", "."])
+def test_a_run_state_that_leads_elsewhere_moves_nothing(name, davis, out, tmp_path, capsys):
+    """It says which files starting over puts aside, and anybody may have written it."""
+    (tmp_path / "other").mkdir()
+    state = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps(state | {"outputs": [*state["outputs"], name]}))
+    with pytest.raises(UserError, match="cannot be the name of a run's output"):
+        evaluate(ENCODER, "davis", davis, out)
+    (out / "mine.txt").write_text("mine")
+    assert evaluate(ENCODER, "davis", davis, out, when_exists="overwrite").status == "complete"
+    assert (tmp_path / "other").is_dir()
+    assert (out / "mine.txt").read_text() == "mine"
