@@ -18,6 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from flsl.runtime.apart import require_apart
 from flsl.runtime.device import choose_device
 from flsl.runtime.distributed import is_main, on_main, world_size
 from flsl.runtime.errors import UserError, is_out_of_memory, require_seed
@@ -25,6 +26,7 @@ from flsl.runtime.run_folder import RunFolder, State, WhenExists
 from flsl.runtime.schema import parse
 from flsl.runtime.stopwatch import Stopwatch, peak_device_memory, peak_memory
 from flsl.runtime.text import printable
+from flsl.source import path_of
 from results.benchmarks import Benchmark, measured
 from results.environment import collect_code, collect_environment
 from results.record import Dataset, Interval, Metric, Model, Record, Timing
@@ -60,6 +62,9 @@ def carry_out(
         raise UserError(f"{command} runs in one process here: start it without torchrun or srun")
     if not data.is_dir():
         raise UserError(f"--data {data} is not a folder. `python -m eval {command} --help` says what must be in it.")
+    checkpoint = path_of(encoder) if isinstance(encoder, (str, Path)) else None
+    run.inputs = {"--data": data, "--checkpoint": checkpoint, "--predictions": predictions}
+    require_apart(run.out, {"the files of --data": data}, {"--checkpoint": checkpoint})
     if score_only or encoder is None:
         if not hasattr(adapter, "score"):
             raise UserError(f"{command} cannot score saved predictions; name a checkpoint")
@@ -112,6 +117,7 @@ class Run:
     seed: int = 0
     when_exists: WhenExists = "skip"
     command: str = ""  # that repeats the run, for the record
+    inputs: Mapping[str, Path | None] = field(default_factory=dict)  # what is read, by the option that names it
     watch: Stopwatch = field(default_factory=Stopwatch)
     earlier: Record | None = None  # of the run that is tested or scored again here: what it cost is kept
     learned_from: str | None = None  # digest of the labels that the predictions were learned from, where they were
@@ -158,6 +164,7 @@ class Run:
             results=[RECORD],
             outputs=outputs,
             needs=needs,
+            inputs=self.inputs,
             when_exists=self.when_exists,
             allowed=allowed,
         )

@@ -11,6 +11,7 @@ from PIL import Image
 
 from flsl.checkpoint import LoadedEncoder
 from flsl.figures import cluster_maps, match_clusters, point_attention, principal_components
+from flsl.runtime.apart import require_apart
 from flsl.runtime.files import write_atomic
 from flsl.runtime.images import read_rgb
 
@@ -65,6 +66,7 @@ def draw_sheets(
         row = [(components[index], labels[index], weights[index]) for components, labels, weights in rows]
         target = out / f"{path.stem}.png"
         target = out / f"{path.parent.name}_{path.stem}.png" if target in files else target
+        require_apart(target, {}, {"the picture": path})
         draw = partial(_draw, image=image, rows=row, checkpoints=checkpoints, points=points)
         files.append(write_atomic(target, draw))
     return files

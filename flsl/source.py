@@ -87,6 +87,16 @@ def stem_of(location: str) -> str:
     return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.removesuffix(suffix) not in ("", name)), name)
 
 
+def path_of(spec: str | Path) -> Path | None:
+    """Return the file or folder here that names a checkpoint; None where it is a name of another kind.
+
+    Raises:
+        UserError: see `split_spec`.
+    """
+    path = Path(os.path.expanduser(split_spec(str(spec))[0]))
+    return path if path.exists() else None
+
+
 def locate(location: str) -> tuple[Path, ListedModel | None]:
     """Return the path that a location means, and its entry if it is a name of the model list.
 

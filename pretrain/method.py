@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,6 +45,11 @@ class Method(nn.Module):
     def read(cls, recipe: Any) -> Any:
         """Return what the recipe names and the method has to read before a run, if anything. Raises UserError."""
         return None
+
+    @classmethod
+    def inputs(cls, recipe: Any) -> dict[str, Path | None]:
+        """Return the files that `read` reads, by the keys that name them."""
+        return {}
 
     @classmethod
     def identify(cls, chosen: dict[str, Any], given: Any) -> None:

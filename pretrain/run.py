@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 
+from flsl.runtime.apart import require_apart
 from flsl.runtime.distributed import Ranks, on_main, start_ranks, stop_ranks
 from flsl.runtime.errors import UserError, is_out_of_memory, unknown_key
 from flsl.runtime.files import digest_of_files
@@ -42,6 +43,7 @@ def run(
         raise UserError("runtime.wandb needs the package wandb: pip install wandb, or leave the key out")
     if probe_data is not None and not chosen.probe.on:
         raise UserError("--probe-data needs a probe: say how often, e.g. --set probe.epochs=1")
+    require_apart(out, {"the files of --data": data, "the files of --probe-data": probe_data})
     paths = find_images(data)
     try:
         with repeatable(chosen.training.deterministic):
@@ -84,6 +86,7 @@ def _run(
                     results=[ENCODER],
                     outputs=[STATES],
                     notes=NOTES,
+                    inputs={"--data": data, "--probe-data": probe_data} | find_method(recipe).inputs(recipe),
                     when_exists="overwrite" if resume == "never" else "skip",
                     allowed=allowed,
                     start_over="--resume never",

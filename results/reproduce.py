@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from flsl.runtime.apart import require_apart
 from flsl.runtime.errors import UserError
 from flsl.runtime.marker import read_marker
 from flsl.runtime.recipes import named_recipes
@@ -103,6 +104,7 @@ def make_plan(
         benchmark = adapter_of(table)
         own = (recipes.get(table) or recipes.get("")) if benchmark and benchmark.recipes else None
         place = _data_folder(data, _folders(table, benchmark), len(tables) == 1) if benchmark else None
+        require_apart(folder, {"the files of --data": place})
         if benchmark is None:
             steps.append(Step(table, "leave out", "no adapter here: this project has no evaluation for this table"))
         # What a finished record was made by is not known to be the recipe that is named: the run itself knows, and skips.

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from eval.data.synthesize import synthesize
 from eval.data.synthesize.sizes import SIZES
+from flsl.runtime.apart import require_apart
 from flsl.runtime.errors import UserError, require_between
 
 BENCHMARKS = {
@@ -139,6 +140,7 @@ def _convert(arguments: argparse.Namespace) -> int:
     from eval.uavdt.layout import open_layout
 
     require_between(1, stride=arguments.stride)
+    require_apart(arguments.out, {"the files of": arguments.root})
     layout = open_layout(arguments.root)
     layout.require_frames()
     truths = layout.read_truths(arguments.split)

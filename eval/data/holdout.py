@@ -10,6 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from eval.class_folders import read_class_folders
+from flsl.runtime.apart import require_apart
 from flsl.runtime.errors import UserError
 from flsl.runtime.marker import MARKER, read_marker
 
@@ -41,10 +42,7 @@ def hold_out(root: Path, out: Path, every: int) -> tuple[int, int]:
         raise UserError(f"{root} has a val/ already: `python -m eval knn --data {root}` takes it as it is.")
     folder = root / "train" if (root / "train").is_dir() else root
     pictures = read_class_folders(folder)
-    if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)):
-        raise UserError(
-            f"--out {out} lies among the pictures of {folder}, which would then count twice. Choose another."
-        )
+    require_apart(out, {"the pictures of": folder})
     split: dict[str, list[Path]] = {"train": [], "val": []}
     for _, found in groupby(pictures, itemgetter(0)):
         for number, (_, path) in enumerate(found, start=1):

@@ -22,6 +22,7 @@ from eval.segment.predictions import Predictions
 from eval.segment.protocols import PROTOCOLS, Frozen
 from eval.segment.report import PREDICTIONS, TABLES, write_report
 from eval.segment.scoring import Scored
+from flsl.runtime.apart import require_apart
 from flsl.runtime.distributed import world_size
 from flsl.runtime.errors import UserError
 from flsl.runtime.preemption import Preempted, StopSignal
@@ -65,6 +66,9 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> rec
     assert isinstance(protocol, Frozen)  # others evaluate by themselves
     if world_size() > 1:
         raise UserError(f"{protocol.name} runs in one process here: start it without torchrun or srun")
+    require_apart(
+        options.features or run.out, {"the files of --data": data}, option="--features" if options.features else "--out"
+    )
     with run.watch.phase("reading"):
         opened = open_segmentation(data, options.layout)
         train, val = opened.split(opened.train), opened.split(opened.val)

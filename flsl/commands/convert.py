@@ -20,10 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Load, write, read back and compare."""
     from flsl.checkpoint import load_encoder, save_encoder, summarize
+    from flsl.runtime.apart import require_apart
     from flsl.runtime.errors import UserError
+    from flsl.source import path_of
 
     if arguments.out.suffix != ".safetensors":
         raise UserError(f"{arguments.out}: our own files are called *.safetensors")
+    require_apart(arguments.out, {}, {"CHECKPOINT": path_of(arguments.checkpoint)}, option="OUT")
     loaded = load_encoder(arguments.checkpoint, overrides=overrides(arguments))
     origin = {
         "converted_from": loaded.format,

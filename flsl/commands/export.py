@@ -25,13 +25,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Load, write, and print how to load the result."""
     from flsl.checkpoint import load_encoder
     from flsl.exports import TARGETS
+    from flsl.runtime.apart import require_apart
     from flsl.runtime.errors import UserError
+    from flsl.source import path_of
 
     folder = arguments.to in ("timm", "hf")
     suffix = arguments.out.suffix
     if (suffix or arguments.out.is_file()) if folder else suffix not in PICKLED:
         kind = "a folder: a name without suffix" if folder else "a file: a name such as encoder.pth"
         raise UserError(f"--to {arguments.to} writes {kind}, but OUT is {arguments.out}")
+    checkpoint = path_of(arguments.checkpoint)
+    for place in (
+        arguments.out,
+        arguments.out / "model.safetensors",
+    ):  # a folder, and what it gets, may be the checkpoint
+        require_apart(place, {}, {"CHECKPOINT": checkpoint}, option="OUT")
     loaded = load_encoder(arguments.checkpoint, overrides=overrides(arguments))
     notes = TARGETS[arguments.to](loaded, arguments.out)
     print(f"{arguments.out}: {loaded.name}")

@@ -36,8 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
     from flsl import hub
     from flsl.checkpoint import load_encoder
     from flsl.exports.hub_folder import read_records, write_hub_folder
+    from flsl.runtime.apart import require_apart
     from flsl.runtime.errors import UserError
+    from flsl.source import path_of
 
+    if arguments.dry_run:
+        for written in (arguments.dry_run, arguments.dry_run / "encoder.safetensors"):
+            require_apart(written, {}, {"CHECKPOINT": path_of(arguments.checkpoint)}, option="--dry-run")
     place = hub.parse_name(arguments.repository)
     if place.revision or place.file:
         raise UserError(f"{arguments.repository!s:.80} is not of the form ORG/NAME")

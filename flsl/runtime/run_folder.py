@@ -24,6 +24,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
+from flsl.runtime.apart import require_kept
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import remove_temporary, write_text
 from flsl.runtime.names import safe_name
@@ -56,6 +57,7 @@ class RunFolder:
         outputs: Sequence[str] = (),
         notes: Sequence[str] = (),
         needs: Sequence[str] = (),
+        inputs: Mapping[str, str | Path | None] | None = None,
         when_exists: WhenExists = "skip",
         allowed: Iterable[str] = (),
         start_over: str = "--when-exists overwrite",
@@ -73,6 +75,7 @@ class RunFolder:
                 binds nobody.
             notes: further names, such as logs; `overwrite` puts them aside with the results and outputs.
             needs: names that an earlier run made and this one reads: `overwrite` leaves them.
+            inputs: what else is read, by what names it; none of it may be what the run makes or puts aside.
             when_exists: `skip` follows the rule above; `fail` refuses a folder that holds a run.
             allowed: dotted keys (or sections) of the identity that may differ from what is in the folder.
             start_over: the command's option for `overwrite`, for messages.
@@ -82,7 +85,7 @@ class RunFolder:
         self.option, self.advice = option, f"Choose another {option}, or start over with {start_over}."
         self.identity, self.target = as_json(identity), as_json(target or {})
         self.results, self.outputs, self.notes = list(results), [*results, *outputs], list(notes)
-        self.needs = list(needs)
+        self.needs, self.inputs = list(needs), dict(inputs or {})
         self.reached: dict[str, Any] | None = None  # the target of the finished run that `begin` found
         self._found: str | None = None  # what `begin` found and has replaced
         self._lock: int | None = None
@@ -94,6 +97,7 @@ class RunFolder:
             UserError: another process owns it (named by number and host), it cannot be written to, or an input is among what
                 the run makes.
         """
+        require_kept(self.out, (*self.outputs, *self.notes), self.inputs, option=self.option)
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         try:
             self.out.mkdir(parents=True, exist_ok=True)
@@ -172,6 +176,7 @@ class RunFolder:
         theirs = [name for key in ("outputs", "notes") for name in found.get(key, ())]
         made = dict.fromkeys([*self.outputs, *self.notes, *theirs])
         names = [name for name in made if name not in self.needs and (self.out / name).exists()]
+        require_kept(self.out, names, self.inputs, option=self.option)
         self._put_aside(names, finished=found.get("finished") is not None)
         self.outputs += [name for name in theirs if name in self.needs and name not in self.outputs]
         self._write(None)

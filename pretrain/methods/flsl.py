@@ -6,6 +6,7 @@ The student's views are cut from the teacher's. Each view, the teacher's too, ha
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ from flsl.random_crop import Box, draw_box
 from flsl.runtime.errors import UserError
 from flsl.runtime.schema import Pixels, PositiveInt, Share, section
 from flsl.sampling import draw_queries
+from flsl.source import path_of
 from pretrain import method, recipe
 from pretrain.batch import Batch
 from pretrain.method import Output, Values
@@ -119,6 +121,11 @@ class Method(FLSL, method.Method):
                 f"{recipe.encoder.patch_size}: their tokens do not match"
             )
         return EarlierStage(encoder, stage)
+
+    @classmethod
+    def inputs(cls, recipe: Recipe) -> dict[str, Path | None]:
+        """Return where the earlier stage's encoder lies."""
+        return {} if recipe.stage is None else {"stage.checkpoint": path_of(recipe.stage.checkpoint)}
 
     @classmethod
     def identify(cls, chosen: dict[str, Any], given: EarlierStage | None) -> None:

@@ -51,12 +51,23 @@ def report_left_out(sentences: Iterable[str]) -> None:
         print(f"left out: {printable(sentence)}", file=sys.stderr)
 
 
-def load_board(folders: Iterable[Path]) -> tuple[Leaderboard, int]:
-    """Return the leaderboard of the records in folders, and of how many; says which are broken or left out."""
-    from results.leaderboard import build_leaderboard
+def load_apart(folders: Iterable[Path], out: Path | None) -> Loaded:
+    """Return the records in folders. Raises UserError: see `load_records`; or where `out`, a file to write, is one of them."""
+    from flsl.runtime.apart import require_apart
     from results.store import load_records
 
     loaded = load_records(folders)
+    if out is not None:
+        for path in (*loaded.records, *loaded.broken):
+            require_apart(out, {}, {"a record": path})
+    return loaded
+
+
+def load_board(folders: Iterable[Path], out: Path | None) -> tuple[Leaderboard, int]:
+    """Return the leaderboard of the records in folders, and of how many; says which are broken or left out."""
+    from results.leaderboard import build_leaderboard
+
+    loaded = load_apart(folders, out)
     report_broken(loaded)
     board = build_leaderboard(loaded.records)
     report_left_out(board.left_out)

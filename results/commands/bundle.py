@@ -9,7 +9,7 @@ name, recipes, tables and pictures of up to 4 MiB go in; links, hidden files and
 import argparse
 from pathlib import Path
 
-from results.commands.arguments import add_records_argument
+from results.commands.arguments import add_records_argument, load_apart
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,11 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the archive; returns 0. A broken record stops it: what is shared should be whole."""
+    from flsl.runtime.apart import require_apart
     from flsl.runtime.errors import UserError
     from results.bundle import write_bundle
-    from results.store import load_records
 
-    loaded = load_records(arguments.records)
+    loaded = load_apart(arguments.records, arguments.out)
+    for report in arguments.reports:
+        require_apart(arguments.out, {}, {"a report": report})
     if loaded.broken:
         raise UserError(f"nothing was packed: {' '.join(loaded.broken.values())} Repair or remove it first.")
     names = write_bundle(loaded.records, arguments.out, arguments.reports)

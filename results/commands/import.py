@@ -22,8 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Import and say how much was new; returns 0."""
+    from flsl.runtime.apart import require_apart
     from results.bundle import import_folder, read_bundle, store_entries
 
+    require_apart(arguments.store, {}, {"SOURCE": arguments.source}, option="--store")
     if arguments.source.is_file():
         new = store_entries(read_bundle(arguments.source), arguments.store)
     else:

@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.out.suffix != ".csv":
         raise UserError(f"--out {arguments.out} must end in .csv; the page is written beside it.")
-    board, records = load_board(arguments.records)
+    board, records = load_board(arguments.records, arguments.out)
     page = leaderboard_page(board, read_published())
     write_text(arguments.out, to_csv(board.rows))
     write_text(arguments.out.with_suffix(".html"), page)

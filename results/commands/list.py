@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from results.benchmarks import BENCHMARKS
-from results.commands.arguments import add_records_argument, report_broken
+from results.commands.arguments import add_records_argument, load_apart, report_broken
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +24,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the list; returns 0, also if some records are broken (each is named)."""
     from flsl.runtime.errors import UserError, unknown_key
     from flsl.runtime.files import write_text
-    from results.store import load_records
     from results.terminal import print_rows
 
-    loaded = load_records(arguments.records)
+    loaded = load_apart(arguments.records, arguments.out)
     report_broken(loaded)
     names = sorted({record.benchmark for record in loaded.records.values()})
     if arguments.benchmark and arguments.benchmark not in names:

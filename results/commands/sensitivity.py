@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.out and arguments.format == "terminal":
         raise UserError("--out takes --format md or csv: a table of the terminal is no file")
-    board, _ = load_board(arguments.records)
+    board, _ = load_board(arguments.records, arguments.out)
     found = sensitivities(board.rows)
     report_left_out(sentence for table in found for sentence in table.left_out)
     tables = [table for table in found if table.agreements]

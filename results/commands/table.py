@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     from results.tables import build_table
 
     names = table_names(arguments.table)
-    rows = load_board(arguments.records)[0].rows if arguments.records else []
+    rows = load_board(arguments.records, arguments.out)[0].rows if arguments.records else []
     published = read_published()
     tables = [build_table(name, rows, published) for name in names]
     write = {"md": render.to_markdown, "csv": render.to_csv, "tex": to_tex, "html": render.to_html}

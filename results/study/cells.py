@@ -13,6 +13,7 @@ from typing import Any
 
 from safetensors import safe_open
 
+from flsl.runtime.apart import require_apart
 from flsl.runtime.config import read_config
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import IMAGES, list_files
@@ -259,6 +260,8 @@ def open_cells(study: Study, place: Place) -> Cells:
         if not (place.data / picture).is_file():
             raise UserError(f"{place.data / picture} is not there: the study shows it.")
     require_videos_apart(study, place.data)
+    read = [*study.pretraining, *(evaluation.data for evaluation in (*study.selection, *study.tests))]
+    require_apart(place.out, {f"the files of {name} in --data": place.data / name for name in read})
     folders = [(place.data / name).resolve() for name in study.pretraining]
     for folder in folders:
         if not folder.is_dir():

@@ -19,6 +19,7 @@ from eval.data.synthesize.vehicle import SIZES, draw_vehicle
 from eval.uavdt.files import SequenceTruth, ignore_path, read_truth, whole_path
 from eval.uavdt.layout import TRUTH
 from eval.uavdt.sequences import Sequence, official_sequences
+from flsl.runtime.apart import require_apart
 from flsl.runtime.errors import UserError, require_between
 from flsl.runtime.files import sha256_of_file
 
@@ -37,6 +38,7 @@ def synthesize_from_gt(
     Raises:
         UserError: no ground truth there, a malformed row, boxes outside such frames, or anything that `fill_folder` refuses.
     """
+    require_apart(root, {"the files of --from-gt": source}, option="DIR")
     folder = source / TRUTH
     names = sorted(path.name.removesuffix("_gt_whole.txt") for path in folder.glob("*_gt_whole.txt"))
     if not names:
