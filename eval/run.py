@@ -24,7 +24,7 @@ from flsl.runtime.distributed import is_main, on_main, world_size
 from flsl.runtime.errors import UserError, is_out_of_memory, require_seed
 from flsl.runtime.run_folder import RunFolder, State, WhenExists
 from flsl.runtime.schema import parse
-from flsl.runtime.stopwatch import Stopwatch, peak_device_memory, peak_memory
+from flsl.runtime.stopwatch import Stopwatch
 from flsl.runtime.text import printable
 from flsl.source import path_of
 from results.benchmarks import Benchmark, measured
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from flsl.encoder import Encoder
 
 RECORD = "record.json"
+LOST = "an earlier process of this run ended before it could say how long it took: times are without it"
 AnyEncoder: TypeAlias = "str | Path | LoadedEncoder | Encoder"  # what names or is one
 
 
@@ -177,12 +178,29 @@ class Run:
                     self.keep_whole(folder, part)
                     if together:
                         folder.start_over()
+                if state != "done" and (state == "resume" or folder.told is not None):
+                    self._go_on(folder, rescore)
                 return "resume" if rescore and state == "done" else state
 
             state = on_main(begin)
-            yield state
+            try:
+                yield state
+            except BaseException:
+                if state != "done" and not rescore and is_main():
+                    with contextlib.suppress(UserError):  # what came out is to be said, not that the disk is full too
+                        folder.tell(self.watch.tell())
+                raise
             if state != "done" and is_main():
+                folder.told = folder.told if rescore else self.watch.tell()
                 folder.finish()
+
+    def _go_on(self, folder: RunFolder, rescore: bool) -> None:
+        """Let the seconds of the run's earlier processes count, unless their predictions are only scored again."""
+        if not rescore:
+            self.watch.take_up(folder.told)
+            folder.tell(
+                self.watch.tell() | {"whole": False}
+            )  # until this process tells how long it took: it may be killed
 
     def keep_whole(self, folder: RunFolder, part: Sequence[str] | None) -> None:
         """Raise UserError where a part of the items would replace the result over all of them."""
@@ -250,6 +268,7 @@ class Run:
         Raises:
             UserError: a metric that the benchmark does not declare, an impossible value, or the disk refuses.
         """
+        lost = [] if self.watch.whole else [LOST]
         headline = headline or self.benchmark.headline_of(protocol)
         record = Record(
             model=Model(**model),
@@ -264,7 +283,7 @@ class Run:
             config=dict(config or {}),
             per_item=per_item or {},
             files=files or {},
-            warnings=list(dict.fromkeys(warnings or [])),  # scored again, they come again
+            warnings=list(dict.fromkeys([*(warnings or []), *lost])),  # scored again, they come again
             status="complete" if dataset.items_evaluated == dataset.items_expected else "partial",
             environment=self._environment() | dict(tools or {}),
             code=collect_code(),
@@ -280,11 +299,11 @@ class Run:
         before = self.earlier.timing if self.earlier else Timing(wall_seconds=0)
         kept = {name: seconds for name, seconds in before.phases.items() if name not in self.watch.phases}
         wall = self.watch.seconds + sum(kept.values())
-        on_device = max(before.peak_device_memory_mib or 0, peak_device_memory(self.watch.device) or 0)
+        on_device = max(before.peak_device_memory_mib or 0, self.watch.peak_device_memory or 0)
         return Timing(
             wall_seconds=wall,
             items_per_second=items / wall,
-            peak_memory_mib=max(before.peak_memory_mib or 0, peak_memory()),
+            peak_memory_mib=max(before.peak_memory_mib or 0, self.watch.peak_memory),
             peak_device_memory_mib=on_device or None,
             phases=kept | self.watch.phases,
         )

@@ -58,9 +58,6 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
         todo = [image for image in chosen if image.name not in boxes]
         if len(todo) < len(chosen):
             print(f"{len(chosen) - len(todo)} of {len(chosen)} images have their box already")
-            model.warnings.append(
-                f"{len(chosen) - len(todo)} of {len(chosen)} images are from an earlier run: times are without them"
-            )
         progress, saved = Progress("discovery: image", len(todo)), time.perf_counter()
         with StopSignal() as stop:
             for done, (name, box) in enumerate(

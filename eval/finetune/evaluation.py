@@ -76,6 +76,7 @@ def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, option
         metadata = read_metadata(task.weights, task.kind)
         if run.earlier is None:  # whose record says what the training cost
             run.watch.reach("training", read_seconds(run.out))
+            run.watch.whole = True  # a training's states tell of processes that were killed
         model = Predictor(loaded.model_fields(run.name), list(metadata["warnings"]))
         files = {task.words[2]: task.predictions, "config": "config.py", task.kind: task.weights.name}
         return on_main(lambda: task.score(run, found, model, metadata, _about(model, config, files)))

@@ -103,11 +103,6 @@ class Evaluation(Generic[V]):
                 processes=options.processes,
                 watch=self.run.watch,
             )
-            if len(todo) < len(self.videos):
-                done, item = len(self.videos) - len(todo), self.run.benchmark.item
-                model.warnings.append(
-                    f"{done} of {len(self.videos)} {item} are from an earlier run: times are without them"
-                )
             model.warnings.extend(self._caveats(protocol, loaded.encoder.patch_size, options.precision))
             return self.score(self, Predicted(predictions, protocol.key(self.dataset.benchmark), model, config))
 

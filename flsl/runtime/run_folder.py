@@ -88,6 +88,7 @@ class RunFolder:
         self.needs, self.inputs = list(needs), dict(inputs or {})
         self.reached: dict[str, Any] | None = None  # the target of the finished run that `begin` found
         self._found: str | None = None  # what `begin` found and has replaced
+        self.told: Any = None  # by earlier processes of this run, such as how long they took: see `tell`
         self._lock: int | None = None
 
     def __enter__(self) -> "RunFolder":
@@ -147,6 +148,8 @@ class RunFolder:
         found = self._read()
         if found is not None:  # another kind of run makes other files
             self.outputs = list(dict.fromkeys([*self.outputs, *found.get("outputs", ())]))
+            if found["identity"] == self.identity:
+                self.told = found.get("told")
         there = [name for name in self.outputs if (self.out / name).exists()]
         if found is None or not there:
             if there:
@@ -186,7 +189,7 @@ class RunFolder:
         found = self._read()
         if found is None:
             return False
-        self.identity, self.reached = found["identity"], found.get("finished")
+        self.identity, self.reached, self.told = found["identity"], found.get("finished"), found.get("told")
         self.outputs = found.get("outputs", self.outputs)
         return True
 
@@ -205,8 +208,14 @@ class RunFolder:
         self._write(self.target)
         self.forget_previous()
 
+    def tell(self, told: Mapping[str, Any]) -> None:
+        """Write down what this process has to tell the next one of this run."""
+        self.told = told
+        self._write(self.reached)
+
     def start_over(self) -> None:
         """Put a result that is there aside with all that the run made, until there is a new one: none of it is of use."""
+        self.reached = None
         if all((self.out / name).exists() for name in self.results):
             print(f"the result in {self.out} is kept in {self.out / PREVIOUS} until there is another")
             self._put_aside(name for name in self.outputs if (self.out / name).exists())
@@ -214,6 +223,7 @@ class RunFolder:
 
     def reopen(self) -> None:
         """Write down that the run is not finished: its results were replaced by what does not answer it."""
+        self.reached = None
         self._write(None)
 
     def put_back(self) -> None:
@@ -238,7 +248,7 @@ class RunFolder:
             raise UserError(f"{path} cannot be read ({error}). {self.advice}") from error
 
     def _write(self, finished: Mapping[str, Any] | None) -> None:
-        content = {"identity": self.identity, "finished": finished}
+        content = {"identity": self.identity, "finished": finished} | ({} if self.told is None else {"told": self.told})
         lists = {"outputs": self.outputs} | ({"notes": self.notes} if self.notes else {})
         lines = [f' "{key}": {json.dumps(names, separators=(",", ":"))}' for key, names in lists.items()]
         write_text(self.out / FILE, ",\n".join([json.dumps(content, indent=1).removesuffix("\n}"), *lines]) + "\n}\n")
