@@ -12,6 +12,7 @@ from types import ModuleType
 
 from flsl.formats.found import Found, run_arguments
 from flsl.formats.prefix import below, flatten, list_prefixes, listed
+from flsl.formats.student_teacher import lacking
 from flsl.runtime.errors import UserError
 from flsl.weights import WeightFile
 
@@ -31,8 +32,8 @@ def recognize(file: WeightFile, branch: str | None = None, prefix: str | None = 
         prefix: below which names to look; None looks at the file as it is and then below every prefix.
 
     Raises:
-        UserError: no format knows it (the message tells what is inside), it lacks the wanted `branch` or `prefix`, or
-            networks of a known layout are below several prefixes (all are named).
+        UserError: no format knows it (the message tells what is inside), it lacks the wanted `branch` or `prefix`, networks
+            of a known layout are below several prefixes (all are named), or its student is one and its teacher is not.
     """
     result = _read(file, branch) if prefix is None else None
     result = result or _read_below(file, branch, prefix)
@@ -61,6 +62,13 @@ def _read_below(file: WeightFile, branch: str | None, wanted: str | None) -> Fou
     found = {name: result for name, result in candidates.items() if result is not None}
     if len(found) > 1:
         raise UserError(f"checkpoint {file.path}: {listed([*found])}. Choose one with --prefix, or FILE?prefix=NAME.")
+    if wanted is None and found and (missing := lacking(file.tree, *found)):
+        way = "--branch student" if _read(file, "student") else f"--prefix {next(iter(found)).rstrip('.')}"
+        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        raise UserError(
+            f"checkpoint {file.path}: its teacher, the encoder that counts, lacks {shown}. Get the file again, or take its student "
+            f"with {way}."
+        )
     for name, result in found.items():
         result.dropped = result.dropped + [key for key in state if not key.startswith(name)]
         result.pretraining |= run_arguments(file.tree) | {"prefix": name.rstrip(".")}

@@ -1,8 +1,9 @@
 """The frame that DINO's descendants share: `student` and `teacher` dictionaries around a backbone and heads."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flsl.formats.found import State, inner, tensors_of
+from flsl.formats.prefix import flatten
 from flsl.runtime.errors import UserError
 from flsl.weights import WeightFile
 
@@ -35,6 +36,18 @@ def take_side(file: WeightFile, branch: str | None) -> Side:
     others += [f"{name}.{key}" for name, side in sides.items() if name != chosen for key in side]
     others += [str(key) for key, value in file.tree.items() if key not in BRANCHES and isinstance(value, dict)]
     return Side(state, others, chosen)
+
+
+def lacking(tree: dict[Any, Any], prefix: str) -> list[str]:
+    """Return the names that the teacher lacks beside a student whose encoder lies below `prefix`; none where there are no two."""
+    both = [tree.get(name) for name in BRANCHES]
+    sides = [
+        {key.replace("module.", "") for key in flatten(side)} if isinstance(side, dict) else set() for side in both
+    ]
+    encoder = prefix.removeprefix("student.").replace("module.", "")
+    if not prefix.startswith("student.") or not all(sides):
+        return []
+    return sorted(f"teacher.{key}" for key in sides[1] - sides[0] if key.startswith(encoder))
 
 
 def _plain(tree: object) -> State:

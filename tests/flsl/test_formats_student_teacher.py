@@ -57,6 +57,23 @@ def test_flsl_backbone_alone(tmp_path):
     assert check(tmp_path / "flsl.pth", weights, heads=1).method == "FLSL"
 
 
+@pytest.mark.parametrize("frame", ["", "model."], ids=["DINO's", "another program's"])
+@pytest.mark.parametrize("class_token", [True, False], ids=["DINO", "FLSL"])
+@pytest.mark.parametrize("lost", ["patch_embed.proj.weight", "blocks.0.attn.qkv.weight"])
+def test_a_student_is_not_taken_for_a_teacher_that_lacks_a_layer(lost, class_token, frame, tmp_path):
+    weights = random_weights(class_token=class_token)
+    student = prefixed(weights, f"{frame}backbone.")
+    teacher = {key: value for key, value in student.items() if not key.endswith(lost)}
+    path = tmp_path / "checkpoint.pth"
+    torch.save(training_checkpoint(prefixed(student, "module."), teacher), path)
+    with pytest.raises(
+        UserError, match=f"its teacher.* lacks teacher.{frame}backbone.{lost}.*take its student with --"
+    ) as error:
+        load_encoder(path)
+    option, value = str(error.value).rstrip(".").split("--")[1].split()
+    assert load_encoder(f"{path}?{option}={value}").encoder.depth > 0
+
+
 def test_missing_branch_is_named(tmp_path):
     torch.save({"teacher": prefixed(random_weights(), "backbone.")}, tmp_path / "teacher.pth")
     with pytest.raises(UserError, match="no branch 'student'; it has teacher"):
