@@ -26,10 +26,11 @@ class Report:
         self.counts.append((what, found, official))
 
     def problem(self, where: str | Path, what: str, remedy: str) -> None:
-        """Add a problem; those with the same remedy are printed together."""
+        """Add a problem; those with the same remedy are printed together. What a reader says may begin with the file already."""
+        rest = what.removeprefix(str(where)) if what.startswith(str(where)) else f": {what}"
         if isinstance(where, Path) and where.is_relative_to(self.root):
             where = where.relative_to(self.root)
-        self.problems.setdefault(remedy, []).append(f"{where}: {what}")
+        self.problems.setdefault(remedy, []).append(f"{where}{rest}")
 
     def counts_are_official(self) -> bool:
         """Tell whether every count with an official number equals it."""

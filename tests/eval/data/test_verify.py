@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import numpy as np
@@ -221,6 +222,9 @@ def test_each_damage_is_named(benchmark, drawn, data_command, tmp_path, capsys):
         assert expected in out, (expected, out)
         assert "-->" in out
         assert "broken:" in out
+        for line in (line for line in out.splitlines() if line.startswith("problem: ")):
+            place = re.split(r"[:,]? ", line)[1]
+            assert "/" not in place or line.count(place) == 1, line
 
 
 def test_all_problems_are_listed_up_to_the_limit(drawn, data_command, tmp_path, capsys):
