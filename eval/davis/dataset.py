@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.davis.edition import DAVIS_2017, FRAMES, MASKS, Edition, find_edition, find_pictures
+from eval.davis.edition import DAVIS_2017, FEWEST, FRAMES, MASKS, Edition, find_edition, find_pictures
 from eval.videos import VideoData, check_pictures, find_list, require_folders
 from flsl.runtime.errors import UserError
 from flsl.runtime.marker import read_marker
@@ -116,7 +116,7 @@ def _open_video(
             raise UserError(f"{root / MASKS / name / stem}.png is missing: {why}. {hint}")
     if extra := sorted(set(masks) - set(range(first, last + 1))):
         raise UserError(f"{masks[extra[0]]} is an annotation without a frame. Delete it or add the frame. {hint}")
-    if len(numbers) < 3:
+    if len(numbers) < FEWEST:
         raise UserError(
             f"{root / MASKS / name} has {len(numbers)} annotations: the first and the last frame are not scored, "
             "so a sequence needs three or more."

@@ -19,6 +19,7 @@ from flsl.runtime.images import read_mask
 from flsl.runtime.names import safe_name
 
 FRAMES, MASKS = "JPEGImages/480p", "Annotations/480p"
+FEWEST = 3  # frames of a sequence: the first and the last are not scored
 Listed = dict[str, "tuple[int, ...] | None"]  # sequence -> the frames that count; None: all that are there
 _PAIR = re.compile(
     rf"/?{FRAMES}/(?P<sequence>[^/\s]+)/(?P<number>\d{{5}})\.jpg\s+/?{MASKS}/(?P=sequence)/(?P=number)\.png"

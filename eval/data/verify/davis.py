@@ -8,7 +8,7 @@ from pathlib import Path
 from eval.data.verify.files import read_picture, read_videos
 from eval.data.verify.frames import Mask, Video, check_frames, check_mask, read_mask
 from eval.data.verify.report import Report, open_report
-from eval.davis.edition import FRAMES, MASKS, Edition, find_edition, find_pictures
+from eval.davis.edition import FEWEST, FRAMES, MASKS, Edition, find_edition, find_pictures
 from flsl.runtime.errors import UserError
 
 
@@ -93,8 +93,14 @@ def _read_files(sequences: list[Video], edition: Edition, decode: bool) -> list[
 
 
 def _check_numbers(report: Report, sequence: Video, get: str) -> None:
-    """Find gaps in the numbering, and frames and masks without their counterpart."""
+    """Find gaps in the numbering, too few frames, and frames and masks without their counterpart."""
     first, last = min(sequence.frames), max(sequence.frames)
+    if len(sequence.frames) < FEWEST:
+        text = f"{len(sequence.frames)} frames: the first and the last are not scored, so evaluation needs {FEWEST} or more"
+        if sequence.split == "val":
+            report.problem(f"{FRAMES}/{sequence.name}", text, f"Take it out of val.txt. {get}")
+        else:
+            report.notes.append(f"{FRAMES}/{sequence.name}: {text}")
     if first:
         report.notes.append(f"{FRAMES}/{sequence.name} begins at frame {first}: a part of a sequence")
     for number in range(first, last + 1):

@@ -56,6 +56,12 @@ def repaint(path, mode=None, size=None, extra_id=None):
     image.save(path)
 
 
+def keep_frames(root, count):
+    for path in sorted(root.glob(f"*/480p/{VAL}/*")):
+        if int(path.stem) >= count:
+            path.unlink()
+
+
 def add_row(root, row):
     with open(root / TRUTH / "M0101_gt_whole.txt", "a") as file:
         file.write(row + "\n")
@@ -91,6 +97,7 @@ DAMAGE = {
         (lambda r: cut_in_half(r / f"Annotations/480p/{VAL}/00002.png"), f"{VAL}/00002.png: the file is cut off"),
         (lambda r: repaint(r / f"JPEGImages/480p/{VAL}/00001.jpg", size=(90, 72)), "90x72 where most frames are 96x72"),
         (lambda r: shutil.rmtree(r / f"JPEGImages/480p/{VAL}"), f"480p/{VAL}: no frames"),
+        (lambda r: keep_frames(r, 2), f"480p/{VAL}: 2 frames: the first and the last are not scored"),
         (lambda r: shutil.rmtree(r / "Annotations"), "Annotations/480p: the folder is missing"),
         (lambda r: (r / "ImageSets/2017/val.txt").write_text(f"{VAL}\n{VAL}\n"), f"lists {VAL} 2 times"),
     ],
