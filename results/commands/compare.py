@@ -9,6 +9,7 @@ Records must be of one protocol on the same data, with scores of single items.
 """
 
 import argparse
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,17 +91,18 @@ def _read_model(given: str) -> "list[Record]":
             f"{given!r} names no record. Records of several trainings of one model are joined by commas: A1,A2,A3."
         )
     records = [read_record(path / "record.json" if path.is_dir() else path) for path in paths]
-    kinds = [(one.model.method, one.model.architecture, one.model.patch_size) for one in records]
-    trainings = [(one.model.fingerprint, one.seed) for one in records]
-    for index, path in enumerate(paths):
-        if kinds[index] != kinds[0]:
+    for (path, one), (again, other) in itertools.combinations(zip(paths, records), 2):
+        kinds = [f"{r.model.method} {r.model.architecture} {r.model.patch_size}" for r in (one, other)]
+        if kinds[0] != kinds[1]:
             raise UserError(
-                f"{paths[0]} and {path} are no two trainings of one model: {' '.join(map(str, kinds[0]))} and {' '.join(map(str, kinds[index]))}. "
+                f"{path} and {again} are no two trainings of one model: {kinds[0]} and {kinds[1]}. "
                 "Separate models by spaces, trainings by commas."
             )
-        if (first := trainings.index(trainings[index])) < index:
+        # Fine-tuned by another seed, one encoder is trained twice; what has no seed in it has the same scores.
+        alike = "one seed" if one.seed == other.seed else "one score of each item" * (one.per_item == other.per_item)
+        if alike and one.model.fingerprint == other.model.fingerprint:
             raise UserError(
-                f"{paths[first]} and {path} are of one encoder and one seed, so no two trainings. Leave one of them out."
+                f"{path} and {again} are of one encoder and {alike}, so no two trainings. Leave one of them out."
             )
     return _named(records, f"{records[0].model.name} ({len(records)} trainings)") if len(records) > 1 else records
 

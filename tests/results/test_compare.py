@@ -289,13 +289,17 @@ def test_several_trainings_are_given_with_commas(scored, write_records, cli):
     ("given", "words"),
     [
         ("{0},{0}", "of one encoder and one seed"),
+        ("{0},{2}", "of one encoder and one score of each item"),
         ("{0},{1}", "no two trainings of one model"),
         (",", "names no record"),
         ("{0},missing", "missing"),
     ],
 )
 def test_what_are_no_trainings_of_one_model_is_refused(scored, write_records, cli, given, words):
-    folder = write_records(scored(range(12), "a"), scored(range(12), "b", architecture="vit_base"))
-    runs = [str(folder / f"run{i}") for i in range(2)]
+    """The seed of an evaluation that trains nothing changes no score: two such records said that trainings do not scatter."""
+    folder = write_records(
+        scored(range(12), "a"), scored(range(12), "b", architecture="vit_base"), scored(range(12), "a", seed=1)
+    )
+    runs = [str(folder / f"run{i}") for i in range(3)]
     code, _, err = cli("compare", given.format(*runs), runs[1], "--metric", "J")
     assert (code, words in err) == (2, True), err
