@@ -17,6 +17,8 @@ from eval.propagation.sheet import SHOWN, moments, painted_row, write_sheet
 from eval.protocol import find_protocol
 from eval.run import AnyEncoder, Run
 from eval.ytvos.data import Dataset, Video, open_ytvos
+from eval.ytvos.files import masks_of
+from eval.ytvos.meta import META
 from eval.ytvos.protocols import PROTOCOLS
 from eval.ytvos.scoring import HEADLINE, MEANS, means_of, read_prediction, score_videos, write_objects
 from eval.ytvos.submission import write_submission
@@ -67,13 +69,23 @@ def score(predictions: Path | None, encoder: "AnyEncoder | None", data: Path, ru
 
 
 def _prepare(run: Run, dataset: Dataset, options: Options, *, with_all: bool) -> Evaluation[Video]:
-    """Return the run on the chosen videos; its files are masks of all frames, or of those that are scored."""
+    """Return the run on the chosen videos; its files are masks of all frames, or of those that are scored.
+
+    Raises UserError where there is ground truth but no frame to score: that is said before anything is computed.
+    """
+    videos = dataset.choose(options.limit)
+    if dataset.has_truth and not any(video.scored for video in videos):
+        few = f" of the first {options.limit} videos" if len(videos) < len(dataset.videos) else ""
+        raise UserError(
+            f"{dataset.root / masks_of(dataset.split) / META}: every object{few} appears in the last listed frame of its video, "
+            f"so there is nothing to score. Choose {'a larger --limit' if few else 'another --split'}."
+        )
     return Evaluation(
         run,
         options,
         PROTOCOLS,
         dataset,
-        dataset.choose(options.limit),
+        videos,
         files=lambda video: [
             mask.name for mask in (video.masks if with_all else map(video.masks.__getitem__, video.scored))
         ],
@@ -84,9 +96,9 @@ def _prepare(run: Run, dataset: Dataset, options: Options, *, with_all: bool) ->
 
 
 def _finish(dataset: Dataset, evaluation: Evaluation[Video], predicted: Predicted, *, submitted: bool) -> Record:
-    """Write the archive of a whole split that was predicted here, and what the scores say, or that there are none."""
+    """Write the archive of a whole split that was predicted here, now or earlier, and what the scores say, or that there are none."""
     run, videos, files = evaluation.run, evaluation.videos, {}
-    if submitted and len(videos) == len(dataset.videos):
+    if (submitted or run.earlier) and len(videos) == len(dataset.videos):
         with run.watch.phase("submission"):
             count = write_submission(videos, predicted.folder, run.out / SUBMISSION)
         files["submission"] = SUBMISSION
@@ -106,10 +118,6 @@ def _score(dataset: Dataset, evaluation: Evaluation[Video], predicted: Predicted
     with run.watch.phase("metrics"):
         scores = list(tracked(score_videos(videos, predicted.folder), "scoring: video", len(videos)))
         rows = {score.name: row for score in scores if (row := score.row(dataset.seen))[4:].any()}
-        if not rows:
-            raise UserError(
-                f"{dataset.root}: every object appears in its video's last frame: there is nothing to score"
-            )
         table = np.stack(list(rows.values()))  # (videos, 6)
         values = {name: value if np.isfinite(value) else None for name, value in means_of(table).items()}
         intervals = {

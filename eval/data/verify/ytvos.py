@@ -103,6 +103,10 @@ def _check_masks(report: Report, videos: list[Video], listed: list[tuple[Listed,
             for number in sorted({number for one in objects for number in one.frames} - video.masks.keys()):
                 where = f"{video.split}/{MASKS}/{video.name}/{number:05d}.png"
                 report.problem(where, "the mask is missing, though others are there in which no object appears", GET)
+            for one in objects:
+                if not one.category:
+                    text = f"video {video.name}, object {one.number} has no category, which scoring needs"
+                    report.problem(report.root / video.split / META, text, GET)
 
 
 def _check_object(report: Report, video: Video, masks: dict[int, Mask], one: Listed) -> int | None:

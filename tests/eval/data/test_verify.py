@@ -154,6 +154,7 @@ DAMAGE = {
             "00000.png: object 1, which meta.json lists from",
         ),
         (lambda r: edit_objects(r, lambda o: o.update({"9": o["1"]})), f"Annotations/{VAL}: no mask of object 9"),
+        (lambda r: edit_objects(r, lambda o: o["1"].pop("category")), f"video {VAL}, object 1 has no category"),
         (lambda r: edit_objects(r, lambda o: o.clear()), f"video {VAL} has no object"),
         (lambda r: cut_in_half(r / "valid/meta.json"), "valid/meta.json is no JSON"),
         (lambda r: (r / "valid/meta.json").unlink(), "valid/meta.json is missing"),

@@ -169,6 +169,29 @@ def test_saved_masks_are_scored_again_without_frames(drawn, finished, run, tmp_p
     assert not (tmp_path / "scored/submission.zip").exists()
 
 
+def test_own_masks_that_are_scored_again_keep_their_archive(drawn, finished, run, tmp_path):
+    out = shutil.copytree(finished, tmp_path / "out")
+    assert run(drawn, out, "--score-only", checkpoint=None) == 0
+    assert read_record(out / "record.json").files == read_record(finished / "record.json").files
+    assert (out / "submission.zip").read_bytes() == (finished / "submission.zip").read_bytes()
+
+
+def test_that_no_frame_can_be_scored_is_said_before_anything_is_predicted(copy, run, tmp_path, capsys):
+    """The first video is one frame, with one object."""
+    meta = json.loads((copy / "valid/meta.json").read_text())
+    meta["videos"]["drawn-00"]["objects"] = {"1": {"category": "disc", "frames": ["00000"]}}
+    (copy / "valid/meta.json").write_text(json.dumps(meta))
+    for path in copy.glob("valid/*/drawn-00/*"):
+        if path.stem != "00000":
+            path.unlink()
+    Image.fromarray(np.eye(96, 128, dtype=np.uint8)).save(copy / "valid/Annotations/drawn-00/00000.png")
+    assert run(copy, tmp_path / "out", "--limit", "1") == 2
+    assert "so there is nothing to score. Choose a larger --limit" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert run(copy, tmp_path / "out", "--limit", "2") == 0
+    assert set(read_record(tmp_path / "out/record.json").per_item) == {"drawn-01"}
+
+
 def test_masks_of_a_run_without_scores_are_scored_where_the_truth_is(drawn, unscored, finished, run, tmp_path, capsys):
     more = ["--score-only", "--predictions", str(unscored / "predictions")]
     assert run(drawn, tmp_path / "scored", *more, checkpoint=None) == 0

@@ -133,6 +133,7 @@ DAMAGE = {  # what is broken -> where, how, the file that is named, and what is 
     "half of meta.json": (META, lambda p: p.write_text(p.read_text()[:200]), META, "is no JSON"),
     "deep meta.json": (META, write("[" * 100_000), META, "is no JSON"),
     "meta.json is a list": (META, write("[]"), META, "has no 'videos'"),
+    "a video twice": (META, lambda p: p.write_text(p.read_text().replace('"videos": {', '"videos": {"drawn-01": {"objects": {}},', 1)), META, "is no JSON ('drawn-01' stands there twice)"),
     "no video": (META, write('{"videos": {}}'), META, "lists no video"),
     "a video elsewhere": (META, write('{"videos": {"../x": {}}}'), META, "cannot be the name of a video"),
     "a video that is not there": (META, write('{"videos": {"x": {"objects": {"1": {"frames": ["0"]}}}}}'), "valid/JPEGImages/x", "holds no frames"),
