@@ -203,7 +203,7 @@ class Evaluation(Generic[V]):
 
     def _caveats(self, protocol: Protocol, patch_size: int, precision: str) -> list[str]:
         said = []
-        if any(protocol.size(*v.size, patch_size) != protocol.size(*v.size) for v in self.videos):
+        if any(protocol.size(*v.size, patch_size) != protocol.frame.size(*v.size, patch_size) for v in self.videos):
             said.append(
                 f"patches of {patch_size} do not divide the frames of {protocol.name!r}: the sides of frames are floored to what "
                 "they divide, so that no figure of other patches has the same input"

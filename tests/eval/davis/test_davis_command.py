@@ -56,10 +56,14 @@ def test_a_run_leaves_masks_tables_pictures_and_a_record(drawn, finished):
                     np.testing.assert_array_equal(ours, truth)
 
 
-def test_patches_that_do_not_divide_a_frame_are_said_in_the_record(drawn, tmp_path):
-    words = ["--checkpoint", "random:vit_nano/14", "--data", str(drawn), "--out", str(tmp_path), "--limit", "1"]
-    assert main(["davis", *words]) == 0
-    assert any("patches of 14 do not divide" in warning for warning in read_record(tmp_path / "record.json").warnings)
+@pytest.mark.parametrize(
+    ("protocol", "checkpoint", "said"),
+    [("dino", "random:vit_nano/14", True), ("dinov3", "pixels/28", False)],  # it rounds frames up to patches by itself
+)
+def test_patches_that_do_not_divide_a_frame_are_said_in_the_record(protocol, checkpoint, said, drawn, tmp_path):
+    words = ["--checkpoint", checkpoint, "--data", str(drawn), "--out", str(tmp_path), "--limit", "1"]
+    assert main(["davis", *words, "--protocol", protocol]) == 0
+    assert any("do not divide" in warning for warning in read_record(tmp_path / "record.json").warnings) == said
 
 
 def test_the_table_of_objects_averages_to_the_record(finished):
