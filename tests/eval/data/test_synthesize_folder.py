@@ -92,6 +92,7 @@ def test_the_marker_tells_what_was_drawn(drawn):
         (("vip", "--frames", 1), "--frames is 1"),
         (("jhmdb", "--width", 8), "--width is 8"),
         (("ytvos", "--frames", 2), "--frames is 2"),
+        (("ytvos", "--width", 1_000_000), "--width is 1000000"),
         (("coco", "--seed", -1), "--seed is -1"),
         (("uavdt", "--from-gt", "nowhere"), "nowhere"),
         (("uavdt", "--from-gt", "nowhere", "--plain"), "--plain does not go with --from-gt"),
