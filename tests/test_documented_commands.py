@@ -62,7 +62,7 @@ def parse(words: list[str]) -> None:
     if not words:
         return  # its name alone
     if words[0] == "launch":
-        return parse(words[2:])
+        return parse(words[2:]) if words[1:] else None
     given = vars(parser_of(program, words[0]).parse_args(words[words[0] == "bench" :]))
     if program == "eval" and (protocol := given.get("protocol")) and protocol != "NAME":
         find_protocol(protocol, import_module(f"eval.{words[0]}.protocols").PROTOCOLS)

@@ -13,7 +13,7 @@ from pretrain.__main__ import main as pretrain
 from pretrain.dataset import find_images
 
 SIZES = {
-    "davis": {"sequences": 1, "train_sequences": 0, "frames": 3, "height": 96, "width": 128},
+    "davis": {"sequences": 1, "train_sequences": 0, "frames": 3, "height": 192, "width": 256},
     "coco": {"count": 3, "val_count": 3, "height": 64, "width": 64},
     "uavdt": {"sequences": 1, "train_sequences": 1, "frames": 2, "height": 64, "width": 96},
     "images": {"count": 4, "classes": 2, "height": 32, "width": 32},
@@ -89,7 +89,7 @@ def test_a_place_that_is_no_folder_to_write_to_is_refused(program, place, data, 
 
 FULL = [  # program, bytes that fit in a file, what is named, what stays
     ("davis", 200, "run.json", []),
-    ("davis", 1000, "00000.png", ["config.py"]),
+    ("davis", 1150, "00000.png", ["config.py"]),
     ("davis", 3000, "overlay.png", ["objects.csv", "predictions/drawn-00/00002.png"]),
     ("knn", 200, "run.json", []),
     ("knn", 900, "predictions.npz", ["run.json"]),
