@@ -297,7 +297,6 @@ BENCHMARKS: dict[str, Benchmark] = {
             data_folders=("voc2007", "VOC2007", "VOCdevkit/VOC2007"),
             # LOST on VOC 2007.
             costs=Costs(gpu="minutes", cpu="half an hour"),
-            verified=False,
             tables=(
                 TableDeclaration(
                     name="discovery",

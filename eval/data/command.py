@@ -2,7 +2,7 @@
 
     python -m eval data synthesize images|davis|vip|jhmdb|ytvos|coco|segment|uavdt DIR [--seed N] [size options]
     python -m eval data synthesize uavdt DIR --from-gt UAVDT_DIR [--frames N]
-    python -m eval data verify     images|davis|vip|jhmdb|ytvos|coco|segment|uavdt DIR [--quick]
+    python -m eval data verify     images|davis|vip|jhmdb|ytvos|coco|segment|uavdt|discovery DIR [--quick]
     python -m eval data prepare    uavdt DIR --split train|test --out FILE.json
     python -m eval data prepare    images DIR --out DIR [--val-every N]
 
@@ -30,6 +30,9 @@ BENCHMARKS = {
     "coco": "COCO 2017 layout: pictures with instance JSON files",
     "segment": "segmentation: pictures with masks of classes",
     "uavdt": "UAVDT layout: clips of traffic seen from above with ground-truth text files",
+}
+CHECKED = BENCHMARKS | {
+    "discovery": "object discovery: Pascal VOC's images with box files, COCO 20k or any data in COCO's format"
 }
 
 
@@ -60,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 help="draw frames for the ground-truth files of this UAVDT copy, all of them unless --frames cuts every "
                 "clip; --height and --width are 540 and 1024 then",
             )
+    for benchmark, text in CHECKED.items():
         command = checked.add_parser(benchmark, help=text, description=f"Check a copy of {text}.")
         command.add_argument("root", type=Path, metavar="DIR", help="the benchmark's folder")
         command.add_argument(

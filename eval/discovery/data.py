@@ -1,6 +1,5 @@
 """Images with the boxes of their objects: Pascal VOC 2007 and 2012, COCO 20k, or any COCO-format data set."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,20 +7,25 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.box_files import read_box_file
 from eval.detector.annotations import read_annotations, require_images
+from eval.discovery.files import (
+    BOXES,
+    COCO_20K,
+    GET_20K,
+    PICTURES,
+    VOC,
+    VOC_LIST,
+    find_layout,
+    instances_of,
+    kind_of,
+    read_list,
+    read_objects,
+    train2014_of,
+)
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import digest_of_files
 from flsl.runtime.marker import read_marker
-from flsl.runtime.names import require_text, safe_name
-
-VOC = {  # data -> images of the official trainval list, what their names look like, and where to get them
-    "voc2007": (5_011, r"\d{6}", "VOCtrainval_06-Nov-2007.tar from host.robots.ox.ac.uk/pascal/VOC/voc2007"),
-    "voc2012": (11_540, r"\d{4}_\d{6}", "VOCtrainval_11-May-2012.tar from host.robots.ox.ac.uk/pascal/VOC/voc2012"),
-}
-VOC_LIST = "ImageSets/Main/trainval.txt"
-COCO_20K, COCO_20K_LIST = 19_817, "coco_20k_filenames.txt"
-GET_20K = "It is in the folder datasets of TokenCut's public code, and its annotations are those of COCO's train2014."
+from flsl.runtime.names import require_text
 
 
 @dataclass(frozen=True)
@@ -76,27 +80,14 @@ def open_discovery(root: Path) -> DiscoveryData:
     Raises:
         UserError: no layout is there, or several, or a file is missing or malformed, or no image has an object.
     """
-    if not root.is_dir():
-        raise UserError(
-            f"{root} is not a folder. --data must name images with boxes: see `python -m eval discovery --help`."
-        )
-    places = [root, *(root / middle / year for middle in ("", "VOCdevkit") for year in ("VOC2007", "VOC2012"))]
-    voc = [place for place in places if (place / "Annotations").is_dir() and (place / "JPEGImages").is_dir()]
-    lists = [path for path in (root / COCO_20K_LIST, root / "annotations" / COCO_20K_LIST) if path.is_file()]
-    coco, train2014 = (root / "annotations" / name for name in ("instances_val2017.json", "instances_train2014.json"))
-    found = [*voc, *lists[:1], *([coco] if coco.is_file() and not lists else [])]
-    if len(found) > 1:
-        raise UserError(
-            f"{root} holds several data sets ({', '.join(map(str, found))}). Name the folder of one of them (--data)."
-        )
-    if not found:
-        inside = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
-        only = "; instances_train2014.json is COCO 20k only with its list" if train2014.is_file() else ""
-        raise UserError(
-            f"{root} holds neither Annotations/ and JPEGImages/ (Pascal VOC) nor {COCO_20K_LIST} (COCO 20k) nor "
-            f"annotations/instances_val2017.json (any COCO data); found there: {inside}{only}."
-        )
-    data = _open_voc(voc[0]) if voc else _open_coco_20k(root, lists[0]) if lists else _open_coco(root, coco)
+    layout, place = find_layout(root)
+    data = (
+        _open_voc(place)
+        if layout == "voc"
+        else _open_coco_20k(root, place)
+        if layout == "coco20k"
+        else _open_coco(root, place)
+    )
     if not data.images:
         raise UserError(f"{root}: no image has the box of an object, so that there is nothing to discover.")
     require_text((image.name for image in data.images), root)
@@ -106,33 +97,28 @@ def open_discovery(root: Path) -> DiscoveryData:
 def _open_voc(root: Path) -> DiscoveryData:
     """Read Pascal VOC's trainval list; objects that are difficult or truncated count, as in the published figures."""
     listed = root / VOC_LIST
-    names = _read_list(listed)
-    kind = next((kind for kind, (_, form, _) in VOC.items() if all(re.fullmatch(form, name) for name in names)), None)
-    if kind is None:
+    names = read_list(listed)
+    kind, others = kind_of(names)
+    if others:
         raise UserError(
-            f"{listed}: the names are neither those of VOC 2007 (six digits) nor of VOC 2012 (2008_000001), e.g. {names[0]}. "
+            f"{listed}: the names are neither those of VOC 2007 (six digits) nor of VOC 2012 (2008_000001), e.g. {others[0]}. "
             "Data of your own can be given in COCO's format."
         )
     count, _, get = VOC[kind]
-    images, files = [], [root / "Annotations" / f"{name}.xml" for name in names]
+    images, files = [], [root / BOXES / f"{name}.xml" for name in names]
     for name, file in zip(names, files):
-        path = root / "JPEGImages" / f"{name}.jpg"
+        path = root / PICTURES / f"{name}.jpg"
         if not path.is_file():
             raise UserError(f"{path} is missing, which {listed} names. Get {get}, and unpack it again.")
-        # Pixels count from 1 there, the last one included; a few of 2012's corners have decimals.
-        boxes = np.trunc(read_box_file(file)[0]).astype(int) - (1, 1, 0, 0)
-        images.append(ImageObjects(name, path, boxes))
+        images.append(ImageObjects(name, path, read_objects(file)))
     return _data(root, kind, "trainval", len(names) == count, images, (listed, *files))
 
 
 def _open_coco_20k(root: Path, listed: Path) -> DiscoveryData:
     """Read the listed images of COCO's train2014."""
-    file = root / "annotations/instances_train2014.json"
-    folder = next(
-        (place for place in (root / "train2014", root / "images/train2014") if place.is_dir()), root / "train2014"
-    )
-    wanted = {Path(name).name for name in _read_list(listed)}
-    images = _coco_images(file, folder, wanted)
+    file = instances_of(root, "train2014")
+    wanted = {Path(name).name for name in read_list(listed)}
+    images = _coco_images(file, train2014_of(root), wanted)
     if missing := sorted(wanted - {image.path.name for image in images}):
         raise UserError(f"{file} lacks {len(missing)} images that {listed} names, e.g. {missing[0]}. {GET_20K}")
     return _data(root, "coco20k", "train2014", len(images) == COCO_20K, images, (listed, file))
@@ -167,17 +153,3 @@ def _data(
     kept = tuple(image for image in images if len(image.boxes))
     title = marker["name"] if marker else name
     return DiscoveryData(root, name, title, split, whole and marker is None, kept, len(images) - len(kept), files)
-
-
-def _read_list(path: Path) -> list[str]:
-    """Return the names of a list, each once. Raises UserError where it is not there, empty, or a name cannot be one."""
-    try:
-        names = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read ({error}). Expected is the list of images, one name a line.") from error
-    if not names:
-        raise UserError(f"{path} names no image. Unpack the official archive again.")
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"{path} names {twice} twice. Unpack the official archive again.")
-    return [safe_name(name, "an image", path, folders=True) for name in names]

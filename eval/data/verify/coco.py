@@ -1,5 +1,6 @@
 """Check a copy of COCO 2017, or a data set in its layout: JSON references, pictures, sizes, boxes and masks."""
 
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from flsl.runtime.errors import UserError
 
 OFFICIAL = {"train2017": (118_287, 860_001), "val2017": (5_000, 36_781)}  # images, annotations
 CATEGORIES = 80
-ARCHIVES = {"train2017": "train2017.zip (2017 Train images)", "val2017": "val2017.zip (2017 Val images)"}
-GET_JSON = (
-    "Get annotations_trainval2017.zip (2017 Train/Val annotations) from cocodataset.org, Download, and unpack it again."
-)
-CORRECT = f"Correct the annotation file. {GET_JSON}"
+
+
+def get_annotations(year: str) -> str:
+    """Say how to get the annotation files of a year."""
+    return f"Get annotations_trainval{year}.zip ({year} Train/Val annotations) from cocodataset.org, Download, and unpack it again."
+
+
+GET_JSON = get_annotations("2017")
 
 
 def verify(root: Path, decode: bool = True) -> Report:
@@ -30,7 +34,7 @@ def verify(root: Path, decode: bool = True) -> Report:
     found = [split for split in OFFICIAL if (root / "annotations" / f"instances_{split}.json").is_file()]
     for split in OFFICIAL:
         if split in found:
-            _verify_split(report, split, decode)
+            verify_split(report, split, decode, OFFICIAL[split])
         elif found:
             report.notes.append(f"annotations/instances_{split}.json is missing. {GET_JSON}")
     if not found:
@@ -44,44 +48,77 @@ def verify(root: Path, decode: bool = True) -> Report:
     return report
 
 
-def _verify_split(report: Report, split: str, decode: bool) -> None:
-    """Check one annotation file and the folder of its pictures."""
+def verify_split(
+    report: Report,
+    split: str,
+    decode: bool,
+    official: tuple[int | None, int | None],
+    *,
+    folder: Path | None = None,
+    masks: bool = True,
+    wanted: Collection[str] | None = None,
+) -> None:
+    """Check one annotation file and the folder of its pictures.
+
+    Args:
+        report: is added to.
+        split: such as `val2017`.
+        decode: read all of a picture.
+        official: how many pictures and annotations the real benchmark has.
+        folder: of the pictures, where it is not named as the split is.
+        masks: every annotation must have a segmentation.
+        wanted: names of the only pictures that are evaluated: each must be in the annotation file, and others are not read.
+    """
     path = report.root / "annotations" / f"instances_{split}.json"
+    get = get_annotations(split[-4:])
     try:
         content = read_json(path)
     except UserError as error:
-        report.problem(path, str(error), GET_JSON)
+        report.problem(path, str(error), get)
         return
-    faults = list(find_faults(content, masks=True))
+    faults = list(find_faults(content, masks))
     for fault in faults:
         if fault.kind != "odd":
-            report.problem(path, str(fault), CORRECT)
+            report.problem(path, str(fault), f"Correct the annotation file. {get}")
     if any(fault.kind == "unusable" for fault in faults):
         return
     images, annotations, categories = (content[key] for key in ("images", "annotations", "categories"))
     odd = [str(fault) for fault in faults if fault.kind == "odd"]
     # The official files have a few boxes without area: no fault of this copy, and training leaves them out.
-    if odd and report.marker is None and len(annotations) == OFFICIAL[split][1]:
+    if odd and report.marker is None and len(annotations) == official[1]:
         report.notes.append(f"{path.name} has {len(odd)} odd annotations, as published, e.g. {odd[0]}")
     else:
         for text in odd:
-            report.problem(path, text, f"Remove the entry or correct it. {GET_JSON}")
+            report.problem(path, text, f"Remove the entry or correct it. {get}")
     wrong = {fault.where for fault in faults if fault.kind == "wrong"}
     sound = [image for index, image in enumerate(images) if f"images[{index}]" not in wrong]
-    empty = len(images) - len({str(annotation["image_id"]) for annotation in annotations})
-    report.count(f"pictures of {split}", _verify_pictures(report, split, sound, decode), OFFICIAL[split][0])
-    report.count(f"annotations of {split}", len(annotations), OFFICIAL[split][1])
+    if wanted is not None:
+        sound = [image for image in sound if Path(image["file_name"]).name in wanted]
+        for name in sorted(set(wanted) - {Path(image["file_name"]).name for image in sound}):
+            report.problem(path, f"lacks {name}, which the list of images names", f"Take both from one release. {get}")
+    folder = folder or report.root / split
+    readable = _verify_pictures(report, folder, sound, decode)
+    report.count(f"pictures of {split}", readable, official[0])
+    report.count(f"annotations of {split}", len(annotations), official[1])
     report.count(f"categories of {split}", len(categories), CATEGORIES)
     report.count(f"crowds of {split}", sum(bool(annotation.get("iscrowd")) for annotation in annotations))
+    empty = len(images) - len({str(annotation["image_id"]) for annotation in annotations})
     report.count(f"pictures of {split} without annotation", empty)
+    if wanted is None and folder.is_dir():
+        extra = {file.name for file in folder.iterdir()} - {Path(image["file_name"]).name for image in sound}
+        if extra:
+            report.notes.append(
+                f"{split}: {len(extra)} files that the annotation file does not name, e.g. {min(extra)}"
+            )
 
 
-def _verify_pictures(report: Report, split: str, images: list[dict[str, Any]], decode: bool) -> int:
+def _verify_pictures(report: Report, folder: Path, images: list[dict[str, Any]], decode: bool) -> int:
     """Check the pictures of a split against its annotation file; returns how many readable ones there are."""
-    folder = report.root / split
-    get = f"Get {ARCHIVES[split]} from cocodataset.org, Download, and unpack it again."
+    split = folder.name
+    kind, year = split[:-4].capitalize(), split[-4:]
+    get = f"Get {split}.zip ({year} {kind} images) from cocodataset.org, Download, and unpack it again."
     if not folder.is_dir():
-        report.problem(split, f"the folder of the {len(images):,} pictures is missing", get)
+        report.problem(folder, f"the folder of the {len(images):,} pictures is missing", get)
         return 0
     readable = 0
     paths = [folder / image["file_name"] for image in images]
@@ -93,7 +130,4 @@ def _verify_pictures(report: Report, split: str, images: list[dict[str, Any]], d
         listed = f"{image['width']}x{image['height']}"
         if picture.size != listed:
             report.problem(path, f"{picture.size}, but the annotation file says {listed}", get)
-    extra = {path.name for path in folder.iterdir()} - {path.name for path in paths}
-    if extra:
-        report.notes.append(f"{split}: {len(extra)} files that the annotation file does not name, e.g. {min(extra)}")
     return readable
