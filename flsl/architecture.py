@@ -32,7 +32,8 @@ class EncoderConfig:
     rows that the table has for class and register tokens (None: one for the class token). `position_embedding` is
     `sincos` (our fixed table), `learned`, or `fixed` (another table, which a checkpoint brings and training leaves).
     `image_mean` and `image_std` are the constants that images were normalized with in pretraining. `timm_model` names a
-    timm network that is no plain ViT (rotary positions, ...); `timm_arguments` are what differs from it.
+    timm network that is no plain ViT (rotary positions, ...); `timm_arguments` are what differs from it. The other fields are what
+    that network has, which a recipe leaves out; MLP, biases, LayerScale and final norm are its own, whatever stands here.
 
     Raises:
         ValueError: unknown architecture, missing or contradicting sizes.

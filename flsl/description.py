@@ -12,13 +12,19 @@ def describe(loaded: LoadedEncoder, all_keys: bool = False) -> dict[str, str]:
     if config.register_tokens:
         tokens += f", {config.register_tokens} registers"
     norm = ["no final norm", "final norm"][config.final_norm]
+    blocks = f"{config.mlp} MLP x{config.mlp_ratio:g}, {norm}" + (", LayerScale" if config.layer_scale else "")
+    positions = f"{config.position_embedding}, resized by {config.position_interpolation!r}"
+    if config.timm_model is not None:  # which has neither by what else the description says
+        changed = ", ".join(f"{key} {value}" for key, value in config.timm_arguments.items())
+        blocks = f"those of timm's {config.timm_model}" + (f" with {changed}" if changed else "")
+        positions = f"{config.position_embedding}, in timm's way"
     return {
         "checkpoint": loaded.source,
         "format": f"{loaded.format} (method {loaded.method})",
         "architecture": f"{config.name}: width {config.embed_dim}, {config.depth} blocks, {config.num_heads} heads",
-        "blocks": f"{config.mlp} MLP x{config.mlp_ratio:g}, {norm}" + (", LayerScale" if config.layer_scale else ""),
+        "blocks": blocks,
         "tokens": f"{tokens}, grid {config.grid}x{config.grid} of {config.patch_size}-pixel patches",
-        "positions": f"{config.position_embedding}, resized by {config.position_interpolation!r}",
+        "positions": positions,
         "normalization": f"mean {config.image_mean}, std {config.image_std}",
         "parameters": f"{sum(p.numel() for p in loaded.encoder.parameters()):,}",
         "loaded": f"all {len(loaded.encoder.state_dict())} tensors match in name and shape",

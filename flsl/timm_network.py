@@ -1,6 +1,7 @@
 """Networks that timm has and that are no plain ViT: rotary positions (DINOv3, EVA-02), relative ones (BEiT), CLIP, ..."""
 
 import difflib
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import timm
@@ -8,8 +9,15 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from flsl.architecture import EncoderConfig
+from flsl.architecture import ARCHITECTURES, EncoderConfig
 from flsl.runtime.errors import UserError
+
+# What `describe_network` finds in a network; the rest of a description is that of plain ViTs.
+SIZES = ("embed_dim", "depth", "num_heads")
+FOUND = (
+    *SIZES, "patch_size", "image_size", "class_token", "register_tokens", "position_embedding", "position_interpolation", "norm_eps",
+)  # fmt: skip
+TAKEN = ("timm_model", "timm_arguments", "image_mean", "image_std")  # as a recipe says: images are normalized outside
 
 
 def create_network(name: str, **arguments: Any) -> Any:
@@ -94,10 +102,36 @@ def describe_network(network: Any, name: str, arguments: dict[str, Any] | None =
     )
 
 
+def complete_section(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe's encoder section, which names a `timm_model`, with what that network has wherever it says nothing else.
+
+    Raises:
+        UserError: timm cannot build it, or the section sets what the network has otherwise, or what only plain ViTs have.
+    """
+    name, arguments = section["timm_model"], section.get("timm_arguments") or {}
+    with torch.device("meta"):  # its sizes are wanted, not its weights
+        found = describe_network(create_network(name, **arguments), name, arguments).to_dict()
+    given = dict(section)
+    if (architecture := given.pop("architecture", "custom")) in ARCHITECTURES:
+        given = dict(zip(SIZES, ARCHITECTURES[architecture])) | given
+    wrong = []
+    for key, value in given.items():
+        if key in FOUND and value != found[key]:
+            wrong.append(f"encoder.{key} is {found[key]!r} in timm's {name}, not {value!r}")
+        elif key not in (*FOUND, *TAKEN) and key in found and value != found[key]:
+            wrong.append(f"encoder.{key} {value!r} is that of a plain ViT, and is not used with timm's {name}")
+    if wrong:
+        raise UserError(
+            f"{'; '.join(wrong)}. Leave out what timm's network has by itself (encoder.architecture too, or say 'custom'); "
+            "encoder.timm_arguments change it, by timm's names."
+        )
+    return {**section, "architecture": "custom", **{key: found[key] for key in FOUND}}
+
+
 def require_described(network: Any, config: EncoderConfig) -> None:
     """Raise UserError where a timm network is not of the sizes that its description says."""
     found = describe_network(network, str(config.timm_model))
-    for key in ("patch_size", "embed_dim", "depth", "num_heads"):
+    for key in ("patch_size", *SIZES):
         if getattr(found, key) != getattr(config, key):
             raise UserError(
                 f"encoder.{key} must be {getattr(found, key)}, as in timm's {config.timm_model}, "

@@ -175,9 +175,9 @@ def read_recipe(recipe: "str | Path | Recipe", overrides: Iterable[str] = ()) ->
 
     Raises:
         UserError: an unknown key (the nearest valid one is named), a wrong type, a value out of range, or values that
-            contradict each other; all of them at once.
+            contradict each other; all of them at once. Of a network of timm's, what it has otherwise.
     """
-    config = recipe.to_dict() if isinstance(recipe, Recipe) else read_config(recipe)
+    config = _plain_values(recipe) if isinstance(recipe, Recipe) else read_config(recipe)
     if not config:
         raise UserError(f"config {recipe} is empty; a recipe has sections such as encoder, head, training")
     overrides = list(overrides)
@@ -197,7 +197,28 @@ def read_recipe(recipe: "str | Path | Recipe", overrides: Iterable[str] = ()) ->
         if others:
             where = " and ".join(map(repr, others))
             raise UserError(f"{unknown_key(key, key, known)} It is a section of method {where}; this one is {name!r}.")
+    if _names_network(config.get("encoder")):
+        from flsl.timm_network import complete_section  # timm takes seconds to import
+
+        config["encoder"] = complete_section(config["encoder"])
     return parse(wanted, config, "")
+
+
+def _plain_values(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe's values; beside a network of timm's, what is as it is by default was not said of it."""
+    config = recipe.to_dict()
+    if recipe.encoder.timm_model is not None:
+        usual = EncoderConfig().to_dict()
+        config["encoder"] = {key: value for key, value in config["encoder"].items() if value != usual[key]}
+    return config
+
+
+def _names_network(section: Any) -> bool:
+    """Tell whether an encoder section names a network of timm's, by values that can be read."""
+    if not isinstance(section, dict) or not isinstance(section.get("timm_model"), str):
+        return False
+    arguments = section.get("timm_arguments", {})
+    return isinstance(arguments, dict) and all(isinstance(name, str) for name in arguments)
 
 
 def _sections(recipe: type[Recipe]) -> dict[str, Any]:
