@@ -51,7 +51,7 @@ class Detection(Task):
     package = "mmdet"
     components = "eval.detector.components"
     words = ("detect", "detection", "detections")
-    predictions = DETECTIONS
+    predictions = saves = DETECTIONS
     made: ClassVar[tuple[str, ...]] = (DETECTIONS,)
     everything = ("testing.score_threshold=0.0",)
 
@@ -147,11 +147,9 @@ class Detection(Task):
         return collected
 
     def saved(self) -> list[dict[str, Any]] | None:
-        """Return the detections, if they are newer than the weights."""
+        """Return the detections, if they are there."""
         path = self.out / DETECTIONS
-        if not path.is_file() or path.stat().st_mtime < self.weights.stat().st_mtime:
-            return None
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes()) if path.is_file() else None
 
     def mebibytes(self) -> float:
         """Return the size of all detections: about 100 bytes each, and 200 more for a mask."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.finetune.config import check_encoder
+from eval.finetune.maker import MAKER, keep_own
 from eval.finetune.recipe import identity_of
 from eval.finetune.task import Task
 from eval.finetune.weights import read_metadata, read_seconds
@@ -42,11 +43,11 @@ def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, option
     check_encoder(task.recipe.model, loaded.encoder.config)
     test_only = task.options.test_only
     trained_on = on_main(lambda: _take_over(task, loaded, config, run) if test_only else task.identity("train"))
-    data_identity = {"train": trained_on, **on_main(lambda: task.identity("test"))}
-    made_of = {"encoder": loaded.fingerprint, "recipe": config, "data": data_identity}
+    tested_on = on_main(lambda: task.identity("test"))
+    made_of = {"encoder": loaded.fingerprint, "recipe": config, "data": {"train": trained_on, **tested_on}}
     trained = (task.weights.name, "train", "config.py", f"{task.package}_config.py")
     allowed = ("recipe", "data") if test_only and run.earlier is None else ()  # a result answers no other question
-    outputs, needs = (*task.tables, *task.made), trained if test_only else ()
+    outputs, needs = (*task.tables, *task.made, MAKER), trained if test_only else ()
     outputs += () if test_only else trained
     with run.claim(made_of, outputs=outputs, needs=needs, allowed=allowed, rescore=test_only) as state:
         if state == "done":
@@ -65,7 +66,8 @@ def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, option
             checkpoint = str(on_main(lambda: _spec(encoder, loaded, run)))
             with run.watch.phase("training"):
                 train(task, checkpoint, loaded=loaded, seed=run.seed, device=run.device)
-        # Predictions come whole or not at all, after the weights: a resumed run need not make them again.
+        # Those of the same weights, recipe and data need not be made again.
+        on_main(lambda: keep_own(task, config, tested_on))
         found = on_main(task.saved) if state == "resume" and not test_only else None
         if found is None:
             with run.watch.phase(task.words[1]):

@@ -45,6 +45,7 @@ class Task(ABC):
     components: ClassVar[str]  # module that registers what is ours with the library
     words: ClassVar[tuple[str, str, str]]  # what the model does to an image, as a verb, as a noun, and what it finds
     predictions: ClassVar[str]  # name in OUT of what is scored
+    saves: ClassVar[str]  # name in OUT of what predicting writes, which scoring may put into another form
     made: ClassVar[tuple[str, ...]]  # what preparing and predicting write
     tables: ClassVar[tuple[str, ...]]  # what scoring writes
     everything: ClassVar[tuple[str, ...]] = ()  # overrides with which an untrained model finds as much as it can
@@ -110,7 +111,7 @@ class Task(ABC):
         """Return the model's configuration around `eval.finetune.config.backbone_config`."""
 
     def pending(self, images: int) -> Sequence[int]:
-        """Return which of so many images have no prediction by the weights yet."""
+        """Return which of so many images have no prediction yet; those that are there are the weights' (`keep_own`)."""
         return range(images)
 
     @contextmanager
@@ -128,7 +129,7 @@ class Task(ABC):
 
     @abstractmethod
     def saved(self) -> Any:
-        """Return the predictions by the weights as `score` takes them; None unless all are there."""
+        """Return the predictions that are there as `score` takes them; None unless all are."""
 
     @abstractmethod
     def mebibytes(self) -> float:

@@ -38,7 +38,7 @@ class FineTuning(Task):
     package = "mmseg"
     components = "eval.segment.fine_tuned.components"
     words = ("predict", "prediction", "predictions")
-    predictions = PREDICTIONS
+    predictions = saves = PREDICTIONS
     made = (PREDICTIONS,)
     tables = TABLES
     drawn = {"count": 32, "val_count": 16, "height": 480, "width": 640}
@@ -133,9 +133,7 @@ class FineTuning(Task):
         """Return the images that lack a prediction by these weights: each is written as soon as it is made."""
         if self.options.test_only:
             return range(images)
-        made, names, files = self.weights.stat().st_mtime, self.split("test").names, Predictions(self.out / PREDICTIONS)
-        paths = (files.path(name) for name in names[:images])
-        return [i for i, path in enumerate(paths) if not path.is_file() or path.stat().st_mtime < made]
+        return Predictions(self.out / PREDICTIONS).missing(self.split("test").names[:images], ("",))
 
     def collect(self, samples: Iterable[Any], categories: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Write the classes of a batch's images, each at its own size."""

@@ -1,7 +1,9 @@
 """`python -m eval coco` from the command line on drawn pictures: train, resume, score again, plan, fail clearly."""
 
 import csv
+import importlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,11 +14,14 @@ import pytest
 import torch
 
 from eval.__main__ import main
+from eval.coco.run import FineTuning
 from eval.data.synthesize import synthesize
+from eval.finetune.weights import read_model, write_model
 from flsl import weights
 from flsl.architecture import EncoderConfig
 from flsl.checkpoint import load_encoder, save_encoder
 from flsl.encoder import Encoder
+from flsl.runtime.preemption import Preempted
 from results.compare import compare_records
 from results.store import read_record
 
@@ -182,6 +187,47 @@ def test_testing_or_scoring_again_keeps_what_the_training_cost_and_whose_folder_
     assert "is not valid" in capsys.readouterr().err
     assert run(out, "--test-only", "--when-exists", "overwrite") == 0
     assert read_record(out / "record.json").metrics == before.metrics
+
+
+def test_detections_of_another_recipe_or_other_weights_are_not_taken_for_a_runs_own(
+    run, finished, tmp_path, monkeypatch
+):
+    """Two tests with other thresholds were interrupted: the first had detected, the second had not."""
+    out = shutil.copytree(finished, tmp_path / "out")
+    (out / "record.json").unlink()  # a result is replaced at the user's word only
+    few, many = ({"testing.score_threshold": value} for value in (0.9, 0.0))
+    own = json.loads((out / "detections.json").read_text())
+    assert min(found["score"] for found in own) < 0.9
+
+    def stop(*_, **__):
+        raise Preempted("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FineTuning, "score", stop)
+        assert run(out, "--test-only", **few) == 75
+    assert all(found["score"] > 0.9 for found in json.loads((out / "detections.json").read_text()))
+    with monkeypatch.context() as patch:
+        patch.setattr("eval.finetune.predict.predict", stop)
+        assert run(out, "--test-only", **many) == 75
+    assert run(out, **many) == 0
+    assert json.loads((out / "detections.json").read_text()) == own
+    assert read_record(out / "record.json").metrics == read_record(finished / "record.json").metrics
+
+    # Other weights, though older than the detections: copied with their time, say.
+    (out / "record.json").unlink()
+    detected, weights = [], out / "detector.safetensors"
+    metadata, state = read_model(weights, "detector")
+    write_model(weights, "detector", {name: tensor + 0.01 for name, tensor in state.items()}, metadata)
+    os.utime(weights, (0, 0))
+    predict = importlib.import_module(
+        "eval.finetune.predict"
+    ).predict  # OpenMMLab, which takes seconds, is loaded by now
+    monkeypatch.setattr("eval.finetune.predict.predict", lambda *of, **how: detected.append(of) or predict(*of, **how))
+    assert run(out, **many) == 0
+    assert len(detected) == 1
+    (out / "record.json").unlink()
+    assert run(out, **many) == 0
+    assert len(detected) == 1  # its own are kept
 
 
 def test_a_run_that_ended_after_its_training_records_what_that_cost(run, finished, tmp_path):

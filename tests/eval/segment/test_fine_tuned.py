@@ -31,6 +31,7 @@ from eval.finetune.train import train  # noqa: E402
 from eval.finetune.weights import read_metadata, read_model  # noqa: E402
 from eval.segment.fine_tuned.recipe import Recipe  # noqa: E402
 from eval.segment.fine_tuned.task import FineTuning  # noqa: E402
+from eval.segment.predictions import Predictions  # noqa: E402
 from eval.segment.run import Options  # noqa: E402
 from flsl.architecture import EncoderConfig  # noqa: E402
 from flsl.checkpoint import fingerprint, load_encoder, save_encoder  # noqa: E402
@@ -220,6 +221,38 @@ def test_a_finished_run_is_kept_completed_scored_and_tested_again(run, out, caps
     assert "train " not in shown
     again = read_record(out / "record.json")
     assert (again.metrics, again.dataset) == (record.metrics, record.dataset)
+
+
+def test_predictions_of_another_recipe_are_not_taken_for_a_runs_own(run, out, capsys, monkeypatch):
+    """Two tests of other precision were interrupted, the first after two images, the second before any."""
+    (out / "record.json").unlink()  # a result is replaced at the user's word only
+    rounded, usual = (f"--set=testing.precision={name}" for name in ("bf16", "fp32"))
+    whole = {path: path.read_bytes() for path in (out / "predictions").iterdir()}
+
+    def stop_at(count):
+        made = []
+
+        def write(self, *what):
+            if len(made) == count:
+                raise Preempted("stopped")
+            made.append(what)
+            own(self, *what)
+
+        return write
+
+    own = Predictions.write
+    for change, count in ((rounded, 2), (usual, 0)):
+        monkeypatch.setattr(Predictions, "write", stop_at(count))
+        assert run(*SETS, change, "--test-only") == 75
+        assert len(list((out / "predictions").glob("*"))) == count
+    monkeypatch.setattr(Predictions, "write", stop_at(3))
+    assert run(*SETS, usual) == 75
+    monkeypatch.setattr(Predictions, "write", own)
+    monkeypatch.setattr("eval.progress.LOG", 0)  # so short a phase says nothing otherwise
+    capsys.readouterr()
+    assert run(*SETS, usual) == 0
+    assert "predict 1/1" in "".join(capsys.readouterr())  # its own three are kept
+    assert {path: path.read_bytes() for path in (out / "predictions").iterdir()} == whole
 
 
 def test_an_interrupted_training_ends_like_an_uninterrupted_one(data, encoder, tmp_path):
