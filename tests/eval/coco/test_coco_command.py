@@ -12,68 +12,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.checkout import ROOT
 
 from eval.__main__ import main
 from eval.coco.run import FineTuning
-from eval.data.synthesize import synthesize
 from eval.finetune.weights import read_model, write_model
 from flsl import weights
-from flsl.architecture import EncoderConfig
-from flsl.checkpoint import load_encoder, save_encoder
-from flsl.encoder import Encoder
+from flsl.checkpoint import load_encoder
 from flsl.runtime.preemption import Preempted
 from results.compare import compare_records
 from results.store import read_record
 
-ROOT = Path(__file__).resolve().parents[3]
 SMOKE = ROOT / "configs" / "coco" / "mask-rcnn_smoke.py"
-TINY = {
-    "training.iterations": 2,
-    "training.batch": 2,
-    "model.fpn_channels": 16,
-    "model.fc_channels": 16,
-    "model.mask_channels": 16,
-    "model.mask_convs": 1,
-    "images.train_short_sides": "(96,)",
-    "images.test_short_side": 96,
-    "images.longest_side": 128,
-    "testing.score_threshold": 0.0,
-}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("drawn") / "coco"
-    synthesize("coco", root, 0, count=6, val_count=4, height=96, width=128)
-    return root
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    torch.manual_seed(0)
-    config = EncoderConfig("custom", patch_size=16, image_size=96, embed_dim=32, depth=4, num_heads=2)
-    path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
-    return save_encoder(Encoder(config), path, method="flsl", name="tiny")
-
-
-@pytest.fixture(scope="module")
-def run(data, checkpoint):
-    """Run the command with the tiny recipe; returns the exit code."""
-
-    def call(out, *more, data=data, checkpoint=checkpoint, **overrides):
-        sets = [f"--set={key}={value}" for key, value in (TINY | overrides).items()]
-        source = ["--checkpoint", str(checkpoint)] if checkpoint else []
-        return main(["coco", *source, "--data", str(data), "--out", str(out), "--config", str(SMOKE), *sets, *more])
-
-    return call
-
-
-@pytest.fixture(scope="module")
-def finished(run, tmp_path_factory):
-    """One finished run; later tests only read it."""
-    out = tmp_path_factory.mktemp("runs") / "coco"
-    assert run(out) == 0
-    return out
 
 
 def test_a_run_leaves_a_complete_record(finished, checkpoint):
@@ -246,7 +196,7 @@ def test_a_run_reads_its_checkpoint_once(run, checkpoint, tmp_path, monkeypatch)
     assert paths == [checkpoint]
 
 
-def test_a_slurm_job_does_the_same_run(data, checkpoint, tmp_path):
+def test_a_slurm_job_does_the_same_run(data, checkpoint, tiny, tmp_path):
     """Under submitit's local executor, one task."""
     from eval.__main__ import COMMANDS
     from flsl.runtime.program import build_parser
@@ -254,7 +204,7 @@ def test_a_slurm_job_does_the_same_run(data, checkpoint, tmp_path):
 
     out = tmp_path / "out"
     words = ["coco", "--checkpoint", str(checkpoint), "--data", str(data), "--out", str(out), "--config", str(SMOKE)]
-    words += [f"--set={key}={value}" for key, value in TINY.items()]
+    words += [f"--set={key}={value}" for key, value in tiny.items()]
     arguments = build_parser("eval", None, COMMANDS, "eval.{}.command").parse_args(
         [*words, "--gpus", "1", "--hours", "1"]
     )
@@ -311,12 +261,12 @@ def test_bench_reports_every_part_and_keeps_nothing(run, tmp_path, capsys, monke
     assert not out.exists()
 
 
-def test_bench_needs_nothing(tmp_path, capsys, monkeypatch):
+def test_bench_needs_nothing(tiny, tmp_path, capsys, monkeypatch):
     from eval.coco import bench
 
     monkeypatch.setattr(bench, "SCORED_IMAGES", 20)
     monkeypatch.setattr("eval.finetune.probe.STEPS", 3)
-    sets = [f"--set={key}={value}" for key, value in TINY.items()]
+    sets = [f"--set={key}={value}" for key, value in tiny.items()]
     assert main(["coco", "bench", *sets, "--json", str(tmp_path / "rows.json")]) == 0
     assert "interval" in capsys.readouterr().out
     (row,) = json.loads((tmp_path / "rows.json").read_text())
