@@ -81,13 +81,10 @@ def open_discovery(root: Path) -> DiscoveryData:
         UserError: no layout is there, or several, or a file is missing or malformed, or no image has an object.
     """
     layout, place = find_layout(root)
-    data = (
-        _open_voc(place)
-        if layout == "voc"
-        else _open_coco_20k(root, place)
-        if layout == "coco20k"
-        else _open_coco(root, place)
-    )
+    if layout == "voc":
+        data = _open_voc(place)
+    else:
+        data = (_open_coco_20k if layout == "coco20k" else _open_coco)(root, place)
     if not data.images:
         raise UserError(f"{root}: no image has the box of an object, so that there is nothing to discover.")
     require_text((image.name for image in data.images), root)

@@ -7,7 +7,7 @@ from eval.data.verify.files import Picture, read_picture, read_videos
 from eval.data.verify.frames import Mask, Video, check_frames, check_mask, read_mask
 from eval.data.verify.report import Report, open_report
 from eval.ytvos.data import OFFICIAL
-from eval.ytvos.files import ALL_FRAMES, ARCHIVES, FRAMES, KIND, MASKS, MODES, TRAIN, find_pictures
+from eval.ytvos.files import ALL_FRAMES, ARCHIVES, FRAMES, KIND, MASKS, MODES, TRAIN, find_pictures, masks_of
 from eval.ytvos.meta import META, Listed, read_meta
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_mask as read_numbers
@@ -44,7 +44,7 @@ def verify(root: Path, decode: bool = True) -> Report:
 
 def _check_split(report: Report, split: str, decode: bool) -> None:
     """Check the videos of a split; of one with every frame, only these: its masks are another's."""
-    annotated = split.removesuffix(ALL_FRAMES)
+    annotated = masks_of(split)
     path = report.root / annotated / META
     try:
         meta = read_meta(path)
