@@ -281,14 +281,14 @@ def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 def _check_same(a: Record, b: Record) -> None:
     for what, one, other in (
-        ("protocol", a.protocol, b.protocol),
-        ("data set", f"{a.dataset.name} {a.dataset.split}", f"{b.dataset.name} {b.dataset.split}"),
-        ("annotations", a.dataset.annotation_sha256, b.dataset.annotation_sha256),
-        ("training data", a.dataset.train_sha256, b.dataset.train_sha256),
+        ("protocol differs", a.protocol, b.protocol),
+        ("data set differs", f"{a.dataset.name} {a.dataset.split}", f"{b.dataset.name} {b.dataset.split}"),
+        ("annotations differ", a.dataset.annotation_sha256, b.dataset.annotation_sha256),
+        ("training data differ", a.dataset.train_sha256, b.dataset.train_sha256),
     ):
         if one != other:
             raise UserError(
-                f"{a.model.name} and {b.model.name} cannot be compared: the {what} differs ({one or 'unknown'} and {other or 'unknown'}). "
+                f"{a.model.name} and {b.model.name} cannot be compared: the {what} ({one or 'unknown'} and {other or 'unknown'}). "
                 "Give records of one protocol on the same data."
             )
 

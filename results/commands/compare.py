@@ -47,11 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.seed < 0:
         raise UserError(f"--seed is {arguments.seed}, but must be 0 or more.")
     models = [_read_model(given) for given in arguments.models]
-    if len({trainings[0].model.name for trainings in models}) < count:  # names do not tell them apart, files do
-        models = [
-            _named(trainings, f"{trainings[0].model.name} ({given})")
-            for trainings, given in zip(models, arguments.models)
-        ]
+    for (given, ours), (other, theirs) in itertools.combinations(zip(arguments.models, models), 2):
+        if any(record in theirs for record in ours):
+            raise UserError(
+                f"{given} and {other} hold the same record. Leave one of them out: it says nothing of itself."
+            )
+    alike = len({trainings[0].model.name for trainings in models}) < count  # names do not tell them apart, files do
+    models = [_named(trainings, given if alike else "") for trainings, given in zip(models, arguments.models)]
     first, *others = models
     found = holm(
         [
@@ -104,12 +106,15 @@ def _read_model(given: str) -> "list[Record]":
             raise UserError(
                 f"{path} and {again} are of one encoder and {alike}, so no two trainings. Leave one of them out."
             )
-    return _named(records, f"{records[0].model.name} ({len(records)} trainings)") if len(records) > 1 else records
+    return records
 
 
-def _named(trainings: "list[Record]", name: str) -> "list[Record]":
+def _named(trainings: "list[Record]", files: str) -> "list[Record]":
+    """Return a model's records by the name that it has in the table: it says how many they are, and which, if `files` does."""
     import dataclasses
 
+    many = f" ({len(trainings)} trainings)" if len(trainings) > 1 else ""
+    name = f"{trainings[0].model.name}{many}" + (f" ({files})" if files else "")
     return [dataclasses.replace(one, model=dataclasses.replace(one.model, name=name)) for one in trainings]
 
 

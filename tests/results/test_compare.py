@@ -178,8 +178,8 @@ def test_holm_as_in_the_textbook(scored):
     [
         ({"protocol": "davis2017/dino@2"}, "protocol differs"),
         ({"split": "mini"}, "data set differs"),
-        ({"annotation_sha256": "00"}, "annotations differs"),
-        ({"train_sha256": "00"}, r"training data differs \(unknown and 00\)"),
+        ({"annotation_sha256": "00"}, r"annotations differ \("),
+        ({"train_sha256": "00"}, r"training data differ \(unknown and 00\)"),
     ],
 )
 def test_other_protocols_and_data_are_refused(scored, change, words):
@@ -268,6 +268,18 @@ def test_records_of_one_name_are_told_apart_by_their_files(scored, write_records
     folder = write_records(scored(range(12)), scored(range(1, 13), seed=1))
     _, out, _ = cli("compare", folder / "run0", folder / "run1", "--metric", "J")
     assert f"model ({folder / 'run0'}) is worse than model ({folder / 'run1'})" in out
+
+
+@pytest.mark.parametrize("given", ["{0} {1}/record.json", "{0} {2}", "{0},{3} {0}", "{3} {0} {1},{4}"])
+def test_a_record_is_not_compared_with_itself(scored, write_records, cli, given):
+    """It was found not to differ from itself, p = 1."""
+    ours, other = scored(range(12)), scored(range(1, 13), "other")
+    trainings = [scored(range(12), fingerprint=f"{number:064x}") for number in (1, 2)]
+    folder = write_records(ours, ours, ours, *trainings, other)
+    runs = [str(folder / f"run{i}") for i in range(6)]
+    code, _, err = cli("compare", *given.format(*runs).split(), runs[5], "--metric", "J")
+    assert (code, "hold the same record" in err) == (2, True), err
+    assert cli("compare", f"{runs[0]},{runs[3]}", runs[4], runs[5], "--metric", "J")[0] == 0
 
 
 def test_several_trainings_are_given_with_commas(scored, write_records, cli):

@@ -201,7 +201,7 @@ def test_other_labels_to_learn_from_are_another_question(imagenet, tmp_path, cap
     first, second = (record.dataset for record in records.values())
     assert (first.annotation_sha256, first.items_expected) == (second.annotation_sha256, second.items_expected)
     assert len({row.board for row in build_leaderboard(records).rows}) == 2
-    with pytest.raises(UserError, match=r"training data differs \(.{64} and .{64}\)"):
+    with pytest.raises(UserError, match=r"training data differ \(.{64} and .{64}\)"):
         compare_records(*records.values())
 
 

@@ -133,7 +133,7 @@ def test_results_that_learned_from_other_masks_are_not_compared(data, finished, 
     Image.fromarray(np.asarray(Image.open(mask))[:, ::-1].copy()).save(mask)
     mine, its = read_record(finished / "record.json"), evaluate(ENCODER, "segment", other, tmp_path / "out")
     assert mine.dataset.annotation_sha256 == its.dataset.annotation_sha256
-    with pytest.raises(UserError, match="training data differs"):
+    with pytest.raises(UserError, match="training data differ"):
         compare_records(mine, its)
     main(["segment", "--score-only", "--data", str(other), "--out", str(tmp_path / "out")])
     scored = read_record(tmp_path / "out/record.json")  # what predictions learned from does not change by scoring
