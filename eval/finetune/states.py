@@ -1,7 +1,7 @@
 """Resumable states of a training, `train/iter_N.pth`: tensors and plain values, read without running anything.
 
-A state holds no random numbers: every iteration and every image starts its own, so a resumed training is, on a CPU, the
-uninterrupted one to the bit.
+A state holds no random numbers: every iteration and every image starts its own, so a resumed training is, on a CPU and
+by as many threads, the uninterrupted one to the bit.
 """
 
 import math

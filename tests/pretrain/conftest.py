@@ -19,8 +19,16 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture
-def finished(recipe_file, images, tmp_path):
-    """The folder of a finished run of 6 steps."""
+def one_thread():
+    """This process computes by one thread, as those that the tests start: another number rounds otherwise. Later tests have their own."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def finished(recipe_file, images, tmp_path, one_thread):
+    """The folder of a finished run of 6 steps."""
     assert run(recipe_file, images, tmp_path / "run") == 0
     return tmp_path / "run"

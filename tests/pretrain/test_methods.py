@@ -63,8 +63,7 @@ class Method(method.Method):
 
 
 @pytest.mark.parametrize("name", COMPARATORS)
-def test_an_interrupted_run_goes_on_bit_for_bit(name, images, tmp_path):
-    torch.set_num_threads(1)
+def test_an_interrupted_run_goes_on_bit_for_bit(name, images, tmp_path, one_thread):
     recipe, out = tmp_path / "recipe.py", tmp_path / "run"
     recipe.write_text(dump_config(settings(name, batch_size=4, epochs=1)))
     assert run(recipe, images, out) == 0

@@ -47,8 +47,7 @@ def labeled(tmp_path):
     return tmp_path / "camvid"
 
 
-def test_old_scales_are_diagnosed_as_collapsing_while_the_loss_falls(recipe_file, images, tmp_path, capsys):
-    torch.set_num_threads(1)
+def test_old_scales_are_diagnosed_as_collapsing_while_the_loss_falls(recipe_file, images, tmp_path, capsys, one_thread):
     settings = options(*OLD_SCALES, *QUICK, "training.epochs=10", "probe.epochs=5", "runtime.workers=0")
     assert run(recipe_file, images, tmp_path / "run", *settings) == 0
     said = capsys.readouterr().err

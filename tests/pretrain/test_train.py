@@ -4,15 +4,13 @@ import subprocess
 import sys
 
 import pytest
-import torch
 
 from flsl import UserError, load_encoder
 from pretrain import train
 from pretrain.recipe import read_recipe
 
 
-def test_train_returns_the_encoder(recipe_file, images, tmp_path, capsys):
-    torch.set_num_threads(1)
+def test_train_returns_the_encoder(recipe_file, images, tmp_path, capsys, one_thread):
     one = train(recipe_file, images, tmp_path / "file", overrides=["runtime.workers=0"], device="cpu")
     recipe = read_recipe(recipe_file, ["runtime.workers=0"])
     other = train(recipe, str(images), str(tmp_path / "object"), device="cpu")

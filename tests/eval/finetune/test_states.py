@@ -43,7 +43,8 @@ def killed(tiny, drawn, encoder_file, tmp_path_factory):
     out = tmp_path_factory.mktemp("killed") / "out"
     command = [sys.executable, killed_detector.__file__, "5", encoder_file, drawn, out]
     root = Path(__file__).resolve().parents[3]
-    environment = os.environ | {"PYTHONPATH": str(root)}
+    # As many threads as what goes on with it has: sums are added in another order by another number.
+    environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": str(torch.get_num_threads())}
     done = subprocess.run([*command, *tiny, *SIX, "runtime.workers=1"], env=environment, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     return out.rename(out.with_name("moved"))
