@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from flsl.runtime.apart import require_apart
 from flsl.runtime.device import choose_device
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 RECORD = "record.json"
 LOST = "an earlier process of this run ended before it could say how long it took: times are without it"
+Items: TypeAlias = 'list[str] | Literal["all"]'  # names
 AnyEncoder: TypeAlias = "str | Path | LoadedEncoder | Encoder"  # what names or is one
 
 
@@ -121,6 +122,8 @@ class Run:
     inputs: Mapping[str, Path | None] = field(default_factory=dict)  # what is read, by the option that names it
     watch: Stopwatch = field(default_factory=Stopwatch)
     earlier: Record | None = None  # of the run that is tested or scored again here: what it cost is kept
+    items: "Items" = "all"  # that the seconds so far are of
+    others: list[dict[str, Any]] = field(default_factory=list)  # what processes told that evaluated none of these items
     learned_from: str | None = None  # digest of the labels that the predictions were learned from, where they were
 
     def choose_device(self) -> "torch.device":
@@ -158,10 +161,11 @@ class Run:
         Raises:
             UserError: the folder holds another run, is in use, or holds the whole result where a part is asked for.
         """
+        items = self.items = "all" if part is None else sorted(part)
         folder = RunFolder(
             self.out,
             {"benchmark": self.benchmark.key, "seed": self.seed, **identity},
-            target={"items": "all" if part is None else sorted(part), "extras": extras},
+            target={"items": items, "extras": extras},
             results=[RECORD],
             outputs=outputs,
             needs=needs,
@@ -178,8 +182,8 @@ class Run:
                     self.keep_whole(folder, part)
                     if together:
                         folder.start_over()
-                if state != "done" and (state == "resume" or folder.told is not None):
-                    self._go_on(folder, rescore)
+                if state != "done" and not rescore and (state == "resume" or folder.told is not None):
+                    self._go_on(folder, items, together)
                 return "resume" if rescore and state == "done" else state
 
             state = on_main(begin)
@@ -188,19 +192,28 @@ class Run:
             except BaseException:
                 if state != "done" and not rescore and is_main():
                     with contextlib.suppress(UserError):  # what came out is to be said, not that the disk is full too
-                        folder.tell(self.watch.tell())
+                        folder.tell(self._told())
                 raise
             if state != "done" and is_main():
-                folder.told = folder.told if rescore else self.watch.tell()
+                folder.told = folder.told if rescore else self._told()
                 folder.finish()
 
-    def _go_on(self, folder: RunFolder, rescore: bool) -> None:
-        """Let the seconds of the run's earlier processes count, unless their predictions are only scored again."""
-        if not rescore:
-            self.watch.take_up(folder.told)
-            folder.tell(
-                self.watch.tell() | {"whole": False}
-            )  # until this process tells how long it took: it may be killed
+    def _go_on(self, folder: RunFolder, items: Items, together: bool) -> None:
+        """Let the seconds of the run's earlier processes count whose predictions serve these items; keep others for those they do."""
+        told = folder.told if isinstance(folder.told, dict) else {}
+        for each in (folder.told, *told.get("others", ())):
+            theirs = each.get("items", items) if isinstance(each, dict) else items  # older versions wrote none
+            if theirs == items or (not together and ("all" in (theirs, items) or {*theirs} & {*items})):
+                self.watch.take_up(each)
+                self.items = "all" if "all" in (theirs, self.items) else sorted({*theirs, *self.items})
+            elif not together:
+                self.others.append({key: value for key, value in each.items() if key != "others"})
+        # Until this process tells how long it took: it may be killed.
+        folder.tell(self._told() | {"whole": False})
+
+    def _told(self) -> dict[str, Any]:
+        """Return what the next process of the run is to know: the seconds so far, of which items, and those of others."""
+        return self.watch.tell() | {"items": self.items, "others": self.others}
 
     def keep_whole(self, folder: RunFolder, part: Sequence[str] | None) -> None:
         """Raise UserError where a part of the items would replace the result over all of them."""

@@ -54,7 +54,7 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
         "data": {"annotations": boxes.annotation_sha256, "learned from": boxes.train_sha256, "images": images},
     }
     part = [str(example.path.relative_to(data)) for example in todo] if len(todo) < len(boxes.val) else None
-    with run.claim(identity, part=part, outputs=[PREDICTIONS]) as state:
+    with run.claim(identity, part=part, outputs=[PREDICTIONS], together=True) as state:
         if state == "done":
             return run.kept()
         predictions, warnings = _predict(loaded.encoder, boxes, data, run, options)

@@ -70,7 +70,7 @@ class Stopwatch:
             self.whole = False
             return
         self.start -= seconds
-        self._peaks = (resident, on_device)
+        self._peaks = (max(self._peaks[0], resident), max(self._peaks[1], on_device))
         for name, spent in phases.items():
             self.add(name, spent)
 

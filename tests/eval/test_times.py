@@ -77,6 +77,35 @@ def test_a_process_that_could_not_tell_is_named(said, again, tmp_path):
     assert LOST in again().warnings
 
 
+def test_seconds_of_another_part_count_only_where_its_predictions_do(data, tmp_path):
+    """k-NN encodes all again for another --limit: its record said the seconds of both."""
+
+    def run(command, **options):
+        return evaluate(ENCODER, command, data / DATA[command], tmp_path / command, **options).timing.wall_seconds
+
+    for command, limit in {"knn": 2, "discovery": 1}.items():
+        run(command, limit=limit)
+        told(tmp_path / command, seconds=1000.0)
+    assert run("knn") < 1000
+    assert run("discovery") > 1000
+    assert LOST not in read_record(tmp_path / "knn/record.json").warnings
+
+
+def test_seconds_of_other_items_wait_until_they_are_asked_for(data, tmp_path):
+    clips, out = tmp_path / "clips", tmp_path / "out"
+    synthesize("davis", clips, **(SIZES["davis"] | {"sequences": 3}))
+
+    def run(*videos):
+        return evaluate(ENCODER, "davis", clips, out, videos=videos or None).timing.wall_seconds
+
+    run("drawn-00")
+    told(out, seconds=1000.0)
+    assert run("drawn-01") < 1000
+    told(out, seconds=2000.0)
+    assert 2000 < run("drawn-01", "drawn-02") < 3000
+    assert 3000 < run() < 4000
+
+
 def test_starting_over_begins_with_no_seconds(again, tmp_path):
     told(tmp_path / "out", seconds=1000.0)
     record = again(when_exists="overwrite")
