@@ -24,6 +24,7 @@ from results.store import read_record
 if TYPE_CHECKING:
     from flsl.checkpoint import LoadedEncoder
 
+ENCODER = "encoder.safetensors"  # in OUT: one that was in memory
 TESTED = re.compile(r"\.(test|val)_")  # in a recipe's keys: read by testing alone
 
 
@@ -45,9 +46,10 @@ def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, option
     trained_on = on_main(lambda: _take_over(task, loaded, config, run) if test_only else task.identity("train"))
     tested_on = on_main(lambda: task.identity("test"))
     made_of = {"encoder": loaded.fingerprint, "recipe": config, "data": {"train": trained_on, **tested_on}}
-    trained = (task.weights.name, "train", "config.py", f"{task.package}_config.py")
+    written = () if isinstance(encoder, (str, Path)) else (ENCODER,)  # one in memory: the configuration names a file
+    trained = (task.weights.name, "train", "config.py", f"{task.package}_config.py", *written)
     allowed = ("recipe", "data") if test_only and run.earlier is None else ()  # a result answers no other question
-    outputs, needs = (*task.tables, *task.made, MAKER), trained if test_only else ()
+    outputs, needs = (*task.tables, *task.made, MAKER), (*trained, ENCODER) if test_only else ()
     outputs += () if test_only else trained
     with run.claim(made_of, outputs=outputs, needs=needs, allowed=allowed, rescore=test_only) as state:
         if state == "done":
@@ -81,6 +83,8 @@ def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, option
             run.watch.whole = True  # a training's states tell of processes that were killed
         model = Predictor(loaded.model_fields(run.name), list(metadata["warnings"]))
         files = {task.words[2]: task.predictions, "config": "config.py", task.kind: task.weights.name}
+        if (run.earlier is not None and "encoder" in run.earlier.files) if test_only else written:
+            files["encoder"] = ENCODER
         return on_main(lambda: task.score(run, found, model, metadata, _about(model, config, files)))
 
 
@@ -148,4 +152,4 @@ def _spec(encoder: AnyEncoder, loaded: "LoadedEncoder", run: Run) -> str | Path:
     """Return what `load_encoder` takes; an encoder in memory is written to a file."""
     if isinstance(encoder, (str, Path)):
         return encoder
-    return save_encoder(loaded.encoder, run.out / "encoder.safetensors", method=loaded.method, name=loaded.name)
+    return save_encoder(loaded.encoder, run.out / ENCODER, method=loaded.method, name=loaded.name)

@@ -335,8 +335,27 @@ def test_an_encoder_in_memory_is_evaluated(davis, coco, tmp_path):
     loaded = load_encoder(ENCODER)
     assert evaluate(loaded, "davis", davis, tmp_path / "a", limit=1).model.fingerprint == loaded.fingerprint
     assert evaluate(loaded.encoder, "davis", davis, tmp_path / "b", limit=1).model.fingerprint == loaded.fingerprint
+
+
+def test_an_encoder_in_memory_that_is_trained_on_is_a_file_of_the_run(coco, davis, detected, tmp_path):
+    """The detector's configuration names it; no record did, starting over left it, and another's file was replaced by it."""
+    from flsl import load_encoder
+
+    loaded, out = load_encoder(ENCODER), tmp_path / "out"
     recipe = {"config": "configs/coco/mask-rcnn_smoke.py", "overrides": SMALL_DETECTOR}
-    assert evaluate(loaded, "coco", coco, tmp_path / "c", **recipe).model.fingerprint == loaded.fingerprint
+    record = evaluate(loaded, "coco", coco, out, **recipe)
+    assert record.model.fingerprint == loaded.fingerprint == load_encoder(out / record.files["encoder"]).fingerprint
+    for encoder in (loaded, ENCODER):  # the same weights by another name
+        again = evaluate(encoder, "coco", coco, out, **recipe, test_only=True, when_exists="overwrite")
+        assert again.files["encoder"] == record.files["encoder"]
+        assert (out / record.files["encoder"]).is_file()
+    evaluate(ENCODER, "davis", davis, out, limit=1, when_exists="overwrite")
+    assert not (out / record.files["encoder"]).exists()
+    (out / "run.json").unlink()
+    (out / record.files["encoder"]).write_text("mine")
+    with pytest.raises(UserError, match=r"holds .*encoder\.safetensors.*, but no run\.json"):
+        evaluate(loaded, "coco", coco, out, **recipe)
+    assert "encoder" not in read_record(detected / "record.json").files
 
 
 def test_starting_over_leaves_nothing_of_another_benchmarks_run(davis, out, tmp_path):
