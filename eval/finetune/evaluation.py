@@ -70,7 +70,8 @@ def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, option
                 train(task, checkpoint, loaded=loaded, seed=run.seed, device=run.device)
         # Those of the same weights, recipe and data need not be made again.
         on_main(lambda: keep_own(task, config, tested_on))
-        found = on_main(task.saved) if state == "resume" and not test_only else None
+        kept = test_only and (run.out / task.saves).exists()
+        found = on_main(task.saved) if state == "resume" else None
         if found is None:
             with run.watch.phase(task.words[1]):
                 found = predict(task, device=run.device)
@@ -80,7 +81,8 @@ def evaluate(kind: type[Task], encoder: AnyEncoder, data: Path, run: Run, option
         metadata = read_metadata(task.weights, task.kind)
         if run.earlier is None:  # whose record says what the training cost
             run.watch.reach("training", read_seconds(run.out))
-            run.watch.whole = True  # a training's states tell of processes that were killed
+            # A training's states tell of processes that were killed; nobody tells how long predictions took that a test keeps.
+            run.watch.whole = not kept
         model = Predictor(loaded.model_fields(run.name), list(metadata["warnings"]))
         files = {task.words[2]: task.predictions, "config": "config.py", task.kind: task.weights.name}
         if (run.earlier is not None and "encoder" in run.earlier.files) if test_only else written:

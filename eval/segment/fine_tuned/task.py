@@ -131,8 +131,6 @@ class FineTuning(Task):
 
     def pending(self, images: int) -> Sequence[int]:
         """Return the images that lack a prediction by these weights: each is written as soon as it is made."""
-        if self.options.test_only:
-            return range(images)
         return Predictions(self.out / PREDICTIONS).missing(self.split("test").names[:images], ("",))
 
     def collect(self, samples: Iterable[Any], categories: list[dict[str, Any]]) -> list[dict[str, Any]]:

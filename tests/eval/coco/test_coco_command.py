@@ -17,6 +17,7 @@ from support.checkout import ROOT
 from eval.__main__ import main
 from eval.coco.run import FineTuning
 from eval.finetune.weights import read_model, write_model
+from eval.run import LOST
 from flsl import weights
 from flsl.checkpoint import load_encoder
 from flsl.runtime.preemption import Preempted
@@ -178,6 +179,15 @@ def test_detections_of_another_recipe_or_other_weights_are_not_taken_for_a_runs_
     (out / "record.json").unlink()
     assert run(out, **many) == 0
     assert len(detected) == 1  # its own are kept
+    assert run(out, "--test-only", **many) == 0
+    assert len(detected) == 1
+    assert LOST not in read_record(out / "record.json").warnings
+    (out / "record.json").unlink()
+    assert run(out, "--test-only", **many) == 0
+    assert len(detected) == 1
+    assert LOST in read_record(out / "record.json").warnings  # of how long they took to make
+    assert run(out, "--test-only", "--when-exists", "overwrite", **many) == 0
+    assert len(detected) == 2
 
 
 def test_a_run_that_ended_after_its_training_records_what_that_cost(run, finished, tmp_path):
