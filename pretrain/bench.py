@@ -52,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the timings."""
+    from flsl.runtime.apart import require_apart
     from flsl.runtime.device import choose_device
     from flsl.runtime.errors import is_out_of_memory, require_between
     from flsl.runtime.precision import choose_dtype
@@ -61,6 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     batch, workers = min(arguments.batch), min(arguments.workers)
     require_between(1, batch=batch, rounds=arguments.rounds, images=arguments.images, workers=workers)
+    if arguments.json:
+        inputs = {"the recipe": arguments.config}
+        require_apart(arguments.json, {"the files of --data": arguments.data}, inputs, option="--json")
     device, rows = choose_device(arguments.device), Rows(arguments.json, arguments.append)
     for batch in arguments.batch if "step" in arguments.part else ():
         size = ["training.accumulate=1", f"training.batch_size={batch}", "runtime.log_every=1000"]
@@ -101,10 +105,23 @@ class Rows:
     """What was measured, one dictionary a row, in a JSON file that is whole after each."""
 
     def __init__(self, path: Path | None, append: bool = False):
-        """Without a path nothing is kept; `append` keeps what the file has."""
+        """Without a path nothing is kept; `append` keeps what the file has. Raises UserError for no file, or none of rows."""
+        from flsl.runtime.errors import UserError
+        from flsl.runtime.files import require_writable
+
         self.path, self.rows = path, list[dict[str, Any]]()
+        if path:
+            require_writable(path, "--json")
         if path and append and path.is_file():
-            self.rows = json.loads(path.read_text())
+            try:
+                found = json.loads(path.read_bytes())
+            except (ValueError, RecursionError):
+                found = None
+            if not isinstance(found, list):
+                raise UserError(
+                    f"--json {path} holds no list of rows for --append. Name another file, or leave out --append."
+                )
+            self.rows = found
 
     def add(self, what: str, **row: Any) -> None:
         """Add a row and write the file."""

@@ -29,7 +29,7 @@ from eval.propagation.frames import read_frame
 from eval.propagation.masks import write_mask
 from eval.propagation.protocol import Protocol
 from flsl.runtime.device import choose_device, cores
-from flsl.runtime.files import write_text
+from flsl.runtime.files import require_writable, write_text
 from flsl.runtime.stopwatch import Stopwatch, peak_device_memory, peak_memory, wait_for
 
 SIZE = (480, 854)  # of a frame, in pixels; it becomes 480 x 832
@@ -48,8 +48,10 @@ def bench(patch_sizes: list[int], device: str = "cpu", file: Path | None = None)
     """Print seconds a frame and peak memory of ViT-S at the given patch sizes, and seconds a 1,000 frames of the metric.
 
     Raises:
-        UserError: the device is not there.
+        UserError: the device is not there, or the file cannot be written.
     """
+    if file:
+        require_writable(file, "--json")
     device = str(choose_device(device))
     console = Console()
     rows: list[dict[str, Any]] = []

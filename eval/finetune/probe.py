@@ -22,11 +22,13 @@ from eval.finetune.predict import predict
 from eval.finetune.task import Task
 from eval.finetune.train import train
 from eval.progress import marked
+from flsl.runtime.apart import require_apart
 from flsl.runtime.device import choose_device
 from flsl.runtime.distributed import is_main, on_main, start_ranks, wait, world_size
-from flsl.runtime.files import write_text
+from flsl.runtime.files import require_writable, write_text
 from flsl.runtime.precision import choose_dtype
 from flsl.runtime.stopwatch import peak_device_memory, peak_memory
+from flsl.source import path_of
 
 STEPS, WARM_UP, IMAGES = 20, 2, 8
 PHASES = ("data", "network", "pasting", "encoding")
@@ -183,8 +185,12 @@ def bench(
         file: gets the figures as JSON.
 
     Raises:
-        UserError: whatever would stop the run itself.
+        UserError: whatever would stop the run itself, or a file that cannot be written.
     """
+    if file:
+        inputs = {"--config": task.options.config, "--checkpoint": checkpoint and path_of(checkpoint)}
+        require_apart(file, {"the files of --data": task.data}, inputs, option="--json")
+        require_writable(file, "--json")
     chosen = choose_device(device)
     encoder = task.recipe.model.encoder or "vit_micro/16"
     with tempfile.TemporaryDirectory(prefix="flsl-bench-") as folder:

@@ -38,13 +38,7 @@ def write_atomic(path: str | Path, write: Callable[[Path], object], *, replace: 
         UserError: the disk refuses, or the file is there and `replace` is False; the message names it.
     """
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.tmp-", suffix=path.suffix)
-        os.close(handle)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}. Choose a folder that can be written to.") from error
-    temporary = Path(name)
+    temporary = _begin(path)
     try:
         write(temporary)
         with open(temporary, "rb") as file:
@@ -63,6 +57,24 @@ def write_atomic(path: str | Path, write: Callable[[Path], object], *, replace: 
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def _begin(path: Path) -> Path:
+    """Make the temporary file beside `path`, and missing folders. Raises UserError where the disk refuses."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.tmp-", suffix=path.suffix)
+        os.close(handle)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}. Choose a folder that can be written to.") from error
+    return Path(name)
+
+
+def require_writable(path: Path, option: str) -> None:
+    """Raise UserError where `option` names no file that `write_atomic` could write: before the work that it is to hold."""
+    if path.is_dir():
+        raise UserError(f"{option} {path} is a folder. Name a file to write.")
+    _begin(path).unlink()
 
 
 def write_text(path: str | Path, text: str) -> Path:

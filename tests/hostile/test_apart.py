@@ -57,6 +57,30 @@ def test_a_pretraining_does_not_write_among_its_pictures(refused, tmp_path):
     refused("pretrain", words(recipe, images, tmp_path / "masks" / "run", *probed), ["--probe-data", *APART])
 
 
+BENCHES = {"pretrain": ["bench", "dense_nano"], "eval coco": ["bench"], "eval davis": ["bench"]}
+
+
+@pytest.mark.parametrize("program", BENCHES)
+def test_figures_that_could_not_be_written_are_refused_before_they_are_measured(program, refused, tmp_path):
+    name, *command = program.split()
+    words = [*command, *BENCHES[program], "--device", "cpu", "--json"]
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    refused(name, [*words, tmp_path / "folder"], ["--json", "is a folder", "Name a file"])
+    refused(name, [*words, tmp_path / "file" / "rows.json"], ["cannot write", "can be written to"])
+
+
+def test_figures_take_no_place_of_what_is_measured(checkpoint, refused, tmp_path):
+    recipe, images = tmp_path / "recipe.py", draw_images(tmp_path / "images")
+    recipe.write_text(RECIPE)
+    words = ["bench", recipe, "--device", "cpu", "--json"]
+    refused("pretrain", [*words, recipe], ["--json", "the recipe"])
+    refused("pretrain", [*words, images / "rows.json", "--data", images], ["--json", *APART])
+    refused("eval", ["coco", "bench", "--checkpoint", checkpoint, "--json", checkpoint], ["--json", "--checkpoint"])
+    (tmp_path / "rows.json").write_text("{}")
+    refused("pretrain", [*words, tmp_path / "rows.json", "--append"], ["no list of rows", "--append"])
+
+
 def test_a_run_may_lie_beside_data_and_around_them(tmp_path):
     recipe, images = tmp_path / "recipe.py", draw_images(tmp_path / "run" / "images")
     recipe.write_text(RECIPE.replace("epochs=2", "epochs=1"))
