@@ -11,10 +11,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from eval.propagation.video import Video
 from flsl.runtime.errors import UserError, unknown_key
-from flsl.runtime.files import read_file
+from flsl.runtime.files import read_lines
 from flsl.runtime.images import read_header
-
-LARGEST_LIST = 16 << 20  # bytes of a list of names
 
 V = TypeVar("V", bound=Video)
 
@@ -98,19 +96,6 @@ def find_list(folder: Path, split: str, ending: str, item: str) -> Path:
             f"Lists found: {', '.join(sorted(found)) or 'none'} (--split NAME)."
         )
     return found[split]
-
-
-def read_lines(path: Path, expected: str) -> list[tuple[str, str]]:
-    """Return the lines of a list that are not empty, without the spaces around them, each with where it is.
-
-    Raises UserError where the list cannot be read; `expected` says what is in a line.
-    """
-    try:
-        lines = read_file(path, LARGEST_LIST).decode("utf-8-sig", errors="replace").splitlines()
-    except UserError as error:
-        raise UserError(f"{error} Expected is a list with {expected} a line.") from error
-    stripped = [(line.strip(), f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
-    return [(line, where) for line, where in stripped if line]
 
 
 def read_names(path: Path, parse: Callable[[str, str], Iterable[str]], expected: str) -> list[str]:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.videos import numbered_pictures, read_lines
+from eval.videos import numbered_pictures
 from flsl.confusion import VOID
 from flsl.runtime.errors import UserError
+from flsl.runtime.files import read_lines
 from flsl.runtime.images import read_mask
 from flsl.runtime.names import safe_name
 

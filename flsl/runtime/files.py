@@ -21,6 +21,7 @@ KINDS = {  # what a path may lead to that is no file
     stat.S_IFDIR: "folder",
 }
 IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm"}  # names of pictures end so
+LARGEST_LIST = 16 << 20  # bytes of a list of names
 SAMPLE = 256  # files whose contents a digest by sizes reads all the same
 
 
@@ -109,6 +110,19 @@ def read_file(path: str | Path, largest: int) -> bytes:
             return file.read(status.st_size)  # no more, whatever grows or pretends to be empty
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def read_lines(path: Path, expected: str) -> list[tuple[str, str]]:
+    """Return the lines of a list that are not empty, without the spaces around them, each with where it is.
+
+    Raises UserError where the list cannot be read; `expected` says what is in a line.
+    """
+    try:
+        lines = read_file(path, LARGEST_LIST).decode("utf-8-sig", errors="replace").splitlines()
+    except UserError as error:
+        raise UserError(f"{error} Expected is a list with {expected} a line.") from error
+    stripped = [(line.strip(), f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+    return [(line, where) for line, where in stripped if line]
 
 
 def write_tensors(path: str | Path, content: Any) -> Path:

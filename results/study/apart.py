@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from flsl.runtime.errors import UserError
+from flsl.runtime.files import read_lines
 from results.record import Record
 from results.study.declaration import Evaluation, Study
 
@@ -66,7 +67,7 @@ def _videos(evaluation: Evaluation, data: Path) -> Mapping[str, Path]:
     root, options = data / evaluation.data, evaluation.options
     names: dict[str, None] = {}
     for path in sorted(root.glob(f"ImageSets/*/{options.get('split', 'val')}.txt")):
-        for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        for line, _ in read_lines(path, "a video's name, or a frame and its mask,"):
             words = [word for word in line.split() if not word.endswith(".png")]
             names |= {Path(word).parent.name if word.endswith(".jpg") else word: None for word in words}
     only, limit = options.get("videos"), options.get("limit")

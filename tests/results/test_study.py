@@ -1,6 +1,7 @@
 """Studies: what a study file may declare, which cells follow, how trials are chosen, and what the report says."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -201,6 +202,14 @@ def test_a_list_of_several_videos_a_line_is_read_as_the_benchmark_reads_it(tmp_p
         write_clips(place.data / "clips", split, names, 0)
     (place.data / "clips" / "ImageSets" / "2017" / "train.txt").write_text("dog camel\n")
     with pytest.raises(UserError, match="both hold camel"):
+        open_cells(read_study(study_file(tmp_path)), place)
+
+
+def test_a_list_that_is_no_file_is_refused_instead_of_waited_for(tmp_path, place):
+    lists = place.data / "clips" / "ImageSets" / "2017"
+    lists.mkdir(parents=True)
+    os.mkfifo(lists / "train.txt")
+    with pytest.raises(UserError, match=r"train\.txt cannot be read: it is a named pipe"):
         open_cells(read_study(study_file(tmp_path)), place)
 
 
