@@ -7,7 +7,7 @@ import numpy as np
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 SIZE = 0.6  # of the diagonal of the box around a person's joints is the person's size
-# Where the box begins before any joint is looked at, as in the public code: joints far outside do not stretch it.
+# Where the box begins before any joint is looked at, as in the public code: so its high corner is never below -1.
 _LOW, _HIGH = 1e6, -1.0
 
 
