@@ -12,7 +12,9 @@ from flsl.runtime.errors import UserError
 from flsl.runtime.files import IMAGES, list_files
 from results.study.cells import Cells, Pretraining, Scoring
 
+TRIED = "a short try"
 TRY = 90  # seconds that a method is tried for at most
+BUSY = 0.25  # processes that run for each core, before a try, from which on it tells too long a time
 LINES = 3  # of its log that are enough; the first is slow
 
 
@@ -40,6 +42,8 @@ def make_plan(cells: Cells) -> list[Line]:
     is unknown: the floors, which are scored first, will tell.
     """
     study, lines = cells.study, []
+    load, machine = os.getloadavg()[0], os.cpu_count() or 1  # before the tries, which count in it too
+    beside = f" beside other work (load {load:.1f} on {machine} cores), so rather less" if load > BUSY * machine else ""
     pictures = len(list_files(cells.pictures, IMAGES))
     chosen_trials = cells.chosen()
     for name, chosen in chosen_trials.items():
@@ -50,7 +54,7 @@ def make_plan(cells: Cells) -> list[Line]:
         done = sum(run.done for run in runs)
         rate, told_by = _rate([*runs]) if done < len(runs) + more else (None, "")
         each = trials[0].seen(pictures) / rate if rate else None
-        lines.append(Line(f"pretrain {name}", len(runs) + more, done, each, told_by))
+        lines.append(Line(f"pretrain {name}", len(runs) + more, done, each, told_by + beside * (told_by == TRIED)))
     number = sum(len(method.trials) for method in study.methods.values() if len(method.trials) > 1)
     for evaluation in study.selection if number else ():
         made = [scoring for scoring in cells.selecting() if scoring.evaluation == evaluation]
@@ -102,4 +106,4 @@ def _try(run: Pretraining) -> tuple[float | None, str]:
         if process.returncode == 2:
             raise UserError(f"{run.name} cannot be started: {last[0].removeprefix('error: ')}")
         return None, f"no step within {TRY} s"
-    return mean(rates[1:] or rates), "a short try"
+    return mean(rates[1:] or rates), TRIED

@@ -320,7 +320,7 @@ def test_part_of_the_data_is_said(tmp_path, place):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_study_is_run_from_beginning_to_end(tmp_path, capsys):
+def test_a_study_is_run_from_beginning_to_end(tmp_path, capsys, monkeypatch):
     """Two settings of FLSL, two trials each, on drawn data; stopped after the first cells, and continued."""
     from eval.__main__ import main as evaluate
 
@@ -348,13 +348,20 @@ def test_a_study_is_run_from_beginning_to_end(tmp_path, capsys):
     )
     command = ["study", str(study), "--data", str(data), "--out", str(tmp_path / "out"), "--device", "cpu"]
     assert main([*command, "--hours", "0.0005"]) == 75
-    assert main([*command, "--plan"]) == 0
+    for load, noted in ((0.0, False), (1000.0, True)):
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            patch.setattr("os.getloadavg", lambda load=load: (load, 0.0, 0.0))
+            assert main([*command, "--plan"]) == 0
+        plan = capsys.readouterr().out
+        assert "pretrain a" in plan
+        assert "a short try" in plan
+        assert ("beside other work (load 1000.0" in plan) == noted
     assert main(command) == 0
     found = json.loads((tmp_path / "out/study.json").read_text())
     assert found["missing"] == []
     assert set(found["scores"]) == {"a", "b", "random"}
     assert list((tmp_path / "out/pictures").glob("*.png"))
-    assert "pretrain a" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", sorted(Path("configs/studies").glob("*.py")), ids=lambda path: path.stem)
