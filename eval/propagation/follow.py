@@ -52,8 +52,10 @@ class Context:
 
     @property
     def repeats(self) -> int:
-        """How often the first frame votes besides, in place of the frames that are not there yet."""
-        return max(len(self._features) - self.given - self._added, 0) if self._padded else 0
+        """How often the first frame votes besides: in its place among the last frames, and in place of those before it unless
+        a later one gave masks, whose objects its copies would outvote."""
+        missing = max(len(self._features) - self.given - self._added, 0) if self._padded else 0
+        return missing if self.given == 1 else min(missing, 1)
 
 
 @torch.inference_mode()

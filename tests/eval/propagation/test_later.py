@@ -15,6 +15,7 @@ from eval.propagation.masks import write_mask
 from eval.propagation.plain import in_window, normalize, propagate_plain
 from eval.propagation.segment import segment_video
 from eval.propagation.tiled import propagate
+from eval.ytvos.protocols import PROTOCOLS as YTVOS
 from flsl.checkpoint import load_encoder
 from flsl.runtime.stopwatch import Stopwatch
 
@@ -42,7 +43,7 @@ def follow_plainly(features, given, protocol):
     """What is predicted of each frame from the first given one on, by loops over frames and tokens.
 
     All frames that gave labels vote always. Of the others the last ones vote, and where the protocol's context is padded,
-    the last ones of all, with the first one standing for those before it.
+    the last ones of all, with the first one standing for those before it until a later one has given labels.
     """
     first, channels = min(given), max(labels.shape[-1] for labels in given.values())
     grow = {
@@ -54,7 +55,9 @@ def follow_plainly(features, given, protocol):
     for frame in range(first + 1, len(features)):
         kept = [f for f in sorted(given) if f < frame]
         if protocol.padded:
-            last = [max(f, first) for f in range(frame - protocol.context_frames, frame)]
+            last = [
+                max(f, first) for f in range(frame - protocol.context_frames, frame) if len(kept) == 1 or f >= first
+            ]
         else:
             last = [f for f in range(first, frame) if f not in kept][-protocol.context_frames :]
         labels = torch.empty(HEIGHT * WIDTH, channels, dtype=torch.float64)
@@ -115,6 +118,27 @@ def test_a_video_is_followed_with_all_that_was_given(frames, name, monkeypatch):
         channels = labels.shape[-1]
         torch.testing.assert_close(labels, plain[..., :channels], atol=1e-9, rtol=0)
         assert not plain[..., channels:].any()
+
+
+@pytest.mark.parametrize("name", ["videowalk", "cropmae"])
+def test_copies_that_pad_do_not_outvote_an_object_that_they_lack(name, monkeypatch):
+    """One token of the first frame looks a little more like the object, which covers the next two, than any other of its own."""
+    width = 6
+    angles = torch.zeros(3, 1, width)  # of features in a plane: cosines are those of their differences
+    angles[0], angles[1] = 1.5, 0.2
+    angles[0, 0, 2] = 0.1
+    features = torch.stack([angles.cos(), angles.sin()], -1)  # (frames, h, w, 2)
+    background, late = torch.tensor([1.0, 0.0]).expand(1, width, 2), torch.tensor([0.0, 1.0]).expand(1, width, 2)
+
+    @contextmanager
+    def encoded(*_):
+        yield iter(features)
+
+    monkeypatch.setattr("eval.propagation.follow.encode_ahead", encoded)
+    given = {0: lambda grid: background, 1: lambda grid: late}
+    how = dict(device=torch.device("cpu"), bfloat16=False, watch=Stopwatch())
+    *_, labels = follow(None, Clip(tuple(range(3))), given, YTVOS[name], **how)
+    assert (labels[..., 1] > 0.5).all()
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_an_unscored_run_says_what_to_do_with_its_archive(bare, run, tmp_path, c
     assert f"{tmp_path / 'out/submission.zip'}: 12 masks, one a listed frame, for the benchmark's server" in said
     assert "not scored: valid has masks of objects' first frames alone" in said
     record = read_record(tmp_path / "out/record.json")
-    assert record.protocol == "ytvos2018/videowalk@1"
+    assert record.protocol == "ytvos2018/videowalk@2"
     assert any("bf16" in warning for warning in record.warnings)
 
 
