@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # torch takes seconds
     from eval.propagation.workers import Task
 
 PREDICTIONS, CONFIG = "predictions", "config.py"
+LONGEST = (
+    16  # times its short side may a resized frame be long: tokens grow with it, and memory and time with their square
+)
 V = TypeVar("V", bound=Video)
 
 
@@ -192,9 +195,15 @@ class Evaluation(Generic[V]):
         return done
 
     def _require_tokens(self, protocol: Protocol, patch_size: int) -> None:
-        """Raise UserError for a video whose resized frames are smaller than a patch."""
+        """Raise UserError for a video whose resized frames are smaller than a patch, or too long for any memory."""
         for video in self.videos:
-            if not all(protocol.size(*video.size, patch_size)):
+            size = protocol.size(*video.size, patch_size)
+            if max(size) > LONGEST * min(size) > 0:
+                raise UserError(
+                    f"frames of {video.name} are {video.size[1]}x{video.size[0]} pixels, which {protocol.name!r} makes {size[1]}x{size[0]}: "
+                    f"more than {LONGEST} times as long as wide, and too many tokens to follow. Cut them, or leave the video out."
+                )
+            if not all(size):
                 height, width = protocol.size(*video.size)
                 raise UserError(
                     f"patches of {patch_size} are larger than frames of {protocol.name!r}: those of {video.name} become "

@@ -111,6 +111,19 @@ def test_two_annotated_frames_are_too_few(copy, tmp_path, capsys):
     assert "three or more" in fails(capsys, copy, tmp_path / "out")
 
 
+@pytest.mark.parametrize("protocol", ["dino", "dinov3", "videowalk"])
+def test_frames_of_extreme_shape_are_refused_before_they_fill_the_memory(protocol, copy, tmp_path, capsys):
+    """Protocols that keep the shape make 72000x480 pixels of 600x4, or twice as many of each side."""
+    for path in (*(copy / FRAMES).iterdir(), *(copy / MASKS).iterdir()):
+        with Image.open(path) as image:
+            thin = image.resize((600, 4))
+        thin.save(path)
+    said = fails(capsys, copy, tmp_path / "out", "--protocol", protocol)
+    assert "frames of drawn-01 are 600x4 pixels" in said
+    assert "more than 16 times as long as wide" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_misspelt_names(drawn, tmp_path, capsys):
     assert "Did you mean 'drawn-01'" in fails(capsys, drawn, tmp_path, "--videos", "drwan-01")
     assert "Did you mean 'dino'" in fails(capsys, drawn, tmp_path, "--protocol", "dinno")
