@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.linalg import eig
+from scipy.linalg import eig, eigh
 from support.reference import read_case, reference_files
 
 from eval.discovery import lost, tokencut
@@ -126,6 +126,27 @@ def test_the_fast_cut_is_the_plain_one(seed):
     np.testing.assert_allclose(fast, plain, rtol=0, atol=1e-10 * np.abs(plain).max())
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_where_the_largest_entry_is_one_of_many_the_published_cut_decides(seed):
+    """Tokens with the same neighbors have the same entry: rounding says in which of several blobs the object is sought."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:20, :15]
+    centers = random.uniform((1, 1), (19, 14), (3, 2))
+    inside = np.any([np.hypot(rows - y, columns - x) < random.uniform(1, 3) for y, x in centers], axis=0)
+    directions = random.normal(size=(2, 24))
+    keys = directions[inside.ravel().astype(int)] + random.normal(0, 0.05, (300, 24))
+    keys = torch.from_numpy(keys.astype(np.float32))
+    found = tokencut.find_object(keys, (20, 15), 0.2, 1e-5)
+
+    normal = torch.nn.functional.normalize(keys, dim=1)
+    weights = np.where((normal @ normal.T > 0.2).numpy(), 1.0, 1e-5)
+    degrees = np.diag(weights.sum(axis=1))
+    vector = eigh(degrees - weights, degrees, subset_by_index=[1, 2])[1][:, 0]
+    largest = int(np.abs(vector).argmax())
+    side = (vector > vector.mean()) == (vector[largest] > vector.mean())
+    assert (found == part_of(side, largest, (20, 15))).all()
+
+
 def test_two_parts_that_hardly_hang_together_are_cut_apart():
     weights = np.full((40, 40), 1e-5)
     weights[:13, :13] = weights[13:, 13:] = 1.0
@@ -138,6 +159,11 @@ def test_a_graph_without_a_single_second_vector_is_cut_as_the_published_code_cut
     """All tokens alike: any vector would do, and one computation gives one."""
     weights = np.ones((30, 30))
     np.testing.assert_array_equal(second_vector(weights), second_vector_plain(weights))
+
+
+def test_three_patches_are_cut_too():
+    keys = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])
+    assert tokencut.find_object(keys, (3, 1), 0.2, 1e-5).ravel().tolist() == [False, False, True]
 
 
 def test_pictures_of_one_or_two_patches():
