@@ -24,6 +24,11 @@ def test_reference_step_equals_the_published_computation(path, dtype, device):
     loss_limit, row_limit, logit_limit, gradient_limit = (on_gpu * limit for limit in LIMITS[dtype])
     if case.config["mean_shift"]["layernorm_on_mode"] or not case.config["encoder"]["final_layernorm"]:
         row_limit = max(row_limit, 1e-4 if dtype == torch.float32 else row_limit)  # modes are ten times larger there
+    if dtype == torch.float32:
+        loss_limit = case.limit(loss_limit, "loss", "intra", "inter", "vmr")
+        row_limit = case.limit(row_limit, "enc_t", "enc_s", "query", "mode", "mode_teacher")
+        logit_limit = case.limit(logit_limit, "logits_student", "logits_teacher")
+        gradient_limit = case.limit(gradient_limit, "grad_relative_worst")
     model = case.build(dtype)
     views, queries, crops = case.inputs(dtype)
     output = model(views, queries, case.values(), crops)

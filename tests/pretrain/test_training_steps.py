@@ -34,6 +34,12 @@ def test_reference_steps_equal_the_published_computation(path, dtype, device):
     if device.type == "cuda":  # its optimizer has the learning rate in float32, and its kernels add in another order
         loss_limit *= 100 if dtype is torch.float64 else 4
         weight_limit *= 4
+    if dtype == torch.float32:
+        # Adam enlarges rounding: where the public code differs from itself by more, a few times that is allowed.
+        spread = case.config.get("spread_float32_run", {})
+        worst = [value for side in ("student", "teacher") for _, value in spread.get(side, {}).get("worst", [])]
+        loss_limit = max([loss_limit, *(4 * value for value in spread.get("losses_max_abs", []))])
+        weight_limit = max([weight_limit, *(4 * value for value in worst)])
     step = TrainingStep(model, recipe, schedules, device)
     names = [{id(p): n for n, p in model.student.named_parameters()}[id(p)] for p in step.parameters]
     decayed = training["optimiser"]["groups"][0]  # as the case file spells it

@@ -128,6 +128,11 @@ class Case:
         crops = [v for _, v in sorted(self.tensors(f"{batch}crops", dtype).items(), key=lambda kv: int(kv[0]))]
         return views, [query_indices(mask).to(self.device) for mask in masks], crops
 
+    def limit(self, usual: float, *names: str) -> float:
+        """A limit in float32: the usual one, or a few times what the public code itself differs by, if the case says more."""
+        spread = self.config.get("spread_float32_run", {})
+        return max([usual, *(4 * spread[name] for name in names if name in spread)])
+
     def values(self) -> StepValues:
         """The scheduled values of a single-step case."""
         shift = self.config["mean_shift"]

@@ -25,9 +25,11 @@ def reference_files(pattern: str, kept: Path | None = None, holding: str = "") -
         kept: folder of copies in the repository, searched for the last part of `pattern`.
         holding: beginning or end of an array's name that tells this kind of case from others, whatever the file's name.
     """
-    found = {path.name: path for path in sorted(kept.glob(Path(pattern).name))} if kept else {}
-    found |= {path.name: path for path in sorted(REFERENCE.glob(pattern))}
-    files = [pytest.param(path, id=path.stem) for path in found.values() if _holds(path, holding)]
+    found = sorted(REFERENCE.glob(pattern))
+    replaced = {path.name for path in found}
+    copies = sorted(kept.glob(Path(pattern).name)) if kept else []
+    found = [path for path in copies if path.name not in replaced] + found
+    files = [pytest.param(path, id=path.stem) for path in found if _holds(path, holding)]
     if not REFERENCE.is_dir():
         reason = f"reference cases absent: {REFERENCE} (set FLSL_REFERENCE_ROOT to their folder)"
         files.append(pytest.param(None, id="folder", marks=pytest.mark.skip(reason)))

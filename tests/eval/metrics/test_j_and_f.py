@@ -35,9 +35,9 @@ def test_reference_mask_pairs(path):
 def test_reference_statistics(path):
     arrays, config = read_case(path)
     for name in config["statistics"]:
-        expect = arrays[f"statistics/{name}/expect"]
-        found = statistics(arrays[f"statistics/{name}/values"])
-        np.testing.assert_allclose(found, expect, rtol=0, atol=1e-12, err_msg=name)
+        values, expect = (arrays[f"statistics/{name}/{what}"] for what in ("values", "expect"))
+        known = 3 if len(values) <= 255 else 2  # the public tool's frame numbers wrap: its decay means nothing then
+        np.testing.assert_allclose(statistics(values)[:known], expect[:known], rtol=0, atol=1e-12, err_msg=name)
 
 
 def test_decay_of_a_video_longer_than_256_frames():
@@ -88,15 +88,18 @@ def test_reference_osvos_masks(path, data_dir):
     masks = data_dir / "davis2017" / "results" / "osvos" / sequence
     if not masks.is_dir():
         pytest.skip(f"OSVOS masks absent: {masks}")
-    (expect,) = json.loads(path.read_text())["objects"].values()
+    expects = json.loads(path.read_text())["objects"]  # "dog_1": object 1
+    numbers = {int(name.rpartition("_")[2]): expect for name, expect in expects.items()}
     truth = data_dir / "davis2017" / "Annotations" / "480p" / sequence
     names = sorted(file.name for file in truth.glob("*.png"))[1:-1]
-    scores = np.array(
-        [score_frame(*(np.asarray(Image.open(folder / name)) for folder in (truth, masks)), 1)[:, 0] for name in names]
+    scores = np.array(  # (frames, 2, objects)
+        [
+            score_frame(*(np.asarray(Image.open(folder / name)) for folder in (truth, masks)), max(numbers))
+            for name in names
+        ]
     )
-    for index, metric in enumerate("JF"):
-        np.testing.assert_allclose(scores[:, index], expect[metric]["frames"], rtol=0, atol=1e-12)
-        found = statistics(scores[:, index])
-        np.testing.assert_allclose(
-            found, [expect[metric][key] for key in ("mean", "recall", "decay")], rtol=0, atol=1e-12
-        )
+    for number, expect in numbers.items():
+        for values, metric in zip(scores[:, :, number - 1].T, "JF"):
+            np.testing.assert_allclose(values, expect[metric]["frames"], rtol=0, atol=1e-12)
+            wanted = [expect[metric][key] for key in ("mean", "recall", "decay")]
+            np.testing.assert_allclose(statistics(values), wanted, rtol=0, atol=1e-12)

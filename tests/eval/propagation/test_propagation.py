@@ -43,9 +43,14 @@ def test_reference_label_propagation(path, form, device):
         features = normalize(features).reshape(-1, height, width, case["dim"])
         labels = torch.from_numpy(arrays[f"{index}/source_labels"]).permute(0, 2, 3, 1).contiguous()
         target, features, labels = (on_device(tensor, device) for tensor in (target, features, labels))
-        result = form(target, features, labels, protocol).permute(2, 0, 1).cpu()
-        np.testing.assert_allclose(result, arrays[f"{index}/expect"], atol=1e-6, err_msg=str(case))
-        np.testing.assert_allclose(result, arrays[f"{index}/expect_float64"], atol=1e-6, err_msg=str(case))
+        result = form(target, features, labels, protocol).permute(2, 0, 1).cpu().numpy()
+        expects = [arrays[f"{index}/expect"], arrays[f"{index}/expect_float64"]]
+        # Where sources nearly tie for the last place, the public code itself takes another one in another precision.
+        clear = np.abs(expects[0] - expects[1]).max(axis=0) <= 1e-6  # (h, w)
+        for expect in expects:
+            np.testing.assert_allclose(result[:, clear], expect[:, clear], atol=1e-6, err_msg=str(case))
+        nearest = np.min([np.abs(result - expect).max(axis=0) for expect in expects], axis=0)
+        assert (nearest <= 1e-6).all(), case
 
 
 SHAPES = {
