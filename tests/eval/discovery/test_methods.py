@@ -81,25 +81,43 @@ def test_constants_are_the_published_ones():
 @pytest.mark.parametrize("path", reference_files("discovery/*.npz"))
 def test_discovery_reference(path, device):
     arrays, config = read_case(path)
-    protocols = {
-        "lost": replace(PROTOCOLS["lost"], patches=config["k_patches"]),
-        "tokencut": replace(PROTOCOLS["tokencut"], threshold=config["tau"], weak=config["eps"]),
-    }
     for index, case in enumerate(config["cases"]):
+        constants = config | case  # a case may have its own
+        protocols = {
+            "lost": replace(PROTOCOLS["lost"], patches=constants["k_patches"]),
+            "tokencut": replace(PROTOCOLS["tokencut"], threshold=constants["tau"], weak=constants["eps"]),
+        }
         keys, grid = torch.from_numpy(arrays[f"{index}/features"]).float().to(device), tuple(case["grid"])
         for name, protocol in protocols.items():
             found = protocol.find(keys, grid)
-            assert list(box_around(found, config["patch_size"], case["image"])) == case[f"{name}_box"], (index, name)
+            box, published = list(box_around(found, constants["patch_size"], case["image"])), case[f"{name}_box"]
+            if name == "tokencut" and box != published and f"{index}/expect/{name}_eigenvector" in arrays:
+                # Which of tokens with equal entries is the largest is a matter of rounding, which differs between processors.
+                parts = parts_of_largest(arrays[f"{index}/expect/{name}_eigenvector"])
+                boxes = [list(box_around(part, constants["patch_size"], case["image"])) for part in parts]
+                assert box in boxes, (index, name)
+                assert published in boxes, (index, name)
+                continue
+            assert box == published, (index, name)
             if f"{index}/expect/{name}_mask" in arrays:
                 assert (found != arrays[f"{index}/expect/{name}_mask"]).sum() <= 3
         if f"{index}/expect/tokencut_eigenvector" in arrays:
             # A cosine within rounding of the threshold joins two tokens more, or fewer, on other hardware.
             expected = arrays[f"{index}/expect/tokencut_eigenvector"].ravel()
             directions = torch.nn.functional.normalize(keys, dim=1)
-            joined = (directions @ directions.T > config["tau"]).cpu().numpy()
-            mine = second_vector(np.where(joined, 1.0, config["eps"]))
+            joined = (directions @ directions.T > constants["tau"]).cpu().numpy()
+            mine = second_vector(np.where(joined, 1.0, constants["eps"]))
             mine *= np.linalg.norm(expected) / np.linalg.norm(mine) * np.sign(mine @ expected)
             np.testing.assert_allclose(mine, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+
+
+def parts_of_largest(vector):
+    """The tokens (h, w) that hang together with one of the largest entry on its side of the mean: once for each that is tied."""
+    flat, parts = vector.ravel(), []
+    for seed in np.flatnonzero(np.abs(flat) >= (1 - 1e-8) * np.abs(flat).max()):
+        if not any(part.flat[seed] for part in parts):
+            parts.append(part_of((flat > flat.mean()) == (flat[seed] > flat.mean()), seed, vector.shape))
+    return parts
 
 
 @pytest.mark.parametrize("seed", [0, 1, 3, 4, 5])  # whose seed token has no equal
