@@ -27,7 +27,8 @@ def test_reference_position_interpolation(path):
         prefix, table = int(case["class_token"]), torch.from_numpy(arrays[case["input"]])
         found = resize_positions(table, tuple(case["grid"]), prefix, "dino")
         expect = arrays[f"expect/{case['index']}"]
-        np.testing.assert_allclose(found, expect, rtol=0, atol=1e-5, err_msg=str(case))
+        limit = max(1e-5, 4 * case.get("spread_float32_vs_float64", 0))
+        np.testing.assert_allclose(found, expect, rtol=0, atol=limit, err_msg=str(case))
         np.testing.assert_array_equal(found[:, :prefix], table[:, :prefix])
 
 

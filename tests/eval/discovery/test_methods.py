@@ -82,14 +82,14 @@ def test_constants_are_the_published_ones():
 def test_discovery_reference(path, device):
     arrays, config = read_case(path)
     for index, case in enumerate(config["cases"]):
-        constants = config | case  # a case may have its own
+        constants = {"k_patches": 100, "tau": 0.2, "eps": 1e-5} | config | case  # a case may have its own
         protocols = {
             "lost": replace(PROTOCOLS["lost"], patches=constants["k_patches"]),
             "tokencut": replace(PROTOCOLS["tokencut"], threshold=constants["tau"], weak=constants["eps"]),
         }
         keys, grid = torch.from_numpy(arrays[f"{index}/features"]).float().to(device), tuple(case["grid"])
-        for name, protocol in protocols.items():
-            found = protocol.find(keys, grid)
+        for name in [name for name in protocols if f"{name}_box" in case]:
+            found = protocols[name].find(keys, grid)
             box, published = list(box_around(found, constants["patch_size"], case["image"])), case[f"{name}_box"]
             if name == "tokencut" and box != published and f"{index}/expect/{name}_eigenvector" in arrays:
                 # Which of tokens with equal entries is the largest is a matter of rounding, which differs between processors.

@@ -12,10 +12,10 @@ from support.reference import read_case, reference_files
 from eval.metrics.j_and_f import boundary_f, boundary_map, boundary_radius, jaccard, score_frame_plain, statistics
 from eval.metrics.packed_j_and_f import score_frame
 
-FILES = reference_files("davis/*.npz", Path(__file__).parent / "cases", "/expect/J_F")
+CASES = Path(__file__).parent / "cases"
 
 
-@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize("path", reference_files("davis/*.npz", CASES, "/expect/J_F"))
 def test_reference_mask_pairs(path):
     arrays, config = read_case(path)
     for name in config["cases"]:
@@ -31,7 +31,7 @@ def test_reference_mask_pairs(path):
         np.testing.assert_allclose(packed, arrays[f"{name}/expect/J_F"], **exact)
 
 
-@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize("path", reference_files("davis/*.npz", CASES, "/values"))
 def test_reference_statistics(path):
     arrays, config = read_case(path)
     for name in config["statistics"]:

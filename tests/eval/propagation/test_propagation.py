@@ -37,7 +37,8 @@ def test_reference_label_propagation(path, form, device):
     arrays, config = read_case(path)
     for case in config["cases"]:
         index, height, width = case["index"], case["h"], case["w"]
-        protocol = replace(DINO, radius=case["radius"], topk=case["topk"], temperature=config["temperature"])
+        constants = config | case  # a case may have its own
+        protocol = replace(DINO, **{name: constants[name] for name in ("radius", "topk", "temperature")})
         target = normalize(torch.from_numpy(arrays[f"{index}/target"])).reshape(height, width, -1)
         features = torch.from_numpy(arrays[f"{index}/source_features"]).transpose(1, 2)
         features = normalize(features).reshape(-1, height, width, case["dim"])

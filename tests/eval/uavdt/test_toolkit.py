@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import uavdt_reference as reference
-from support.reference import reference_files
+from support.reference import read_case, reference_files
 from support.uavdt_case import detections_of, truth_of
 
 from eval.uavdt.files import read_detections
@@ -17,16 +17,16 @@ CASES = Path(__file__).parent / "cases"
 
 
 def read_boxes(path: Path):
-    """Pairs of truth and detections from the arrays of a case file; columns are those of the text files."""
-    arrays = np.load(path, allow_pickle=False)
-    names = sorted(key.split("/")[0] for key in arrays.files if key.endswith("/detections"))
+    """Pairs of truth and detections from the arrays of a case file, whose columns are those of the text files; what is expected."""
+    arrays, expected = read_case(path)
+    names = sorted(key.split("/")[0] for key in arrays if key.endswith("/detections"))
     pairs = []
     for name in names:
         gt, ignore, found = (arrays[f"{name}/{kind}"] for kind in ("gt", "ignore", "detections"))
         length = int(max([gt[:, 0].max(initial=1), found[:, 0].max(initial=1)]))
         truth = truth_of(name, length, gt[:, [0, 2, 3, 4, 5, 6, 7, 8]], ignore[:, [0, 2, 3, 4, 5]])
         pairs.append((truth, detections_of(name, found[:, [0, 2, 3, 4, 5, 6]])))
-    return pairs, arrays
+    return pairs, arrays, expected
 
 
 def check(pairs, expected, arrays):
@@ -45,8 +45,7 @@ def check(pairs, expected, arrays):
 
 @pytest.mark.parametrize("path", reference_files("uavdt/*.npz", CASES))
 def test_reference_arrays(path):
-    pairs, arrays = read_boxes(path)
-    expected = json.loads(path.with_suffix(".json").read_text())
+    pairs, arrays, expected = read_boxes(path)
     check(pairs, expected, arrays)
     assert reference.average_precision(pairs)[0] == pytest.approx(expected["AP_overall"], abs=1e-9)
 
@@ -60,4 +59,4 @@ def test_reference_files(path):
     (detector,) = (folder / "RES_DET").iterdir()
     pairs = [(layout.read_truth(n), read_detections(detector, n, layout.length(n))) for n in names]
     assert len(pairs) == 20
-    check(pairs, json.loads(path.read_text()), np.load(path.with_suffix(".npz"), allow_pickle=False))
+    check(pairs, json.loads(path.read_text()), read_case(path.with_suffix(".npz"))[0])
