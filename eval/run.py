@@ -199,7 +199,7 @@ class Run:
                 folder.finish()
 
     def _go_on(self, folder: RunFolder, items: Items, together: bool) -> None:
-        """Let the seconds of the run's earlier processes count whose predictions serve these items; keep others for those they do."""
+        """Let the seconds of earlier processes count whose predictions serve these items, and keep the others' for later."""
         told = folder.told if isinstance(folder.told, dict) else {}
         for each in (folder.told, *told.get("others", ())):
             theirs = each.get("items", items) if isinstance(each, dict) else items  # older versions wrote none

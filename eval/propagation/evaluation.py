@@ -200,8 +200,9 @@ class Evaluation(Generic[V]):
             size = protocol.size(*video.size, patch_size)
             if max(size) > LONGEST * min(size) > 0:
                 raise UserError(
-                    f"frames of {video.name} are {video.size[1]}x{video.size[0]} pixels, which {protocol.name!r} makes {size[1]}x{size[0]}: "
-                    f"more than {LONGEST} times as long as wide, and too many tokens to follow. Cut them, or leave the video out."
+                    f"frames of {video.name} are {video.size[1]}x{video.size[0]} pixels, which {protocol.name!r} makes "
+                    f"{size[1]}x{size[0]}: more than {LONGEST} times as long as wide, and too many tokens to follow. Cut them, "
+                    "or leave the video out."
                 )
             if not all(size):
                 height, width = protocol.size(*video.size)

@@ -20,7 +20,7 @@ def images(tmp_path_factory):
 
 @pytest.fixture
 def one_thread():
-    """This process computes by one thread, as those that the tests start: another number rounds otherwise. Later tests have their own."""
+    """This process computes by one thread, as those that the tests start (another number rounds otherwise), and gives the rest back."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
