@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from flsl.pixels import PixelEncoder
 from flsl.position import is_plain
 from flsl.runtime.errors import UserError
 from flsl.runtime.schema import parse
+from flsl.runtime.text import number_of
 from flsl.source import Overrides, locate, split_spec, stem_of
 from flsl.timm_source import read_timm
 from flsl.weight_file import write_safetensors
@@ -140,7 +142,7 @@ def load_encoder(
         raise UserError(f"--checkpoint {location} is one network: it has neither a branch nor a prefix to choose")
     if location.startswith("random:"):
         loaded = _random_encoder(location, seed, options)
-    elif location.startswith("pixels/") and not Path(location).exists():
+    elif location.startswith("pixels/") and not os.path.exists(location):
         loaded = _pixel_encoder(location, options)
     else:
         loaded = _read(location, options)
@@ -150,10 +152,11 @@ def load_encoder(
 
 def _random_encoder(spec: str, seed: int, options: Overrides) -> LoadedEncoder:
     """Build the untrained baseline that `random:vit_small/16` names, with weights fixed by the seed."""
-    architecture, _, patch = spec.removeprefix("random:").partition("/")
-    if not patch.isdecimal():
+    architecture, _, digits = spec.removeprefix("random:").partition("/")
+    patch = number_of(digits)
+    if patch is None:
         raise UserError(f"--checkpoint {spec}: expected random:ARCHITECTURE/PATCH, e.g. random:vit_small/16")
-    section = {"architecture": architecture, "patch_size": int(patch)}
+    section = {"architecture": architecture, "patch_size": patch}
     config, warnings = _override(parse(EncoderConfig, section, f"--checkpoint {spec}"), options, spec)
     return replace(untrained(config, seed), source=spec, warnings=warnings)
 
@@ -169,11 +172,11 @@ def untrained(config: EncoderConfig, seed: int = 0, device: str | torch.device =
 
 def _pixel_encoder(spec: str, options: Overrides) -> LoadedEncoder:
     """Return the baseline without a network that `pixels/16` names."""
-    patch = spec.removeprefix("pixels/")
-    if not (patch.isdecimal() and 1 <= int(patch) <= 1024) or options != Overrides():
+    patch = number_of(spec.removeprefix("pixels/"))
+    if not (patch and patch <= 1024) or options != Overrides():
         raise UserError(f"--checkpoint {spec}: expected pixels/PATCH, e.g. pixels/16, and nothing to override")
     name = f"{spec} (color and place, no network)"
-    return LoadedEncoder(PixelEncoder(int(patch)), name, method="pixels", source=spec, format="pixels")
+    return LoadedEncoder(PixelEncoder(patch), name, method="pixels", source=spec, format="pixels")
 
 
 def _read(location: str, options: Overrides) -> LoadedEncoder:

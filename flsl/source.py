@@ -10,6 +10,7 @@ from flsl import hub, model_list
 from flsl.architecture import ARCHITECTURES, EncoderConfig
 from flsl.model_list import SUFFIXES, ListedModel, listed_models
 from flsl.runtime.errors import UserError, unknown_key
+from flsl.runtime.text import number_of
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,12 @@ def split_spec(spec: str) -> tuple[str, Overrides]:
     """Split `LOCATION?heads=8&branch=student` into the location and its overrides.
 
     Raises:
-        UserError: an unknown option, or a value of the wrong kind.
+        UserError: no location, an unknown option, or a value of the wrong kind.
     """
     location, mark, query = spec.partition("?")
-    if not mark or Path(spec).exists():
+    if not location.strip():  # as a path it would be the current folder
+        raise UserError("--checkpoint is empty: name a file, or a name that `python -m flsl models` lists")
+    if not mark or os.path.exists(spec):
         return spec, Overrides()
     values: dict[str, Any] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
@@ -66,9 +69,9 @@ def split_spec(spec: str) -> tuple[str, Overrides]:
             raise UserError(unknown_key(f"--checkpoint {spec}: option {key!r}", key, OPTIONS))
         values[OPTIONS[key]] = value
     if "num_heads" in values:
-        if not values["num_heads"].isdecimal() or int(values["num_heads"]) < 1:
+        values["num_heads"] = number_of(values["num_heads"])
+        if not values["num_heads"]:
             raise UserError(f"--checkpoint {spec}: heads must be a positive number")
-        values["num_heads"] = int(values["num_heads"])
     if values.get("positions", "dino") not in ("dino", "size", "size_plain"):
         raise UserError(f"--checkpoint {spec}: positions must be dino, size or size_plain")
     return location, Overrides(**values)
@@ -94,7 +97,7 @@ def path_of(spec: str | Path) -> Path | None:
         UserError: see `split_spec`.
     """
     path = Path(os.path.expanduser(split_spec(str(spec))[0]))
-    return path if path.exists() else None
+    return path if os.path.exists(path) else None
 
 
 def locate(location: str) -> tuple[Path, ListedModel | None]:
@@ -106,7 +109,7 @@ def locate(location: str) -> tuple[Path, ListedModel | None]:
     if location.startswith("hf:"):
         return hub.locate(location.removeprefix("hf:")), None
     path = Path(os.path.expanduser(location))  # pathlib's own raises where there is no such user
-    if path.exists():
+    if os.path.exists(path):
         return path, None
     if location in listed_models():
         return model_list.locate(listed_models()[location]), listed_models()[location]

@@ -68,6 +68,24 @@ def test_a_misspelt_option_is_named_with_the_nearest(words, told, capsys):
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "argument"),
+    [
+        (["eval", "davis", "--checkpoint", "pixels/16", "--data", ""], "--data"),
+        (["eval", "davis", "--checkpoint", "pixels/16", "--data", "x", "--out="], "--out"),
+        (["eval", "data", "verify", "davis", ""], "DIR"),
+        (["pretrain", "", "--data", "x", "--out", "y"], "CONFIG"),
+        (["results", "leaderboard", "--records", ""], "--records"),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(words, argument, capsys):
+    """As of `--data "$DATA"` where that is not set."""
+    with pytest.raises(SystemExit) as stop:
+        flsl.__main__.main(words)
+    assert stop.value.code == 2
+    assert f"argument {argument}: the path is empty" in capsys.readouterr().err
+
+
 SMALL = {
     "davis": ["--sequences", "1", "--train-sequences", "0", "--frames", "3"],
     "coco": ["--count", "4", "--val-count", "3"],

@@ -1,6 +1,7 @@
 """The one error type that reaches users, and the wrapper that prints it."""
 
 import difflib
+import errno
 import io
 import os
 import sys
@@ -8,6 +9,9 @@ from collections.abc import Callable, Iterable
 
 from flsl.runtime.preemption import PREEMPTED, Preempted
 from flsl.runtime.text import as_called, printable
+
+# What a disk, a network's file system or a full output says without naming a file.
+FAILING = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EROFS}
 
 
 class UserError(Exception):
@@ -62,7 +66,9 @@ def run_command(main: Callable[[], int | None]) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal has no characters for is still a name
             stream.reconfigure(errors="backslashreplace")
     try:
-        return main() or 0
+        code = main() or 0
+        _flush()  # not at the end of the process, where no error is caught any more
+        return code
     except SaidElsewhere:
         return 2
     except UserError as error:
@@ -80,13 +86,18 @@ def run_command(main: Callable[[], int | None]) -> int:
         print(f"error: {missing}. {remedy}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _end_output()
         return 0
     except OSError as error:
-        if error.filename is None:  # not about a file, so nothing that a user could put right
+        if error.filename is None and error.errno not in FAILING:  # nothing that a user could put right
             raise
-        reason = f"{error.filename}: {error.strerror}. Give another path, or make this one usable"
+        where = error.filename or "the output, or a file that is read or written"
+        reason = f"{where}: {error.strerror}. Give another path, or make this one usable"
         print(f"error: {printable(reason)}.", file=sys.stderr)
+        try:
+            _flush()
+        except OSError:
+            _end_output()
         return 2
     except Preempted as stop:
         if str(stop):  # empty on all processes but the main one
@@ -95,3 +106,13 @@ def run_command(main: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # as where it was closed
+        sys.stdout.flush()
+
+
+def _end_output() -> None:
+    """Let what is still to be printed vanish, where nobody takes it any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,6 +5,7 @@ import difflib
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from flsl.runtime.errors import run_command
@@ -22,7 +23,14 @@ class HelpLayout(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """Names the nearest option for one that it does not know, before that one's value is taken for something else."""
+    """Names the nearest option for one that it does not know, before that one's value is taken for something else.
+
+    A path that is empty, as of a shell's variable that is not set, is refused: `Path` would take it for the current folder.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.register("type", Path, _path)
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Parse as argparse does, but for a word of two dashes that begins no option: exit with code 2, naming it."""
@@ -36,6 +44,12 @@ class Parser(argparse.ArgumentParser):
                 near = difflib.get_close_matches(name, options, n=1, cutoff=0.75)
                 self.error(f"unrecognized argument: {name}" + (f". Did you mean {near[0]}?" if near else ""))
         return super().parse_known_args(args, namespace)
+
+
+def _path(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the path is empty: is the variable set that it was to come from?")
+    return Path(text)
 
 
 def run_program(

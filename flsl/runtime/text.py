@@ -1,5 +1,6 @@
 """Text that others wrote, made fit for a terminal: names in files may hold what moves the cursor or turns text around."""
 
+import re
 import sys
 import unicodedata
 from pathlib import Path
@@ -16,6 +17,11 @@ def printable(text: object) -> str:
         character.encode("unicode_escape").decode() if unicodedata.category(character) in INVISIBLE else character
         for character in text
     )
+
+
+def number_of(digits: str) -> int | None:
+    """Return the number that a few plain digits are; None for other text: `int` takes digits of all scripts, and fails on long ones."""
+    return int(digits) if re.fullmatch("[0-9]{1,9}", digits) else None
 
 
 def as_called(text: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.files import read_file
+from flsl.runtime.text import number_of
 from results.paper import TABLES
 from results.validate import metric_problems
 
@@ -172,7 +173,7 @@ def _cell_problems(cells: dict[str, str], methods: set[str]) -> list[str]:
             found.append(_unknown("metric", cells, names))
     if cells["method"] not in methods:
         found.append(_unknown("method", cells, methods))
-    if cells["epochs"] and not cells["epochs"].isdecimal():
+    if cells["epochs"] and number_of(cells["epochs"]) is None:
         found.append(f"epochs {cells['epochs']!r} must be a whole number or empty")
     if not _is_number(cells["value"]):
         found.append(f"value {cells['value']!r} must be a number in percent")

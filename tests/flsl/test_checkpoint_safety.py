@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from support.layouts import hugging_face_dinov2, hugging_face_vit, layers, prefixed
 from support.plain_vit import random_weights
 
-from flsl.checkpoint import load_encoder
+from flsl.checkpoint import load_encoder, save_encoder
 from flsl.runtime.errors import UserError
 
 
@@ -330,7 +330,19 @@ def test_tensors_that_are_no_plain_numbers(tmp_path, kind):
     refused(tmp_path / "odd.pth", "patch_embed.proj.weight")
 
 
-@pytest.mark.parametrize("spec", ["random:vit_small/²", "pixels/²", "encoder.pth?heads=²"])
-def test_digits_that_are_no_numbers(spec):
+@pytest.mark.parametrize("digits", ["²", "１６", "9" * 5000], ids=["superscript", "fullwidth", "more than int takes"])
+@pytest.mark.parametrize("spec", ["random:vit_small/", "pixels/", "encoder.pth?heads="])
+def test_digits_that_are_no_numbers(spec, digits):
     with pytest.raises(UserError, match="checkpoint"):
+        load_encoder(spec + digits)
+
+
+@pytest.mark.parametrize("spec", ["", " ", "?heads=3"])
+def test_a_checkpoint_without_a_name_is_not_the_one_in_this_folder(spec, tmp_path, monkeypatch):
+    """As of `--checkpoint "$CHECKPOINT"` where that is not set."""
+    save_encoder(
+        load_encoder("random:vit_nano/16").encoder, tmp_path / "encoder.safetensors", method="random", name="near"
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="--checkpoint is empty"):
         load_encoder(spec)

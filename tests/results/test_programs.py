@@ -71,6 +71,16 @@ def test_a_closed_pipe_is_no_error():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("words", ["results published", "results published --status verified --table ade20k"])
+def test_an_output_that_takes_no_more_is_one_error(words):
+    """A table longer than the output's buffer, and one that is written when the program ends."""
+    command = f"{sys.executable} -m {words} > /dev/full"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [line for line in done.stderr.splitlines() if "No space left on device" in line]
+    assert done.stderr.startswith("error: the output, or a file")
+
+
 def test_validate_counts_and_names_broken_records(make_record, write_records, cli):
     folder = write_records(make_record(), make_record(name="b"))
     assert cli("validate", "--records", folder)[:2] == (0, "2 valid, 0 broken\n")

@@ -74,6 +74,7 @@ def test_every_compared_metric_has_a_tolerance():
         (("davis,davis2017/dino@1,DINO", "davis,davis2017/dino,DINO"), ["protocol 'davis2017/dino'"]),
         (("ViT-S/16,300,box_AP,44.9", "ViT-S/16,300,box_AQ,44.9"), ["metric 'box_AQ' is not", "'box_AP'"]),
         (("ViT-S/16,300,box_AP,44.9", "ViT-S/16,many,box_AP,44.9"), ["epochs 'many'"]),
+        (("ViT-S/16,300,box_AP,44.9", f"ViT-S/16,{'3' * 5000},box_AP,44.9"), ["epochs '333"]),
         (('61.8,verified,"DINO paper, Table 5"', "61.8,verified,"), ["source is empty"]),
         (("table,protocol", "tabel,protocol"), ["must have the columns"]),
         (("J&F,61.8,", "J&F,61.8,,"), ["cells"]),
