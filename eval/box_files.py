@@ -19,6 +19,8 @@ def read_box_file(file: Path) -> tuple[np.ndarray, tuple[str, ...]]:
         UserError: it is not there, no XML, or an object lacks its name or a corner, or has one that is no finite number.
     """
     try:
+        if not file.is_file():  # a named pipe would be waited for
+            raise ValueError("there is no such file")
         objects = ElementTree.parse(file).getroot().findall("object")
         boxes = np.array([[float(_text(entry, f"bndbox/{corner}")) for corner in CORNERS] for entry in objects])
         if not np.isfinite(boxes).all():

@@ -17,10 +17,11 @@ from eval.normalization import normalize
 from flsl.encoder import Encoder
 from flsl.finite import require_finite
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import write_text
+from flsl.runtime.files import read_file, write_text
 from flsl.runtime.images import read_rgb
 from flsl.runtime.stopwatch import Stopwatch
 
+LARGEST = 256 << 20  # bytes of a file of boxes; those of 20,000 images are a million
 MOST_TOKENS = 20_000  # of an image: every two of them are compared, which takes 10 GB here
 
 
@@ -72,8 +73,8 @@ def read_boxes(path: Path) -> dict[str, list[float]]:
     """
     expected = 'Expected is a JSON object {"IMAGE": [left, top, right, bottom], ...}, in pixels.'
     try:
-        boxes = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        boxes = json.loads(read_file(path, LARGEST))
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error!s:.120}). {expected}") from error
     if not isinstance(boxes, dict):
         raise UserError(f"{path} holds no object. {expected}")

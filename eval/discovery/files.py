@@ -9,6 +9,7 @@ import numpy as np
 
 from eval.box_files import read_box_file
 from flsl.runtime.errors import UserError
+from flsl.runtime.files import LARGEST_LIST, read_file
 from flsl.runtime.names import safe_name
 
 VOC = {  # data -> images of the official trainval list, what their names look like, and where to get them
@@ -84,8 +85,8 @@ def read_list(path: Path) -> list[str]:
 def check_list(path: Path) -> tuple[list[str], list[str]]:
     """Return the sound names of a list, each once, and what is wrong with others. UserError: it is not there, or empty."""
     try:
-        listed = Counter(path.read_text(encoding="utf-8").split())
-    except (OSError, UnicodeDecodeError) as error:
+        listed = Counter(read_file(path, LARGEST_LIST).decode("utf-8-sig").split())
+    except UnicodeDecodeError as error:
         raise UserError(f"{path} cannot be read ({error}). Expected is the list of images, one name a line.") from error
     if not listed:
         raise UserError(f"{path} names no image. Unpack the official archive again.")

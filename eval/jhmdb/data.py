@@ -15,7 +15,7 @@ import numpy as np
 from eval.jhmdb.matlab import read_numbers
 from eval.videos import VideoData, check_pictures, numbered_pictures, read_names, require_folders
 from flsl.runtime.errors import UserError, unknown_key
-from flsl.runtime.files import read_file
+from flsl.runtime.files import read_file, read_lines
 from flsl.runtime.marker import read_marker
 from flsl.runtime.names import require_text, safe_name
 
@@ -110,12 +110,17 @@ def find_lists(root: Path) -> list[Path]:
 def read_list(path: Path, split: str) -> list[str]:
     """Return the names `<action>/<clip>` of a split that a list gives, in order.
 
-    Raises UserError where it cannot be read, its own name can be no action's, a line is none of such a list, or a clip comes
-    twice.
+    Raises UserError where it cannot be read, names no clip, its own name can be no action's, a line is none of such a list, or
+    a clip comes twice.
     """
     action = safe_name(path.name.removesuffix(LIST_END), "an action", f"{path.parent}: {path.name!a}")
     require_text([action], path.parent)
-    return [f"{action}/{clip}" for clip in read_names(path, partial(_parse, split), "`<clip>.avi 1` or `<clip>.avi 2`")]
+    expected = "`<clip>.avi 1` or `<clip>.avi 2`"
+    if not read_lines(path, expected):
+        raise UserError(
+            f"{path} lists no clip: an action without one would be left out. Expected is {expected} a line."
+        )
+    return [f"{action}/{clip}" for clip in read_names(path, partial(_parse, split), expected)]
 
 
 def positions_path(root: Path, name: str) -> Path:

@@ -5,6 +5,7 @@ in the ground truth and holds -1 in the toolkit's own files: so files written he
 of others are read as detections without a category.
 """
 
+import io
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import write_text
+from flsl.runtime.files import read_file, write_text
 
 CATEGORIES = {1: "car", 2: "truck", 3: "bus"}
 OCCLUSIONS = {1: "none", 2: "large", 3: "medium", 4: "small"}
@@ -24,6 +25,7 @@ IGNORE = "frame,target,left,top,width,height,_,_,_"
 DETECTIONS = "frame,-1,left,top,width,height,score,1,category (or -1)"
 
 MOST_FRAMES = 10**6  # of a sequence: more is a slip of the pen, and would take gigabytes
+LARGEST = 1 << 30  # bytes of a file; the official ones have some millions
 FARTHEST = 10**5  # pixels from the corner of a frame; no picture is as large
 
 
@@ -208,14 +210,13 @@ def read_rows(path: Path, columns: tuple[int, int | None], layout: str) -> Rows:
         UserError: the file cannot be read at all.
     """
     least, most = columns
+    text = _text(path)
+    if not text.strip():
+        return Rows(path, np.zeros((0, least)))
     try:
-        if not path.read_bytes().removeprefix(b"\xef\xbb\xbf").strip():
-            return Rows(path, np.zeros((0, least)))
-        values = np.loadtxt(path, delimiter=",", ndmin=2, comments=None, encoding="utf-8-sig")
+        values = np.loadtxt(io.StringIO(text), delimiter=",", ndmin=2, comments=None)
         fits = least <= values.shape[1] <= (most or values.shape[1]) and np.isfinite(values).all()
         rows = Rows(path, values) if fits else _read_line_by_line(path, columns, layout)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}.") from error
     except ValueError:
         rows = _read_line_by_line(path, columns, layout)
     if len(rows.values) == 1 and rows.values[0, 0] == 0:
@@ -247,8 +248,11 @@ def _read_line_by_line(path: Path, columns: tuple[int, int | None], layout: str)
 
 def _lines(path: Path) -> list[tuple[int, str]]:
     """Return the lines that are not blank, with their numbers."""
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    return [(n, line.strip()) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+    return [(n, line.strip()) for n, line in enumerate(_text(path).split("\n"), 1) if line.strip()]
+
+
+def _text(path: Path) -> str:
+    return read_file(path, LARGEST).decode("utf-8-sig", errors="replace")
 
 
 def _number(cell: str) -> float:

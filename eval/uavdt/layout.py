@@ -69,7 +69,7 @@ class Layout:
         Raises UserError if there is none or a frame number is missing in between.
         """
         folder = self.root / FRAMES / sequence
-        numbered = {int(m[1]): path for path in folder.glob("*") if (m := _FRAME.fullmatch(path.name.lower()))}
+        numbered = numbered_frames(folder)
         if 0 in numbered:  # the boxes would be those of the frame before
             raise UserError(f"{numbered[0]}: frames count from 1. Unpack the sequence's archive again.")
         if not numbered:
@@ -138,6 +138,17 @@ class Layout:
                 digest.update(f"{path.name}\0".encode())
                 digest.update(path.read_bytes() if path.is_file() else b"absent")
         return digest.hexdigest()
+
+
+def numbered_frames(folder: Path) -> dict[int, Path]:
+    """Return the pictures of a sequence's folder by number. Raises UserError where two have one."""
+    found: dict[int, Path] = {}
+    for path in sorted(folder.glob("*")):
+        if match := _FRAME.fullmatch(path.name.lower()):
+            first = found.setdefault(int(match[1]), path)
+            if first != path:
+                raise UserError(f"{path} and {first.name} are both frame {int(match[1])}. Delete one of them.")
+    return found
 
 
 def open_layout(root: Path) -> Layout:

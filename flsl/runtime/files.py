@@ -148,6 +148,8 @@ def remove_temporary(folder: Path, below: Iterable[str]) -> None:
 def list_files(folder: str | Path, suffixes: Collection[str]) -> list[Path]:
     """Return all files below a folder whose names end in one of `suffixes` (in small letters), sorted.
 
+    Names that begin with `._` are left out: macOS leaves such a file, no picture, beside each one that it copies.
+
     Linked folders are followed. One that several ways lead to counts once, which ends loops too, and is warned of. No
     file is asked for its kind: a folder may hold a million.
 
@@ -168,8 +170,12 @@ def list_files(folder: str | Path, suffixes: Collection[str]) -> list[Path]:
             print(f"warning: {at} is {first} once more, and counts once", file=sys.stderr)
             folders.clear()
             continue
-        found += (os.path.join(at, name) for name in names if os.path.splitext(name)[1].lower() in suffixes)
+        found += (os.path.join(at, name) for name in names if _is_of(name, suffixes))
     return sorted(map(Path, found))
+
+
+def _is_of(name: str, suffixes: Collection[str]) -> bool:
+    return os.path.splitext(name)[1].lower() in suffixes and not name.startswith("._")
 
 
 def sha256_of_file(path: str | Path) -> str:

@@ -57,10 +57,7 @@ def read_rgb(path: str | Path) -> np.ndarray:
     data = _read(path)
     pixels = _decode_jpeg(data, path, "RGB")
     if pixels is None:
-        image = _open(data, path)
-        if image.mode.startswith(("I", "F")):  # whatever is above 255 would be white
-            raise ImageError.of(path, f"a picture of mode {image.mode}; save it with 8 bits per color")
-        pixels = np.array(image.convert("RGB"))
+        pixels = np.array(_open_colors(data, path).convert("RGB"))
     return pixels
 
 
@@ -75,7 +72,7 @@ def read_bgr(path: str | Path) -> np.ndarray:
     data = _read(path)
     pixels = _decode_jpeg(data, path, "BGR")
     if pixels is None:
-        _open(data, path)  # OpenCV decodes the rest of a file without a word
+        _open_colors(data, path)  # OpenCV decodes the rest of a file without a word
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         raise ImageError.of(path, "OpenCV cannot decode this kind of picture")
@@ -121,13 +118,15 @@ def check_image(path: str | Path, whole: bool = True) -> tuple[int, int]:
         ImageError: as `read_rgb`.
     """
     if not whole:
-        return read_header(path)[0]
+        size, mode = read_header(path)
+        _require_8_bits(path, mode)
+        return size
     data = _read(path)
     # An eighth of the picture is computed, but the whole of the entropy-coded data is read.
     if _decode_jpeg(data, path, "GRAY", min_factor=8) is not None:
         width, height, *_ = _layout(data)
         return width, height
-    return _open(data, path).size
+    return _open_colors(data, path).size
 
 
 def _read(path: str | Path) -> bytes:
@@ -238,6 +237,18 @@ def _open(data: bytes, path: str | Path) -> Image.Image:
         raise
     except Exception as error:  # a damaged file can make Pillow raise anything
         raise ImageError.of(path, _explain(path, error)) from error
+
+
+def _open_colors(data: bytes, path: str | Path) -> Image.Image:
+    """Decode a picture that is no mask."""
+    image = _open(data, path)
+    _require_8_bits(path, image.mode)
+    return image
+
+
+def _require_8_bits(path: str | Path, mode: str) -> None:
+    if mode.startswith(("I", "F")):  # of Pillow's whatever is above 255 would be white
+        raise ImageError.of(path, f"a picture of mode {mode}; save it with 8 bits per color")
 
 
 def _png_is_whole(data: bytes) -> bool:

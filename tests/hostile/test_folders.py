@@ -155,6 +155,15 @@ def test_folders_of_links_hold_images(data, tmp_path, capsys):
     assert run("pretrain", data, tmp_path / "out") == 0
 
 
+def test_what_macos_leaves_beside_pictures_is_no_picture(data, tmp_path):
+    """A file of a picture's name after `._`, on every disk of another kind."""
+    root = shutil.copytree(data / "images", tmp_path / "images")
+    before = find_images(root)
+    for path in before:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7" + bytes(60))
+    assert find_images(root) == before
+
+
 LOOPS = {  # links, and the images that are found
     "to itself": {"a/again": "."},
     "to the folder above": {"a/up": ".."},

@@ -1,6 +1,7 @@
 """Ways to damage a drawn copy of each benchmark's data, and what `python -m eval data verify` has to say of each."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -51,6 +52,10 @@ def repaint(path, mode=None, size=None, extra_id=None):
     image.save(path)
 
 
+def make_16_bit(path):
+    Image.fromarray(np.full((72, 96), 30_000, np.uint16)).save(path, format="PNG")
+
+
 def keep_frames(root, count):
     for path in sorted(root.glob(f"*/480p/{VAL}/*")):
         if int(path.stem) >= count:
@@ -68,6 +73,12 @@ def write_joints(path, shape=(2, 15, 3), variable="pos_img", value=5.0):
 
 def replace_with_empty_file(path):
     path.write_bytes(b"")
+
+
+def replace_with_pipe(path):
+    """Whoever reads it waits for ever."""
+    path.unlink()
+    os.mkfifo(path)
 
 
 def rename(path, name):
@@ -95,6 +106,8 @@ DAMAGE = {
         (lambda r: keep_frames(r, 2), f"480p/{VAL}: 2 frames: the first and the last are not scored"),
         (lambda r: shutil.rmtree(r / "Annotations"), "Annotations/480p: the folder is missing"),
         (lambda r: (r / "ImageSets/2017/val.txt").write_text(f"{VAL}\n{VAL}\n"), f"lists {VAL} 2 times"),
+        (lambda r: replace_with_pipe(r / "ImageSets/2017/val.txt"), "val.txt: the list is no file, or a link to none"),
+        (lambda r: repaint(r / f"Annotations/480p/{VAL}/00000.png", extra_id=9), "00000.png: object 3..8 is not in"),
     ],
     "vip": [
         (lambda r: cut_in_half(r / f"{VIP_FRAME}.jpg"), "026.jpg: the file is cut off"),
@@ -114,6 +127,7 @@ DAMAGE = {
         (lambda r: shutil.rmtree(r / "Annotations"), "Annotations/Category_ids: the folder is missing"),
         (lambda r: (r / "lists/val_videos.txt").write_text(f"{VAL}\n{VAL}\n"), f"val_videos.txt lists {VAL} twice"),
         (lambda r: (r / "lists/val_videos.txt").write_text("\n"), "val_videos.txt lists no video"),
+        (lambda r: replace_with_pipe(r / "lists/val_videos.txt"), "val_videos.txt: the list is no file, or a link"),
         (lambda r: (r / "lists/val_videos.txt").unlink(), "no video is listed in val_videos.txt or train_videos.txt"),
         (lambda r: [(r / f"{VIP_MASK[:-2]}{n}.png").unlink() for n in (26, 51)], "the only mask of its video"),
     ],
@@ -131,6 +145,7 @@ DAMAGE = {
         (lambda r: write_joints(r / JOINTS, shape=(2, 14, 3)), "holds a pos_img of 2 x 14 x 3"),
         (lambda r: write_joints(r / JOINTS, value=np.nan), "no finite position of the joint neck in frame 1"),
         (lambda r: (r / "splits/walk_test_split1.txt").write_text("a.avi 3\n"), "'a.avi 3' is not a clip and its part"),
+        (lambda r: replace_with_empty_file(r / "splits/walk_test_split1.txt"), "walk_test_split1.txt lists no clip"),
         (lambda r: [path.unlink() for path in (r / "splits").iterdir()], "no list names a clip of the test split"),
         (lambda r: shutil.rmtree(r / "Rename_Images"), "Rename_Images: the folder is missing"),
     ],
@@ -190,6 +205,7 @@ DAMAGE = {
         (lambda r: (r / "masks/val/000001.png").unlink(), "1 of 2 images of the split val have no mask"),
         (lambda r: [path.unlink() for path in (r / "images/val").iterdir()], "the split val of"),
         (lambda r: shutil.rmtree(r / "images/val"), "the split 'val' is not a known split"),
+        (lambda r: make_16_bit(r / "images/val/000001.jpg"), "000001.jpg: a picture of mode I;16"),
     ],
     "uavdt": [
         (lambda r: (r / "UAV-benchmark-M/M0101/img000002.jpg").unlink(), "img000002.jpg: the frame is missing"),
@@ -209,5 +225,13 @@ DAMAGE = {
         (lambda r: add_row(r, "1,99,500,5,9,9,1,1,1"), "outside its frame of 160x96"),
         (lambda r: (add_row(r, "1,99,5,5,9,9,1,1,1"), add_row(r, "1,99,6,6,9,9,1,1,1")), "target 99 has more than one"),
         (lambda r: rename(r / "UAV-benchmark-M/M0101/img000001.jpg", "img000000.jpg"), "frames count from 1"),
+        (
+            lambda r: shutil.copy(*(r / f"UAV-benchmark-M/M0101/img000001.{end}" for end in ("jpg", "JPG"))),
+            "are both frame 1",
+        ),
+        (
+            lambda r: [replace_with_empty_file(path) for path in (r / TRUTH).glob("M0[1-9]*_gt_whole.txt")],
+            "no box in any train sequence: there is nothing to train with",
+        ),
     ],
 }

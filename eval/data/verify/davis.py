@@ -9,6 +9,7 @@ from eval.data.verify.files import read_picture, read_videos
 from eval.data.verify.frames import Mask, Video, check_frames, check_mask, read_mask
 from eval.data.verify.report import Report, open_report
 from eval.davis.edition import FEWEST, FRAMES, MASKS, Edition, find_edition, find_pictures
+from eval.segment.datasets.data import some_numbers
 from flsl.runtime.errors import UserError
 
 
@@ -23,7 +24,7 @@ def verify(root: Path, decode: bool = True) -> Report:
     sequences = []
     for split, official in edition.official.items():
         path = root / edition.lists / f"{split}.txt"
-        if path.is_file():
+        if report.has_list(path, get, evaluated=split == "val"):
             listed = [
                 Video(name, split, *find_pictures(root, name, numbers))
                 for name, numbers in _read_list(report, edition, path, get)
@@ -31,10 +32,6 @@ def verify(root: Path, decode: bool = True) -> Report:
             report.count(f"{split} sequences", len(listed), official.sequences)
             report.count(f"{split} frames", sum(len(s.frames) for s in listed), official.frames)
             sequences += listed
-        elif split == "val":
-            report.notes.append(
-                f"{edition.lists}/val.txt, the list that `python -m eval davis` evaluates, is missing. {get}"
-            )
     if not sequences:
         report.problem(edition.lists, "no sequence is listed in val.txt or train.txt", get)
 
@@ -123,6 +120,9 @@ def _check_masks(report: Report, edition: Edition, sequence: Video, masks: dict[
             continue
         if mask is first and not mask.ids:
             report.problem(path, "no object in the first mask", f"The first mask names what to follow. {get}")
+        elif mask is first and sequence.split == "val" and (absent := set(range(1, max(mask.ids))) - mask.ids):
+            text = f"object {some_numbers(sorted(absent))} is not in the first mask, though {max(mask.ids)} is"
+            report.problem(path, text, f"The official tool scores every number up to the highest as an object. {get}")
         if first and not first.error and mask.ids - first.ids:
             text = f"object {', '.join(map(str, sorted(mask.ids - first.ids)))} is not in the first mask"
             if sequence.split == "val":

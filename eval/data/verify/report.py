@@ -1,5 +1,6 @@
 """What a check found: counts beside the official ones, problems with remedies, notes, and the verdict."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,18 @@ class Report:
         if isinstance(where, Path) and where.is_relative_to(self.root):
             where = where.relative_to(self.root)
         self.problems.setdefault(remedy, []).append(f"{where}{rest}")
+
+    def has_list(self, path: Path, get: str, *, evaluated: bool) -> bool:
+        """Tell whether a split's list is there. A copy may do without: a note says so of the `evaluated` one. What is there and is
+        no file is a problem."""
+        if path.is_file():
+            return True
+        if os.path.lexists(path):
+            self.problem(path, "the list is no file, or a link to none", get)
+        elif evaluated:
+            where = path.relative_to(self.root)
+            self.notes.append(f"{where}, the list that `python -m eval {self.benchmark}` evaluates, is missing. {get}")
+        return False
 
     def counts_are_official(self) -> bool:
         """Tell whether every count with an official number equals it."""

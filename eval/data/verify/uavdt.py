@@ -1,6 +1,5 @@
 """Check a copy of UAVDT (docs/protocols.md, "UAVDT"): sequences, frame numbers, sizes, ground-truth rows."""
 
-import re
 from functools import partial
 from pathlib import Path
 
@@ -10,8 +9,9 @@ from eval.data.verify.files import Picture, read_picture, read_videos
 from eval.data.verify.frames import check_frames, check_numbers
 from eval.data.verify.report import Report, open_report
 from eval.uavdt.files import Rows, check_ignore, check_whole, ignore_path, truth_of_rows, whole_path
-from eval.uavdt.layout import FRAMES, TRUTH
+from eval.uavdt.layout import FRAMES, TRUTH, numbered_frames
 from eval.uavdt.sequences import official_sequences
+from flsl.runtime.errors import UserError
 
 OFFICIAL_FRAMES, OFFICIAL_BOXES = 40_735, 798_795
 PAGE = "the UAVDT project page (sites.google.com/view/grli-uavdt)"
@@ -26,14 +26,15 @@ def verify(root: Path, decode: bool = True) -> Report:
     """Check every sequence that is there. Raises UserError for a wrong or empty folder (`open_report`)."""
     report = open_report(root, "uavdt", {FRAMES: f"{GET_FRAMES} {DRAW}", TRUTH: GET_TRUTH})
     official = official_sequences()
-    folders = {path.name for path in (root / FRAMES).glob("*") if path.is_dir()}
-    truths = {path.name.removesuffix("_gt_whole.txt") for path in (root / TRUTH).glob("*_gt_whole.txt")}
+    folders = {path.name for path in (root / FRAMES).glob("[!.]*") if path.is_dir()}
+    truths = {path.name.removesuffix("_gt_whole.txt") for path in (root / TRUTH).glob("[!.]*_gt_whole.txt")}
     names = sorted(folders | truths)
     if not names:
         report.problem(FRAMES, "no sequence", GET_FRAMES)
     frames = {name: _find_frames(report, name) for name in names if name in folders}
     pictures = _read_frames(report, frames, decode)
-    rows, changed = 0, []
+    boxes: dict[str, int] = {}
+    changed = []
     for name in names:
         if name in folders and name not in truths and (root / TRUTH).is_dir():
             report.problem(whole_path(root / TRUTH, name), "the ground truth is missing", GET_TRUTH)
@@ -41,7 +42,7 @@ def verify(root: Path, decode: bool = True) -> Report:
             report.problem(f"{FRAMES}/{name}", "the frames of this ground truth are missing", f"{GET_FRAMES} {DRAW}")
         if name in truths:
             whole = _check_truth(report, name, frames.get(name), pictures.get(name))
-            rows += len(whole.values)
+            boxes[name] = len(whole.values)
             if name in official and not whole.problems and not report.marker:
                 published = official[name].has_published_boxes(truth_of_rows(name, None, whole.values))
                 changed += [] if published else [name]
@@ -50,11 +51,14 @@ def verify(root: Path, decode: bool = True) -> Report:
     for split in ("train", "test"):
         wanted = [sequence.name for sequence in official.values() if sequence.split == split]
         report.count(f"{split} sequences", len(folders.intersection(wanted)), len(wanted))
+        if (there := [name for name in wanted if name in boxes]) and not any(boxes[name] for name in there):
+            report.problem(TRUTH, f"no box in any {split} sequence: there is nothing to {split} with", GET_TRUTH)
         missing = [name for name in wanted if name not in folders]
         if missing and folders and not report.marker:
             shown = ", ".join(missing[:6]) + (", ..." if len(missing) > 6 else "")
             report.notes.append(f"{len(missing)} {split} sequences are missing: {shown}. {GET_FRAMES}")
     report.count("frames", sum(map(len, frames.values())), OFFICIAL_FRAMES)
+    rows = sum(boxes.values())
     report.count("boxes", rows, OFFICIAL_BOXES)
     if rows == OFFICIAL_BOXES and DUPLICATE in report.problems:
         # As many boxes as the official files have: what they hold is no fault of this copy.
@@ -68,7 +72,11 @@ def verify(root: Path, decode: bool = True) -> Report:
 def _find_frames(report: Report, name: str) -> dict[int, Path]:
     """Return a sequence's frames by number, reporting gaps; they count from 1."""
     folder = report.root / FRAMES / name
-    found = {int(m[1]): path for path in sorted(folder.iterdir()) if (m := re.fullmatch(r"img(\d{6})\.jpg", path.name))}
+    try:
+        found = numbered_frames(folder)
+    except UserError as error:
+        report.problem(folder, str(error), GET_FRAMES)
+        return {}
     check_numbers(report, folder, found, "img{:06d}.jpg", GET_FRAMES)
     return found
 
@@ -84,7 +92,7 @@ def _check_truth(report: Report, name: str, frames: dict[int, Path] | None, pict
     """Check both ground-truth files of a sequence; returns the rows of its boxes."""
     whole = check_whole(whole_path(report.root / TRUTH, name), None)
     frame, left, top, width, height = whole.values[:, [0, 2, 3, 4, 5]].T
-    if frames is not None:
+    if frames:
         whole.check(np.isin(frame, list(frames)) | (frame < 1), "its frame is not there")
     if picture is not None:
         inside = (left < picture.width) & (top < picture.height) & (left + width > 0) & (top + height > 0)

@@ -35,11 +35,7 @@ def verify(root: Path, decode: bool = True) -> Report:
 def _find_videos(report: Report, split: str) -> list[Video]:
     """Return the videos of a list, those of the train split only where it has any file of them."""
     path = report.root / LISTS / f"{split}_videos.txt"
-    if not path.is_file():
-        if split == "val":
-            report.notes.append(
-                f"{LISTS}/val_videos.txt, the list that `python -m eval vip` evaluates, is missing. {GET}"
-            )
+    if not report.has_list(path, GET, evaluated=split == "val"):
         return []
     try:
         names = read_list(path)

@@ -11,7 +11,7 @@ import numpy as np
 
 from flsl.confusion import VOID
 from flsl.runtime.errors import UserError, unknown_key
-from flsl.runtime.files import digest_of_files
+from flsl.runtime.files import LARGEST_LIST, digest_of_files, read_file
 from flsl.runtime.images import ImageError, check_image, read_mask, read_rgb
 from flsl.runtime.names import require_text
 
@@ -234,13 +234,11 @@ def read_classes(path: Path) -> tuple[str, ...]:
     Raises:
         UserError: no such file, no text, an empty or repeated name, or more classes than a byte holds beside void.
     """
+    if not path.exists():
+        raise UserError(f"{path} is missing: it lists the classes, one name per line, the first being class 0.")
     try:
-        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
-    except FileNotFoundError:
-        raise UserError(
-            f"{path} is missing: it lists the classes, one name per line, the first being class 0."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_file(path, LARGEST_LIST).decode("utf-8-sig").rstrip().splitlines()
+    except UnicodeDecodeError as error:
         raise UserError(f"{path} cannot be read as text ({error}). Expected is one class name per line.") from error
     names = tuple(line.strip() for line in lines)
     for number, name in enumerate(names, start=1):
