@@ -55,8 +55,9 @@ def find_faults(content: Any, masks: bool = False) -> Iterator[Fault]:
         if times > 1:
             yield Fault("images", f"{name} is listed {times} times", "odd")
     for index, category in enumerate(content["categories"]):
-        if not isinstance(category["name"], str) or not category["name"].strip():
-            yield Fault(f"categories[{index}]", f"name must be text, but is {shown(category['name'])}")
+        name = category["name"]
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            yield Fault(f"categories[{index}]", f"name must be text, but is {shown(name)}")
 
     sizes = {_key(image["id"]): (image["height"], image["width"]) for image in content["images"]}
     categories = {_key(category["id"]) for category in content["categories"]}

@@ -1,6 +1,5 @@
 """Read a COCO-format instances file, and refuse with a clear message what a detector cannot be trained or scored on."""
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from eval.detector.annotation_checks import find_faults, some
+from eval.json_text import parse_json
 from flsl.runtime.errors import UserError
 
 
@@ -126,7 +126,7 @@ def read_json(path: Path) -> Any:
             "data.* of the recipe names the files."
         )
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON: {error}. Download or write it again.") from error
 

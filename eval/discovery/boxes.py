@@ -12,6 +12,7 @@ from eval.detector.annotations import require_annotated_size
 from eval.discovery.component import Box, box_around
 from eval.discovery.data import ImageObjects
 from eval.discovery.protocols import Protocol
+from eval.json_text import parse_json
 from eval.loading import load_ahead
 from eval.normalization import normalize
 from flsl.encoder import Encoder
@@ -73,7 +74,7 @@ def read_boxes(path: Path) -> dict[str, list[float]]:
     """
     expected = 'Expected is a JSON object {"IMAGE": [left, top, right, bottom], ...}, in pixels.'
     try:
-        boxes = json.loads(read_file(path, LARGEST))
+        boxes = parse_json(read_file(path, LARGEST))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error!s:.120}). {expected}") from error
     if not isinstance(boxes, dict):

@@ -16,6 +16,7 @@ import numpy as np
 from eval.detector.annotation_checks import are_numbers
 from eval.jhmdb.data import JOINTS, Clip
 from eval.jhmdb.protocols import PoseProtocol
+from eval.json_text import parse_json
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import read_file, write_text
 
@@ -73,7 +74,7 @@ def read_poses(path: Path, frames: int) -> np.ndarray:
     """
     expected = f'{{"poses": [...]}} with {len(JOINTS)} joints of {frames} frames or more, each [x, y] in pixels or null'
     try:
-        content = json.loads(read_file(path, LARGEST))
+        content = parse_json(read_file(path, LARGEST))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no JSON ({str(error)[:80]}). Expected is {expected}.") from error
     rows = content.get("poses") if isinstance(content, dict) else None

@@ -3,14 +3,13 @@
 {"videos": {"0a49f5265b": {"objects": {"1": {"category": "person", "frames": ["00000", "00005", ...]}}}}}
 """
 
-import json
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval.json_text import parse_json
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import read_file
 from flsl.runtime.names import require_text, safe_name
@@ -44,7 +43,7 @@ def read_meta(path: Path) -> dict[str, tuple[Listed, ...]]:
             f"{path} is missing: it names the videos, their objects and frames. Get it from the split's archive."
         )
     try:
-        content = json.loads(read_file(path, LARGEST), object_pairs_hook=_once)
+        content = parse_json(read_file(path, LARGEST))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no JSON ({str(error)[:80]}). Expected is {expected}. Get it again.") from error
     videos = _mapping(content, "videos", path, expected)
@@ -67,13 +66,6 @@ def read_meta(path: Path) -> dict[str, tuple[Listed, ...]]:
 def categories_of(videos: Mapping[str, tuple[Listed, ...]]) -> frozenset[str]:
     """Return the categories of all objects."""
     return frozenset(listed.category for objects in videos.values() for listed in objects)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the content of an object of JSON. Raises ValueError for a key that stands there twice: one would be lost."""
-    if twice := next((key for key, times in Counter(key for key, _ in pairs).items() if times > 1), None):
-        raise ValueError(f"{twice!a:.60} stands there twice")
-    return dict(pairs)
 
 
 def _mapping(content: Any, key: str, where: object, expected: str) -> dict[str, Any]:

@@ -100,9 +100,7 @@ def read_file(path: str | Path, largest: int) -> bytes:
     """
     try:
         status = os.stat(path)
-        kind = KINDS.get(stat.S_IFMT(status.st_mode))
-        if kind:
-            raise UserError(f"{path} cannot be read: it is a {kind}, not a file. Remove it, or name another.")
+        _require_kind(path, status)
         if status.st_size > largest:
             limit = f"{status.st_size} bytes are more than the {largest >> 20} MiB that it may have"
             raise UserError(f"{path} cannot be read: its {limit}. Is it the right file?")
@@ -123,6 +121,12 @@ def read_lines(path: Path, expected: str) -> list[tuple[str, str]]:
         raise UserError(f"{error} Expected is a list with {expected} a line.") from error
     stripped = [(line.strip(), f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
     return [(line, where) for line, where in stripped if line]
+
+
+def _require_kind(path: str | Path, status: os.stat_result) -> None:
+    """Raise UserError for what is no file: a named pipe would keep its reader waiting for ever."""
+    if kind := KINDS.get(stat.S_IFMT(status.st_mode)):
+        raise UserError(f"{path} cannot be read: it is a {kind}, not a file. Remove it, or name another.")
 
 
 def write_tensors(path: str | Path, content: Any) -> Path:
@@ -184,8 +188,9 @@ def sha256_of_file(path: str | Path) -> str:
 
 
 def digest_of_file(path: str | Path, kind: str) -> str:
-    """Return the hexadecimal digest of a file's bytes; `kind` is one of `hashlib`'s names, e.g. md5."""
+    """Return the hexadecimal digest of a file's bytes; `kind` is one of `hashlib`'s names, e.g. md5. UserError: it is no file."""
     digest = hashlib.new(kind)
+    _require_kind(path, os.stat(path))
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)

@@ -56,6 +56,17 @@ def make_16_bit(path):
     Image.fromarray(np.full((72, 96), 30_000, np.uint16)).save(path, format="PNG")
 
 
+def repeat_key(path):
+    """Python would keep the second list alone."""
+    path.write_text(path.read_text().replace('"annotations":', '"annotations": [], "annotations":', 1))
+
+
+def leave_only_meta(root, text):
+    shutil.rmtree(root / "train")
+    (root / "train").mkdir()
+    (root / "train/meta.json").write_text(text)
+
+
 def keep_frames(root, count):
     for path in sorted(root.glob(f"*/480p/{VAL}/*")):
         if int(path.stem) >= count:
@@ -106,7 +117,7 @@ DAMAGE = {
         (lambda r: keep_frames(r, 2), f"480p/{VAL}: 2 frames: the first and the last are not scored"),
         (lambda r: shutil.rmtree(r / "Annotations"), "Annotations/480p: the folder is missing"),
         (lambda r: (r / "ImageSets/2017/val.txt").write_text(f"{VAL}\n{VAL}\n"), f"lists {VAL} 2 times"),
-        (lambda r: replace_with_pipe(r / "ImageSets/2017/val.txt"), "val.txt: the list is no file, or a link to none"),
+        (lambda r: replace_with_pipe(r / "ImageSets/2017/val.txt"), "val.txt: it is no file, or a link to none"),
         (lambda r: repaint(r / f"Annotations/480p/{VAL}/00000.png", extra_id=9), "00000.png: object 3..8 is not in"),
     ],
     "vip": [
@@ -127,7 +138,7 @@ DAMAGE = {
         (lambda r: shutil.rmtree(r / "Annotations"), "Annotations/Category_ids: the folder is missing"),
         (lambda r: (r / "lists/val_videos.txt").write_text(f"{VAL}\n{VAL}\n"), f"val_videos.txt lists {VAL} twice"),
         (lambda r: (r / "lists/val_videos.txt").write_text("\n"), "val_videos.txt lists no video"),
-        (lambda r: replace_with_pipe(r / "lists/val_videos.txt"), "val_videos.txt: the list is no file, or a link"),
+        (lambda r: replace_with_pipe(r / "lists/val_videos.txt"), "val_videos.txt: it is no file, or a link"),
         (lambda r: (r / "lists/val_videos.txt").unlink(), "no video is listed in val_videos.txt or train_videos.txt"),
         (lambda r: [(r / f"{VIP_MASK[:-2]}{n}.png").unlink() for n in (26, 51)], "the only mask of its video"),
     ],
@@ -168,6 +179,8 @@ DAMAGE = {
         (lambda r: edit_objects(r, lambda o: o.clear()), f"video {VAL} has no object"),
         (lambda r: cut_in_half(r / "valid/meta.json"), "valid/meta.json is no JSON"),
         (lambda r: (r / "valid/meta.json").unlink(), "valid/meta.json is missing"),
+        (lambda r: shutil.rmtree(r / "train"), "train/meta.json: it is missing: scoring, not predicting, needs"),
+        (lambda r: leave_only_meta(r, "{}"), "train/meta.json has no 'videos'"),
         (lambda r: rename(r / f"{YT_FRAMES}/00015.jpg", "5.jpg"), "are both number 5"),
         (lambda r: shutil.rmtree(r / "valid/Annotations"), "valid/Annotations: the folder is missing"),
     ],
@@ -194,6 +207,18 @@ DAMAGE = {
             "run lengths of size [9, 9]",
         ),
         (lambda r: cut_in_half(r / "annotations/instances_val2017.json"), "instances_val2017.json is not valid JSON"),
+        (
+            lambda r: replace_with_pipe(r / "annotations/instances_val2017.json"),
+            "val2017.json: it is no file, or a link",
+        ),
+        (lambda r: edit_json(r, lambda c: c["annotations"].clear()), "no annotation of an object"),
+        (
+            lambda r: edit_json(r, lambda c: [a.update(iscrowd=1) for a in c["annotations"]]),
+            "no annotation of an object",
+        ),
+        (lambda r: edit_json(r, lambda c: c["categories"][0].update(name="kite")), "differ in their categories"),
+        (lambda r: edit_json(r, lambda c: c["categories"][0].update(name="\ud800")), "name must be text"),
+        (lambda r: repeat_key(r / "annotations/instances_val2017.json"), "'annotations' stands there twice"),
         (lambda r: edit_json(r, lambda c: c.pop("categories")), "lacks the list 'categories'"),
     ],
     "segment": [
@@ -211,6 +236,7 @@ DAMAGE = {
         (lambda r: (r / "UAV-benchmark-M/M0101/img000002.jpg").unlink(), "img000002.jpg: the frame is missing"),
         (lambda r: cut_in_half(r / "UAV-benchmark-M/M0101/img000002.jpg"), "img000002.jpg: the file is cut off"),
         (lambda r: repaint(r / "UAV-benchmark-M/M0101/img000002.jpg", size=(8, 9)), "8x9 where most frames are 160x96"),
+        (lambda r: [shutil.rmtree(folder) for folder in (r / "UAV-benchmark-M").iterdir()], "M: no sequence"),
         (lambda r: shutil.rmtree(r / "UAV-benchmark-M/M0101"), "M0101: the frames of this ground truth are missing"),
         (lambda r: (r / TRUTH / "M0101_gt_whole.txt").unlink(), "M0101_gt_whole.txt: the ground truth is missing"),
         (lambda r: (r / TRUTH / "M0101_gt_ignore.txt").unlink(), "M0101_gt_ignore.txt: the file of ignore regions"),

@@ -8,7 +8,7 @@ from typing import Any
 from eval.data.verify.files import read_all, read_picture
 from eval.data.verify.report import Report, open_report
 from eval.detector.annotation_checks import find_faults
-from eval.detector.annotations import read_json
+from eval.detector.annotations import read_json, require_same_categories
 from flsl.runtime.errors import UserError
 
 OFFICIAL = {"train2017": (118_287, 860_001), "val2017": (5_000, 36_781)}  # images, annotations
@@ -31,13 +31,15 @@ def verify(root: Path, decode: bool = True) -> Report:
     report = open_report(root, "coco", {"annotations": GET_JSON})
     if not (root / "annotations").is_dir():
         return report
-    found = [split for split in OFFICIAL if (root / "annotations" / f"instances_{split}.json").is_file()]
-    for split in OFFICIAL:
-        if split in found:
-            verify_split(report, split, decode, OFFICIAL[split])
-        elif found:
-            report.notes.append(f"annotations/instances_{split}.json is missing. {GET_JSON}")
-    if not found:
+    files = {split: root / "annotations" / f"instances_{split}.json" for split in OFFICIAL}
+    found = [split for split, file in files.items() if report.has_file(file, GET_JSON, evaluated=True)]
+    categories = [known for split in found if (known := verify_split(report, split, decode, OFFICIAL[split]))]
+    if len(categories) == len(OFFICIAL):
+        try:
+            require_same_categories(categories[0], categories[1], files["val2017"])
+        except UserError as error:
+            report.problem(files["val2017"], str(error), f"Take both files from one release. {GET_JSON}")
+    if not found and not report.problems:
         inside = ", ".join(sorted(path.name for path in (root / "annotations").iterdir())[:8]) or "nothing"
         report.problem(
             "annotations", f"neither instances_train2017.json nor instances_val2017.json (found: {inside})", GET_JSON
@@ -57,8 +59,8 @@ def verify_split(
     folder: Path | None = None,
     masks: bool = True,
     wanted: Collection[str] | None = None,
-) -> None:
-    """Check one annotation file and the folder of its pictures.
+) -> list[dict[str, Any]]:
+    """Check one annotation file and the folder of its pictures; returns its categories, none where entries are wrong.
 
     Args:
         report: is added to.
@@ -75,14 +77,17 @@ def verify_split(
         content = read_json(path)
     except UserError as error:
         report.problem(path, str(error), get)
-        return
+        return []
     faults = list(find_faults(content, masks))
     for fault in faults:
         if fault.kind != "odd":
             report.problem(path, str(fault), f"Correct the annotation file. {get}")
     if any(fault.kind == "unusable" for fault in faults):
-        return
+        return []
     images, annotations, categories = (content[key] for key in ("images", "annotations", "categories"))
+    if all(annotation.get("iscrowd") for annotation in annotations):
+        text = "no annotation of an object (crowds do not count): there is nothing to learn or to score with"
+        report.problem(path, text, f"Get a file with annotations. {get}")
     odd = [str(fault) for fault in faults if fault.kind == "odd"]
     # The official files have a few boxes without area: no fault of this copy, and training leaves them out.
     if odd and report.marker is None and len(annotations) == official[1]:
@@ -110,6 +115,7 @@ def verify_split(
             report.notes.append(
                 f"{split}: {len(extra)} files that the annotation file does not name, e.g. {min(extra)}"
             )
+    return categories if not wrong else []
 
 
 def _verify_pictures(report: Report, folder: Path, images: list[dict[str, Any]], decode: bool) -> int:

@@ -24,7 +24,7 @@ def verify(root: Path, decode: bool = True) -> Report:
     sequences = []
     for split, official in edition.official.items():
         path = root / edition.lists / f"{split}.txt"
-        if report.has_list(path, get, evaluated=split == "val"):
+        if report.has_file(path, get, evaluated=split == "val"):
             listed = [
                 Video(name, split, *find_pictures(root, name, numbers))
                 for name, numbers in _read_list(report, edition, path, get)

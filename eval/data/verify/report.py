@@ -33,16 +33,16 @@ class Report:
             where = where.relative_to(self.root)
         self.problems.setdefault(remedy, []).append(f"{where}{rest}")
 
-    def has_list(self, path: Path, get: str, *, evaluated: bool) -> bool:
-        """Tell whether a split's list is there. A copy may do without: a note says so of the `evaluated` one. What is there and is
-        no file is a problem."""
+    def has_file(self, path: Path, get: str, *, evaluated: bool) -> bool:
+        """Tell whether a split's list or annotation file is there. A copy may do without: a note says so of an `evaluated` one.
+        What is there and is no file is a problem."""
         if path.is_file():
             return True
         if os.path.lexists(path):
-            self.problem(path, "the list is no file, or a link to none", get)
+            self.problem(path, "it is no file, or a link to none", get)
         elif evaluated:
             where = path.relative_to(self.root)
-            self.notes.append(f"{where}, the list that `python -m eval {self.benchmark}` evaluates, is missing. {get}")
+            self.notes.append(f"{where}, which `python -m eval {self.benchmark}` needs, is missing. {get}")
         return False
 
     def counts_are_official(self) -> bool:

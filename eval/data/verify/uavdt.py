@@ -29,7 +29,7 @@ def verify(root: Path, decode: bool = True) -> Report:
     folders = {path.name for path in (root / FRAMES).glob("[!.]*") if path.is_dir()}
     truths = {path.name.removesuffix("_gt_whole.txt") for path in (root / TRUTH).glob("[!.]*_gt_whole.txt")}
     names = sorted(folders | truths)
-    if not names:
+    if not folders and (root / FRAMES).is_dir():
         report.problem(FRAMES, "no sequence", GET_FRAMES)
     frames = {name: _find_frames(report, name) for name in names if name in folders}
     pictures = _read_frames(report, frames, decode)

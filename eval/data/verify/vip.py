@@ -35,7 +35,7 @@ def verify(root: Path, decode: bool = True) -> Report:
 def _find_videos(report: Report, split: str) -> list[Video]:
     """Return the videos of a list, those of the train split only where it has any file of them."""
     path = report.root / LISTS / f"{split}_videos.txt"
-    if not report.has_list(path, GET, evaluated=split == "val"):
+    if not report.has_file(path, GET, evaluated=split == "val"):
         return []
     try:
         names = read_list(path)

@@ -26,12 +26,11 @@ def verify(root: Path, decode: bool = True) -> Report:
         return report
     if (root / f"{VALID}{ALL_FRAMES}" / FRAMES).is_dir() and VALID in splits:
         splits.insert(1, f"{VALID}{ALL_FRAMES}")
-    for split in splits:
-        _check_split(report, split, decode)
-    if TRAIN not in splits and not (root / TRAIN / META).is_file():
-        report.notes.append(
-            f"{TRAIN}/{META} is missing: scoring, not predicting, needs the categories of training. {GET}"
-        )
+    scored = [split for split in splits if _check_split(report, split, decode)]
+    if VALID not in splits:
+        report.notes.append(f"{VALID}/, which `python -m eval ytvos` needs, is missing. {GET}")
+    if TRAIN not in splits:
+        _check_categories(report, scored=bool(scored))
     counts = [
         (found, official) for what, found, official in report.counts if what in (f"{VALID} videos", f"{VALID} objects")
     ]
@@ -42,15 +41,32 @@ def verify(root: Path, decode: bool = True) -> Report:
     return report
 
 
-def _check_split(report: Report, split: str, decode: bool) -> None:
-    """Check the videos of a split; of one with every frame, only these: its masks are another's."""
+def _check_categories(report: Report, scored: bool) -> None:
+    """Check the file that names the categories of training where nothing else of them is there; whoever predicts needs none."""
+    path = report.root / TRAIN / META
+    if path.exists():
+        try:
+            read_meta(path)
+        except UserError as error:
+            report.problem(path, str(error), GET)
+        return
+    text = "scoring, not predicting, needs the categories of training"
+    if scored:
+        report.problem(path, f"it is missing: {text}, and masks to score with are there", GET)
+    else:
+        report.notes.append(f"{TRAIN}/{META} is missing: {text}. {GET}")
+
+
+def _check_split(report: Report, split: str, decode: bool) -> bool:
+    """Check the videos of a split; of one with every frame, only these: its masks are another's. Tells whether some of its masks
+    are there to be scored."""
     annotated = masks_of(split)
     path = report.root / annotated / META
     try:
         meta = read_meta(path)
     except UserError as error:
         report.problem(path, str(error), GET)
-        return
+        return False
     videos = [video for name in meta if (video := _find_video(report, split, name))]
     listed = [meta[video.name] for video in videos]
     official = OFFICIAL.get(annotated, (None, None))
@@ -62,8 +78,7 @@ def _check_split(report: Report, split: str, decode: bool) -> None:
     for video, pictures, objects in zip(videos, read, listed):
         video.pictures = pictures
         _check_frames(report, video, objects)
-    if split == annotated:
-        _check_masks(report, videos, listed)
+    return split == annotated and _check_masks(report, videos, listed)
 
 
 def _find_video(report: Report, split: str, name: str) -> Video | None:
@@ -83,8 +98,9 @@ def _check_frames(report: Report, video: Video, objects: tuple[Listed, ...]) -> 
         report.problem(folder / f"{number:05d}.jpg", f"the frame is missing, which {META} lists", GET)
 
 
-def _check_masks(report: Report, videos: list[Video], listed: list[tuple[Listed, ...]]) -> None:
-    """Read all masks, reporting what is wrong with them or with what is said of them, and which are missing."""
+def _check_masks(report: Report, videos: list[Video], listed: list[tuple[Listed, ...]]) -> bool:
+    """Read all masks, reporting what is wrong with them or with what is said of them, and which are missing; tells whether some
+    are there to be scored."""
     read = read_videos(partial(read_mask, partial(read_numbers, modes=MODES)), [v.masks for v in videos], "masks")
     true = False  # whether some mask shows nothing new, and so is there to be scored
     for video, masks, objects in zip(videos, read, listed):
@@ -107,6 +123,7 @@ def _check_masks(report: Report, videos: list[Video], listed: list[tuple[Listed,
                 if not one.category:
                     text = f"video {video.name}, object {one.number} has no category, which scoring needs"
                     report.problem(report.root / video.split / META, text, GET)
+    return true
 
 
 def _check_object(report: Report, video: Video, masks: dict[int, Mask], one: Listed) -> int | None:
