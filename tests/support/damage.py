@@ -227,6 +227,7 @@ DAMAGE = {
         (lambda r: repaint(r / "masks/val/000001.png", mode="RGB"), "000001.png is no mask: a mask of mode RGB"),
         (lambda r: repaint(r / "masks/val/000001.png", size=(50, 40)), "000001 has 50x40 pixels, but its image"),
         (lambda r: repaint(r / "masks/train/000002.png", extra_id=5), "000002.png holds 5, of which this data set"),
+        (lambda r: (r / "images/val/000001.jpg").unlink(), "masks/val/000001.png: a mask without an image"),
         (lambda r: (r / "masks/val/000001.png").unlink(), "1 of 2 images of the split val have no mask"),
         (lambda r: [path.unlink() for path in (r / "images/val").iterdir()], "the split val of"),
         (lambda r: shutil.rmtree(r / "images/val"), "the split 'val' is not a known split"),

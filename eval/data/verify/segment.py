@@ -59,6 +59,8 @@ def verify(root: Path, decode: bool = True, layout: str | None = None) -> Report
 
 def _verify_split(report: Report, data: SegmentationData, split: Split, decode: bool) -> None:
     """Read every image and mask of a split."""
+    for path in split.spare:
+        report.problem(path, "a mask without an image", f"Delete it or add the image. {GET[data.name]}")
     pairs = read_all(partial(_read_pair, split, decode), range(len(split)), split.name)
     seen = np.zeros(256, np.int64)
     for index, pair in enumerate(pairs):

@@ -87,6 +87,7 @@ class Split:
         names: of the images, unique and in a fixed order; they may lead through folders (`aachen/0001`).
         images: their files.
         truth: their masks.
+        spare: masks of this split that have no image.
     """
 
     root: Path
@@ -94,6 +95,7 @@ class Split:
     names: tuple[str, ...]
     images: tuple[Path, ...]
     truth: Truth
+    spare: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -197,7 +199,7 @@ def table_of(numbers: dict[int, int]) -> np.ndarray:
 def pair(
     root: Path, name: str, images: dict[str, Path], masks: dict[str, Path], table: np.ndarray, expected: Path
 ) -> Split:
-    """Return a split of images and mask files of the same names; masks without an image are nothing to it.
+    """Return a split of images and mask files of the same names; masks without an image are only kept in mind.
 
     Args:
         root: folder of the data.
@@ -220,7 +222,8 @@ def pair(
             f"{str(expected).replace('NAME', Path(missing[0]).name)}. Copy the masks there, or take the images out."
         )
     files = MaskFiles(root, tuple(masks[key] for key in images), table)
-    return Split(root, name, tuple(images), tuple(images.values()), files)
+    spare = tuple(path for key, path in masks.items() if key not in images)
+    return Split(root, name, tuple(images), tuple(images.values()), files, spare)
 
 
 def unknown_split(name: str, splits: list[str], root: Path) -> UserError:

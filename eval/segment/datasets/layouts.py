@@ -59,7 +59,10 @@ def _open_voc_split(root: Path, split: str) -> Split:
     augmented = root / "SegmentationClassAug"
     folder = augmented if split == "trainaug" and augmented.is_dir() else root / "SegmentationClass"
     table = table_of({number: number for number in range(21)})
-    return pair(root, split, images, _named(folder, MASKS), table, folder / "NAME.png")
+    masks = {
+        name: path for name, path in _named(folder, MASKS).items() if name in images
+    }  # those of all lists lie there
+    return pair(root, split, images, masks, table, folder / "NAME.png")
 
 
 def open_ade(root: Path, marker: Marker) -> SegmentationData:
