@@ -10,6 +10,7 @@ Records must be of one protocol on the same data, with scores of single items.
 
 import argparse
 import itertools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,11 +88,12 @@ def _read_model(given: str) -> "list[Record]":
     from flsl.runtime.errors import UserError
     from results.store import read_record
 
-    paths = [Path(given)] if Path(given).exists() else [Path(part) for part in given.split(",") if part]
-    if not paths:
+    parts = [given] if os.path.exists(given) else given.split(",")
+    if not all(part.strip() for part in parts):  # as of a shell's variable that is not set
         raise UserError(
             f"{given!r} names no record. Records of several trainings of one model are joined by commas: A1,A2,A3."
         )
+    paths = list(map(Path, parts))
     records = [read_record(path / "record.json" if path.is_dir() else path) for path in paths]
     for (path, one), (again, other) in itertools.combinations(zip(paths, records), 2):
         kinds = [f"{r.model.method} {r.model.architecture} {r.model.patch_size}" for r in (one, other)]

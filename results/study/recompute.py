@@ -52,7 +52,7 @@ def recompute(path: Path) -> Recomputed:
         found = {name: (str(cell["model"]), str(cell["test"])) for name, cell in report["cells"].items()}
         plain = {name: json.dumps(report["records"][name]).encode() for name in found}
         said = {"scores": report["scores"], "pairs": [*report["pairs"]]}
-        pairs_of = [(pair["test"], pair["other"], pair["comparison"]) for pair in said["pairs"]]
+        pairs_of = [(str(pair["test"]), str(pair["other"]), pair["comparison"]) for pair in said["pairs"]]
         verdict = [str(sentence) for sentence in report["verdict"]]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(

@@ -304,6 +304,8 @@ def test_several_trainings_are_given_with_commas(scored, write_records, cli):
         ("{0},{2}", "of one encoder and one score of each item"),
         ("{0},{1}", "no two trainings of one model"),
         (",", "names no record"),
+        ("{0},,{1}", "names no record"),
+        ("", "names no record"),
         ("{0},missing", "missing"),
     ],
 )

@@ -78,6 +78,12 @@ def test_comparisons_that_no_record_tells_are_named_and_their_correction_compute
         report.write_text(json.dumps(data))
         assert main(["study", str(report)]) in (1, 2)
         assert message in "".join(capsys.readouterr())
+    data["pairs"][0]["comparison"] = kept
+    other = data["pairs"][0]["other"]
+    for name in (f"{other}x", {}, None):
+        report.write_text(json.dumps(data | {"pairs": [data["pairs"][0] | {"other": name}, *data["pairs"][1:]]}))
+        assert main(["study", str(report)]) == 2
+        assert "has no scores of single items" in capsys.readouterr().err
     del data["pairs"][0]
     report.write_text(json.dumps(data))
     assert main(["study", str(report)]) == 2
