@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from flsl.runtime.apart import require_apart
 from flsl.runtime.device import choose_device
 from flsl.runtime.distributed import is_main, on_main, world_size
-from flsl.runtime.errors import UserError, is_out_of_memory, require_seed
+from flsl.runtime.errors import UserError, explained_memory, require_seed
 from flsl.runtime.run_folder import RunFolder, State, WhenExists
 from flsl.runtime.schema import parse
 from flsl.runtime.stopwatch import Stopwatch
@@ -73,15 +73,11 @@ def carry_out(
         return adapter.score(predictions, encoder, data, run, chosen)
     if predictions is not None:
         raise UserError("predictions are scored with score_only=True (--score-only); without it this run makes them")
-    try:
+    with explained_memory(lambda said: _out_of_memory(run, chosen, said)):
         return adapter.evaluate(encoder, data, run, chosen)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise UserError(_out_of_memory(run, chosen, error)) from error
 
 
-def _out_of_memory(run: "Run", options: Any, error: BaseException) -> str:
+def _out_of_memory(run: "Run", options: Any, said: str) -> str:
     """Say what ran out, and which of the evaluation's options need less of it; none of them changes a result."""
     ways, batch, processes = [], getattr(options, "batch_size", 1), getattr(options, "processes", 1)
     if batch is None or batch > 1:
@@ -89,7 +85,6 @@ def _out_of_memory(run: "Run", options: Any, error: BaseException) -> str:
     if processes > 1:
         ways.append(f"--processes {processes // 2}")
     ways.append("another --device" if str(run.device) == "cpu" else "--device cpu, which is slower")
-    said = (str(error).strip().splitlines() or ["no memory left"])[0][:160]
     return f"out of memory on {run.device} ({said}). Try {', or '.join(ways)}; the same command goes on from what is written."
 
 

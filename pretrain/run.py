@@ -10,7 +10,7 @@ import torch
 
 from flsl.runtime.apart import require_apart
 from flsl.runtime.distributed import Ranks, on_main, start_ranks, stop_ranks
-from flsl.runtime.errors import UserError, is_out_of_memory, unknown_key
+from flsl.runtime.errors import UserError, explained_memory, unknown_key
 from flsl.runtime.files import digest_of_files
 from flsl.runtime.precision import choose_dtype, repeatable
 from flsl.runtime.run_folder import PREVIOUS, RunFolder, State
@@ -66,51 +66,46 @@ def _run(
 ) -> None:
     """Carry out the pretraining of a recipe on some images; see `run`."""
     ranks = start_ranks(device)
-    try:
+    with explained_memory(lambda said: out_of_memory(recipe, ranks, said)), ExitStack() as owned:
         check_batch(len(paths), recipe, ranks.world)
         check_device(recipe, ranks.device)
         given = find_method(recipe).read(recipe)
         total = recipe.training.epochs * (len(paths) // recipe.training.batch_size)
         folder: RunFolder | None = None  # the main rank's alone, as the probe
         probe: Probe | None = None
-        with ExitStack() as owned:
 
-            def begin() -> State:
-                nonlocal folder, probe
-                if recipe.probe.on:
-                    probe = Probe(recipe, paths, probe_data, ranks.device)
-                folder = RunFolder(
-                    out,
-                    identity(recipe, data, paths, given),
-                    target={"steps": total},
-                    results=[ENCODER],
-                    outputs=[STATES],
-                    notes=NOTES,
-                    inputs={"--data": data, "--probe-data": probe_data} | find_method(recipe).inputs(recipe),
-                    when_exists="overwrite" if resume == "never" else "skip",
-                    allowed=allowed,
-                    start_over="--resume never",
-                )
-                state = owned.enter_context(folder).begin()
-                if state == "fresh" and (out / PREVIOUS).exists():
-                    print(f"starting over; the earlier run is kept in {out / PREVIOUS} until a new state is saved")
-                if state == "resume":
-                    folder.reopen()  # a longer run replaces the encoder on its way
-                return state
+        def begin() -> State:
+            nonlocal folder, probe
+            if recipe.probe.on:
+                probe = Probe(recipe, paths, probe_data, ranks.device)
+            folder = RunFolder(
+                out,
+                identity(recipe, data, paths, given),
+                target={"steps": total},
+                results=[ENCODER],
+                outputs=[STATES],
+                notes=NOTES,
+                inputs={"--data": data, "--probe-data": probe_data} | find_method(recipe).inputs(recipe),
+                when_exists="overwrite" if resume == "never" else "skip",
+                allowed=allowed,
+                start_over="--resume never",
+            )
+            state = owned.enter_context(folder).begin()
+            if state == "fresh" and (out / PREVIOUS).exists():
+                print(f"starting over; the earlier run is kept in {out / PREVIOUS} until a new state is saved")
+            if state == "resume":
+                folder.reopen()  # a longer run replaces the encoder on its way
+            return state
 
-            if on_main(begin) != "done":
-                about = describe(paths, data)
-                loop = Loop(recipe, paths, out, ranks=ranks, folder=folder, about_data=about, given=given, probe=probe)
-                loop.run()
-            elif ranks.is_main:
-                print(f"skipped: {out} already holds all {total} steps", flush=True)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise UserError(out_of_memory(recipe, ranks, error)) from error
+        if on_main(begin) != "done":
+            about = describe(paths, data)
+            loop = Loop(recipe, paths, out, ranks=ranks, folder=folder, about_data=about, given=given, probe=probe)
+            loop.run()
+        elif ranks.is_main:
+            print(f"skipped: {out} already holds all {total} steps", flush=True)
 
 
-def out_of_memory(recipe: Recipe, ranks: Ranks, error: BaseException) -> str:
+def out_of_memory(recipe: Recipe, ranks: Ranks, said: str) -> str:
     """Say what ran out, and what to lower, what changes no result first."""
     training, runtime = recipe.training, recipe.runtime
     micro = training.batch_size // (ranks.world * training.accumulate)
@@ -124,7 +119,6 @@ def out_of_memory(recipe: Recipe, ranks: Ranks, error: BaseException) -> str:
     ways.append(f"a smaller training.batch_size than {training.batch_size}")
     if ranks.device.type == "cpu":
         ways.append("a smaller runtime.workers")
-    said = (str(error).strip().splitlines() or ["no memory left"])[0][:160]
     return f"out of memory on {ranks.device} with {micro} images at a time ({said}). Try {', or '.join(ways)}."
 
 

@@ -21,7 +21,7 @@ from mmengine.runner import Runner
 from eval.finetune.states import resume
 from eval.finetune.task import Task
 from flsl.runtime.distributed import is_main
-from flsl.runtime.errors import UserError, is_out_of_memory
+from flsl.runtime.errors import UserError, explained_memory
 
 LOG = "train.log"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # the disk, or what may be used of it
@@ -97,14 +97,11 @@ def quiet(log: Path) -> Iterator[TextIO]:
             contextlib.redirect_stdout(file),
             contextlib.redirect_stderr(file),
             warnings.catch_warnings(),
+            explained_memory(out_of_memory),
         ):
             yield console
     except UserError as error:
         raise UserError(_from_loader(str(error))) from None
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise UserError(out_of_memory(str(error))) from error
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -119,11 +116,10 @@ def _from_loader(message: str) -> str:
     return re.split(r"^[\w.]+Error: ", message, flags=re.MULTILINE)[-1].strip()
 
 
-def out_of_memory(detail: str) -> str:
+def out_of_memory(said: str) -> str:
     """Return the message for running out of memory: the settings that help, the one that costs least first."""
-    first = detail.strip().splitlines()[0] if detail.strip() else "no memory left"
     return (
-        f"out of memory ({first[:160]}). What helps, in this order: "
+        f"out of memory ({said}). What helps, in this order: "
         "(1) --set runtime.checkpoint_activations=True, which keeps results and costs about a third more time; "
         "(2) --set training.precision=bf16; "
         "(3) --set training.batch=N with a smaller N (the learning rate follows). "

@@ -5,7 +5,8 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from flsl.runtime.preemption import PREEMPTED, Preempted
 from flsl.runtime.text import as_called, printable
@@ -55,6 +56,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in told or "can't allocate memory" in told
 
 
+@contextmanager
+def explained_memory(explain: Callable[[str], str]) -> Iterator[None]:
+    """Raise UserError in place of an error that says that memory ran out; `explain` makes its message of what was said."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(explain((str(error).strip().splitlines() or ["no memory left"])[0][:160])) from error
+
+
 def run_command(main: Callable[[], int | None]) -> int:
     """Run a program's `main`; print a `UserError`, which file the system refuses, or which package is not installed,
     without a traceback.
@@ -66,19 +78,14 @@ def run_command(main: Callable[[], int | None]) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal has no characters for is still a name
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = main() or 0
+        with explained_memory(lambda said: f"out of memory ({said}). Choose smaller sizes, or fewer at once."):
+            code = main() or 0
         _flush()  # not at the end of the process, where no error is caught any more
         return code
     except SaidElsewhere:
         return 2
     except UserError as error:
         print(f"error: {printable(as_called(str(error)))}", file=sys.stderr)
-        return 2
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        said = (str(error).strip().splitlines() or ["no memory left"])[0]
-        print(f"error: out of memory ({said[:160]}). Choose smaller sizes, or fewer at once.", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         missing = f"the package {error.name!r} is not installed in {sys.executable}"
