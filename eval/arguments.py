@@ -15,6 +15,8 @@ from flsl.runtime.distributed import is_main, world_size
 from flsl.runtime.errors import UserError, require_seed
 from flsl.runtime.slurm import add_launcher, adopt_ranks, submit
 
+PROPAGATION = ("protocol", "split", "limit", "processes", "precision")  # options of every label propagation
+
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --checkpoint, --data, --out, --name, --device, --seed and --when-exists to an adapter's parser.
@@ -99,17 +101,25 @@ def add_detection(parser: argparse.ArgumentParser, **declared: Any) -> None:
     )
 
 
-def add_propagation_arguments(parser: argparse.ArgumentParser, item: str) -> None:
-    """Add what changes no protocol; `item` is what is evaluated one by one, in the plural."""
-    parser.add_argument("--limit", type=int, metavar="N", help=f"only the first N {item}; the record is partial")
-    parser.add_argument("--processes", type=int, default=1, help=f"share the {item} (and GPUs) (default: %(default)s)")
+def add_propagation(
+    parser: argparse.ArgumentParser, *, protocols: Sequence[str], split: str, splits: str, items: str, predictions: str
+) -> None:
+    """Add what every label propagation takes: one of `protocols`, the first where none is named; a split, `split` where none
+    is, with words for all that there are; how to share and to score `items`, of which it makes `predictions`."""
+    add_common_arguments(parser)
+    names = f"{', '.join(protocols[:-1])} or {protocols[-1]}"
+    parser.add_argument("--protocol", default=protocols[0], help=f"{names} (default: %(default)s)")
+    parser.add_argument("--split", default=split, help=f"{splits} (default: %(default)s)")
+    parser.add_argument("--limit", type=int, metavar="N", help=f"only the first N {items}; the record is partial")
+    parser.add_argument("--processes", type=int, default=1, help=f"share the {items} (and GPUs) (default: %(default)s)")
     parser.add_argument(
         "--precision", choices=("fp32", "bf16"), default="fp32", help="of the encoder (default: %(default)s)"
     )
+    add_scoring(parser, "DIR", f"{predictions} (default: OUT/predictions)")
 
 
-def evaluate_arguments(arguments: argparse.Namespace, options: Iterable[str], *, shared: bool = False) -> None:
-    """Call `eval.evaluate` with what a command was given.
+def evaluate_arguments(arguments: argparse.Namespace, options: Iterable[str], *, shared: bool = False) -> int:
+    """Call `eval.evaluate` with what a command was given; returns the exit code.
 
     Args:
         arguments: of a parser with the options of `add_common_arguments`.
@@ -135,7 +145,7 @@ def evaluate_arguments(arguments: argparse.Namespace, options: Iterable[str], *,
     chosen = _plain(arguments, options)
     if world_size() > 1 and (score_only or not shared):
         if not is_main():
-            return
+            return 0
         if chosen.get("processes") == 1:
             chosen["processes"] = world_size()
         os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_WORLD_SIZE="1")
@@ -153,6 +163,7 @@ def evaluate_arguments(arguments: argparse.Namespace, options: Iterable[str], *,
         command=shlex.join(["python", "-m", "eval", *sys.argv[1:]]),
         **chosen,
     )
+    return 0
 
 
 def _plain(arguments: argparse.Namespace, options: Iterable[str]) -> dict[str, Any]:
@@ -200,7 +211,7 @@ def evaluate_fine_tuned(arguments: argparse.Namespace, options: Sequence[str]) -
         run = partial(evaluate_fine_tuned, options=options[3:])
         submit(run, argparse.Namespace(**(vars(arguments) | {"launcher": "none"})))
     else:
-        evaluate_arguments(arguments, options, shared=True)
+        return evaluate_arguments(arguments, options, shared=True)
     return 0
 
 

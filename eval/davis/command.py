@@ -19,21 +19,24 @@ bench times the plain and the fast form of everything side by side on drawn fram
 import argparse
 from pathlib import Path
 
-from eval.arguments import add_common_arguments, add_propagation_arguments, add_scoring, evaluate_arguments
+from eval.arguments import PROPAGATION, add_propagation, evaluate_arguments
 
-OPTIONS = ("protocol", "split", "videos", "limit", "overlay", "processes", "precision", "metric_backend")
+OPTIONS = (*PROPAGATION, "videos", "overlay", "metric_backend")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the adapter's arguments."""
-    add_common_arguments(parser)
+    add_propagation(
+        parser,
+        protocols=("dino", "dinov3", "videowalk", "cropmae"),
+        split="val",
+        splits="list of sequences: val or train",
+        items="sequences",
+        predictions="masks",
+    )
     parser.add_argument("mode", nargs="?", choices=("bench",), help="measure speed and memory instead of evaluating")
-    parser.add_argument("--protocol", default="dino", help="dino, dinov3, videowalk or cropmae (default: %(default)s)")
-    parser.add_argument("--split", default="val", help="list of sequences: val or train (default: %(default)s)")
     parser.add_argument("--videos", nargs="+", metavar="NAME", help="only these sequences; the record is partial")
     parser.add_argument("--overlay", action="store_true", help="a contact sheet and an animation of every sequence too")
-    add_propagation_arguments(parser, "sequences")
-    add_scoring(parser, "DIR", "masks (default: OUT/predictions)")
     parser.add_argument(
         "--metric-backend",
         choices=("packed", "official"),
@@ -52,5 +55,4 @@ def run(arguments: argparse.Namespace) -> int:
         from eval.davis.bench import bench
 
         return bench(arguments.patch_sizes, arguments.device, arguments.json)
-    evaluate_arguments(arguments, OPTIONS)
-    return 0
+    return evaluate_arguments(arguments, OPTIONS)

@@ -12,21 +12,16 @@ and record.json. A run that was interrupted goes on at the next clip.
 --score-only scores saved poses, anyone's; `eval/jhmdb/poses.py` says what the files hold.
 """
 
-import argparse
+from functools import partial
 
-from eval.arguments import add_common_arguments, add_propagation_arguments, add_scoring, evaluate_arguments
+from eval.arguments import PROPAGATION, add_propagation, evaluate_arguments
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the adapter's arguments."""
-    add_common_arguments(parser)
-    parser.add_argument("--protocol", default="cropmae", help="cropmae or videowalk (default: %(default)s)")
-    parser.add_argument("--split", default="test", help="test or train (default: %(default)s)")
-    add_propagation_arguments(parser, "clips")
-    add_scoring(parser, "DIR", "poses (default: OUT/predictions)")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run the evaluation; returns the exit code."""
-    evaluate_arguments(arguments, ("protocol", "split", "limit", "processes", "precision"))
-    return 0
+add_arguments = partial(
+    add_propagation,
+    protocols=("cropmae", "videowalk"),
+    split="test",
+    splits="test or train",
+    items="clips",
+    predictions="poses",
+)
+run = partial(evaluate_arguments, options=PROPAGATION)

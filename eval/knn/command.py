@@ -30,5 +30,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the evaluation; returns the exit code."""
-    evaluate_arguments(arguments, ("limit", "batch_size"))
-    return 0
+    return evaluate_arguments(arguments, ("limit", "batch_size"))

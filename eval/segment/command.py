@@ -54,5 +54,4 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.plan or arguments.mode or arguments.launcher != "none" or arguments.config or arguments.overrides:
         words = f"of the protocols that train a network by a recipe: {', '.join(FINE_TUNED)}"
         raise UserError(f"--config, --set, --plan, --launcher and bench are {words}. Name one with --protocol.")
-    evaluate_arguments(arguments, (*OPTIONS, "test_only"))
-    return 0
+    return evaluate_arguments(arguments, (*OPTIONS, "test_only"))

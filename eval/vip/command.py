@@ -12,21 +12,16 @@ record.json. A run that was interrupted goes on at the next video.
 --score-only scores saved masks, anyone's: one folder per video, PNGs whose value is the part's id, of the annotation's size.
 """
 
-import argparse
+from functools import partial
 
-from eval.arguments import add_common_arguments, add_propagation_arguments, add_scoring, evaluate_arguments
+from eval.arguments import PROPAGATION, add_propagation, evaluate_arguments
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the adapter's arguments."""
-    add_common_arguments(parser)
-    parser.add_argument("--protocol", default="cropmae", help="cropmae or videowalk (default: %(default)s)")
-    parser.add_argument("--split", default="val", help="list of videos: val or train (default: %(default)s)")
-    add_propagation_arguments(parser, "videos")
-    add_scoring(parser, "DIR", "masks (default: OUT/predictions)")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run the evaluation; returns the exit code."""
-    evaluate_arguments(arguments, ("protocol", "split", "limit", "processes", "precision"))
-    return 0
+add_arguments = partial(
+    add_propagation,
+    protocols=("cropmae", "videowalk"),
+    split="val",
+    splits="list of videos: val or train",
+    items="videos",
+    predictions="masks",
+)
+run = partial(evaluate_arguments, options=PROPAGATION)

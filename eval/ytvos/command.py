@@ -13,23 +13,16 @@ Without it the record says that nothing is scored. A run that was interrupted go
 --score-only scores saved masks, anyone's: one folder per video, palette PNGs whose index is the object's number.
 """
 
-import argparse
+from functools import partial
 
-from eval.arguments import add_common_arguments, add_propagation_arguments, add_scoring, evaluate_arguments
+from eval.arguments import PROPAGATION, add_propagation, evaluate_arguments
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the adapter's arguments."""
-    add_common_arguments(parser)
-    parser.add_argument("--protocol", default="dino", help="dino, videowalk or cropmae (default: %(default)s)")
-    parser.add_argument(
-        "--split", default="valid", help="folder: valid, valid_all_frames, train, ... (default: %(default)s)"
-    )
-    add_propagation_arguments(parser, "videos")
-    add_scoring(parser, "DIR", "masks (default: OUT/predictions)")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run the evaluation; returns the exit code."""
-    evaluate_arguments(arguments, ("protocol", "split", "limit", "processes", "precision"))
-    return 0
+add_arguments = partial(
+    add_propagation,
+    protocols=("dino", "videowalk", "cropmae"),
+    split="valid",
+    splits="folder: valid, valid_all_frames, train, ...",
+    items="videos",
+    predictions="masks",
+)
+run = partial(evaluate_arguments, options=PROPAGATION)
