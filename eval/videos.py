@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from eval.propagation.video import Video
 from flsl.runtime.errors import UserError, unknown_key
-from flsl.runtime.files import read_lines
+from flsl.runtime.files import inside, read_lines
 from flsl.runtime.images import read_header
+from flsl.runtime.text import shorten
 
 V = TypeVar("V", bound=Video)
 
@@ -66,7 +67,7 @@ class VideoData(Generic[V]):
         """
         known = [video.name for video in self.videos]
         if names is not None and not names:
-            raise UserError(f"--videos names no {self.item}; known are {', '.join(sorted(known)[:8])}, ...")
+            raise UserError(f"--videos names no {self.item}; known are {shorten(sorted(known))}")
         for name in names or ():
             if name not in known:
                 raise UserError(unknown_key(f"--videos {name}", name, known))
@@ -80,9 +81,8 @@ def require_folders(root: Path, needed: Sequence[str], benchmark: str, layout: s
     if not root.is_dir():
         raise UserError(f"--data {root} is not a folder. Give the one that holds {', '.join(needed)}.")
     if missing := [folder for folder in needed if not (root / folder).is_dir()]:
-        inside = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
         raise UserError(
-            f"{root} lacks {', '.join(missing)}; found there: {inside}. Expected is the official layout of {layout}. "
+            f"{root} lacks {', '.join(missing)}; found there: {inside(root)}. Expected is the official layout of {layout}. "
             f"For a try-out, `python -m eval data synthesize {benchmark} DIR` draws data."
         )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flsl.runtime.errors import UserError, unknown_key
+from flsl.runtime.text import shorten
 from results.pretrained import differing_pretraining
 from results.record import FEWEST_UNITS, Record
 
@@ -264,7 +265,7 @@ def _same_items(record: Record, first: Record, metric: str, items: list[str]) ->
     if alone := sorted(scores.keys() ^ set(items)):
         raise UserError(
             f"{first.model.name} and {record.model.name} were not scored on the same items: {len(alone)} have a {metric} in "
-            f"one record only ({', '.join(alone[:5])}{', ...' if len(alone) > 5 else ''})."
+            f"one record only ({shorten(alone, 5)})."
         )
     return [scores[item] for item in items]
 

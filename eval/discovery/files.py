@@ -9,7 +9,7 @@ import numpy as np
 
 from eval.box_files import read_box_file
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import LARGEST_LIST, read_file
+from flsl.runtime.files import LARGEST_LIST, inside, read_file
 from flsl.runtime.names import safe_name
 
 VOC = {  # data -> images of the official trainval list, what their names look like, and where to get them
@@ -41,11 +41,10 @@ def find_layout(root: Path) -> tuple[str, Path]:
             f"{root} holds several data sets ({', '.join(map(str, found))}). Name the folder of one of them (--data)."
         )
     if not found:
-        inside = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
         only = "; instances_train2014.json is COCO 20k only with its list" if train2014.is_file() else ""
         raise UserError(
             f"{root} holds neither Annotations/ and JPEGImages/ (Pascal VOC) nor {COCO_20K_LIST} (COCO 20k) nor "
-            f"annotations/instances_val2017.json (any COCO data); found there: {inside}{only}."
+            f"annotations/instances_val2017.json (any COCO data); found there: {inside(root)}{only}."
         )
     return "voc" if voc else "coco20k" if lists else "coco", found[0]
 

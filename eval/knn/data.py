@@ -14,7 +14,7 @@ from eval.class_folders import read_class_folders
 from eval.detector.annotations import read_annotations
 from eval.knn.protocol import BBOX, IMAGE, Protocol
 from flsl.runtime.errors import UserError
-from flsl.runtime.files import digest_of_files, list_files, sha256_of_file
+from flsl.runtime.files import digest_of_files, inside, list_files, sha256_of_file
 from flsl.runtime.marker import read_marker
 from flsl.runtime.names import require_text
 
@@ -76,11 +76,10 @@ def read_box_data(root: Path) -> BoxData:
         kind = "imagenet" if len({example.classes for example in train}) == 1000 else "class-folders"
         protocol = IMAGE
     else:
-        inside = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
         raise UserError(
             f"{root} holds neither {XML}/ (ImageNet's box files, ILSVRC2012_bbox_train_v2.tar.gz and "
             "ILSVRC2012_bbox_val_v3.tgz from image-net.org) nor annotations/instances_train2017.json (COCO), nor both train/ and "
-            f"val/ with a folder for each class; found there: {inside}."
+            f"val/ with a folder for each class; found there: {inside(root)}."
         )
     require_text((str(example.path.relative_to(root)) for example in val), root)
     marker = read_marker(root)

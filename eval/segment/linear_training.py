@@ -24,6 +24,7 @@ from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_tensors
 from flsl.runtime.preemption import Preempted, StopSignal
 from flsl.runtime.stopwatch import Stopwatch
+from flsl.runtime.text import shorten
 
 STATE = "head_state.pt"
 HEAD = "head.pt"
@@ -97,7 +98,7 @@ class HeadTraining:
         """Do one step; returns its loss."""
         with self.watch.phase("encoding of training images"):
             at_once = self.at_once or (4 if self.device.type == "cpu" else 32)
-            what = f"step {step + 1}, images {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+            what = f"step {step + 1}, images {shorten(names, 3)}"
             parts = [token_map(self.encoder, part.to(self.device), what) for part in images.split(at_once)]
             tokens = torch.cat(parts)
         with self.watch.phase("training of the head"), torch.backends.cudnn.flags(enabled=True, deterministic=True):

@@ -16,6 +16,7 @@ from typing import Any
 from eval.uavdt.files import SequenceTruth, ignore_path, read_truth, whole_path
 from eval.uavdt.sequences import WITHOUT_IGNORE, official_sequences
 from flsl.runtime.errors import UserError
+from flsl.runtime.files import inside
 from flsl.runtime.marker import read_marker
 
 FRAMES = "UAV-benchmark-M"
@@ -56,10 +57,9 @@ class Layout:
         place = self.root / FRAMES if self.has_frames else self.truth
         found = [n for n in wanted if (place / n if self.has_frames else whole_path(place, n)).exists()]
         if not found:
-            inside = ", ".join(sorted(path.name for path in place.iterdir())[:8]) or "nothing"
             raise UserError(
                 f"{place} holds none of the {len(wanted)} official {split} sequences ({wanted[0]} ... {wanted[-1]}); "
-                f"found there: {inside}. Check --data, or draw data with `python -m eval data synthesize uavdt DIR`."
+                f"found there: {inside(place)}. Check --data, or draw data with `python -m eval data synthesize uavdt DIR`."
             )
         return found
 
@@ -158,9 +158,8 @@ def open_layout(root: Path) -> Layout:
     for truth in (root / TRUTH, root / "GT"):
         if truth.is_dir():
             return Layout(root, truth, read_marker(root))
-    inside = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
     raise UserError(
         f"{root} holds no ground truth: expected {root / TRUTH} with one <sequence>_gt_whole.txt a sequence; found "
-        f"{inside}. Unpack the official archive UAV-benchmark-MOTD_v1.0.zip there, or draw data with "
+        f"{inside(root)}. Unpack the official archive UAV-benchmark-MOTD_v1.0.zip there, or draw data with "
         "`python -m eval data synthesize uavdt DIR`."
     )

@@ -14,6 +14,7 @@ from flsl.formats.found import Found, run_arguments
 from flsl.formats.prefix import below, flatten, list_prefixes, listed
 from flsl.formats.student_teacher import lacking
 from flsl.runtime.errors import UserError
+from flsl.runtime.text import shorten
 from flsl.weights import WeightFile
 
 
@@ -83,10 +84,9 @@ def _unknown(file: WeightFile) -> str:
         what = "It looks like a ResNet. "
     elif any("relative_position_bias_table" in key for key in keys):
         what = "It looks like a BEiT or Swin transformer, whose positions are relative. "
-    shown = ", ".join(keys[:8]) + (", ..." if len(keys) > 8 else "")
     return (
         f"checkpoint {file.path} holds no ViT encoder of a known layout. {what}It has {len(keys)} entries: "
-        f"{shown or 'none'}. Known layouts: {', '.join(formats())}; expected names such as "
+        f"{shorten(keys) or 'none'}. Known layouts: {', '.join(formats())}; expected names such as "
         "patch_embed.proj.weight and blocks.0.attn.qkv.weight."
     )
 

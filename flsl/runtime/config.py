@@ -17,6 +17,7 @@ from typing import Any
 
 from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.recipes import find_recipe, suggest
+from flsl.runtime.text import shorten
 
 ELSEWHERE = "Recipes are under configs/; a shipped one is found by its name from any folder, such as flsl_small_20e."
 LONGEST_KEY = 200
@@ -74,9 +75,8 @@ def _with_bases(path: Path, chain: tuple[Path, ...] = ()) -> set[str]:
     if not is_file:
         folder = here.parent if (path.parent.parts or chain) and any(here.parent.glob("*.py")) else None
         near = sorted(file.name for file in folder.glob("*.py")) if folder else suggest(here.stem)
-        listed = ", ".join(near[:12]) + ", ..." * (len(near) > 12)
         where = f"Recipes in {path.parent}" if folder else "Recipes of such a name"
-        raise UserError(f"{named} does not exist. " + (f"{where}: {listed}." if near else ELSEWHERE))
+        raise UserError(f"{named} does not exist. " + (f"{where}: {shorten(near, 12)}." if near else ELSEWHERE))
     if here.suffix != ".py":
         raise UserError(f"{named} is no recipe: expected is a Python file (.py). {ELSEWHERE}")
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flsl.runtime.errors import UserError
+from flsl.runtime.text import shorten
 
 TEMPORARY = re.compile(r"\..+\.tmp-[^.]+(\.[^.]+)?")  # names that `write_atomic` gives, until it is done
 KINDS = {  # what a path may lead to that is no file
@@ -180,6 +181,11 @@ def list_files(folder: str | Path, suffixes: Collection[str]) -> list[Path]:
 
 def _is_of(name: str, suffixes: Collection[str]) -> bool:
     return os.path.splitext(name)[1].lower() in suffixes and not name.startswith("._")
+
+
+def inside(folder: Path) -> str:
+    """Return what a folder holds, shortened, for a message that says what is not there."""
+    return shorten(sorted(path.name for path in folder.iterdir())) or "nothing"
 
 
 def sha256_of_file(path: str | Path) -> str:

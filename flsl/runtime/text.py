@@ -3,6 +3,7 @@
 import re
 import sys
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode categories: controls, directions, halves of characters, line ends
@@ -29,6 +30,11 @@ def as_called(text: str) -> str:
     if Path(sys.argv[0]).stem != "flsl":
         return text
     return text.replace("python -m flsl", "flsl").replace("python -m ", "flsl ")
+
+
+def shorten(names: Sequence[object], most: int = 8) -> str:
+    """Return names one after the other, with dots in the place of those after the first `most`."""
+    return ", ".join([*map(str, names[:most]), *["..."] * (len(names) > most)])
 
 
 def clock(seconds: float) -> str:

@@ -19,15 +19,14 @@ def run(arguments: argparse.Namespace) -> int:
     import json
 
     from flsl.runtime.errors import UserError
-    from flsl.runtime.text import printable
+    from flsl.runtime.text import printable, shorten
     from results.schema import record_to_plain
     from results.store import find_records, read_record
     from results.terminal import print_rows
 
     paths = find_records(arguments.record)
     if len(paths) > 1:
-        names = ", ".join(str(path) for path in paths[:10]) + (" ..." if len(paths) > 10 else "")
-        raise UserError(f"{arguments.record} holds {len(paths)} records; name one of them: {names}.")
+        raise UserError(f"{arguments.record} holds {len(paths)} records; name one of them: {shorten(paths, 10)}.")
     record = read_record(paths[0])
     plain = record_to_plain(record)
     if arguments.json:

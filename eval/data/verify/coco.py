@@ -10,6 +10,7 @@ from eval.data.verify.report import Report, open_report
 from eval.detector.annotation_checks import find_faults
 from eval.detector.annotations import read_json, require_same_categories
 from flsl.runtime.errors import UserError
+from flsl.runtime.files import inside
 
 OFFICIAL = {"train2017": (118_287, 860_001), "val2017": (5_000, 36_781)}  # images, annotations
 CATEGORIES = 80
@@ -40,9 +41,10 @@ def verify(root: Path, decode: bool = True) -> Report:
         except UserError as error:
             report.problem(files["val2017"], str(error), f"Take both files from one release. {GET_JSON}")
     if not found and not report.problems:
-        inside = ", ".join(sorted(path.name for path in (root / "annotations").iterdir())[:8]) or "nothing"
         report.problem(
-            "annotations", f"neither instances_train2017.json nor instances_val2017.json (found: {inside})", GET_JSON
+            "annotations",
+            f"neither instances_train2017.json nor instances_val2017.json (found: {inside(root / 'annotations')})",
+            GET_JSON,
         )
     report.complete = report.marker is None and len(found) == len(OFFICIAL) and report.counts_are_official()
     if not report.complete and not report.marker:

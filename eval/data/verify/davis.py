@@ -11,6 +11,7 @@ from eval.data.verify.report import Report, open_report
 from eval.davis.edition import FEWEST, FRAMES, MASKS, Edition, find_edition, find_pictures
 from eval.segment.datasets.data import some_numbers
 from flsl.runtime.errors import UserError
+from flsl.runtime.text import shorten
 
 
 def verify(root: Path, decode: bool = True) -> Report:
@@ -56,8 +57,7 @@ def _judge(report: Report, edition: Edition, sequences: list[Video], get: str) -
         s.name for s in sequences if any(min(p.width, p.height) != 480 for p in s.pictures.values() if not p.error)
     ]
     if small:
-        names = ", ".join(small[:5]) + (", ..." if len(small) > 5 else "")
-        report.notes.append(f"not 480 pixels on the short side, as official 480p frames are: {names}")
+        report.notes.append(f"not 480 pixels on the short side, as official 480p frames are: {shorten(small, 5)}")
     report.complete = bool(val) and all(found == official for found, official in val) and not small
     there = {s.name for s in sequences if s.split == "val"}
     if missing := [name for name in edition.official["val"].names if name not in there]:

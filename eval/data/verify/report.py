@@ -7,6 +7,7 @@ from typing import Any
 
 from eval.data.synthesize.folder import count_files
 from flsl.runtime.errors import UserError
+from flsl.runtime.files import inside
 from flsl.runtime.marker import read_marker
 
 
@@ -65,8 +66,7 @@ def open_report(root: Path, benchmark: str, expected: dict[str, str]) -> Report:
     if not root.is_dir():
         kind = "is a file" if root.exists() else "does not exist"
         raise UserError(f"{root} {kind}. Give the folder that holds {', '.join(expected)}.")
-    inside = sorted(path.name for path in root.iterdir())
-    if not inside:
+    if not any(root.iterdir()):
         raise UserError(
             f"{root} is empty; expected in it: {', '.join(expected)}. {next(iter(expected.values()))} "
             f"For a try-out, `python -m eval data synthesize {benchmark} DIR` draws data into a new folder."
@@ -78,8 +78,7 @@ def open_report(root: Path, benchmark: str, expected: dict[str, str]) -> Report:
         places = [root.parent, root.parent.parent, *(path for path in root.iterdir() if path.is_dir())]
         near = [place for place in places if all((place / path).is_dir() for path in expected)]
         hint = f" Did you mean {near[0]}?" if near else ""
-        shown = ", ".join(inside[:8]) + (", ..." if len(inside) > 8 else "")
-        raise UserError(f"{root} holds none of {', '.join(expected)}; found there: {shown}.{hint}")
+        raise UserError(f"{root} holds none of {', '.join(expected)}; found there: {inside(root)}.{hint}")
     report = start_report(root, benchmark, marker)
     for path in missing:
         report.problem(path, "the folder is missing", expected[path])

@@ -11,6 +11,7 @@ from eval.data.verify.report import Report, own_marker, start_report
 from eval.segment.datasets import SegmentationData, Split, open_segmentation
 from flsl.confusion import VOID
 from flsl.runtime.errors import UserError
+from flsl.runtime.text import shorten
 
 GET = {
     "voc2012": "Get VOCtrainval_11-May-2012.tar from host.robots.ox.ac.uk/pascal/VOC/voc2012 and unpack it again.",
@@ -79,8 +80,7 @@ def _verify_split(report: Report, data: SegmentationData, split: Split, decode: 
     if seen.sum() and seen.sum() == seen[VOID]:
         report.problem(split.name, "no pixel of its masks has a class, all are void", GET[data.name])
     if absent:
-        shown = ", ".join(absent[:8]) + (", ..." if len(absent) > 8 else "")
-        report.notes.append(f"{split.name}: {len(absent)} classes have no pixel: {shown}")
+        report.notes.append(f"{split.name}: {len(absent)} classes have no pixel: {shorten(absent)}")
 
 
 def _read_pair(split: Split, decode: bool, index: int) -> Pair:

@@ -12,6 +12,7 @@ from eval.uavdt.files import Rows, check_ignore, check_whole, ignore_path, truth
 from eval.uavdt.layout import FRAMES, TRUTH, numbered_frames
 from eval.uavdt.sequences import official_sequences
 from flsl.runtime.errors import UserError
+from flsl.runtime.text import shorten
 
 OFFICIAL_FRAMES, OFFICIAL_BOXES = 40_735, 798_795
 PAGE = "the UAVDT project page (sites.google.com/view/grli-uavdt)"
@@ -55,8 +56,7 @@ def verify(root: Path, decode: bool = True) -> Report:
             report.problem(TRUTH, f"no box in any {split} sequence: there is nothing to {split} with", GET_TRUTH)
         missing = [name for name in wanted if name not in folders]
         if missing and folders and not report.marker:
-            shown = ", ".join(missing[:6]) + (", ..." if len(missing) > 6 else "")
-            report.notes.append(f"{len(missing)} {split} sequences are missing: {shown}. {GET_FRAMES}")
+            report.notes.append(f"{len(missing)} {split} sequences are missing: {shorten(missing, 6)}. {GET_FRAMES}")
     report.count("frames", sum(map(len, frames.values())), OFFICIAL_FRAMES)
     rows = sum(boxes.values())
     report.count("boxes", rows, OFFICIAL_BOXES)

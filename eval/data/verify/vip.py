@@ -8,6 +8,7 @@ from eval.data.verify.frames import Video, check_frames, check_mask, read_mask
 from eval.data.verify.report import Report, open_report
 from eval.vip.data import ARCHIVE, FRAMES, KIND, LISTS, MASKS, OFFICIAL, find_pictures, read_list, read_parts
 from flsl.runtime.errors import UserError
+from flsl.runtime.text import shorten
 
 GET = f"Get {ARCHIVE} and unpack it again."
 
@@ -27,8 +28,7 @@ def verify(root: Path, decode: bool = True) -> Report:
     report.complete = report.marker is None and there == set(OFFICIAL)
     missing = [name for name in OFFICIAL if name not in there]
     if missing and not report.marker:
-        shown = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
-        report.notes.append(f"{len(missing)} official val videos are missing: {shown}. {GET}")
+        report.notes.append(f"{len(missing)} official val videos are missing: {shorten(missing)}. {GET}")
     return report
 
 
