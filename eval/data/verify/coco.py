@@ -46,9 +46,8 @@ def verify(root: Path, decode: bool = True) -> Report:
             f"neither instances_train2017.json nor instances_val2017.json (found: {inside(root / 'annotations')})",
             GET_JSON,
         )
-    report.complete = report.marker is None and len(found) == len(OFFICIAL) and report.counts_are_official()
-    if not report.complete and not report.marker:
-        report.notes.append("official are 118,287 pictures in train2017 and 5,000 in val2017, from cocodataset.org")
+    whole = len(found) == len(OFFICIAL) and report.counts_are_official()
+    report.conclude(whole, "official are 118,287 pictures in train2017 and 5,000 in val2017, from cocodataset.org")
     return report
 
 

@@ -58,13 +58,12 @@ def _judge(report: Report, edition: Edition, sequences: list[Video], get: str) -
     ]
     if small:
         report.notes.append(f"not 480 pixels on the short side, as official 480p frames are: {shorten(small, 5)}")
-    report.complete = bool(val) and all(found == official for found, official in val) and not small
     there = {s.name for s in sequences if s.split == "val"}
+    said = f"the official val split has {edition.official['val'].frames:,} frames, 480p. {get}"
     if missing := [name for name in edition.official["val"].names if name not in there]:
-        report.complete = False
-        report.notes.append(f"{len(missing)} official val sequences are missing: {', '.join(missing)}. {get}")
-    elif not report.complete:
-        report.notes.append(f"the official val split has {edition.official['val'].frames:,} frames, 480p. {get}")
+        said = f"{len(missing)} official val sequences are missing: {', '.join(missing)}. {get}"
+    whole = bool(val) and all(found == official for found, official in val) and not small
+    report.conclude(whole and not missing, said)
 
 
 def _read_list(report: Report, edition: Edition, path: Path, get: str) -> Iterable[tuple[str, tuple[int, ...] | None]]:

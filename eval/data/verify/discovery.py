@@ -34,15 +34,14 @@ def verify(root: Path, decode: bool = True) -> Report:
     layout, place = find_layout(root)
     if layout == "voc":
         return _verify_voc(place, decode)
-    report = start_report(root, "discovery", own_marker(root, "coco"))
+    report, whole = start_report(root, "discovery", own_marker(root, "coco")), False
     if layout == "coco":
         verify_split(report, "val2017", decode, (None, None), masks=False)
     elif names := _read_list(report, place, GET_20K):
         official, wanted = (COCO_20K, TRAIN2014_ANNOTATIONS), {Path(name).name for name in names}
         verify_split(report, "train2014", decode, official, folder=train2014_of(root), masks=False, wanted=wanted)
-        report.complete = report.marker is None and report.counts_are_official()
-    if not report.complete and not report.marker:
-        report.notes.append(f"official are the {COCO_20K:,} pictures of COCO 20k. {GET_20K}")
+        whole = report.counts_are_official()
+    report.conclude(whole, f"official are the {COCO_20K:,} pictures of COCO 20k. {GET_20K}")
     return report
 
 
@@ -81,9 +80,7 @@ def _verify_voc(root: Path, decode: bool) -> Report:
     report.count("images without an object", empty)
     if names and empty == len(names):
         report.problem(BOXES, "no image has the box of an object, so that there is nothing to discover", get)
-    report.complete = report.marker is None and report.counts_are_official()
-    if not report.complete and not report.marker:
-        report.notes.append(f"official are {official:,} images in trainval. {get}")
+    report.conclude(report.counts_are_official(), f"official are {official:,} images in trainval. {get}")
     return report
 
 

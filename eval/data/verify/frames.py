@@ -1,7 +1,7 @@
 """What the frames and masks of one video must agree in: numbers without a gap, one size, masks as large as their frames."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,23 @@ class Mask(Picture):
     """Size and ids (without background) of a mask, or what is wrong with it."""
 
     ids: frozenset[int] = frozenset()
+
+
+def find_videos(
+    report: Report,
+    names: Iterable[str],
+    split: str,
+    find: Callable[[str], tuple[dict[int, Path], dict[int, Path]]],
+    get: str,
+) -> list[Video]:
+    """Return the videos whose frames and masks `find` can tell apart; of others it is reported what it says."""
+    videos = []
+    for name in names:
+        try:
+            videos.append(Video(name, split, *find(name)))
+        except UserError as error:
+            report.problem(name, str(error), get)
+    return videos
 
 
 def read_mask(read_truth: Callable[[Path], np.ndarray], path: Path) -> Mask:

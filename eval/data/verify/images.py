@@ -27,9 +27,7 @@ def verify(root: Path, decode: bool = True) -> Report:
             counts[split] = _verify_split(report, root / split, decode)
     classes = sorted(path.name for path in (root / "train").iterdir() if path.is_dir())
     is_imagenet = bool(classes) and all(_WORDNET_ID.fullmatch(name) for name in classes)
-    report.complete = report.marker is None and is_imagenet and counts["train"] == OFFICIAL["train"]
-    if not report.complete and not report.marker:
-        report.notes.append(f"not the whole of ImageNet-1k. {GET}")
+    report.conclude(is_imagenet and counts["train"] == OFFICIAL["train"], f"not the whole of ImageNet-1k. {GET}")
     if "val" in counts and counts["val"] != OFFICIAL["val"] and is_imagenet:
         report.notes.append("val/ is not ImageNet's whole validation set; pretraining does not need it")
     return report

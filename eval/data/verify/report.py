@@ -13,7 +13,7 @@ from flsl.runtime.marker import read_marker
 
 @dataclass
 class Report:
-    """The findings on one copy. `complete` says that it is the whole official benchmark, which `verify` decides."""
+    """The findings on one copy. `complete` says that it is the whole official benchmark, which `conclude` is told."""
 
     benchmark: str
     root: Path
@@ -45,6 +45,12 @@ class Report:
             where = path.relative_to(self.root)
             self.notes.append(f"{where}, which `python -m eval {self.benchmark}` needs, is missing. {get}")
         return False
+
+    def conclude(self, whole: bool, otherwise: str = "") -> None:
+        """Say of real data whether they are the `whole` official benchmark, and if not, `otherwise`."""
+        self.complete = whole and self.marker is None
+        if otherwise and not whole and self.marker is None:
+            self.notes.append(otherwise)
 
     def counts_are_official(self) -> bool:
         """Tell whether every count with an official number equals it."""

@@ -51,10 +51,9 @@ def verify(root: Path, decode: bool = True, layout: str | None = None) -> Report
         else:
             _verify_split(report, data, split, decode)
     counted = [official for *_, official in report.counts if official is not None]
-    report.complete = report.marker is None and len(counted) == 2 and report.counts_are_official()
-    if not report.complete and not report.marker and data.official:
-        numbers = ", ".join(f"{count:,} in {name}" for name, count in data.official.items())
-        report.notes.append(f"official are {numbers}. {GET[data.name]}")
+    numbers = ", ".join(f"{count:,} in {name}" for name, count in data.official.items())
+    whole = len(counted) == 2 and report.counts_are_official()
+    report.conclude(whole, f"official are {numbers}. {GET[data.name]}" if numbers else "")
     return report
 
 

@@ -65,7 +65,7 @@ def verify(root: Path, decode: bool = True) -> Report:
         report.notes.append(f"{len(report.problems.pop(DUPLICATE))} targets have two boxes in a frame")
     if changed:
         report.notes.append(f"other boxes than the published ones in {', '.join(changed)}. {GET_TRUTH}")
-    report.complete = report.marker is None and report.counts_are_official() and not changed
+    report.conclude(report.counts_are_official() and not changed)
     return report
 
 

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from eval.data.verify.files import Picture, read_picture, read_videos
-from eval.data.verify.frames import Video, check_frames, check_mask, read_mask
+from eval.data.verify.frames import Video, check_frames, check_mask, find_videos, read_mask
 from eval.data.verify.report import Report, open_report
 from eval.vip.data import ARCHIVE, FRAMES, KIND, LISTS, MASKS, OFFICIAL, find_pictures, read_list, read_parts
 from flsl.runtime.errors import UserError
@@ -25,10 +25,9 @@ def verify(root: Path, decode: bool = True) -> Report:
     _read_frames(report, videos, decode)
     _check_masks(report, videos)
     there = {video.name for video in videos if video.split == "val"}
-    report.complete = report.marker is None and there == set(OFFICIAL)
     missing = [name for name in OFFICIAL if name not in there]
-    if missing and not report.marker:
-        report.notes.append(f"{len(missing)} official val videos are missing: {shorten(missing)}. {GET}")
+    said = f"{len(missing)} official val videos are missing: {shorten(missing)}. {GET}"
+    report.conclude(there == set(OFFICIAL), said if missing else "")
     return report
 
 
@@ -42,7 +41,7 @@ def _find_videos(report: Report, split: str) -> list[Video]:
     except UserError as error:
         report.problem(path, str(error), GET)
         return []
-    videos = [video for name in names if (video := _find_video(report, name, split))]
+    videos = find_videos(report, names, split, partial(find_pictures, report.root), GET)
     if split == "train":
         absent = [video for video in videos if not video.frames and not video.masks]
         videos = [video for video in videos if video not in absent]
@@ -51,15 +50,6 @@ def _find_videos(report: Report, split: str) -> list[Video]:
     report.count(f"{split} videos", len(videos), len(OFFICIAL) if split == "val" else None)
     report.count(f"{split} frames", sum(len(video.frames) for video in videos))
     return videos
-
-
-def _find_video(report: Report, name: str, split: str) -> Video | None:
-    """Return one video, None where a number stands for two of its files, which is reported."""
-    try:
-        return Video(name, split, *find_pictures(report.root, name))
-    except UserError as error:
-        report.problem(name, str(error), GET)
-        return None
 
 
 def _read_frames(report: Report, videos: list[Video], decode: bool) -> None:

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from eval.data.verify.files import Picture, read_picture, read_videos
-from eval.data.verify.frames import Mask, Video, check_frames, check_mask, read_mask
+from eval.data.verify.frames import Mask, Video, check_frames, check_mask, find_videos, read_mask
 from eval.data.verify.report import Report, open_report
 from eval.ytvos.data import OFFICIAL
 from eval.ytvos.files import ALL_FRAMES, ARCHIVES, FRAMES, KIND, MASKS, MODES, TRAIN, find_pictures, masks_of
@@ -34,10 +34,9 @@ def verify(root: Path, decode: bool = True) -> Report:
     counts = [
         (found, official) for what, found, official in report.counts if what in (f"{VALID} videos", f"{VALID} objects")
     ]
-    report.complete = report.marker is None and bool(counts) and all(found == official for found, official in counts)
-    if not report.complete and not report.marker:
-        videos, objects = OFFICIAL[VALID]
-        report.notes.append(f"the official {VALID}/ has {videos} videos with {objects} objects. {GET}")
+    whole = bool(counts) and all(found == official for found, official in counts)
+    videos, objects = OFFICIAL[VALID]
+    report.conclude(whole, f"the official {VALID}/ has {videos} videos with {objects} objects. {GET}")
     return report
 
 
@@ -67,7 +66,7 @@ def _check_split(report: Report, split: str, decode: bool) -> bool:
     except UserError as error:
         report.problem(path, str(error), GET)
         return False
-    videos = [video for name in meta if (video := _find_video(report, split, name))]
+    videos = find_videos(report, meta, split, partial(find_pictures, report.root, split), GET)
     listed = [meta[video.name] for video in videos]
     official = OFFICIAL.get(annotated, (None, None))
     report.count(f"{split} videos", len(videos), official[0])
@@ -79,15 +78,6 @@ def _check_split(report: Report, split: str, decode: bool) -> bool:
         video.pictures = pictures
         _check_frames(report, video, objects)
     return split == annotated and _check_masks(report, videos, listed)
-
-
-def _find_video(report: Report, split: str, name: str) -> Video | None:
-    """Return one video, None where a number stands for two of its files, which is reported."""
-    try:
-        return Video(name, split, *find_pictures(report.root, split, name))
-    except UserError as error:
-        report.problem(name, str(error), GET)
-        return None
 
 
 def _check_frames(report: Report, video: Video, objects: tuple[Listed, ...]) -> None:
