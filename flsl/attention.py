@@ -28,9 +28,8 @@ class EncoderAttention(Attention):
 
     def _attend(self, rows: torch.Tensor) -> torch.Tensor:
         """Mix the values of queries, keys and values `(B, N, 3 D)`; returns `(B, N, D)`."""
-        query, key, value = rows.unflatten(2, (3, self.num_heads, self.head_dim)).permute(
-            2, 0, 3, 1, 4
-        )  # (B, heads, N, d)
+        parts = rows.unflatten(2, (3, self.num_heads, self.head_dim))
+        query, key, value = parts.permute(2, 0, 3, 1, 4)  # (B, heads, N, d)
         if self.fused_attn and not _explicit_is_faster(rows):
             mixed = F.scaled_dot_product_attention(query, key, value)
         else:

@@ -73,11 +73,7 @@ class Journal:
         share = min(waited / seconds, 1.0)
         epoch = step // self.steps_per_epoch
         line = {"step": step, "epoch": epoch, **scalars, **notes, "images_per_second": rate, "data_wait_share": share}
-        with _said():
-            with open(self.path, "a") as file:
-                file.write(json.dumps(line) + "\n")
-            for key, value in (scalars | {"images_per_second": rate}).items():
-                self.board.add_scalar(key, value, step)
+        self._write(line, scalars | {"images_per_second": rate}, step)
         terms = " ".join(f"{term} {scalars[term]:.4f}" for term in self.terms)
         eta = (now - self.start) / (step + 1 - self.first_step) * (self.total_steps - step - 1)
         print(
@@ -91,11 +87,15 @@ class Journal:
     def note(self, done: int, found: dict[str, float]) -> None:
         """Write what the probe found after `done` steps: a line of its own, and scalars `probe/...`."""
         line = {"step": done - 1, "epoch": done / self.steps_per_epoch, "probe": found}
+        self._write(line, {f"probe/{name}": value for name, value in found.items()}, done)
+
+    def _write(self, line: dict[str, Any], scalars: dict[str, float], at: int) -> None:
+        """Write a line of the log, and scalars at a step to TensorBoard."""
         with _said():
             with open(self.path, "a") as file:
                 file.write(json.dumps(line) + "\n")
-            for name, value in found.items():
-                self.board.add_scalar(f"probe/{name}", value, done)
+            for name, value in scalars.items():
+                self.board.add_scalar(name, value, at)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the lines of the log so far, but for what a full disk cut short."""

@@ -37,10 +37,8 @@ OBJECTS = 3
 PHASES = ("encoder", "propagation", "output")
 METRIC_FRAMES = 60
 GPU_BATCHES = 2
-PRELOADED = [
-    "eval.propagation.segment",
-    "flsl.checkpoint",
-]  # by one process, which all others begin as: imports take seconds
+# By one process, which all others begin as: imports take seconds.
+PRELOADED = ["eval.propagation.segment", "flsl.checkpoint"]
 PALETTE = list(range(256)) * 3
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from eval.davis.dataset import Video
 from eval.metrics.j_and_f import statistics
 from eval.metrics.packed_j_and_f import score_frame
+from eval.propagation.masks import require_size
 from eval.propagation.scores import score_each
 from eval.table import write_table
 from flsl.runtime.errors import UserError
@@ -62,9 +63,7 @@ def score_video(
     for index, path in enumerate(video.scored_masks):
         truth, predicted = video.edition.read_truth(path), folder / path.name
         mask = video.edition.read_prediction(predicted)
-        if mask.shape != truth.shape:
-            sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, truth.shape)]
-            raise UserError(f"{predicted} has {sizes[0]} pixels, but the annotation {path} has {sizes[1]}.")
+        require_size(mask, predicted, truth.shape, path)
         if mask.max() > objects:
             raise UserError(
                 f"{predicted} holds the object id {mask.max()}, but {video.masks[0]} has the objects 1 to {objects}. "

@@ -51,9 +51,8 @@ def second_vector(weights: np.ndarray) -> np.ndarray:
     if len(weights) < 4:  # too few for three of their vectors
         return second_vector_plain(weights)
     scale = 1 / np.sqrt(weights.sum(axis=1))
-    normalized = aslinearoperator(
-        scale[:, None] * weights * scale
-    )  # x = scale * its eigenvector, lambda = 1 - its value
+    # x = scale * its eigenvector, lambda = 1 - its value
+    normalized = aslinearoperator(scale[:, None] * weights * scale)
     start = np.random.default_rng(0).standard_normal(len(weights))
     try:
         values, vectors = eigsh(normalized, k=3, which="LA", v0=start, tol=0)  # ascending

@@ -74,10 +74,9 @@ def save_state(runner: Runner, iteration: int) -> None:
         "seconds": runner.seconds,
     }
     write_tensors(folder / f"iter_{iteration}.pth", state)
-    kept = [number for number in _saved(folder) if number <= iteration][:KEEP]
-    for number in set(_saved(folder)) - set(
-        kept
-    ):  # also newer ones, which were damaged if this training passed by them
+    there = _saved(folder)
+    kept = [number for number in there if number <= iteration][:KEEP]
+    for number in set(there).difference(kept):  # newer ones too: they were damaged if this training passed by them
         (folder / f"iter_{number}.pth").unlink(missing_ok=True)
 
 

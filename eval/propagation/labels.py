@@ -59,9 +59,8 @@ def labels_to_mask(labels: Tensor, patch_size: int, size: tuple[int, int], proto
     if protocol.enlarged == "nearest":
         maps = F.interpolate(maps, size=size, mode="nearest")[0]  # (C, H, W)
     else:
-        maps = F.interpolate(maps, scale_factor=patch_size, mode="bilinear", align_corners=False)[
-            0
-        ]  # (C, H, W), resized
+        # (C, H, W), of the resized frame
+        maps = F.interpolate(maps, scale_factor=patch_size, mode="bilinear", align_corners=False)[0]
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)  # (C, 1, 1)
     if protocol.stretched == "positive":
         positive = high > 0

@@ -15,6 +15,13 @@ def read_palette(path: Path) -> list[int] | None:
     return None if palette is None else palette + [0] * (768 - len(palette))
 
 
+def require_size(mask: np.ndarray, path: Path, size: tuple[int, ...], annotation: Path) -> None:
+    """Raise UserError where a predicted mask (H, W) has not the size (height, width) of its annotation."""
+    if mask.shape != size:
+        found, wanted = (f"{width}x{height}" for height, width in (mask.shape, size))
+        raise UserError(f"{path} has {found} pixels, but its annotation {annotation} has {wanted}. Resize it to that.")
+
+
 def write_mask(path: Path, mask: np.ndarray, palette: list[int] | None) -> None:
     """Write (H, W) uint8 as a PNG: object ids with a palette, gray levels without one.
 

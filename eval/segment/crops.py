@@ -148,9 +148,8 @@ def adjust_hue(image: torch.Tensor, turn: float) -> torch.Tensor:
     saturation, part = spread / most.masked_fill(gray, 1), hue - sector
     lowest, falling, rising = (most * (1 - saturation * share) for share in (1, part, 1 - part))
     values = torch.stack((most, falling, lowest, rising)).clamp_(0, 1).mul_(256 - 1e-3).to(torch.uint8)
-    of_sector = torch.tensor(
-        [[0, 1, 2, 2, 3, 0], [3, 0, 0, 1, 2, 2], [2, 2, 3, 0, 0, 1]]
-    )  # which value R, G and B take
+    # Which value R, G and B take.
+    of_sector = torch.tensor([[0, 1, 2, 2, 3, 0], [3, 0, 0, 1, 2, 2], [2, 2, 3, 0, 0, 1]])
     return values.gather(0, of_sector[:, sector.to(torch.int64) % 6])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from eval.metrics.segmentation import ImageConfusions
 from eval.progress import tracked
+from eval.propagation.masks import require_size
 from eval.propagation.sheet import moments, painted_row, write_sheet
 from eval.vip.data import CLASSES, Video, read_parts
 from flsl.confusion import VOID, confusion
@@ -37,11 +38,7 @@ def read_prediction(video: Video, annotation: Path, predictions: Path) -> np.nda
     """Return the predicted part ids (H, W) uint8 for an annotation of a video; UserError where they cannot be scored."""
     path = predictions / video.name / annotation.name
     mask = read_mask(path)
-    if mask.shape != video.size:
-        raise UserError(
-            f"{path} has {mask.shape[1]}x{mask.shape[0]} pixels, but its annotation {annotation} has "
-            f"{video.size[1]}x{video.size[0]}. Resize predictions to the annotations."
-        )
+    require_size(mask, path, video.size, annotation)
     if mask.max() >= len(CLASSES):
         raise UserError(
             f"{path} holds the value {mask.max()}, but the ids of parts are 0 (background) to {len(CLASSES) - 1}. The value of "

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.metrics.packed_j_and_f import score_frame
+from eval.propagation.masks import require_size
 from eval.propagation.scores import score_each
 from eval.table import write_table
 from eval.ytvos.data import Object, Video
@@ -83,9 +84,7 @@ def read_prediction(video: Video, index: int, folder: Path) -> np.ndarray:
     """Return the predicted numbers (H, W) uint8 of a frame of a video; UserError where they cannot be scored."""
     path = folder / video.masks[index].name
     mask = read_mask(path)
-    if mask.shape != video.size:
-        sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, video.size)]
-        raise UserError(f"{path} has {sizes[0]} pixels, but the annotation {video.masks[index]} has {sizes[1]}.")
+    require_size(mask, path, video.size, video.masks[index])
     numbers = [one.number for one in video.objects]
     if other := sorted(numbers_in(mask) - set(numbers)):
         raise UserError(

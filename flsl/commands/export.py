@@ -35,10 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         kind = "a folder: a name without suffix" if folder else "a file: a name such as encoder.pth"
         raise UserError(f"--to {arguments.to} writes {kind}, but OUT is {arguments.out}")
     checkpoint = path_of(arguments.checkpoint)
-    for place in (
-        arguments.out,
-        arguments.out / "model.safetensors",
-    ):  # a folder, and what it gets, may be the checkpoint
+    for place in (arguments.out, arguments.out / "model.safetensors"):  # either may be the checkpoint
         require_apart(place, {}, {"CHECKPOINT": checkpoint}, option="OUT")
     loaded = load_encoder(arguments.checkpoint, overrides=overrides(arguments))
     notes = TARGETS[arguments.to](loaded, arguments.out)
