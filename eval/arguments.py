@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from flsl.commands.arguments import add_overrides, overrides
+from flsl.commands.arguments import add_changes, add_overrides, overrides
 from flsl.runtime.distributed import is_main, world_size
 from flsl.runtime.errors import UserError, require_seed
 from flsl.runtime.slurm import add_launcher, adopt_ranks, submit
@@ -75,14 +75,7 @@ def add_fine_tuning(
     default = f"{config}; of bench without --data: {small}" if config else "the protocol's own"
     parser.add_argument("--config", type=Path, metavar="CONFIG", help=f"recipe (default: {default})")
     parser.set_defaults(task=task, default_config=config, small_config=small)
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change one value of the recipe",
-    )
+    add_changes(parser)
     parser.add_argument("mode", nargs="?", choices=("bench",), help="measure the parts of a run; keep nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="bench: write the figures here too")
     parser.add_argument("--plan", action="store_true", help="print what would run, from a 20-step probe; keep nothing")

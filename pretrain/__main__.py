@@ -14,6 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from flsl.commands.arguments import add_changes
 from flsl.runtime.errors import run_command
 from flsl.runtime.program import HelpLayout, Parser
 from flsl.runtime.slurm import add_launcher, submit
@@ -32,14 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("config", type=Path, metavar="CONFIG", help="recipe, e.g. configs/pretrain/flsl_demo.py")
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="ImageFolder, or any folder of images")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of this run")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change one value of the recipe, e.g. --set training.epochs=10",
-    )
+    add_changes(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: %(default)s)")
     parser.add_argument(
         "--resume",

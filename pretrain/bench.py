@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from flsl.commands.arguments import add_changes
 from flsl.runtime.program import HelpLayout, Parser
 from flsl.runtime.text import as_called
 
@@ -46,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", type=int, default=64, help="images through each loader (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: %(default)s)")
     parser.add_argument("--data", type=Path, help="folder of images for the loader (default: photographs are drawn)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    add_changes(parser)
     return parser
 
 

@@ -15,6 +15,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from flsl.commands.arguments import add_changes
+
 THREADS = "3"  # that each of them compiles kernels with; there are several, beside tests
 
 
@@ -24,7 +26,7 @@ def main() -> int:
     parser.add_argument("file", type=Path)
     parser.add_argument("device")
     parser.add_argument("sizes", nargs="+", metavar="CONFIG:BATCH[:joined]")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    add_changes(parser)
     arguments = parser.parse_args()
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", THREADS)  # read when torch is imported
     import pretrain.methods.flsl

@@ -30,6 +30,12 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_changes(parser: argparse.ArgumentParser) -> None:
+    """Add --set."""
+    text = "change one value of the recipe, e.g. --set training.precision=bf16"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=text)
+
+
 def overrides(arguments: argparse.Namespace) -> "Overrides":
     """Return what the user insists on."""
     from flsl.source import Overrides

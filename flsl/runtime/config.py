@@ -88,18 +88,25 @@ def _with_bases(path: Path, chain: tuple[Path, ...] = ()) -> set[str]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {str(here)}  # mmengine knows placeholders that are no Python, and says what is wrong with the rest
     files = {str(here)}
-    for line in lines:
-        if isinstance(line, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "_base_" for t in line.targets):
-            with contextlib.suppress(ValueError):  # it is computed
-                bases = ast.literal_eval(line.value)
-                for base in bases if isinstance(bases, list) else [bases]:
-                    if not isinstance(base, str):
-                        raise UserError(
-                            f"{named}: _base_ must be the name of a recipe or a list of names, but is {base!r}"
-                        )
-                    if "::" not in base:  # mmengine's name for another package's
-                        files |= _with_bases(path.parent / base, (*chain, here))
+    for base in _bases(lines, named):
+        files |= _with_bases(path.parent / base, (*chain, here))
     return files
+
+
+def _bases(lines: Iterable[ast.stmt], named: str) -> Iterator[str]:
+    """Yield the recipes that a file's `_base_` names, unless it is computed; other packages' are mmengine's to find."""
+    for line in lines:
+        if not isinstance(line, ast.Assign) or not any(getattr(t, "id", "") == "_base_" for t in line.targets):
+            continue
+        try:
+            bases = ast.literal_eval(line.value)
+        except ValueError:  # it is computed
+            continue
+        for base in bases if isinstance(bases, list) else [bases]:
+            if not isinstance(base, str):
+                raise UserError(f"{named}: _base_ must be the name of a recipe or a list of names, but is {base!r}")
+            if "::" not in base:
+                yield base
 
 
 @contextlib.contextmanager

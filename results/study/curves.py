@@ -17,16 +17,9 @@ def draw_curves(runs: Mapping[str, Sequence[Pretraining]], path: Path) -> list[s
     Losses of different methods are no common measure: only their course tells.
     """
     series: dict[str, list[tuple[str, list[int], list[float]]]] = {}
-    for method, of_method in runs.items():
-        for run in of_method:
-            logged: dict[str, list[tuple[int, float]]] = {}
-            for line in run.log():
-                numbers = line.get("probe") or {"loss": line.get("loss")}
-                for name, value in numbers.items():
-                    if isinstance(value, (int, float)):
-                        logged.setdefault(name, []).append(((line["step"] + 1) * run.batch_size, value))
-            for name, points in logged.items():
-                series.setdefault(name, []).append((method, [x for x, _ in points], [y for _, y in points]))
+    for method, run in ((method, run) for method, of_method in runs.items() for run in of_method):
+        for name, points in _logged(run).items():
+            series.setdefault(name, []).append((method, [*points], [*points.values()]))
     if not series:
         return []
     from matplotlib.figure import Figure
@@ -48,3 +41,14 @@ def draw_curves(runs: Mapping[str, Sequence[Pretraining]], path: Path) -> list[s
     figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4 * columns, fontsize=8)
     write_atomic(path, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))
     return list(series)
+
+
+def _logged(run: Pretraining) -> dict[str, dict[int, float]]:
+    """Return what a run logged, by name: images seen -> number."""
+    found: dict[str, dict[int, float]] = {}
+    for line in run.log():
+        numbers = line.get("probe") or {"loss": line.get("loss")}
+        for name, value in numbers.items():
+            if isinstance(value, (int, float)):
+                found.setdefault(name, {})[(line["step"] + 1) * run.batch_size] = value
+    return found

@@ -36,24 +36,20 @@ def run_cells(cells: Cells, hours: float | None = None) -> Outcome:
     outcome = Outcome()
     end = time.monotonic() + 3600 * hours if hours is not None else float("inf")
     with StopSignal() as stop:
-        for stage in (_first, _selection, _rest):
-            for cell in stage(cells):
-                if cell.done or cell.name in outcome.failed:
-                    continue
-                if time.monotonic() >= end:
-                    outcome.out_of_time = True
-                    return outcome
-                code = _run(cell, stop, end)
-                if stop.requested:
-                    raise Preempted(f"stopped during {cell.name}; the same command goes on from there")
-                if code == PREEMPTED or time.monotonic() >= end:
-                    outcome.out_of_time = True
-                    return outcome
-                if code or not cell.done:
-                    outcome.failed[cell.name] = f"exit code {code}; its own message is above"
-                    print(f"FAILED {cell.name}: {outcome.failed[cell.name]}", flush=True)
-                    if isinstance(cell, Pretraining):
-                        write_text(cell.failure, f"exit code {code}\n")
+        for cell in (cell for stage in (_first, _selection, _rest) for cell in stage(cells)):
+            if cell.done or cell.name in outcome.failed:
+                continue
+            code = _run(cell, stop, end) if time.monotonic() < end else PREEMPTED
+            if stop.requested:
+                raise Preempted(f"stopped during {cell.name}; the same command goes on from there")
+            if code == PREEMPTED or time.monotonic() >= end:
+                outcome.out_of_time = True
+                break
+            if code or not cell.done:
+                outcome.failed[cell.name] = f"exit code {code}; its own message is above"
+                print(f"FAILED {cell.name}: {outcome.failed[cell.name]}", flush=True)
+                if isinstance(cell, Pretraining):
+                    write_text(cell.failure, f"exit code {code}\n")
     return outcome
 
 
