@@ -74,38 +74,7 @@ def train(
         return finished
     start_ranks(str(device))
     with attention_of_any_size(device), quiet(out / "train" / "train.log") as console:
-        build_data, build_model = open_library(task)
-        data = task.dataset("train")
-        dataset = build_data(data)
-        task.check_categories(dataset.categories)
-        backbone = backbone_config(
-            recipe.model,
-            loaded.encoder.config,
-            checkpoint=str(checkpoint),
-            seed=seed,
-            checkpoint_activations=recomputes(task, loaded.encoder.config, device),
-            sync_batch_norm=world_size() > 1 and device.type == "cuda",
-        )
-        model = task.model(backbone, len(dataset.categories))
-        config = training_config(recipe, task.package, len(dataset), device)
-        config |= {"randomness": {"seed": seed, "diff_rank_seed": True}, "work_dir": str(out / "train")}
-        if is_main():
-            write_text(out / f"{task.package}_config.py", _whole_config(task, config, model, data))
-        wait()
-        loader = _loader(dataset, recipe, seed, device)
-        torch.manual_seed(seed)  # the Runner does so after the model is built
-        # The configuration on disk names the checkpoint; what it holds is in memory already.
-        built = build_model(ConfigDict(model | {"backbone": model["backbone"] | {"init_cfg": None}}))
-        load_strictly(built.backbone.encoder, loaded.encoder.state_dict(), checkpoint)
-        runner = QuietRunner(
-            model=built,
-            train_dataloader=loader,
-            experiment_name=f"{task.kind}-{out.resolve()}".replace("/", "-"),
-            device=device,
-            console=console,
-            started=started,
-            **config,
-        )
+        runner, dataset = _runner(task, checkpoint, loaded, seed, device=device, console=console, started=started)
         shown = [ProgressHook(console)] if is_main() else []
         with StopSignal() as signal:
             proof = FingerprintHook(fingerprint(loaded.encoder), task.kind)
@@ -114,7 +83,7 @@ def train(
             try:
                 runner.train()
             finally:
-                _end_workers(loader)
+                _end_workers(runner.train_dataloader)
     if is_main():
         metadata = {
             "training": identity,
@@ -130,6 +99,40 @@ def train(
         write_model(finished, task.kind, weights, metadata)
     wait()
     return finished
+
+
+def _runner(
+    task: Task, checkpoint: str, loaded: LoadedEncoder, seed: int, *, device: torch.device, **told: Any
+) -> tuple[QuietRunner, SeededDataset]:
+    """Return what trains the model, as configured in a file beside it, and the data; `told` is the rest of `QuietRunner`'s."""
+    recipe, encoder, out = task.recipe, loaded.encoder, task.out
+    build_data, build_model = open_library(task)
+    data = task.dataset("train")
+    dataset = build_data(data)
+    task.check_categories(dataset.categories)
+    backbone = backbone_config(
+        recipe.model,
+        encoder.config,
+        checkpoint=str(checkpoint),
+        seed=seed,
+        checkpoint_activations=recomputes(task, encoder.config, device),
+        sync_batch_norm=world_size() > 1 and device.type == "cuda",
+    )
+    model = task.model(backbone, len(dataset.categories))
+    config = training_config(recipe, task.package, len(dataset), device)
+    config |= {"randomness": {"seed": seed, "diff_rank_seed": True}, "work_dir": str(out / "train")}
+    if is_main():
+        write_text(out / f"{task.package}_config.py", _whole_config(task, config, model, data))
+    wait()
+    loader = _loader(dataset, recipe, seed, device)
+    torch.manual_seed(seed)  # the Runner does so after the model is built
+    # The configuration on disk names the checkpoint; what it holds is in memory already.
+    built = build_model(ConfigDict(model | {"backbone": model["backbone"] | {"init_cfg": None}}))
+    load_strictly(built.backbone.encoder, encoder.state_dict(), checkpoint)
+    name = f"{task.kind}-{out.resolve()}".replace("/", "-")
+    return QuietRunner(
+        model=built, train_dataloader=loader, experiment_name=name, device=device, **told, **config
+    ), dataset
 
 
 def recomputes(task: Task, encoder: EncoderConfig, device: torch.device) -> bool:
