@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Plan, run, judge and report; returns 0, 1 or 2 as said above."""
     import dataclasses
+    import itertools
     import json
     import shlex
     import sys
@@ -84,20 +85,21 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.plan:
         return 0
-    records, claims, comparisons = {}, [], []
+    records, claims = {}, []
     for index, step in enumerate(steps):
         if step.action == "run" and run_step(step) != 0:
             print(f"{step.table}: the evaluation failed; its own message is above")
             steps[index] = dataclasses.replace(step, reason="the evaluation failed")
             continue  # what may be there answered another question
         if step.record and step.record.exists():
-            record = records[step.record] = read_record(step.record)
-            claims += judge_claims(step.table, step.record, record)
-            for other in (other for other in against if other.protocol == record.protocol):
-                try:
-                    comparisons.append(compare_records(record, other))
-                except UserError as error:  # a report after days of evaluation is not lost to it
-                    print(f"not compared: {printable(error)}", file=sys.stderr)
+            records[step.record] = read_record(step.record)
+            claims += judge_claims(step.table, step.record, records[step.record])
+    comparisons = []
+    for one, other in itertools.product(records.values(), against):
+        try:
+            comparisons += [compare_records(one, other)] if one.protocol == other.protocol else []
+        except UserError as error:  # a report after days of evaluation is not lost to it
+            print(f"not compared: {printable(error)}", file=sys.stderr)
     code = exit_code(steps, claims)
     data = report_data(model, steps, claims, records, holm(comparisons), code)
     write_text(arguments.out / "reproduction.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")

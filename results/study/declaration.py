@@ -15,7 +15,6 @@ from results.record import Metric, Record
 
 Text = Annotated[str, Field(min_length=1, max_length=300)]
 GIVEN = {"checkpoint", "data", "out", "name", "seed", "device"}  # arguments of an evaluation that its cell has
-Seeds = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
 @section
@@ -91,7 +90,7 @@ class Study:
     selection: tuple[Evaluation, ...] = ()
     baseline: str = "flsl"  # the method that the others are compared with
     floors: dict[str, Text] = field(default_factory=dict)  # name -> checkpoint, such as random:vit_mini/16
-    seeds: Seeds = (0,)
+    seeds: Annotated[tuple[Count, ...], Field(min_length=1)] = (0,)
     pictures: tuple[Text, ...] = ()  # below --data: components and clusters are drawn for each method
 
     def __post_init__(self):
