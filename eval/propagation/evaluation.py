@@ -69,19 +69,22 @@ class Evaluation(Generic[V]):
     outputs: Sequence[str]
     score: "Callable[[Evaluation[V], Predicted], Record]"
 
-    def predict(self, encoder: AnyEncoder, protocol: Protocol, task: "Task", *, extras: bool = False) -> Record:
+    def predict(
+        self, encoder: AnyEncoder, protocol: Protocol, task: "Task | None" = None, *, extras: bool = False
+    ) -> Record:
         """Predict what is still to do, then score.
 
         Args:
             encoder: a checkpoint's name, or an encoder in memory.
             protocol: the one that the options name.
-            task: writes the predictions of one video.
+            task: writes the predictions of one video; masks by default.
             extras: whether more is written than a plain run writes.
 
         Raises:
             UserError: the checkpoint cannot be used, or `run.out` holds another run.
         """
-        from eval.propagation.workers import follow_videos  # torch takes seconds
+        from eval.propagation.segment import segment_video  # torch takes seconds
+        from eval.propagation.workers import follow_videos
 
         options = self.options
         loaded, model = load_predictor(self.run, encoder, self.run.choose_device())
@@ -100,7 +103,7 @@ class Evaluation(Generic[V]):
                 todo,
                 protocol,
                 predictions,
-                task,
+                task or segment_video,
                 device=self.run.device,
                 bfloat16=options.precision == "bf16",
                 processes=options.processes,

@@ -39,10 +39,7 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> Rec
         UserError: data or checkpoint cannot be used, or `run.out` holds another run.
     """
     protocol = find_protocol(options.protocol, PROTOCOLS)  # a misspelt one is said before the data are read
-    evaluation = _prepare(run, data, options, need_frames=True)
-    from eval.propagation.segment import segment_video  # torch takes seconds
-
-    return evaluation.predict(encoder, protocol, segment_video)
+    return _prepare(run, data, options, need_frames=True).predict(encoder, protocol)
 
 
 def score(predictions: Path | None, encoder: "AnyEncoder | None", data: Path, run: Run, options: Options) -> Record:
