@@ -18,9 +18,7 @@ def read(file: WeightFile, branch: str | None) -> Found | None:
     """Recognize a DINO checkpoint."""
     side = take_side(file, branch)
     state, dropped = drop(side.state, ("head.mlp.", "head.last_layer."))
-    if not _fits(state) or any(key.startswith(OTHERS) for key in state):
-        return None
-    if any(key == "ibot_loss" or ".last_layer2." in key or ".mlp2." in key for key in side.others):
+    if not _fits(state) or side.of_ibot or any(key.startswith(OTHERS) for key in state):
         return None
     if side.branch is None and (file.container != "pickle" or is_sincos(state["pos_embed"], 1)):
         return None

@@ -17,9 +17,8 @@ def read(file: WeightFile, branch: str | None) -> Found | None:
     """Recognize an iBOT checkpoint."""
     wrapped = set(file.tree) == {"state_dict"}
     side = take_side(replace(file, tree=tensors_of(file.tree["state_dict"])) if wrapped else file, branch)
-    signs = any(key == "ibot_loss" or ".last_layer2." in key or ".mlp2." in key for key in side.others)
     alone = wrapped and "cls_token" in side.state and "head.weight" not in side.state
-    if not is_vit(side.state) or not (signs or alone or "masked_embed" in side.state):
+    if not is_vit(side.state) or not (side.of_ibot or alone or "masked_embed" in side.state):
         return None
     state, dropped = drop(side.state, ("masked_embed", "head.", "fc_norm."))
     state = rename(state, {".gamma_1": ".ls1.gamma", ".gamma_2": ".ls2.gamma"})

@@ -17,6 +17,11 @@ class Side(NamedTuple):
     others: list[str]  # names of everything else in the file
     branch: str | None  # "teacher" or "student"; None for a file without sides
 
+    @property
+    def of_ibot(self) -> bool:
+        """Whether it has iBOT's second head, the one for patches, or its loss."""
+        return any(key == "ibot_loss" or ".last_layer2." in key or ".mlp2." in key for key in self.others)
+
 
 def take_side(file: WeightFile, branch: str | None) -> Side:
     """Return the wanted side, the teacher by default (it is what DINO, iBOT, SelfPatch and FLSL evaluate).
