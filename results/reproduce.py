@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from results.leaderboard import build_leaderboard
 from results.paper import TABLES, adapter_of, table_names
 from results.published import read_figures, read_published
 from results.record import Record
-from results.store import find_records, load_records
+from results.store import find_records, load_records, read_record
 from results.tables import row_interval
 from results.verdict import Verdict, judge, size_of
 
@@ -195,21 +195,17 @@ def _finished(table: str, fingerprint: str, folders: Sequence[Path], data: Path 
     except UserError:  # the run, or verifying its data, says so
         marker = None
     fitting: dict[str, list[tuple[bool, Path]]] = {}
-    for folder in folders:
-        if folder.exists():
-            try:
-                found = load_records(find_records(folder)).records
-            except UserError:
-                continue
-            for path, record in found.items():
-                theirs = record.dataset
-                if (
-                    record.model.fingerprint == fingerprint
-                    and record.protocol in TABLES[table].protocols
-                    and record.status == "complete"
-                    and (theirs.official or not data or (marker and theirs.name.startswith(marker["name"])))
-                ):
-                    fitting.setdefault(record.protocol, []).append((not theirs.official, path))
+    for folder in filter(Path.exists, folders):
+        try:
+            found = load_records(find_records(folder)).records
+        except UserError:
+            continue
+        for path, record in found.items():
+            ours = record.model.fingerprint == fingerprint and record.protocol in TABLES[table].protocols
+            official = record.dataset.official
+            answers = official or not data or (marker and record.dataset.name.startswith(marker["name"]))
+            if ours and answers and record.status == "complete":
+                fitting.setdefault(record.protocol, []).append((not official, path))
     return [min(of_protocol)[1] for of_protocol in fitting.values()]
 
 
@@ -218,6 +214,20 @@ def _data_folder(data: Path | None, names: Sequence[str], alone: bool) -> Path |
         return None
     inside = [data / name for name in names if (data / name).is_dir()]
     return inside[0] if inside else data if alone and data.is_dir() else None
+
+
+def carry_out(steps: Sequence[Step]) -> tuple[list[Step], dict[Path, Record], list[Claim]]:
+    """Run what is to run; returns the steps, with the reason where one failed, the records that are there, and their claims."""
+    done, records, claims = list[Step](), dict[Path, Record](), list[Claim]()
+    for step in steps:
+        if step.action == "run" and run_step(step) != 0:
+            print(f"{step.table}: the evaluation failed; its own message is above")
+            step = replace(step, reason="the evaluation failed")  # a record that may be there answered another question
+        elif step.record and step.record.exists():
+            records[step.record] = read_record(step.record)
+            claims += judge_claims(step.table, step.record, records[step.record])
+        done.append(step)
+    return done, records, claims
 
 
 def run_step(step: Step) -> int:

@@ -8,9 +8,14 @@ Exit code 0 if all checked claims hold, 1 if one does not, 2 if something that c
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from results.paper import TABLES
+
+if TYPE_CHECKING:
+    from results.record import Record
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Plan, run, judge and report; returns 0, 1 or 2 as said above."""
-    import dataclasses
     import itertools
     import json
     import shlex
@@ -51,8 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     from flsl.runtime.text import printable
     from results.compare import compare_records, holm
     from results.report import MEANING, report_data, report_page
-    from results.reproduce import exit_code, inspect_checkpoint, judge_claims, make_plan, run_step, tables_of
-    from results.store import read_record
+    from results.reproduce import carry_out, exit_code, inspect_checkpoint, make_plan, tables_of
     from results.terminal import print_rows
 
     tables = tables_of(arguments.table)
@@ -60,14 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"--data {arguments.data} is not a folder. Give the benchmark's folder, or one above several.")
     if missing := [folder for folder in arguments.records if not folder.exists()]:
         raise UserError(f"--records {missing[0]} does not exist. Give a folder with finished records, or leave it out.")
-    against = [read_record(path) for path in arguments.against]
-    protocols = {protocol for table in tables for protocol in TABLES[table].protocols}
-    for path, other in zip(arguments.against, against):
-        if other.protocol not in protocols:
-            raise UserError(
-                f"--against {path} is by {other.protocol}, but {', '.join(tables)} by {', '.join(sorted(protocols))}. "
-                "Give records of these, or leave it out."
-            )
+    against = _read_others(arguments.against, tables)
     model = inspect_checkpoint(arguments.checkpoint)
     steps = make_plan(
         tables,
@@ -85,15 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.plan:
         return 0
-    records, claims = {}, []
-    for index, step in enumerate(steps):
-        if step.action == "run" and run_step(step) != 0:
-            print(f"{step.table}: the evaluation failed; its own message is above")
-            steps[index] = dataclasses.replace(step, reason="the evaluation failed")
-            continue  # what may be there answered another question
-        if step.record and step.record.exists():
-            records[step.record] = read_record(step.record)
-            claims += judge_claims(step.table, step.record, records[step.record])
+    steps, records, claims = carry_out(steps)
     comparisons = []
     for one, other in itertools.product(records.values(), against):
         try:
@@ -113,3 +101,19 @@ def run(arguments: argparse.Namespace) -> int:
         print(printable(sentence))
     print(f"{MEANING[code]}: {arguments.out / 'reproduction.html'}")
     return code
+
+
+def _read_others(paths: Sequence[Path], tables: Sequence[str]) -> "list[Record]":
+    """Return the records to compare with; raises UserError where one is by a protocol of none of the tables."""
+    from flsl.runtime.errors import UserError
+    from results.store import read_record
+
+    protocols = {protocol for table in tables for protocol in TABLES[table].protocols}
+    others = [read_record(path) for path in paths]
+    for path, other in zip(paths, others):
+        if other.protocol not in protocols:
+            raise UserError(
+                f"--against {path} is by {other.protocol}, but {', '.join(tables)} by {', '.join(sorted(protocols))}. "
+                "Give records of these, or leave it out."
+            )
+    return others
