@@ -43,10 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "synthesize", aliases=["synthesise"], help="draw synthetic data", description="Draw synthetic data."
     )
     verify = verbs.add_parser("verify", help="check a copy", description="Check a real or synthetic copy.")
-    drawn = synthesize.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
-    checked = verify.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
+    prepare = verbs.add_parser("prepare", help="write data in another form", description="Write data in another form.")
+    _add_synthesize(synthesize)
+    _add_verify(verify)
+    _add_prepare(prepare)
+
+
+def _add_synthesize(verb: argparse.ArgumentParser) -> None:
+    commands = verb.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
     for benchmark, text in BENCHMARKS.items():
-        command = drawn.add_parser(benchmark, help=text, description=f"Draw {text}.")
+        command = commands.add_parser(benchmark, help=text, description=f"Draw {text}.")
         command.add_argument("root", type=Path, metavar="DIR", help="a new or empty folder")
         command.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
         for name, (default, _, _, meaning) in SIZES[benchmark].items():
@@ -63,8 +69,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 help="draw frames for the ground-truth files of this UAVDT copy, all of them unless --frames cuts every "
                 "clip; --height and --width are 540 and 1024 then",
             )
+
+
+def _add_verify(verb: argparse.ArgumentParser) -> None:
+    commands = verb.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
     for benchmark, text in CHECKED.items():
-        command = checked.add_parser(benchmark, help=text, description=f"Check a copy of {text}.")
+        command = commands.add_parser(benchmark, help=text, description=f"Check a copy of {text}.")
         command.add_argument("root", type=Path, metavar="DIR", help="the benchmark's folder")
         command.add_argument(
             "--quick",
@@ -76,15 +86,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--limit", type=int, default=20, metavar="N", help="problems of a kind to print (default: %(default)s)"
         )
-    prepare = verbs.add_parser("prepare", help="write data in another form", description="Write data in another form.")
-    converted = prepare.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
-    command = converted.add_parser("uavdt", help=BENCHMARKS["uavdt"], description=f"Convert {BENCHMARKS['uavdt']}.")
+
+
+def _add_prepare(verb: argparse.ArgumentParser) -> None:
+    commands = verb.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
+    command = commands.add_parser("uavdt", help=BENCHMARKS["uavdt"], description=f"Convert {BENCHMARKS['uavdt']}.")
     command.add_argument("root", type=Path, metavar="DIR", help="the benchmark's folder")
     command.add_argument("--split", choices=("train", "test"), required=True, help="official list to convert")
     command.add_argument("--stride", type=int, default=1, metavar="N", help="every N-th frame (default: %(default)s)")
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
     text = "hold out a part of pictures in class folders, by links to them"
-    command = converted.add_parser("images", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command = commands.add_parser("images", help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.add_argument("root", type=Path, metavar="DIR", help="CLASS/*.jpg or train/CLASS/*.jpg")
     command.add_argument(
         "--val-every",
