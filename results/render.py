@@ -103,9 +103,8 @@ def to_csv(tables: Sequence[Table]) -> str:
 
     for table in tables:
         for line in table.lines:
-            for column in table.declared.columns:
-                if column.key in line.cells:
-                    write(_csv_line(table, line, column))
+            for column in (column for column in table.declared.columns if column.key in line.cells):
+                write(_csv_line(table, line, column))
         for row in table.others:
             place = {"table": table.declared.name, "section": "not comparable", "protocol": row.protocol}
             data = {"dataset": row.dataset, "split": row.split}

@@ -13,6 +13,8 @@ A protocol names the module of its method, which has
 import dataclasses
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from eval.predictor import claim_scoring, load_predictor, predictor
 from eval.protocol import find_protocol
@@ -28,6 +30,9 @@ from flsl.runtime.errors import UserError
 from flsl.runtime.preemption import Preempted, StopSignal
 from flsl.runtime.schema import PositiveInt, section
 from results import record
+
+if TYPE_CHECKING:
+    from eval.segment.task import Task
 
 FEATURES = "features"
 SHARED_BY_RANKS = True  # under torchrun every process calls `evaluate`; only fine-tuning has work for them
@@ -100,15 +105,21 @@ def evaluate(encoder: AnyEncoder, data: Path, run: Run, options: Options) -> rec
             Path(options.features or run.out / FEATURES), loaded, run.device, run.watch, options.batch_size
         )
         task = Task(loaded, opened, protocol, todo, chosen, run, store)
-        with StopSignal() as stop:
-            for image, folder, numbers in method.predict(task) if todo else ():
-                with run.watch.phase("writing"):
-                    predictions.write(numbers, val.names[image], folder)
-                if stop.requested:
-                    raise Preempted("stopped while predicting; the same command goes on with the images that are left")
+        _predict(method, task, predictions)
         scored = Scored(predictions, val, chosen, opened.classes, protocol, loaded.encoder.patch_size, run.seed)
         run.learned_from = train.truth_digest if protocol.learns else None
         return write_report(run, opened, scored, protocol.key(opened.name), model, config)
+
+
+def _predict(method: ModuleType, task: "Task", predictions: Predictions) -> None:
+    """Save the prediction of each image that is to do, until a signal asks to stop."""
+    names = task.val.names
+    with StopSignal() as stop:
+        for image, folder, numbers in method.predict(task) if task.todo else ():
+            with task.run.watch.phase("writing"):
+                predictions.write(numbers, names[image], folder)
+            if stop.requested:
+                raise Preempted("stopped while predicting; the same command goes on with the images that are left")
 
 
 def score(

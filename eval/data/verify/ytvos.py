@@ -104,15 +104,13 @@ def _check_masks(report: Report, videos: list[Video], listed: list[tuple[Listed,
                 report.problem(path, text, f"Masks and {META} are of one archive. {GET}")
         firsts = {_check_object(report, video, masks, one) for one in objects}
         true = true or not masks.keys() <= firsts
-    if true:
-        for video, objects in zip(videos, listed):
-            for number in sorted({number for one in objects for number in one.frames} - video.masks.keys()):
-                where = f"{video.split}/{MASKS}/{video.name}/{number:05d}.png"
-                report.problem(where, "the mask is missing, though others are there in which no object appears", GET)
-            for one in objects:
-                if not one.category:
-                    text = f"video {video.name}, object {one.number} has no category, which scoring needs"
-                    report.problem(report.root / video.split / META, text, GET)
+    for video, objects in zip(videos, listed) if true else ():
+        for number in sorted({number for one in objects for number in one.frames} - video.masks.keys()):
+            where = f"{video.split}/{MASKS}/{video.name}/{number:05d}.png"
+            report.problem(where, "the mask is missing, though others are there in which no object appears", GET)
+        for number in [one.number for one in objects if not one.category]:
+            text = f"video {video.name}, object {number} has no category, which scoring needs"
+            report.problem(report.root / video.split / META, text, GET)
     return true
 
 
