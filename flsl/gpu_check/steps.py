@@ -100,9 +100,11 @@ def _wait(process: subprocess.Popen, seconds: float, stop: threading.Event) -> b
                 raise InterruptedError
         if process.poll() is not None:
             return False
-        _signal(process, signal.SIGINT)  # pytest writes what it has
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE)
+        for _ in range(2):  # of a test that trains, the first one ends the training alone
+            _signal(process, signal.SIGINT)  # pytest writes what it has
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE / 2)
+                break
         _signal(process, signal.SIGKILL)  # whatever is left of it, which would disturb what is timed next
         return True
     finally:

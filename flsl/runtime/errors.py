@@ -72,7 +72,7 @@ def run_command(main: Callable[[], int | None]) -> int:
     without a traceback.
 
     Returns the exit code: what `main` returned (None counts as 0), 2 after such an error, 75 after a signal to save and
-    stop, 130 after Ctrl-C.
+    stop, 130 after a Ctrl-C that nothing is saved at.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal has no characters for is still a name

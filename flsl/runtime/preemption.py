@@ -17,7 +17,9 @@ class Preempted(Exception):
 
 
 class StopSignal:
-    """While entered, `requested` tells whether one of `SIGNALS` has come; afterwards they do what they did before.
+    """While entered, `requested` tells whether one of `SIGNALS` or Ctrl-C has come; afterwards they do what they did before.
+
+    A second Ctrl-C interrupts at once, as ever. Who ignores it, as a shell's jobs in the background do, goes on ignoring it.
 
     Inside of another one it tells what that one hears: who watches a part of a run keeps no signal from the whole.
 
@@ -38,13 +40,19 @@ class StopSignal:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._noted = True
+        if number == signal.SIGINT:
+            signal.signal(number, self._before["SIGINT"])
+            if os.environ.get("RANK", "0") == "0":  # past Python's own streams, which may be in the middle of a line
+                os.write(2, b"\nstopping once it is saved (Ctrl-C again: at once)\n")
 
     def __enter__(self) -> "StopSignal":
         """Listen; only a process's main thread can."""
         around = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         self._whole = around if isinstance(around, StopSignal) else None
         here = self._whole is None and threading.current_thread() is threading.main_thread()
-        self._before = {name: signal.signal(getattr(signal, name), self._note) for name in SIGNALS} if here else {}
+        interrupts = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        names = ((*SIGNALS, "SIGINT") if interrupts else SIGNALS) if here else ()
+        self._before = {name: signal.signal(getattr(signal, name), self._note) for name in names}
         return self
 
     def __exit__(self, *error: object) -> None:

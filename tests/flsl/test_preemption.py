@@ -8,7 +8,7 @@ import pytest
 from flsl.runtime.preemption import SIGNALS, StopSignal
 
 
-@pytest.mark.parametrize("name", SIGNALS)
+@pytest.mark.parametrize("name", [*SIGNALS, "SIGINT"])
 def test_a_signal_during_a_part_stops_the_whole(name):
     before = signal.getsignal(getattr(signal, name))
     with StopSignal() as whole:
@@ -20,3 +20,22 @@ def test_a_signal_during_a_part_stops_the_whole(name):
             assert later.requested
         assert whole.requested
     assert signal.getsignal(getattr(signal, name)) is before
+
+
+def test_the_second_ctrl_c_interrupts_at_once(capfd):
+    with StopSignal() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.requested
+        assert "Ctrl-C again" in capfd.readouterr().err
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_job_in_the_background_goes_on_ignoring_ctrl_c(monkeypatch):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopSignal() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert not stop.requested
+    finally:
+        signal.signal(signal.SIGINT, before)
