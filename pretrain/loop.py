@@ -26,7 +26,7 @@ from pretrain.method import build_model
 from pretrain.pictures import draw_pictures
 from pretrain.probe import Probe
 from pretrain.recipe import Recipe
-from pretrain.saving import Saving
+from pretrain.saving import ENCODER, Saving
 from pretrain.schedules import Schedules
 from pretrain.step import TrainingStep
 
@@ -106,6 +106,7 @@ class Loop:
                 self.steps(first)
             finally:
                 self.saving.wait()
+        self.say(f"finished: {self.out / ENCODER} has all {self.total_steps} steps")
         on_main(self.mark_finished)  # with the last look and drawing: a finished run is not gone on with
 
     def build(self, step: int | None) -> None:

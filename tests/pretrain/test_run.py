@@ -31,8 +31,9 @@ def test_run_writes_a_checkpoint_that_loads(finished, recipe_file, images, capsy
     assert "already holds all 6 steps" in capsys.readouterr().out
 
 
-def test_same_seed_same_run_other_seed_other_run(finished, recipe_file, images, tmp_path):
+def test_same_seed_same_run_other_seed_other_run(finished, recipe_file, images, tmp_path, capsys):
     assert run(recipe_file, images, tmp_path / "same", "--set", "runtime.workers=0") == 0
+    assert f"finished: {tmp_path / 'same' / 'encoder.safetensors'} has all 6 steps" in capsys.readouterr().out
     assert log(tmp_path / "same") == log(finished)
     assert run(recipe_file, images, tmp_path / "other", "--set", "training.seed=1") == 0
     assert log(tmp_path / "other") != log(finished)
