@@ -59,9 +59,12 @@ def test_help_is_fast_and_complete(program):
         ("eval knn --launcher slurm", "unrecognized argument: --launcher\n"),
         ("pretrain dense_demo --dta pictures", "unrecognized argument: --dta. Did you mean --data?"),
         ("results compare a b --metrc J", "unrecognized argument: --metrc. Did you mean --metric?"),
+        ("evl davis", "Did you mean eval?"),
+        ("eval dvis", "Did you mean davis?"),
+        ("eval data synthesize image x", "Did you mean images?"),
     ],
 )
-def test_a_misspelt_option_is_named_with_the_nearest(words, told, capsys):
+def test_a_misspelt_option_or_command_is_named_with_the_nearest(words, told, capsys):
     with pytest.raises(SystemExit) as stop:
         flsl.__main__.main(words.split())
     assert stop.value.code == 2
@@ -84,6 +87,14 @@ def test_an_empty_path_is_not_the_current_folder(words, argument, capsys):
         flsl.__main__.main(words)
     assert stop.value.code == 2
     assert f"argument {argument}: the path is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("program", ["", "eval", "results"])
+def test_a_program_alone_lists_its_commands(program, capsys):
+    assert flsl.__main__.main(program.split()) == 2
+    told = capsys.readouterr().err
+    assert "positional arguments" in told
+    assert ("discovery" in told) == (program == "eval")
 
 
 SMALL = {

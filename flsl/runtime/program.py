@@ -45,6 +45,15 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"unrecognized argument: {name}" + (f". Did you mean {near[0]}?" if near else ""))
         return super().parse_known_args(args, namespace)
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Name the nearest word of those that may stand there, such as a sub-command."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            near = difflib.get_close_matches(str(value), [str(word) for word in action.choices or ()], n=1)
+            error.message += f". Did you mean {near[0]}?" if near else ""
+            raise
+
 
 def _path(text: str) -> Path:
     if not text.strip():
@@ -60,7 +69,11 @@ def run_program(
     Returns the exit code (`run_command`); the other arguments are those of `build_parser`.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    arguments = build_parser(name, text, commands, modules, chosen=words[0] if words else "").parse_args(words)
+    parser = build_parser(name, text, commands, modules, chosen=words[0] if words else "")
+    if not words:
+        parser.print_help(sys.stderr)
+        return 2
+    arguments = parser.parse_args(words)
     return run_command(lambda: arguments.run(arguments))
 
 
