@@ -12,8 +12,12 @@ from PIL import Image
 from flsl.checkpoint import LoadedEncoder
 from flsl.figures import cluster_maps, match_clusters, point_attention, principal_components
 from flsl.runtime.apart import require_apart
+from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic
 from flsl.runtime.images import read_rgb
+
+LONGEST = 16  # times its short side may a picture be long: tokens grow with it, and memory and time with their square
+DRAWN = 1000  # pixels of the longer side of a picture, at most, on a sheet of which each cell has a few hundred
 
 
 @torch.no_grad()
@@ -51,9 +55,9 @@ def draw_sheets(
     first checkpoint's that they overlap most.
 
     Raises:
-        UserError: a picture that cannot be read, or a block that an encoder does not have.
+        UserError: a picture that cannot be read or is too long and narrow, or a block that an encoder does not have.
     """
-    images = [Image.fromarray(read_rgb(path)) for path in pictures]
+    images = [_read(path) for path in pictures]
     rows: list[tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]] = []
     for loaded in checkpoints:
         maps = [feature_map(loaded, image, side, block) for image in images]
@@ -67,9 +71,21 @@ def draw_sheets(
         target = out / f"{path.stem}.png"
         target = out / f"{path.parent.name}_{path.stem}.png" if target in files else target
         require_apart(target, {}, {"the picture": path})
+        image.thumbnail((DRAWN, DRAWN))  # the features are there; a camera's every pixel takes long to draw
         draw = partial(_draw, image=image, rows=row, checkpoints=checkpoints, points=points)
         files.append(write_atomic(target, draw))
     return files
+
+
+def _read(path: Path) -> Image.Image:
+    """Read a picture of a shape that fits into memory as tokens."""
+    image = Image.fromarray(read_rgb(path))
+    if max(image.size) > LONGEST * min(image.size):
+        raise UserError(
+            f"{path}: {image.width}x{image.height} pixels are more than {LONGEST} times as long as wide, too many tokens to "
+            "look at. Cut the picture, or leave it out."
+        )
+    return image
 
 
 def _draw(target: Path, image: Image.Image, rows: list, checkpoints: Sequence[LoadedEncoder], points: Sequence) -> None:

@@ -43,7 +43,8 @@ class ImageError(UserError):
     @classmethod
     def of(cls, path: str | Path, reason: str) -> "ImageError":
         """Make one (data workers rebuild exceptions from their message alone)."""
-        error = cls(f"image {path} cannot be read: {reason}. Replace the file, or take it out of the data.")
+        remedy = "" if Path(path).is_dir() else " Replace the file, or take it out of the data."
+        error = cls(f"image {path} cannot be read: {reason}.{remedy}")
         error.reason = reason
         return error
 
@@ -271,7 +272,7 @@ def _explain(path: str | Path, error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return f"it announces more than {MAX_PIXELS:,} pixels; scale the picture down"
     if Path(path).is_dir():
-        return "it is a folder; name pictures in it"
+        return "it is a folder; name the pictures in it"
     if not Path(path).is_file():
         return "the file is missing"
     if isinstance(error, OSError) and error.errno is not None:

@@ -107,6 +107,13 @@ def test_mistakes_are_explained(tmp_path, picture, capsys, change, message):
     assert message in capsys.readouterr().err
 
 
+def test_a_ribbon_is_refused_before_it_fills_the_memory(tmp_path, capsys):
+    Image.new("RGB", (3000, 5)).save(tmp_path / "ribbon.png")
+    words = ["show", "--checkpoint", "random:vit_micro/16", "--out", str(tmp_path), str(tmp_path / "ribbon.png")]
+    assert main(words) == 2
+    assert "ribbon.png: 3000x5 pixels are more than 16 times as long as wide" in capsys.readouterr().err
+
+
 def test_points_outside_are_refused(picture):
     with pytest.raises(SystemExit):
         main(["show", "--checkpoint", "random:vit_micro/16", str(picture), "--out", "x", "--point", "1.5,0"])
