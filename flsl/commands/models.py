@@ -36,11 +36,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.name is None:
         if arguments.download:
             raise UserError("--download needs the name of one model")
-        print(f"{'name':<20} {'method':<11} {'architecture':<17} {'license':<15} here  from")
+        table = [("name", "method", "architecture", "license", "here", "from")]
         for model in models.values():
             here = "yes" if find_cached(model.name) else "-"
             size = f"{model.architecture}/{model.patch_size}"
-            print(f"{model.name:<20} {model.method:<11} {size:<17} {model.license:<15} {here:<5} {model.page}")
+            table.append((model.name, model.method, size, model.license, here, model.page))
+        widths = [max(map(len, column)) for column in zip(*table)]
+        for row in table:
+            print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip())
         print(
             f"\nFiles are looked for in {cache_folder()} ($FLSL_CACHE). `python -m flsl models NAME` says more.\n\n{as_called(KINDS)}"
         )

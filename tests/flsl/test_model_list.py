@@ -137,6 +137,8 @@ def test_command(capsys):
     assert main(["models"]) == 0
     listing = capsys.readouterr().out
     assert all(name in listing for name in listed_models())
+    table = listing.split("\n\n")[0].splitlines()[:-1]
+    assert len({line.index("https:") for line in table[1:]} | {table[0].index("from")}) == 1
     assert main(["models", "mocov3_vits16"]) == 0
     assert "12 heads of width 32" in capsys.readouterr().out
     assert main(["models", "mocov3_vit16"]) == 2
