@@ -79,7 +79,9 @@ def cluster(points: np.ndarray, protocol: Overclustering, seed: int) -> np.ndarr
         raise UserError(
             f"{len(points)} tokens cannot make {count} clusters: evaluate more images, or by a protocol of fewer clusters."
         )
-    kmeans = faiss.Kmeans(points.shape[1], count, niter=protocol.iterations, nredo=protocol.redos, seed=seed)
+    # Fewer points per cluster than faiss likes are no fault of a small split: it would say so on the terminal, for each seed.
+    options = dict(niter=protocol.iterations, nredo=protocol.redos, seed=seed, min_points_per_centroid=1)
+    kmeans = faiss.Kmeans(points.shape[1], count, **options)
     kmeans.train(points)
     _, nearest = kmeans.index.search(points, 1)
     return nearest[:, 0].astype(np.uint16)

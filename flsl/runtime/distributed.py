@@ -4,6 +4,7 @@ Without either, every function here is that of a single process and needs no gro
 """
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -181,4 +182,9 @@ def data_parallel(module: "nn.Module", ranks: Ranks) -> "nn.Module":
     from torch.nn.parallel import DistributedDataParallel
 
     devices = [ranks.device] if ranks.device.type == "cuda" else None
-    return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True)
+    with warnings.catch_warnings():
+        # Newer releases name a successor of `broadcast_buffers`, which older ones lack and which broadcasts at the start.
+        warnings.simplefilter("ignore", FutureWarning)
+        return DistributedDataParallel(
+            module, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
+        )
