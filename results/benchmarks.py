@@ -98,6 +98,7 @@ BENCHMARKS: dict[str, Benchmark] = {
             summary="DAVIS 2017 (and 2016) video object segmentation by label propagation (frozen features, no training)",
             protocols=tuple(ProtocolDeclaration(f"davis{year}/*", "J&F", DAVIS_METRICS) for year in (2017, 2016)),
             item="sequences",
+            all_scored=True,
             data_folders=("davis2017", "DAVIS", "davis"),
             costs=Costs(gpu="minutes", cpu="an hour or more"),
             needs=("opencv",),
@@ -167,6 +168,7 @@ BENCHMARKS: dict[str, Benchmark] = {
             summary="classification of tokens inside boxes by their nearest neighbors (frozen features, no training)",
             protocols=tuple(ProtocolDeclaration(f"knn/{what}", "vote_k20", KNN_METRICS) for what in ("bbox", "image")),
             item="images",
+            all_scored=True,
             data_folders=("imagenet", "ImageNet", "ILSVRC2012"),
             costs=Costs(gpu="an hour", cpu="days"),
             verified=False,
@@ -193,6 +195,7 @@ BENCHMARKS: dict[str, Benchmark] = {
                 ProtocolDeclaration("*/upernet_*", "mIoU", (MIOU,)),
             ),
             item="images",
+            all_scored=True,
             data_folders=("voc2012", "VOC2012", "VOCdevkit", "ade20k", "ADEChallengeData2016"),
             # In context on VOC 2012; the linear heads and the fine-tuned protocols take hours to a day on one GPU.
             costs=Costs(gpu="half an hour", cpu="a day"),

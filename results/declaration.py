@@ -101,6 +101,7 @@ class Benchmark:
     costs: Costs
     recipes: str = ""  # pattern of the full-size recipes; empty where the protocol fixes everything
     needs: tuple[str, ...] = ()  # what it needs besides torch, timm and safetensors, as `results doctor` names it
+    all_scored: bool = False  # whether no item can be without a score, so that an interval is over all of them
     verified: bool = True  # whether `python -m eval data verify COMMAND` knows the data
     tables: tuple[TableDeclaration, ...] = ()
 

@@ -75,8 +75,16 @@ def _items(record: Record) -> list[str]:
         return [f"dataset counts {evaluated} of {expected} {data.item}, but there must be at least one"]
     if evaluated > expected:
         return [f"dataset.items_evaluated is {evaluated}, more than items_expected ({expected})"]
-    if evaluated < expected and record.status == "complete":
+    if record.status != "complete":
+        return []
+    if evaluated < expected:
         return [f"only {evaluated} of {expected} {data.item} were evaluated, so status must be 'partial'"]
+    benchmark = BENCHMARKS.get(record.benchmark)
+    for name, metric in record.metrics.items():
+        over = metric.interval
+        counted = over.units if over and over.unit == data.item else None
+        if counted and (counted > evaluated or (counted < evaluated and benchmark and benchmark.all_scored)):
+            return [f"the interval of {name} is over {counted} {data.item}, but dataset.items_evaluated is {evaluated}"]
     return []
 
 
@@ -163,6 +171,11 @@ def _details(record: Record) -> list[str]:
             found.append(
                 f"created is {record.created!r}, but must be an ISO 8601 time such as 2024-05-01T12:00:00+00:00"
             )
+    made_by = record.config.get("protocol")
+    if isinstance(made_by, Mapping) and {"name", "version"} <= made_by.keys():
+        named = f"/{made_by['name']}@{made_by['version']}"
+        if not record.protocol.endswith(named):
+            found.append(f"protocol is {record.protocol!r}, but its constants in config are those of {named[1:]!r}")
     if record.config_sha256 and record.config_sha256 != config_hash(record.config):
         found.append("config_sha256 is not the hash of config: one of them was edited")
     return found

@@ -337,6 +337,7 @@ def test_rank_model_headline_and_interval_have_room_in_every_terminal(
 ):
     metrics = coco_scores() | {"box_AP": Metric(44.7, interval=Interval(43.0, 46.0, unit="images", units=100))}
     coco = {"benchmark": "coco", "protocol": "coco/mask-rcnn_1x@1", "metrics": metrics, "item": "images"}
+    coco |= {"items_expected": 100, "items_evaluated": 100}
     folder = write_records(*(make_record(name=f"a model of some length {i}", seed=i % 2, **coco) for i in range(4)))
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", str(width))

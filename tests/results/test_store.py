@@ -67,6 +67,11 @@ def test_numpy_scalars_tuples_and_paths_become_plain(make_record, tmp_path):
         ({"headline": "JF"}, ["headline 'JF'", "Did you mean 'J&F'"]),
         ({"items_evaluated": 29}, ["29 of 30", "'partial'"]),
         ({"items_evaluated": 31}, ["31", "more than"]),
+        ({"items_expected": 40, "items_evaluated": 40}, ["interval of J&F is over 30 sequences", "is 40"]),
+        (
+            {"config": {"protocol": {"name": "videowalk", "version": 3}}},
+            ["constants in config are those of 'videowalk@3'"],
+        ),
         ({"items_expected": 0, "items_evaluated": 0}, ["at least one"]),
         ({"protocol": "davis2017/dino"}, ["protocol", "davis2017/dino@1"]),
         ({"name": " "}, ["model.name is empty"]),
