@@ -30,6 +30,8 @@ LACKING_SOURCE = onedl-mmcv onedl-mmdetection onedl-mmsegmentation
 PLATFORMS = manylinux_2_28_x86_64 manylinux_2_27_x86_64 manylinux_2_17_x86_64 manylinux2014_x86_64
 # Results go beside a checkpoint file; those of a name such as random:vit_small/16 go to runs/.
 BESIDE = $(if $(wildcard $(CHECKPOINT)),$(basename $(CHECKPOINT)),runs/$(subst /,-,$(subst :,-,$(CHECKPOINT))))
+# A path with spaces is one word for the shell.
+path = $(if $(word 2,$(1)),'$(1)',$(1))
 need = $(if $($(1)),,$(error $(1) is not set. Usage: $(2)))
 
 .DEFAULT_GOAL := help
@@ -71,12 +73,12 @@ pretrain: $(INSTALLED) ## CONFIG=... DATA=... OUT=... [GPUS=8] [ARGS='--set key=
 	$(call need,CONFIG,make pretrain CONFIG=configs/pretrain/flsl_vit-s16_in1k_300e.py DATA=imagenet OUT=runs/s16)
 	$(call need,DATA,make pretrain CONFIG=... DATA=folder OUT=folder)
 	$(call need,OUT,make pretrain CONFIG=... DATA=... OUT=folder)
-	$(LAUNCH) pretrain $(CONFIG) --data $(DATA) --out $(OUT) $(ARGS)
+	$(LAUNCH) pretrain $(call path,$(CONFIG)) --data $(call path,$(DATA)) --out $(call path,$(OUT)) $(ARGS)
 
 eval-%: $(INSTALLED) ## CHECKPOINT=... DATA=... [OUT=...] [CONFIG=...] [GPUS=8] [ARGS=...]: eval-davis, eval-coco, ... (make benchmarks)
 	$(call need,CHECKPOINT,make $@ CHECKPOINT=runs/s16/encoder.safetensors DATA=folder [OUT=folder])
 	$(call need,DATA,make $@ CHECKPOINT=... DATA=folder [OUT=folder])
-	$(LAUNCH) eval $* --checkpoint $(CHECKPOINT) --data $(DATA) --out $(or $(OUT),$(BESIDE)-$*) $(if $(CONFIG),--config $(CONFIG)) $(ARGS)
+	$(LAUNCH) eval $* --checkpoint $(call path,$(CHECKPOINT)) --data $(call path,$(DATA)) --out $(call path,$(or $(OUT),$(BESIDE)-$*)) $(if $(CONFIG),--config $(call path,$(CONFIG))) $(ARGS)
 
 benchmarks: $(INSTALLED) ## which benchmarks there are
 	@$(RUN) -m eval --help
@@ -87,13 +89,13 @@ docs: $(INSTALLED) ## the documentation as a site in site/
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --clean
 
 leaderboard: $(INSTALLED) ## [RECORDS=runs] -> results/leaderboard.csv and .html
-	$(RUN) -m results leaderboard --records $(RECORDS) --out results/leaderboard.csv
+	$(RUN) -m results leaderboard --records $(call path,$(RECORDS)) --out results/leaderboard.csv
 
 reproduce: $(INSTALLED) ## TABLE=davis|coco|...|all CHECKPOINT=... DATA=... [OUT=...]: check published claims
 	$(call need,CHECKPOINT,make reproduce TABLE=davis CHECKPOINT=file DATA=folder)
 	$(call need,DATA,make reproduce TABLE=davis CHECKPOINT=file DATA=folder)
 	@# make says 2 whatever fails: the program's own code is said in words.
-	$(RUN) -m results reproduce $(TABLE) --checkpoint $(CHECKPOINT) --data $(DATA) $(if $(OUT),--out $(OUT)) $(ARGS) || \
+	$(RUN) -m results reproduce $(TABLE) --checkpoint $(call path,$(CHECKPOINT)) --data $(call path,$(DATA)) $(if $(OUT),--out $(call path,$(OUT))) $(ARGS) || \
 	  { code=$$?; echo "reproduce: exit code $$code (1: a claim does not hold, 2: something was not checked)" >&2; exit $$code; }
 
 gpu-check: $(if $(WHEELS),,$(INSTALLED)) ## [OUT=...] [WHEELS=wheels PYTHON=...] [ARGS='--minutes 11 --only NAME ...']: prove it on a GPU (docs/gpu.md)

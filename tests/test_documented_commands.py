@@ -3,6 +3,8 @@
 import argparse
 import itertools
 import re
+import shlex
+import subprocess
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -124,3 +126,11 @@ def test_documented_make_targets_exist():
                 wrong.append(f"{path}: make {words}")
     assert not wrong, "\n".join(wrong)
     assert {"gpu-check", "docs", "lint", "WHEELS", "PYTHON"} <= seen
+
+
+def test_make_takes_paths_with_spaces():
+    words = ["CHECKPOINT=my runs/encoder.safetensors", "DATA=my data", "OUT=my runs/a", "TABLE=davis"]
+    for target in ("eval-davis", "reproduce"):
+        printed = subprocess.run(["make", "-n", target, *words], cwd=ROOT, capture_output=True, text=True).stdout
+        (line,) = (line for line in printed.splitlines() if " -m " in line and "pip" not in line)
+        assert {"my runs/encoder.safetensors", "my data", "my runs/a"} < {*shlex.split(line.partition("||")[0])}
