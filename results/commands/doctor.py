@@ -32,5 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         columns = ("", "state", "found", "what to do")
         print_rows(columns, [[c.name, c.state, c.found, c.remedy] for c in checks])
         print_rows(("can this machine run", *columns[1:]), [[c.name, c.state, c.found, c.remedy] for c in able])
-        print_rows(("cannot be checked here", "how to find out"), [[what, as_called(how)] for what, how in BEYOND.items()])
+        print_rows(
+            ("cannot be checked here", "how to find out"), [[what, as_called(how)] for what, how in BEYOND.items()]
+        )
     return 1 if any(check.state in ("missing", "unknown") for check in able) else 0
