@@ -16,9 +16,13 @@ function overview(rows) {
   // two protocols on the same data have the same title
   const twins = (board) => chosen.filter((other) => other.headline === board.headline && other.title === board.title).length > 1;
   const label = (board) => `${board.headline}: ${board.title}${twins(board) ? ", " + board.protocol : ""}`;
+  // of models of one name, the beginning of the fingerprint, which follows the name in the key
+  const alike = (model) => [...models.values()].filter((other) => other.origin === model.origin && other.name === model.name).length > 1;
+  const name = (model) => model.origin === "measured" && alike(model)
+    ? `${model.name} (encoder ${model.key.slice(model.name.length + 1, model.name.length + 9)})` : model.name;
   const score = (board) => (model) => model.cells[board.index]?.scores[board.headline];
   const columns = [
-    { key: "name", label: "Model", text: (model) => model.name, value: (model) => model.name, fixed: true },
+    { key: "name", label: "Model", text: name, value: name, fixed: true },
     ...chosen.map((board) => ({
       key: "board " + board.index, label: label(board), title: board.protocol, number: true, descends: true, fixed: true,
       value: score(board), text: (model) => model.cells[board.index] ? scoreText(model.cells[board.index], board.headline) : "",

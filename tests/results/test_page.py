@@ -155,6 +155,16 @@ def test_a_model_of_which_one_benchmark_scored_more_seeds_is_one_in_the_overview
     assert [row["key"] for row in rows if row["origin"] == "measured"] == ["m a b", "m a b"]
 
 
+def test_the_overview_tells_encoders_of_one_name_apart(make_record, write_records, cli, tmp_path, tab):
+    records = [make_record(name="m", fingerprint=first * 64, seed=0) for first in "ab"]
+    cli("leaderboard", "--records", write_records(*records), "--out", tmp_path / "l.csv")
+    tab.open(tmp_path / "l.html")
+    names = tab.run(
+        "[...document.querySelectorAll('#overview tbody tr.measured')].map((row) => row.cells[0].textContent)"
+    )
+    assert sorted(names) == ["m (encoder aaaaaaaa)", "m (encoder bbbbbbbb)"]
+
+
 def test_page_works_in_a_browser(page, tab):
     tab.open(page)
     seen = tab.run(PROBE)
