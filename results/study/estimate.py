@@ -49,10 +49,10 @@ def make_plan(cells: Cells) -> list[Line]:
     for name, chosen in chosen_trials.items():
         trials = [trial for trial in cells.trials() if trial.method == name]
         final = cells.final(chosen) if chosen else [replace(trials[0], seed=seed) for seed in study.seeds]
-        runs = {*trials, *final} if chosen else {*trials}
+        runs = [*dict.fromkeys([*trials, *final])] if chosen else trials  # in an order: the first is tried
         more = 0 if chosen else len(study.seeds) - 1
         done = sum(run.done for run in runs)
-        rate, told_by = _rate([*runs]) if done < len(runs) + more else (None, "")
+        rate, told_by = _rate(runs) if done < len(runs) + more else (None, "")
         each = trials[0].seen(pictures) / rate if rate else None
         lines.append(Line(f"pretrain {name}", len(runs) + more, done, each, told_by + beside * (told_by == TRIED)))
     number = sum(len(method.trials) for method in study.methods.values() if len(method.trials) > 1)
