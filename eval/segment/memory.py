@@ -25,10 +25,6 @@ class Memory:
         lengths = None if self.lengths is None else self.lengths.to(device)
         return Memory(self.features.to(device), self.labels.to(device), lengths)
 
-    def normalized(self) -> Tensor:
-        """Return all features with length 1, (m, D) float32."""
-        return self.features.float() if self.lengths is None else self.features.float() / self.lengths[:, None]
-
     def shares(self, which: Tensor) -> Tensor:
         """Return class shares (..., C) float32 of entries (...)."""
         found = self.labels[which].float()

@@ -37,7 +37,7 @@ def memory_of(arrays, config):
 def transfer_plainly(queries, memory, **constants):
     """By one matrix of all cosines."""
     shares = memory.shares(torch.arange(len(memory.features), device=memory.features.device))
-    return label_transfer.transfer_labels(queries, memory.normalized(), shares, **constants)
+    return label_transfer.transfer_labels(queries, memory.features.float(), shares, **constants)
 
 
 @pytest.mark.parametrize("path", reference_files("segment/*.npz", holding="val_features"))
