@@ -1,5 +1,7 @@
 """Paired comparison: known differences are found, equal models are not told apart, other items are refused."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -160,12 +162,12 @@ def test_swapping_the_records_turns_the_sign(scored):
     assert (one.difference, one.low, one.high) == pytest.approx((-other.difference, -other.high, -other.low))
     assert one.p == other.p
     assert compare_records(a, b, "J") == one
+    turned = dataclasses.replace(a, per_item=dict(reversed(a.per_item.items())))
+    assert compare_records(turned, b, "J") == one  # in whatever order a record has its items
 
 
 def test_holm_as_in_the_textbook(scored):
     template = compare_records(scored([1.0, 2.0]), scored([1.0, 1.0]), "J")
-    import dataclasses
-
     ps = [0.01, 0.04, 0.03, 0.005]
     corrected = [c.p_holm for c in holm([dataclasses.replace(template, p=p) for p in ps])]
     assert corrected == pytest.approx([0.03, 0.06, 0.06, 0.02])

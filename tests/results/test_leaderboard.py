@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from results.compare import compare_records
 from results.leaderboard import board_of, build_leaderboard, to_csv
 from results.record import Interval, Metric
 from results.store import write_record
@@ -64,6 +65,8 @@ def test_properties_of_random_record_sets(make_record, davis_scores, seed):
         assert row.value <= max(r.metrics["J&F"].value for r in row.records) + 1e-9
         keys.add((row.board, row.model, row.fingerprint))
     assert len(keys) == len(board.rows)
+    official = [row.official for row in board.rows]
+    assert official == sorted(official, reverse=True)
     for name in {row.board for row in board.rows}:
         members = [row for row in board.rows if row.board == name]
         for position, row in enumerate(members, start=1):  # two items each: 95 % intervals decide
@@ -131,6 +134,10 @@ def test_of_more_rows_each_needs_more_proof(make_record):
     others = [scored(make_record, base - 20 - n, f"floor {n}") for n in range(3)]
     among = rows_of([scored(make_record, base, "best"), scored(make_record, behind, "behind"), *others]).rows
     assert [row.rank for row in among[:3]] == [1, 1, 3]
+    p = compare_records(among[0].records[0], among[1].records[0]).p
+    assert f"p = {4 * p:.2f}," in among[1].rank_note  # for four rows below the first
+    alike = rows_of([scored(make_record, base, "a"), scored(make_record, base[::-1] - 0.01, "b"), *others]).rows
+    assert "p = 1.00," in alike[1].rank_note
 
 
 @pytest.mark.parametrize(("value", "ranks"), [(21.5, [1, 1]), (30.0, [1, 2])])

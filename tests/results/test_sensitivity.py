@@ -97,6 +97,16 @@ def test_a_checkpoint_of_several_seeds_is_one_whatever_protocol_scored_more_of_t
     assert all(agreement.models == 5 for agreement in table.agreements[:1])
 
 
+def test_checkpoints_of_one_name_that_share_no_training_are_two():
+    made = [
+        replace(one, model=replace(one.model, name="a", fingerprint="f" * 64)) if one.model.name == "b" else one
+        for one in records()
+    ]
+    (table,) = compared(made)
+    assert {"a (00000000)", "a (ffffffff)"} < set(table.models)
+    assert table.agreements[0].models == 5
+
+
 def test_nothing_to_compare_is_explained(tmp_path, capsys):
     write_record(record(), tmp_path / "record.json")
     assert main(["sensitivity", "--records", str(tmp_path)]) == 2

@@ -50,6 +50,10 @@ def test_trials_are_chosen_on_the_selection_and_reported_on_the_tests(tmp_path, 
     assert "Yes" in capsys.readouterr().out
 
 
+def test_nothing_is_said_before_a_test_is_scored():
+    assert say([], []) == ["Nothing can be said yet: no test has been scored for the baseline and another model."]
+
+
 def test_a_trial_that_fails_is_no_choice_and_the_study_goes_on(tmp_path, place):
     """Of the rate 2e30 no run comes to an end; the other method has the same number of trials."""
     trials = {"a": ["1e-3", "2e30"], "b": ["1e-3", "2e-3"]}

@@ -160,6 +160,7 @@ def test_a_table_of_several_protocols_has_one_line_per_model():
     assert [values[f"{data}/tokencut@1"] for data in ("voc2007", "voc2012", "coco20k")] == [68.8, 72.1, 58.8]
     text = render.to_markdown([table])
     assert "| Method | Backbone | VOC 2007, LOST | VOC 2007, TokenCut | VOC 2012, LOST |" in text
+    assert "VOC 2012, TokenCut | COCO 20k, LOST | COCO 20k, TokenCut |\n" in text  # nothing measured, nothing to differ
     assert "No adapter here" in render.to_markdown([build_table("knn", [], PUBLISHED)])
     assert "No adapter here" not in render.to_markdown([build_table("coco", [], PUBLISHED)])
 
@@ -208,6 +209,23 @@ def test_only_official_complete_records_of_the_protocol_stand_beside_published_o
     assert all(f"(ours: {name})" in top for name in wanted)
     assert not any(f"(ours: {name})" in text for name in others)
     assert not any(r.model.name + " |" in text for r in records if r.status != "complete")
+
+
+def test_footnotes_say_what_was_read_where_and_what_intervals_cover(make_record, davis_scores):
+    notes = build_table("uavdt", [], PUBLISHED).footnotes()
+    assert notes[-1] == (
+        "Published figures as read in: CenterNet, RetinaNet, SpotNet, FFAVOD-SpotNet: FFAVOD repository README."
+    )
+    without = make_record(name="without", fingerprint="d", metrics={"J&F": Metric(60.0)})
+    notes = build_table("davis", rows_of(make_record(metrics=davis_scores()), without), PUBLISHED).footnotes()
+    assert [note for note in notes if "95 %" in note] == ["In brackets 95 % intervals over 30 sequences, one training."]
+
+
+def test_published_figures_keep_their_decimals_and_ours_have_one(coco_record):
+    table = build_table("coco", rows_of(coco_record(44.87)), PUBLISHED)
+    texts = {cell.text for line in table.lines for (_, name), cell in line.cells.items() if name == "box_AP"}
+    assert {"40.19", "44.9"} <= texts
+    assert "44.87" not in texts
 
 
 @pytest.fixture
