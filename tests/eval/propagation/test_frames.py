@@ -9,7 +9,7 @@ from support.reference import read_case, reference_files
 
 from eval.davis.edition import DAVIS_2017
 from eval.davis.protocols import PROTOCOLS
-from eval.propagation.features import encode_ahead
+from eval.propagation.features import encode, encode_ahead
 from eval.propagation.follow import Context
 from eval.propagation.frames import read_frame, resize_frame, to_input
 from eval.propagation.labels import first_labels, labels_to_mask
@@ -117,6 +117,15 @@ def test_void_is_background_in_the_first_mask(tmp_path):
     truth = DAVIS_2017.read_truth(tmp_path / "00000.png")
     assert set(np.unique(truth)) == {0, 2}
     assert first_labels(truth, (10, 15), (160, 240), DINO).shape == (10, 15, 3)
+
+
+def test_features_are_computed_in_full_precision_unless_bfloat16_is_asked_for():
+    encoder = load_encoder("random:vit_nano/32").encoder
+    images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    (maps,) = encoder.feature_maps(images)
+    wanted = torch.nn.functional.normalize(maps.permute(0, 2, 3, 1), dim=-1)
+    torch.testing.assert_close(encode(encoder, images), wanted)
+    assert 1e-4 < (encode(encoder, images, bfloat16=True) - wanted).abs().max() < 0.05
 
 
 @pytest.mark.parametrize("in_batches", [False, True])

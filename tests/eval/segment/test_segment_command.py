@@ -16,7 +16,7 @@ from eval.metrics.segmentation import ImageConfusions, match_clusters, merge_clu
 from eval.segment import tokens
 from eval.segment.datasets import open_segmentation
 from eval.segment.predictions import Predictions
-from eval.segment.protocols import PROTOCOLS
+from eval.segment.protocols import PROTOCOLS, InContext
 from flsl.confusion import confusion, mean_iou
 from flsl.runtime.errors import UserError
 from results.compare import compare_records
@@ -85,6 +85,20 @@ def test_the_same_question_is_answered_and_another_refused(data, out, capsys):
             evaluate(ENCODER, "segment", data, out, **change)
     with pytest.raises(UserError, match="Did you mean 'in-context-hbird"):
         evaluate(ENCODER, "segment", data, out, protocol="in-context-hbrid")
+
+
+def test_a_bounded_memory_has_its_tokens_spread_over_images_and_passes(data, finished, tmp_path, monkeypatch):
+    """Those of an image that a larger memory takes first; one of fewer tokens than images is refused."""
+    name, train = "in-context-hbird_102k", 6 * 2  # images and passes
+    whole = {path.parent.name[:16]: np.load(path) for path in finished.rglob("tokens.npy")}
+    monkeypatch.setitem(PROTOCOLS, name, InContext(name, memory=5 * train + train - 1))
+    evaluate(ENCODER, "segment", data, tmp_path / "out", protocol=name)
+    kept = {path.parent.name[:16]: np.load(path) for path in (tmp_path / "out").rglob("tokens.npy")}
+    assert sorted(tokens.shape[:2] for tokens in kept.values()) == [(4, 256), (6, 5), (6, 5)]
+    assert all((tokens == whole[key][:, : tokens.shape[1]]).all() for key, tokens in kept.items())
+    monkeypatch.setitem(PROTOCOLS, name, InContext(name, memory=train - 1))
+    with pytest.raises(UserError, match="a memory of 11 tokens holds none of 6 training images in 2 passes"):
+        evaluate(ENCODER, "segment", data, tmp_path / "none", protocol=name)
 
 
 def encoding_in(record):
