@@ -94,7 +94,7 @@ def scaled_crop(
     labels = F.interpolate(torch.from_numpy(mask)[None, None], size, mode="nearest")[0, 0]
     rows, columns = _place(size, side, random)
     for _ in range(TRIES):
-        pixels = np.bincount(labels[rows, columns].numpy().ravel(), minlength=VOID)[:VOID]  # of each class
+        pixels = np.bincount(labels[rows, columns].numpy().ravel())[:VOID]  # of each class
         if np.count_nonzero(pixels) > 1 and pixels.max() / pixels.sum() < MOST_OF_ONE_CLASS:
             break
         rows, columns = _place(size, side, random)

@@ -143,7 +143,7 @@ class TokenStore:
                     raise UserError(f"{what}: features above {LARGEST:g} cannot be stored in half precision.")
                 half = tokens.half().cpu().numpy()
             if pictures.keep is not None:
-                half = np.stack([one[pictures.keep(n)[: pictures.rows]] for n, one in zip(numbers, half)])
+                half = np.stack([one[pictures.keep(n)] for n, one in zip(numbers, half)])
             yield half
 
 

@@ -18,6 +18,7 @@ def test_mapping_by_hand():
     assert largest_box(boxes[1:2]) is None  # outside of the crop
     assert largest_box(boxes[:0]) is None
     assert largest_box(np.array([(0, 0, 0.5, 224), (0, 0, 9, 9)])) == 1  # half a pixel of a box is none of it
+    assert largest_box(np.array([(0, 0, 1, 224), (200, 200, 215, 214)])) == 0
 
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 300), (260, 260), (640, 97)])

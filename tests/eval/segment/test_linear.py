@@ -12,7 +12,7 @@ from PIL import Image
 from torchvision.transforms import functional
 
 from eval.normalization import normalize
-from eval.segment.crops import adjust_hue, change_colors, resized_crop, scaled_crop, small_truth, squash
+from eval.segment.crops import adjust_hue, change_colors, pad, resized_crop, scaled_crop, small_truth, squash
 from eval.segment.datasets import open_segmentation
 from eval.segment.linear_head import LinearHead, predict_sliding, predict_squashed, token_map, windows
 from eval.segment.linear_training import HEAD, STATE, HeadTraining, backward
@@ -104,6 +104,26 @@ def test_crops_keep_image_and_mask_together():
     assert len(flips) > 2  # images that were scaled down are smaller than the crop
 
 
+def test_half_of_the_crops_are_flipped():
+    mask = np.arange(3, dtype=np.uint8).repeat(30)[None].repeat(90, axis=0)  # classes 0, 1, 2 from left to right
+    turned = []
+    for number in range(80):
+        random = np.random.default_rng(number)
+        _, small = resized_crop(COLORS[mask], mask, random, side=64, mask_size=64, scale=(1.0, 1.0))
+        _, scaled = scaled_crop(COLORS[mask], mask, random, short=96, side=96, ratios=(1.0, 1.0))
+        turned.append([labels[0, 0] > labels[0, -1] for labels in (small, scaled)])
+    assert np.mean(turned, axis=0) == pytest.approx(0.5, abs=0.15)
+
+
+def test_what_a_crop_lacks_is_void():
+    image, labels = pad(torch.ones(3, 4, 6), torch.ones(4, 6, dtype=torch.uint8), 8)
+    assert (image.shape, labels.shape) == ((3, 8, 8), (8, 8))
+    assert (image[:, :4, :6] == 1).all()
+    assert (labels[:4, :6] == 1).all()
+    assert image.sum() == 3 * 24
+    assert (labels == 255).sum() == 64 - 24
+
+
 def test_small_truth_looks_where_the_source_looks():
     """Pillow's nearest neighbor to the square, then torch's."""
     mask = np.random.default_rng(0).integers(0, 9, (50, 70)).astype(np.uint8)
@@ -120,6 +140,8 @@ def test_windows_cover_every_pixel():
         assert (rows.stop - rows.start, columns.stop - columns.start) == (512, 512)
         seen[rows, columns] += 1
     assert seen.min() >= 1
+    for length in (512, 513, 852, 853, 854, 1194, 1195):  # as few as cover it
+        assert len([*windows((512, length), 512, 341)]) == 1 + -(-(length - 512) // 341)
 
 
 def test_a_tenth_of_the_channels_is_dropped_and_the_others_grow_for_it(encoder, data, tmp_path, monkeypatch):
@@ -240,7 +262,7 @@ def test_features_and_losses_that_are_no_numbers_stop_it(encoder, data, tmp_path
 def test_progress_says_loss_and_time_left(encoder, data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("eval.progress.LOG", 0)  # so short a phase says nothing otherwise
     training(replace(LEOPART, epochs=2), encoder, data, tmp_path).run()
-    last = capsys.readouterr().err.splitlines()[-1]
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert float(first.split("loss ")[1].split()[0]) == pytest.approx(np.log(3), rel=0.3)  # per pixel: by chance
     assert "training the head: step 4/4" in last
-    assert "loss" in last
     assert last.endswith("0:00:00 left")
