@@ -7,6 +7,7 @@ import signal
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from eval import evaluate
@@ -17,6 +18,7 @@ from eval.segment import tokens
 from eval.segment.datasets import open_segmentation
 from eval.segment.predictions import Predictions
 from eval.segment.protocols import PROTOCOLS, InContext
+from flsl.checkpoint import load_encoder
 from flsl.confusion import confusion, mean_iou
 from flsl.runtime.errors import UserError
 from results.compare import compare_records
@@ -85,6 +87,17 @@ def test_the_same_question_is_answered_and_another_refused(data, out, capsys):
             evaluate(ENCODER, "segment", data, out, **change)
     with pytest.raises(UserError, match="Did you mean 'in-context-hbird"):
         evaluate(ENCODER, "segment", data, out, protocol="in-context-hbrid")
+
+
+def test_evaluated_images_have_the_sources_mean_and_deviation(data, finished):
+    """0.255 of blue is the public code's."""
+    (tokens,) = (found for found in map(np.load, finished.rglob("tokens.npy")) if len(found) == 4)
+    square = Image.fromarray(open_segmentation(data).split("val").image(0)).resize((512, 512), Image.Resampling.BILINEAR)
+    mean, std = (np.array(values, np.float32) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.255)))
+    given = torch.from_numpy((np.asarray(square, np.float32) / 255 - mean) / std).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        wanted = load_encoder(ENCODER).encoder.eval()(given)[0]
+    np.testing.assert_allclose(tokens[0], wanted, rtol=0, atol=4e-3)  # half precision of values up to 4
 
 
 def test_a_bounded_memory_has_its_tokens_spread_over_images_and_passes(data, finished, tmp_path, monkeypatch):
