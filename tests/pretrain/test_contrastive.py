@@ -99,6 +99,14 @@ def test_whole_methods_put_their_parts_together():
     assert model.encoder is model.student.backbone
 
 
+@pytest.mark.parametrize(("name", "layers", "normed"), [("simclr", 2, True), ("vicreg", 3, False), ("mocov3", 3, True)])
+def test_projectors_have_the_published_layers(name, layers, normed):
+    head = build_model(tiny_recipe(name)).student.head
+    assert [layer.bias for layer in head if isinstance(layer, torch.nn.Linear)] == [None] * layers
+    assert (isinstance(head[-1], BatchNorm) and head[-1].weight is None) == normed
+    assert sum(isinstance(layer, BatchNorm) for layer in head) == layers - 1 + normed
+
+
 def test_batch_normalization_is_that_of_torch():
     ours, theirs, x = BatchNorm(7).double(), torch.nn.BatchNorm1d(7).double(), rows(0, 9, 7)
     assert torch.allclose(ours(x), theirs(x), atol=1e-12)

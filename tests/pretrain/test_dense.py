@@ -80,6 +80,20 @@ def test_dense_contrast_is_infonce_over_the_tokens_of_all_images():
                 losses.append(-torch.log(similar[position] / similar.sum()))
                 position += 1
     torch.testing.assert_close(found.loss, torch.stack(losses).mean())
+    assert 0 <= found.health()["tokens_found"] <= 1
+
+
+def test_the_teacher_begins_as_the_student_and_goes_a_part_of_its_way():
+    model = Method(RECIPE)
+    begun = [parameter.detach().clone() for parameter in model.student.parameters()]
+    assert all(map(torch.equal, model.teacher.parameters(), begun))
+    assert not any(parameter.requires_grad for parameter in model.teacher.parameters())
+    with torch.no_grad():
+        for parameter in model.student.parameters():
+            parameter += 1
+    model.after_step([{}], torch.tensor(0.25), torch.tensor(False))
+    for parameter, before in zip(model.teacher.parameters(), begun):
+        torch.testing.assert_close(parameter.detach(), before + 0.25)
 
 
 @pytest.mark.parametrize(

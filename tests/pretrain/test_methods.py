@@ -13,8 +13,10 @@ import pretrain.methods
 from flsl.checkpoint import load_encoder
 from flsl.runtime.config import dump_config
 from flsl.runtime.errors import UserError
+from flsl.runtime.schema import parse
 from pretrain.__main__ import main
 from pretrain.method import build_model, find_method
+from pretrain.methods import load_method
 from pretrain.recipe import read_recipe
 from pretrain.schedules import Schedules
 from pretrain.step import TrainingStep
@@ -96,6 +98,20 @@ def test_replayed_steps_equal_steps(name):
     for (key, value), other in zip(ones.model.state_dict().items(), replayed.model.state_dict().values()):
         assert torch.equal(value, other), key
     assert any(not torch.equal(a, b) for a, b in zip(build_model(recipe).parameters(), ones.model.parameters()))
+
+
+@pytest.mark.parametrize("name", ["dino", "ibot", "mocov3"])
+def test_a_teacher_begins_as_the_student(name):
+    model = build_model(tiny_recipe(name))
+    student = model.student.state_dict()
+    assert all(torch.equal(values, student[key]) for key, values in model.teacher.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in model.teacher.parameters())
+
+
+@pytest.mark.parametrize("name", COMPARATORS)
+def test_what_no_method_can_train_is_refused(name):
+    with pytest.raises(UserError, match=r"views\.global_size 30 is no multiple of encoder\.patch_size 8"):
+        parse(load_method(name).Recipe, settings(name) | {"views": {"global_size": 30}})
 
 
 def test_a_method_is_one_file(images, tmp_path, monkeypatch, capsys):

@@ -1,5 +1,7 @@
 """Views: the fast photometric paths equal PIL's, the draws have the published distribution, crops are in range."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from pretrain.dataset import ViewDataset
 from pretrain.methods.flsl import Recipe, Views, draw_boxes
 from pretrain.photometric import MEAN, STD, Photometric, as_tensor, draw_photometric
 from pretrain.recipe import Runtime
+from pretrain.views import MultiCrop, plan_crops
 
 NOTHING = {
     "order": -1,
@@ -30,6 +33,7 @@ NOTHING = {
 # order 0 is brightness, contrast, saturation, hue
 OPERATIONS = {
     "nothing": ({}, 0.01),
+    "no jitter, whatever its factors": ({"brightness": 1.3, "hue": 0.1}, 0.01),
     "brightness": ({"order": 0, "brightness": 1.3}, 1.7),
     "contrast": ({"order": 0, "contrast": 0.6}, 1.7),
     "saturation": ({"order": 0, "saturation": 1.2}, 1.7),
@@ -168,6 +172,20 @@ def test_each_view_is_flipped_on_its_own(tmp_path):
     assert 0 < flipped[0].sum() < 12
     assert 0 < flipped[1].sum() < 12
     assert len({*flipped[0].eq(flipped[1]).tolist()}) == 2  # not together
+
+
+def test_views_of_whole_images_have_the_published_chances_of_blur_and_solarization():
+    """BYOL's, of two global views; local ones are blurred every second time and never solarized, as DINO's are."""
+    recipe = SimpleNamespace(views=MultiCrop(128, n_local=2), training=SimpleNamespace(drop_path=0.0))
+    random = np.random.default_rng(0)
+    plans = [plan_crops(recipe, 64, 48, random) for _ in range(2000)]
+    found = np.array([[(view.blur > 0, view.solarize) for view in plan.parameters] for plan in plans]).mean(axis=0)
+    assert found == pytest.approx(np.array([(1, 0), (0.1, 0.2), (0.5, 0), (0.5, 0)]), abs=0.04)
+    assert np.mean([plan.flips for plan in plans], axis=0) == pytest.approx(0.5, abs=0.05)
+    assert [side for _, side in plans[0].boxes] == [128, 128, 96, 96]
+    area = np.array([[(b[2] - b[0]) * (b[3] - b[1]) / (64 * 48) for b, _ in plan.boxes] for plan in plans])
+    assert (area[:, :2] > 0.35).all()
+    assert (area[:, 2:] < 0.45).all()
 
 
 def test_strength_widens_the_color_jitter():
