@@ -13,6 +13,7 @@ from pretrain.method import build_model
 from pretrain.methods.mocov3 import contrast
 from pretrain.methods.simclr import contrastive_loss
 from pretrain.methods.vicreg import vicreg_terms
+from pretrain.whole_image import spread
 
 
 def rows(seed, count, dim):
@@ -109,6 +110,8 @@ def test_projectors_have_the_published_layers(name, layers, normed):
 
 def test_batch_normalization_is_that_of_torch():
     ours, theirs, x = BatchNorm(7).double(), torch.nn.BatchNorm1d(7).double(), rows(0, 9, 7)
+    for mine, other, values in zip(ours.parameters(), theirs.parameters(), rows(1, 2, 7)):
+        mine.data, other.data = values, values
     assert torch.allclose(ours(x), theirs(x), atol=1e-12)
     assert torch.allclose(BatchNorm(7, affine=False)(x), F.batch_norm(x, None, None, training=True), atol=1e-12)
 
@@ -123,3 +126,9 @@ def test_parts_of_a_batch_are_refused(name):
 def test_one_image_has_nothing_to_be_compared_with(name):
     with pytest.raises(UserError, match=r"training\.batch_size is 1, but .* compares the images of a batch"):
         tiny_recipe(name, batch_size=1)
+
+
+def test_spread_is_none_where_embeddings_are_alike_and_whole_where_they_cancel():
+    east, north = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 3.0])
+    for embeddings, expected in (([east, east], 0), ([east, north], 0.5**0.5), ([east, -2 * east], 1)):
+        assert spread(torch.stack(embeddings))["embedding_spread"].item() == pytest.approx(expected, abs=1e-6)

@@ -68,7 +68,10 @@ def test_labeled_images_are_segmented_in_context(recipe_file, images, labeled, t
     assert 80 < found[6]["pixels_miou"] <= 100
     assert 0 < found[6]["in_context_miou"] <= 100
     assert 0 < found[6]["placeless_miou"] <= 100
-    assert "in context miou" in capsys.readouterr().out
+    (said,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("probe after 6 steps: "))
+    for name, share, unit in (("rank", 1, ""), ("attended", 100, " %"), ("in_context_miou", 1, " %")):
+        now, before = (f"{share * found[step][name]:.1f}" for step in (6, 0))
+        assert f"{name.replace('_', ' ')} {now}{unit} (untrained {before})" in said
     assert (tmp_path / "run" / "tensorboard").is_dir()
 
 
@@ -166,6 +169,10 @@ def test_a_line_that_a_full_disk_cut_short_ends_no_training(tmp_path, monkeypatc
         assert [row["probe"]["rank"] for row in journal.rows()] == [2.0]
     assert len(parsed) == 2  # each line once: the log of a long run has many
     journal.close()
+    journal.path.unlink()  # one that was deleted begins anew
+    later = Journal(tmp_path, **sizes | {"first_step": 1})
+    assert later.rows() == []
+    later.close()
 
 
 @pytest.mark.parametrize(

@@ -53,3 +53,6 @@ def test_short_runs_cut_the_temperature_ramp():
 def test_collapsing_scales_are_refused():
     with pytest.raises(ValueError, match="scale_ca"):
         MeanShift(scale_sa=0.2, scale_ca=0.1)
+    for start in ({"scale_sa_start": 0.5}, {"scale_ca_start": 0.0}, {"scale_sa_start": 0.3, "scale_ca_start": 0.2}):
+        with pytest.raises(ValueError, match="at any time"):
+            MeanShift(**start)

@@ -1,12 +1,22 @@
 """What the official tool does with void, late, vanishing and missing objects, and its averages."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from eval.davis.dataset import Video
-from eval.davis.scoring import VideoScore, global_scores, score_video, score_videos, sums_over_objects
-from eval.metrics.j_and_f import boundary_f, jaccard, statistics
+from eval.davis.scoring import (
+    VideoScore,
+    global_scores,
+    official_frame_score,
+    score_video,
+    score_videos,
+    sums_over_objects,
+)
+from eval.metrics.j_and_f import boundary_f, jaccard, score_frame_plain, statistics
 from eval.propagation.masks import write_mask
 from flsl.runtime.errors import UserError
 
@@ -33,6 +43,17 @@ def write(tmp_path):
 
 def blank():
     return [np.zeros((80, 100), np.uint8) for _ in range(FRAMES)]
+
+
+def test_the_public_package_is_asked_object_by_object(monkeypatch):
+    """A package that measures as the plain functions do stands for it: each object has its own masks, J comes first."""
+    public = SimpleNamespace(db_eval_iou=jaccard, db_eval_boundary=boundary_f)
+    monkeypatch.setitem(sys.modules, "davis2017", SimpleNamespace(metrics=public))
+    monkeypatch.setitem(sys.modules, "davis2017.metrics", public)
+    truth, predicted = (np.zeros((80, 100), np.uint8) for _ in range(2))
+    square(truth, 1, 10, 10), square(truth, 2, 40, 50), square(predicted, 1, 12, 10), square(predicted, 2, 40, 60)
+    found = official_frame_score()(truth, predicted, 2)
+    np.testing.assert_array_equal(found, score_frame_plain(truth, predicted, 2))
 
 
 def test_late_vanishing_and_unpredicted_objects(write, tmp_path):

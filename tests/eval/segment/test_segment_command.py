@@ -92,7 +92,9 @@ def test_the_same_question_is_answered_and_another_refused(data, out, capsys):
 def test_evaluated_images_have_the_sources_mean_and_deviation(data, finished):
     """0.255 of blue is the public code's."""
     (tokens,) = (found for found in map(np.load, finished.rglob("tokens.npy")) if len(found) == 4)
-    square = Image.fromarray(open_segmentation(data).split("val").image(0)).resize((512, 512), Image.Resampling.BILINEAR)
+    square = Image.fromarray(open_segmentation(data).split("val").image(0)).resize(
+        (512, 512), Image.Resampling.BILINEAR
+    )
     mean, std = (np.array(values, np.float32) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.255)))
     given = torch.from_numpy((np.asarray(square, np.float32) / 255 - mean) / std).permute(2, 0, 1)[None]
     with torch.inference_mode():

@@ -8,6 +8,7 @@ from PIL import Image
 
 from eval.data.synthesize import synthesize
 from eval.vip.data import CLASSES, OFFICIAL, open_vip, read_parts
+from eval.vip.scoring import read_prediction
 from flsl.runtime.errors import UserError
 
 FRAMES, MASKS = "Images/drawn-01", "Annotations/Category_ids/drawn-01"
@@ -184,6 +185,17 @@ def test_other_ids_are_refused(value, copy):
     with pytest.raises(UserError, match=f"holds the values {value}") as refused:
         read_parts(path)
     assert str(path) in str(refused.value)
+
+
+def test_a_prediction_of_other_ids_is_refused(drawn, tmp_path):
+    video = open_vip(drawn).videos[1]
+    path = tmp_path / video.name / video.masks[1].name
+    path.parent.mkdir()
+    shutil.copy(video.masks[1], path)
+    assert (read_prediction(video, video.masks[1], tmp_path) == read_parts(video.masks[1])).all()
+    rewrite(path, value=20)
+    with pytest.raises(UserError, match=f"{path} holds the value 20"):
+        read_prediction(video, video.masks[1], tmp_path)
 
 
 def test_wrong_folders(tmp_path):
