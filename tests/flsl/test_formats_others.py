@@ -175,12 +175,18 @@ def test_timm_network_that_computes_something_else_is_refused(tmp_path):
         load_encoder(tmp_path)
 
 
+@pytest.mark.parametrize("classifies", [False, True])
 @pytest.mark.parametrize("registers", [0, 4])
-def test_hugging_face_dinov2(tmp_path, registers):
+def test_hugging_face_dinov2(tmp_path, registers, classifies):
     weights = random_weights(layer_scale=True, registers=registers)
-    save_file(hugging_face_dinov2(weights) | {"embeddings.mask_token": torch.zeros(1, 64)}, tmp_path / "m.safetensors")
+    state = hugging_face_dinov2(weights) | {"embeddings.mask_token": torch.zeros(1, 64)}
+    if classifies:
+        state = prefixed(state, "dinov2_with_registers." if registers else "dinov2.") | layers("classifier")
+    save_file(state, tmp_path / "m.safetensors")
     positions = "size" if registers else "size_plain"
-    assert check(tmp_path / "m.safetensors", weights, heads=1, positions=positions).method == DINOV2[registers]
+    loaded = check(tmp_path / "m.safetensors", weights, heads=1, positions=positions)
+    assert loaded.method == DINOV2[registers]
+    assert sorted(loaded.dropped) == (["classifier.weight"] if classifies else []) + ["embeddings.mask_token"]
 
 
 @pytest.mark.parametrize("gated", [False, True])

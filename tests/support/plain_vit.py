@@ -59,6 +59,7 @@ def check(path, weights, heads, **how):
         (got,) = loaded.encoder.feature_maps(images)
         expected = plain_features(double(weights), images.double(), heads, **how)
         torch.testing.assert_close(got.double(), expected, atol=1e-5, rtol=0)
+    assert loaded.encoder.config.norm_eps == how.get("eps", 1e-6)  # too small to show in features
     return loaded
 
 
