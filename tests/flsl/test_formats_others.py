@@ -161,6 +161,12 @@ def test_hugging_face_vit(tmp_path, prefix):
     assert len(loaded.dropped) == 1
 
 
+def test_hugging_face_vit_without_its_config_has_the_librarys_epsilon(tmp_path):
+    weights = random_weights()
+    save_file(hugging_face_vit(weights), tmp_path / "model.safetensors")
+    check(tmp_path / "model.safetensors", weights, heads=1, positions="size_plain", eps=1e-12)
+
+
 def test_hugging_face_activation_is_not_ignored(tmp_path):
     save_file(hugging_face_vit(random_weights()), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({"num_attention_heads": 1, "hidden_act": "quick_gelu"}))

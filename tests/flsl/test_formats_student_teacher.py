@@ -116,6 +116,11 @@ def test_ibot_training_checkpoint(tmp_path, shared_head):
     assert "student.backbone.masked_embed" in loaded.dropped
 
 
+def test_ibot_backbone_without_a_mask_embedding(tmp_path):
+    torch.save({"state_dict": (weights := random_weights())}, tmp_path / "ibot.pth")
+    assert check(tmp_path / "ibot.pth", weights, heads=1).method == "iBOT"
+
+
 def test_ibot_backbone_with_layer_scale(tmp_path):
     weights = random_weights(layer_scale=True)
     names = {".ls1.gamma": ".gamma_1", ".ls2.gamma": ".gamma_2"}

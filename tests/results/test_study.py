@@ -46,8 +46,13 @@ def test_trials_are_chosen_on_the_selection_and_reported_on_the_tests(tmp_path, 
     (care,) = [care for care in data["care"] if care["method"] == "a"]
     assert (care["trials"], care["images"], care["flops"]) == (2, 32, 32e9)
     assert care["selection"] == {"davis clips train": [43.5, 44.5]}
+    hours = 4 * cells.trials()[0].batch_size / 8.0 / 3600  # four steps by 8 images per second
+    assert (care["hours"], care["hours_of_all"]) == (pytest.approx(hours), pytest.approx(3 * hours))
     assert (place.out / "curves.png").stat().st_size > 1000
     assert "Yes" in capsys.readouterr().out
+    lost = cells.tests(cells.final(cells.chosen()["b"])[1])[0]
+    (lost.folder / "record.json").unlink()
+    assert find(cells).missing == [lost.name]
 
 
 def test_nothing_is_said_before_a_test_is_scored():

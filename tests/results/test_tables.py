@@ -148,6 +148,11 @@ def test_the_best_of_a_column_is_bold_within_its_group(coco_record, make_record)
         ("measured", "self-supervised", "FLSL", "ViT-S/16"),
         ("published", "supervised", "Supervised", "ResNet-50"),
     }
+    near = build_table("coco", rows_of(coco_record(46.54, 40.0)), PUBLISHED)  # 46.5 are printed of both
+    assert best_of(near, "box_AP") == {
+        ("measured", "self-supervised", "FLSL", "ViT-S/16"),
+        *best_of(published, "box_AP"),
+    }
     unknown = build_table("coco", rows_of(coco_record(50.0, 45.0, method="of nobody")), PUBLISHED)
     assert best_of(unknown, "box_AP") == best_of(published, "box_AP")  # whose group is not known
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.reference import read_case, reference_files
 
-from eval.metrics.segmentation import ImageConfusions, match_clusters, merge_clusters
+from eval.metrics.segmentation import ImageConfusions, class_rows, match_clusters, merge_clusters
 from flsl.confusion import class_ious, confusion, counts, mean_iou
 
 KINDS = {
@@ -109,3 +109,10 @@ def test_an_image_without_truth_has_no_score():
     images.add("right", np.diag([3, 0]))
     assert images.image_score(0) is None
     assert images.image_score(1) == 100  # over the one class that it holds
+
+
+def test_rows_of_classes_count_their_pixels():
+    rows = class_rows(np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]]), ("sky", "road", "none"))
+    counts = [[row[key] for key in ("class", "true_pixels", "predicted_pixels", "right_pixels")] for row in rows]
+    assert counts == [["sky", 8, 7, 6], ["road", 4, 5, 3], ["none", 0, 0, 0]]
+    assert [row["IoU"] for row in rows] == [pytest.approx(100 * 6 / 9), pytest.approx(100 * 3 / 6), None]
