@@ -102,6 +102,7 @@ def test_a_handful_of_items_that_agree_proves_nothing(scored, count, smallest):
     found = compare_records(scored(np.arange(count) + 50.0), scored(np.arange(count)), "J")
     assert found.p == smallest
     assert f"only {count} items" in found.note
+    assert (found.interval == "no interval") == (count < 5)
 
 
 @pytest.mark.parametrize("count", [6, 10, 16, 24])

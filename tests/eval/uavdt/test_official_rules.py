@@ -7,6 +7,7 @@ import pytest
 from support import uavdt_reference as reference
 from support.uavdt_case import detections_of, random_case, truth_of
 
+from eval.metrics import matching
 from eval.uavdt.official import FrameResampler, pool, score_sequence
 
 BOX = (1, 10, 10, 20, 20)  # frame, left, top, width, height
@@ -31,6 +32,15 @@ def test_fast_and_plain_agree_on_random_boxes(seed):
     name = ("M0203", "M0209", "M1101")[seed % 3]
     truth, detections = random_case(seed, name, ties=seed % 2 == 0)
     assert 0 < ap(truth, detections) < 100
+
+
+@pytest.mark.parametrize("pairs", [1, 7, 40])
+def test_pairs_of_boxes_that_are_looked_at_in_parts_are_the_same(pairs, monkeypatch):
+    """As those of a whole sequence are, which are too many to be looked at together."""
+    monkeypatch.setattr(matching, "_PAIRS_AT_ONCE", pairs)
+    for seed in range(3):
+        truth, detections = random_case(seed, "M0203", ties=seed == 0)
+        assert 0 < ap(truth, detections) < 100
 
 
 @pytest.mark.parametrize("seed", range(5))
