@@ -1,10 +1,13 @@
 """mIoU of segmentation: against the public implementation's cases, and by counting."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from support.reference import read_case, reference_files
 
 from eval.metrics.segmentation import ImageConfusions, class_rows, match_clusters, merge_clusters
+from eval.segment.scoring import absent_warnings
 from flsl.confusion import class_ious, confusion, counts, mean_iou
 
 KINDS = {
@@ -116,3 +119,14 @@ def test_rows_of_classes_count_their_pixels():
     counts = [[row[key] for key in ("class", "true_pixels", "predicted_pixels", "right_pixels")] for row in rows]
     assert counts == [["sky", 8, 7, 6], ["road", 4, 5, 3], ["none", 0, 0, 0]]
     assert [row["IoU"] for row in rows] == [pytest.approx(100 * 6 / 9), pytest.approx(100 * 3 / 6), None]
+
+
+@pytest.mark.parametrize(("absent", "said"), [("zero", "count as IoU 0 in the mean"), ("left out", "are left out of")])
+def test_classes_without_a_pixel_are_said(absent, said):
+    classes, protocol = [f"class{number}" for number in range(14)], SimpleNamespace(absent=absent)
+    assert absent_warnings(np.eye(14, dtype=np.int64), classes, protocol) == []
+    (one,) = absent_warnings(np.diag([*range(1, 14), 0]), classes, protocol)
+    assert said in one
+    assert one.endswith(": class13")
+    (many,) = absent_warnings(np.diag([5, 0, 4, *[0] * 11]), classes, protocol)
+    assert many.endswith(", class11 and 2 more")
