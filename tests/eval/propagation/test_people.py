@@ -197,7 +197,7 @@ def test_predictions_of_another_benchmark_are_refused(command, data, out, capsys
     """Their record lies beside them, and would lend its protocol."""
     record = json.loads((out / "record.json").read_text())
     (other,) = set(BENCHMARKS) - {command}
-    record |= {"benchmark": other, "protocol": f"{other}/videowalk@1", "headline": BENCHMARKS[other][1]}
+    record |= {"benchmark": other, "protocol": f"{other}/cropmae@1", "headline": BENCHMARKS[other][1]}
     value = dict(value=1.0, unit="percent", higher_is_better=True)
     (out / "record.json").write_text(json.dumps(record | {"metrics": {record["headline"]: value}, "per_item": {}}))
     more = ["--score-only", "--predictions", str(out / "predictions")]
