@@ -89,7 +89,7 @@ def _care(cells: Cells, name: str, chosen: Pretraining | None, finals: Sequence[
         failed=[trial.trial + 1 for trial in trials if trial.failed],
         images=images,
         hours=mean(run.seconds() for run in done) / 3600 if done else 0.0,
-        hours_of_all=sum(run.seconds() for run in {*trials, *finals}) / 3600,
+        hours_of_all=sum(run.seconds() for run in dict.fromkeys([*trials, *finals])) / 3600,
         flops=facts["flops_per_image"] * images if images and "flops_per_image" in facts else None,
     )
 
