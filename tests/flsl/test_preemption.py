@@ -8,6 +8,14 @@ import pytest
 from flsl.runtime.preemption import SIGNALS, StopSignal
 
 
+@pytest.fixture(autouse=True)
+def in_the_foreground():
+    """A shell lets what it starts in the background ignore Ctrl-C, these tests too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("name", [*SIGNALS, "SIGINT"])
 def test_a_signal_during_a_part_stops_the_whole(name):
     before = signal.getsignal(getattr(signal, name))
@@ -31,11 +39,8 @@ def test_the_second_ctrl_c_interrupts_at_once(capfd):
             signal.raise_signal(signal.SIGINT)
 
 
-def test_a_job_in_the_background_goes_on_ignoring_ctrl_c(monkeypatch):
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with StopSignal() as stop:
-            signal.raise_signal(signal.SIGINT)
-            assert not stop.requested
-    finally:
-        signal.signal(signal.SIGINT, before)
+def test_a_job_in_the_background_goes_on_ignoring_ctrl_c():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with StopSignal() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert not stop.requested
