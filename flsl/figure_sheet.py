@@ -14,9 +14,8 @@ from flsl.figures import cluster_maps, match_clusters, point_attention, principa
 from flsl.runtime.apart import require_apart
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_atomic
-from flsl.runtime.images import read_rgb
+from flsl.runtime.images import LONGEST, is_ribbon, read_rgb
 
-LONGEST = 16  # times its short side may a picture be long: tokens grow with it, and memory and time with their square
 DRAWN = 1000  # pixels of the longer side of a picture, at most, on a sheet of which each cell has a few hundred
 
 
@@ -80,7 +79,7 @@ def draw_sheets(
 def _read(path: Path) -> Image.Image:
     """Read a picture of a shape that fits into memory as tokens."""
     image = Image.fromarray(read_rgb(path))
-    if max(image.size) > LONGEST * min(image.size):
+    if is_ribbon(image.size):
         raise UserError(
             f"{path}: {image.width}x{image.height} pixels are more than {LONGEST} times as long as wide, too many tokens to "
             "look at. Cut the picture, or leave it out."

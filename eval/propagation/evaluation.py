@@ -15,6 +15,7 @@ from eval.videos import VideoData
 from flsl.runtime.config import dump_config
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import digest_of_files, write_text
+from flsl.runtime.images import LONGEST, is_ribbon
 from results import record
 from results.record import Interval, Record
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:  # torch takes seconds
     from eval.propagation.workers import Task
 
 PREDICTIONS, CONFIG = "predictions", "config.py"
-LONGEST = (
-    16  # times its short side may a resized frame be long: tokens grow with it, and memory and time with their square
-)
 V = TypeVar("V", bound=Video)
 
 
@@ -201,17 +199,17 @@ class Evaluation(Generic[V]):
         """Raise UserError for a video whose resized frames are smaller than a patch, or too long for any memory."""
         for video in self.videos:
             size = protocol.size(*video.size, patch_size)
-            if max(size) > LONGEST * min(size) > 0:
-                raise UserError(
-                    f"frames of {video.name} are {video.size[1]}x{video.size[0]} pixels, which {protocol.name!r} makes "
-                    f"{size[1]}x{size[0]}: more than {LONGEST} times as long as wide, and too many tokens to follow. Cut them, "
-                    "or leave the video out."
-                )
             if not all(size):
                 height, width = protocol.size(*video.size)
                 raise UserError(
                     f"patches of {patch_size} are larger than frames of {protocol.name!r}: those of {video.name} become "
                     f"{width}x{height}. Choose an encoder of smaller patches."
+                )
+            if is_ribbon(size):
+                raise UserError(
+                    f"frames of {video.name} are {video.size[1]}x{video.size[0]} pixels, which {protocol.name!r} makes "
+                    f"{size[1]}x{size[0]}: more than {LONGEST} times as long as wide, and too many tokens to follow. Cut them, "
+                    "or leave the video out."
                 )
 
     def _caveats(self, protocol: Protocol, patch_size: int, precision: str) -> list[str]:

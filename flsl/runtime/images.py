@@ -25,6 +25,7 @@ from flsl.runtime.errors import UserError
 from flsl.runtime.files import KINDS
 
 MAX_PIXELS = 89_478_485  # Pillow's own limit; a file of a few kilobytes can announce pictures that fill the memory
+LONGEST = 16  # times its short side may a picture be long whose tokens are all compared: memory and time grow with their square
 MAX_BYTES = 1 << 30  # twice what so many pixels take as they are, with 16 bits a color
 
 # What the decoder says of missing data, and what it says of files that lack nothing.
@@ -106,6 +107,11 @@ def read_header(path: str | Path) -> tuple[tuple[int, int], str]:
             return image.size, image.mode
     except Exception as error:  # a damaged file can make Pillow raise anything
         raise ImageError.of(path, _explain(path, error)) from error
+
+
+def is_ribbon(size: tuple[int, int]) -> bool:
+    """Tell whether a picture of two such sides, in pixels, is so long and narrow that its tokens fill the memory."""
+    return max(size) > LONGEST * min(size)
 
 
 def check_image(path: str | Path, whole: bool = True) -> tuple[int, int]:
