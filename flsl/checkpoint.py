@@ -22,7 +22,7 @@ from flsl.pixels import PixelEncoder
 from flsl.position import is_plain
 from flsl.runtime.errors import UserError
 from flsl.runtime.schema import parse
-from flsl.runtime.text import number_of
+from flsl.runtime.text import number_of, shorten
 from flsl.source import Overrides, locate, split_spec, stem_of
 from flsl.timm_source import read_timm
 from flsl.weight_file import write_safetensors
@@ -197,7 +197,7 @@ def _read(location: str, options: Overrides) -> LoadedEncoder:
     ]
     if odd:
         raise UserError(
-            f"{file.path}: tensors that are no plain real numbers: {', '.join(odd[:10])}. Save them as float32."
+            f"{file.path}: tensors that are no plain real numbers: {shorten(odd, 10)}. Save them as float32."
         )
     state = {key: value.to(torch.float32) for key, value in found.state.items()}
     config, warnings = _describe(found, state, options, str(file.path))
@@ -209,9 +209,7 @@ def _read(location: str, options: Overrides) -> LoadedEncoder:
     load_strictly(encoder, state, str(file.path))
     bad = [key for key, value in state.items() if not value.isfinite().all()]
     if bad:
-        raise UserError(
-            f"{file.path}: tensors with NaN or infinite numbers, a run that diverged: {', '.join(bad[:10])}"
-        )
+        raise UserError(f"{file.path}: tensors with NaN or infinite numbers, a run that diverged: {shorten(bad, 10)}")
     return LoadedEncoder(
         encoder,
         name=found.name or stem_of(location),

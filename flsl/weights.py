@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from flsl.hub import WEIGHTS
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import sha256_of_file
+from flsl.runtime.text import shorten
 
 # Classes that a public checkpoint may hold besides tensors and plain values: the arguments of its training run. All
 # are inert. Anything else is refused by name; `weights_only` is never switched off (docs/method.md, "Pitfalls").
@@ -243,7 +244,7 @@ def _read_shards(path: Path) -> tuple[dict[str, torch.Tensor], str]:
         digest.update(f"{sha256_of_file(path.parent / shard)}  {shard}\n".encode())
     missing = [key for key in names if key not in tensors]
     if missing:
-        raise UserError(f"checkpoint {path} promises tensors that its shards lack: {', '.join(missing[:10])}")
+        raise UserError(f"checkpoint {path} promises tensors that its shards lack: {shorten(missing, 10)}")
     return tensors, digest.hexdigest()
 
 

@@ -18,6 +18,7 @@ from flsl.runtime.files import write_tensors, write_text
 from flsl.runtime.preemption import Preempted, StopSignal
 from flsl.runtime.run_folder import RunFolder
 from flsl.runtime.stopwatch import peak_device_memory
+from flsl.runtime.text import shorten
 from pretrain.dataset import Order
 from pretrain.feed import Feed, load, unusable
 from pretrain.flops import count_flops
@@ -204,7 +205,7 @@ class Loop:
             self.say(f"warning: unreadable image skipped: {self.paths[index]}", error=True)
         limit = self.recipe.runtime.max_unreadable
         if none_left or len(self.unreadable) > limit * len(self.paths):
-            names = ", ".join(str(self.paths[i]) for i in sorted(self.unreadable)[:5])
+            names = shorten([self.paths[i] for i in sorted(self.unreadable)], 5)
             self.refuse(
                 f"{len(self.unreadable)} of {len(self.paths)} images cannot be read, more than the permitted share of "
                 f"{limit:.2%} (runtime.max_unreadable): {names}. Restore or delete them, or raise the limit."

@@ -18,6 +18,7 @@ from flsl.runtime.errors import UserError
 from flsl.runtime.files import read_lines
 from flsl.runtime.images import read_mask
 from flsl.runtime.names import safe_name
+from flsl.runtime.text import shorten
 
 FRAMES, MASKS = "JPEGImages/480p", "Annotations/480p"
 FEWEST = 3  # frames of a sequence: the first and the last are not scored
@@ -96,7 +97,7 @@ class Edition:
         ids = (mask == 255).astype(np.uint8)
         if other := set(np.unique(mask[ids == 0]).tolist()) - {0}:
             raise UserError(
-                f"{path} holds the values {', '.join(map(str, sorted(other)[:5]))}; masks of DAVIS 2016 are 0 (background) "
+                f"{path} holds the values {shorten(sorted(other), 5)}; masks of DAVIS 2016 are 0 (background) "
                 "and 255 (the object)."
             )
         return ids

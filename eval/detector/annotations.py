@@ -12,6 +12,7 @@ import numpy as np
 from eval.detector.annotation_checks import find_faults, some
 from eval.json_text import parse_json
 from flsl.runtime.errors import UserError
+from flsl.runtime.text import shorten
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,16 @@ def require_same_categories(trained: list[dict[str, Any]], given: list[dict[str,
         )
 
 
+def instances_of(root: Path, split: str) -> Path:
+    """Return the place of COCO's annotation file of a split."""
+    return root / "annotations" / f"instances_{split}.json"
+
+
 def read_json(path: Path) -> Any:
     """Return the content of a file of annotations or results. Raises UserError if it is not there or no JSON."""
     if not path.is_file():
         near = sorted(p.name for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
-        hint = f" {path.parent} holds: {', '.join(near[:5])}." if near else ""
+        hint = f" {path.parent} holds: {shorten(near, 5)}." if near else ""
         raise UserError(
             f"annotation file {path} does not exist.{hint} Expected is DIR/annotations/*.json beside the image folders; "
             "data.* of the recipe names the files."

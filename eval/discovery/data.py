@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.detector.annotations import read_annotations, require_images
+from eval.detector.annotations import instances_of, read_annotations, require_images
 from eval.discovery.files import (
     BOXES,
     COCO_20K,
@@ -16,7 +16,6 @@ from eval.discovery.files import (
     VOC,
     VOC_LIST,
     find_layout,
-    instances_of,
     kind_of,
     read_list,
     read_objects,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.box_files import read_box_file
+from eval.detector.annotations import instances_of
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import LARGEST_LIST, inside, read_file
 from flsl.runtime.names import safe_name
@@ -47,11 +48,6 @@ def find_layout(root: Path) -> tuple[str, Path]:
             f"annotations/instances_val2017.json (any COCO data); found there: {inside(root)}{only}."
         )
     return "voc" if voc else "coco20k" if lists else "coco", found[0]
-
-
-def instances_of(root: Path, split: str) -> Path:
-    """Return the place of COCO's annotation file of a split."""
-    return root / "annotations" / f"instances_{split}.json"
 
 
 def train2014_of(root: Path) -> Path:

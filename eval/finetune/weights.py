@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import write_text
+from flsl.runtime.text import shorten
 from flsl.weight_file import write_safetensors
 
 SECONDS = "train/seconds.txt"  # that the training took
@@ -46,9 +47,7 @@ def read_model(path: Path, kind: str, weights: bool = True) -> tuple[dict[str, A
     if texts.pop("format", None) != f"flsl-{kind}":
         raise UserError(f"{path} is a safetensors file, but no {kind} that this project wrote")
     if bad := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
-        raise UserError(
-            f"{path}: tensors with NaN or infinite numbers, a training that diverged: {', '.join(bad[:10])}"
-        )
+        raise UserError(f"{path}: tensors with NaN or infinite numbers, a training that diverged: {shorten(bad, 10)}")
     return {key: json.loads(value) for key, value in texts.items()}, state
 
 

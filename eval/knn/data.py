@@ -11,7 +11,7 @@ import numpy as np
 
 from eval.box_files import read_box_file
 from eval.class_folders import read_class_folders
-from eval.detector.annotations import read_annotations
+from eval.detector.annotations import instances_of, read_annotations
 from eval.knn.protocol import BBOX, IMAGE, Protocol
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import digest_of_files, inside, list_files, sha256_of_file
@@ -67,7 +67,7 @@ def read_box_data(root: Path) -> BoxData:
         kind, digests = "imagenet", [_hash_xml(root / XML / split) for split in ("val", "train")]
     elif (root / "annotations").is_dir():
         train, val = (_read_coco_split(root, split) for split in ("train2017", "val2017"))
-        files = [root / "annotations" / f"instances_{split}2017.json" for split in ("val", "train")]
+        files = [instances_of(root, split) for split in ("val2017", "train2017")]
         kind, digests = "coco", [sha256_of_file(file) for file in files]
     elif all((root / split).is_dir() for split in ("train", "val")):
         train, val = (_read_class_folders(root / split) for split in ("train", "val"))
@@ -90,7 +90,7 @@ def read_box_data(root: Path) -> BoxData:
 
 def _read_coco_split(root: Path, split: str) -> list[Example]:
     """Return the images of a COCO annotation file; crowds are not boxes of one object."""
-    path = root / "annotations" / f"instances_{split}.json"
+    path = instances_of(root, split)
     annotations = read_annotations(path, root / split)
     names = {category["id"]: category["name"] for category in annotations.categories}
     examples = []

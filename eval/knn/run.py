@@ -19,6 +19,7 @@ from eval.run import AnyEncoder, Run
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import digest_of_files, write_atomic
 from flsl.runtime.schema import PositiveInt, section
+from flsl.runtime.text import shorten
 from results.bootstrap import percentile_interval
 from results.record import Dataset, Interval, Record
 
@@ -110,7 +111,7 @@ def _predict(
         warnings.append(f"the bank has only {neighbors[-1]} tokens: larger numbers of neighbors are cut to it")
     names = sorted({*train.classes, *val.classes})
     if unknown := sorted(set(val.classes) - set(train.classes)):
-        warnings.append(f"classes without a training image, always wrong: {', '.join(unknown[:10])}")
+        warnings.append(f"classes without a training image, always wrong: {shorten(unknown, 10)}")
     number = {name: index for index, name in enumerate(names)}
     with run.watch.phase("neighbors"):
         labels = torch.tensor([number[name] for name in train.classes]).repeat_interleave(protocol.tokens)

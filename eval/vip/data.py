@@ -17,6 +17,7 @@ from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_mask
 from flsl.runtime.marker import read_marker
 from flsl.runtime.names import safe_name
+from flsl.runtime.text import shorten
 
 FRAMES, MASKS, LISTS = "Images", "Annotations/Category_ids", "lists"
 LIST_END = "_videos.txt"
@@ -122,7 +123,7 @@ def read_parts(path: Path) -> np.ndarray:
     found = np.flatnonzero(np.bincount(mask.ravel(), minlength=VOID + 1)[:VOID])
     if other := found[found >= len(CLASSES)].tolist():
         raise UserError(
-            f"{path} holds the values {', '.join(map(str, other[:5]))}; masks of VIP are 0 to {len(CLASSES) - 1}, the part's "
+            f"{path} holds the values {shorten(other, 5)}; masks of VIP are 0 to {len(CLASSES) - 1}, the part's "
             f"id, or {VOID} (void). Take the masks from {MASKS}, not from another folder."
         )
     return mask

@@ -9,6 +9,7 @@ from eval.videos import numbered_pictures
 from eval.ytvos.meta import META, Listed
 from flsl.runtime.errors import UserError
 from flsl.runtime.images import read_mask
+from flsl.runtime.text import shorten
 
 FRAMES, MASKS, TRAIN, ALL_FRAMES = "JPEGImages", "Annotations", "train", "_all_frames"
 ARCHIVES = "the archives of valid, valid_all_frames and train of the 2018 version from youtube-vos.org"
@@ -72,7 +73,7 @@ def read_known(path: Path, known: Iterable[int], name: str) -> np.ndarray:
     mask = read_mask(path, MODES)
     if other := sorted(numbers_in(mask) - set(known)):
         raise UserError(
-            f"{path} holds the values {', '.join(map(str, other[:5]))}, but the objects of {name} in {META} are "
+            f"{path} holds the values {shorten(other, 5)}, but the objects of {name} in {META} are "
             f"{', '.join(map(str, sorted(known)))}. Masks and {META} are of one archive: get both again."
         )
     return mask

@@ -8,7 +8,7 @@ from typing import Any
 from eval.data.verify.files import read_all, read_picture
 from eval.data.verify.report import Report, open_report
 from eval.detector.annotation_checks import find_faults
-from eval.detector.annotations import read_json, require_same_categories
+from eval.detector.annotations import instances_of, read_json, require_same_categories
 from flsl.runtime.errors import UserError
 from flsl.runtime.files import inside
 
@@ -32,7 +32,7 @@ def verify(root: Path, decode: bool = True) -> Report:
     report = open_report(root, "coco", {"annotations": GET_JSON})
     if not (root / "annotations").is_dir():
         return report
-    files = {split: root / "annotations" / f"instances_{split}.json" for split in OFFICIAL}
+    files = {split: instances_of(root, split) for split in OFFICIAL}
     found = [split for split, file in files.items() if report.has_file(file, GET_JSON, evaluated=True)]
     categories = [known for split in found if (known := verify_split(report, split, decode, OFFICIAL[split]))]
     if len(categories) == len(OFFICIAL):
@@ -72,7 +72,7 @@ def verify_split(
         masks: every annotation must have a segmentation.
         wanted: names of the only pictures that are evaluated: each must be in the annotation file, and others are not read.
     """
-    path = report.root / "annotations" / f"instances_{split}.json"
+    path = instances_of(report.root, split)
     get = get_annotations(split[-4:])
     try:
         content = read_json(path)

@@ -16,6 +16,7 @@ from eval.segment.datasets import layouts
 from eval.segment.datasets.data import SegmentationData, Split
 from flsl.runtime.errors import UserError, unknown_key
 from flsl.runtime.marker import read_marker
+from flsl.runtime.text import shorten
 
 __all__ = ["LAYOUTS", "SegmentationData", "Split", "open_segmentation"]
 
@@ -57,7 +58,7 @@ def open_segmentation(root: str | Path, layout: str | None = None) -> Segmentati
     chosen = layout or next(iter(fitting), None)
     if chosen is None or chosen not in fitting:
         inside = sorted(path for path in place.iterdir())
-        shown = ", ".join(path.name for path in inside[:8]) or "nothing, it is empty"
+        shown = shorten([path.name for path in inside]) or "nothing, it is empty"
         near = [path for path in (place.parent, *inside) if any(layouts.fits(name, path) for name in LAYOUTS)]
         hint = f" Did you mean {near[0]}?" if near else ""
         wanted = _expected([chosen] if chosen else None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.detector.annotations import Annotations, read_annotations, read_json, require_same_categories
+from eval.detector.annotations import Annotations, instances_of, read_annotations, read_json, require_same_categories
 from eval.segment.datasets.data import MOST_CLASSES, Split, unknown_split
 from flsl.confusion import VOID
 from flsl.runtime.errors import UserError
@@ -17,7 +17,7 @@ BACKGROUND = "background"
 
 def read_classes(root: Path, split: str) -> tuple[str, ...]:
     """Return the background and the names of the categories, by ascending id."""
-    annotations = read_annotations(_file(root, split), None, masks=True)
+    annotations = read_annotations(instances_of(root, split), None, masks=True)
     names = (BACKGROUND, *annotations.category_names)
     if len(names) > MOST_CLASSES:
         raise UserError(
@@ -33,19 +33,16 @@ def open_split(root: Path, splits: list[str], val: str, split: str) -> Split:
         raise unknown_split(split, splits, root)
     places = (root / split, root / "images" / split)
     folder = next((place for place in places if place.is_dir()), places[0])
-    annotations = read_annotations(_file(root, split), folder, masks=True)
+    annotations = read_annotations(instances_of(root, split), folder, masks=True)
     if split != val:
-        require_same_categories(annotations.categories, read_json(_file(root, val))["categories"], _file(root, val))
+        scored = instances_of(root, val)
+        require_same_categories(annotations.categories, read_json(scored)["categories"], scored)
     names = tuple(Path(image["file_name"]).with_suffix("").as_posix() for image in annotations.images)
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f"{annotations.path} lists {twice} more than once. Correct the file, or get it again.")
     images = tuple(folder / image["file_name"] for image in annotations.images)
     return Split(root, split, names, images, InstanceMasks(annotations))
-
-
-def _file(root: Path, split: str) -> Path:
-    return root / "annotations" / f"instances_{split}.json"
 
 
 @dataclass(frozen=True)
